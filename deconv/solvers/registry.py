@@ -1,0 +1,131 @@
+"""The table of solvers, and the choice among them.
+
+``DECONV_SOLVER=name`` forces one for the whole process; the argument ``solver=`` of the public functions forces one
+for a call. A forced solver that cannot serve is an error; otherwise the first one, by priority, that is available and
+supports the problem is taken.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+__all__ = ["SOLVERS", "Solver", "choose", "solve"]
+
+Verdict = tuple[bool, str]  # (yes or no, the reason in words)
+
+
+@dataclass(frozen=True)
+class Solver:
+    """One row of the table.
+
+    name: what ``DECONV_SOLVER`` and ``solver=`` say.
+    priority: the highest that can serve is taken.
+    available: whether it can run on this machine, and why (not).
+    supports: whether it takes this problem ``(y, weight, support, groups)``, and why (not).
+    load: imports the implementation on first use and returns
+        ``solve(y, weight, *, corner, support, groups) -> x``.
+    """
+
+    name: str
+    priority: int
+    available: Callable[[], Verdict]
+    supports: Callable[[Tensor, Tensor, str, int], Verdict]
+    load: Callable[[], Callable[..., Tensor]]
+
+
+def _always() -> Verdict:
+    return True, "pure torch"
+
+
+def _anything(y: Tensor, weight: Tensor, support: str, groups: int) -> Verdict:
+    return True, "any device, any size"
+
+
+@lru_cache
+def _numba_available() -> Verdict:
+    if importlib.util.find_spec("numba") is None:
+        return False, "numba is not installed (pip install numba)"
+    return True, "numba, compiled on first use and cached on disk"
+
+
+def _on_cpu(y: Tensor, weight: Tensor, support: str, groups: int) -> Verdict:
+    return y.device.type == "cpu", f"needs CPU tensors, given {y.device.type}"
+
+
+_DENSE_LIMIT = 2048
+
+
+def _tiny(y: Tensor, weight: Tensor, support: str, groups: int) -> Verdict:
+    size = weight.shape[1] * y.shape[-2] * y.shape[-1]
+    return size <= _DENSE_LIMIT, f"needs at most {_DENSE_LIMIT} unknowns per group, given {size}"
+
+
+def _load_compiled():
+    from .compiled import solve
+
+    return solve
+
+
+def _load_blocked():
+    from .blocked import solve
+
+    return solve
+
+
+def _load_dense():
+    from .dense import solve
+
+    return solve
+
+
+def _load_reference():
+    from .reference import solve
+
+    return solve
+
+
+SOLVERS: dict[str, Solver] = {
+    solver.name: solver
+    for solver in (
+        Solver("compiled", 30, _numba_available, _on_cpu, _load_compiled),
+        Solver("blocked", 20, _always, _anything, _load_blocked),
+        Solver("dense", 10, _always, _tiny, _load_dense),
+        Solver("reference", 0, _always, _anything, _load_reference),
+    )
+}
+
+
+def choose(y: Tensor, weight: Tensor, *, support: str, groups: int, name: str | None = None) -> Solver:
+    """The solver for this problem: the one called `name`, else ``DECONV_SOLVER``, else the best that can serve."""
+    asked = name or os.environ.get("DECONV_SOLVER")
+    if asked:
+        if asked not in SOLVERS:
+            raise ValueError(f"solver: unknown name {asked!r}, allowed are {', '.join(SOLVERS)}")
+        solver = SOLVERS[asked]
+        for ok, reason in (solver.available(), solver.supports(y, weight, support, groups)):
+            if not ok:
+                raise ValueError(f"solver: {asked!r} cannot be used here: {reason}")
+        return solver
+    ranked = sorted(SOLVERS.values(), key=lambda solver: -solver.priority)
+    return next(s for s in ranked if s.available()[0] and s.supports(y, weight, support, groups)[0])
+
+
+def solve(
+    y: Tensor, weight: Tensor, *, corner: str, support: str, groups: int, name: str | None = None
+) -> Tensor:
+    """Solve ``A x = y`` by the chosen solver: no autograd, no argument checks beyond the anchor's singularity.
+
+    y: `(B, C, H, W)`, float32 or float64, any strides. weight: `(C, C / groups, kh, kw)`, same dtype and device,
+    zero outside its support. The result is contiguous.
+    """
+    if y.numel() == 0:
+        return torch.empty_like(y, memory_format=torch.contiguous_format)
+    solver = choose(y, weight, support=support, groups=groups, name=name)
+    return solver.load()(y, weight, corner=corner, support=support, groups=groups)

@@ -1,0 +1,1 @@
+"""CUDA kernels for the causal solve, compiled at run time through CuPy."""
