@@ -94,7 +94,7 @@ def _load_reference():
 SOLVERS: dict[str, Solver] = {
     solver.name: solver
     for solver in (
-        Solver("compiled", 30, _numba_available, _on_cpu, _load_compiled),
+        Solver("compiled", -1, _numba_available, _on_cpu, _load_compiled),
         Solver("blocked", 20, _always, _anything, _load_blocked),
         Solver("dense", 10, _always, _tiny, _load_dense),
         Solver("reference", 0, _always, _anything, _load_reference),

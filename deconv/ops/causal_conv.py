@@ -1,0 +1,78 @@
+"""The causal convolution ``y = A x``."""
+
+from __future__ import annotations
+
+from torch import Tensor
+from torch.nn.functional import conv2d, pad
+
+from deconv.solvers.geometry import flip, is_flipped, padding, support_mask
+
+from .checks import check_problem
+
+__all__ = ["causal_conv2d", "frame", "mask_to_support"]
+
+
+def mask_to_support(weight: Tensor, support: str) -> Tensor:
+    """`weight` with zeros where the support has no taps; the same tensor where it has them all."""
+    if support == "quarter":
+        return weight
+    return weight * support_mask(weight.shape[-2], weight.shape[-1], support, weight.device).to(weight.dtype)
+
+
+def frame(image: Tensor, kernel_size: tuple[int, int], corner: str, support: str) -> Tensor:
+    """`image` with the zeros around it that make a valid correlation causal from `corner`."""
+    left, right, top, bottom = padding(*kernel_size, support)
+    rows, columns = is_flipped(corner)
+    if columns:
+        left, right = right, left
+    if rows:
+        top, bottom = bottom, top
+    return pad(image, (left, right, top, bottom))
+
+
+def causal_conv2d(
+    x: Tensor, weight: Tensor, *, corner: str = "tl", support: str = "quarter", groups: int = 1
+) -> Tensor:
+    r"""Causal convolution: each pixel of the result sees itself and the pixels before it.
+
+    .. math:: y_o[p] = \sum_i \sum_q W_{oi}[q] \, x_i[p - q]
+
+    with zeros outside the image and an output of the input's size. As in `torch.nn.functional.conv2d` the kernel is
+    stored in correlation order: with corner ``"tl"`` the tap on the pixel itself (the anchor) is
+    ``weight[:, :, -1, -1]``, and ``weight[:, :, -1, -2]`` multiplies its left neighbour.
+
+    Parameters
+    ----------
+    x: image `(B, C, H, W)`, any floating-point dtype.
+    weight: kernel `(C, C / groups, kh, kw)`, any size, also larger than the image.
+    corner: ``"tl"``, ``"tr"``, ``"bl"`` or ``"br"``: where the past lies. The others are ``"tl"`` on a flipped image,
+        with the kernel stored in the flipped frame too.
+    support: ``"quarter"``: pixels above and to the left. ``"half"``: the raster past, with ``kw = 2 r + 1``; rows
+        above reach `r` columns to both sides, the anchor is ``weight[:, :, -1, r]``, and the taps right of it in the
+        last row are taken as zero.
+    groups: channel groups, as in `conv2d`.
+
+    Returns
+    -------
+    `y`, the shape and dtype of `x`. Its exact inverse is `inverse_conv2d`, its log-determinant `causal_log_abs_det`.
+
+    Raises
+    ------
+    TypeError, ValueError: naming the argument that does not fit.
+
+    References
+    ----------
+    Nagar and Varma, "Parallel Backpropagation for Inverse of a Convolution with Application to Normalizing Flows",
+    AISTATS 2025. Half planes: Ekstrom and Woods, "Two-dimensional spectral factorization with applications in
+    recursive digital filtering", IEEE Trans. ASSP 1976.
+
+    Examples
+    --------
+    >>> import torch
+    >>> x = torch.tensor([[[[1.0, 2.0, 3.0]]]])
+    >>> causal_conv2d(x, torch.tensor([[[[0.5, 1.0]]]]))
+    tensor([[[[1.0000, 2.5000, 4.0000]]]])
+    """
+    check_problem("x", x, weight, corner, support, groups)
+    kernel = flip(mask_to_support(weight, support), corner)
+    return conv2d(frame(x, weight.shape[-2:], corner, support), kernel, groups=groups)

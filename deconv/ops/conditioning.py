@@ -1,0 +1,60 @@
+"""How much the inverse can amplify."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from deconv.solvers.anchor import anchor_of
+
+from .causal_conv import mask_to_support
+from .checks import check_weight
+
+__all__ = ["inverse_gain_bound", "off_anchor_ratio"]
+
+
+def off_anchor_ratio(weight: Tensor, *, support: str = "quarter", groups: int = 1) -> Tensor:
+    """``rho = max over output channels of sum |T^-1 W[q]|`` over the taps off the anchor; scalar, differentiable."""
+    inner, kh, kw = weight.shape[1:]
+    masked = mask_to_support(weight, support)
+    solved = torch.linalg.solve(
+        anchor_of(masked, support, groups), masked.reshape(groups, inner, inner * kh * kw)
+    )
+    # The anchor itself solves to the identity: each row's absolute sum less one.
+    return (solved.abs().sum(-1) - 1).clamp_min(0).max()
+
+
+def inverse_gain_bound(weight: Tensor, *, support: str = "quarter", groups: int = 1) -> Tensor:
+    r"""Bound on the max-norm gain of `inverse_conv2d`, for images of any size.
+
+    .. math:: \|A^{-1}\|_\infty \le \frac{\|T^{-1}\|_\infty}{1 - \rho}, \qquad
+              \rho = \max_o \sum_{q \ne \text{anchor}} \sum_i |(T^{-1} W[q])_{oi}|
+
+    by the Neumann series of ``T^-1 A = I + N`` with ``|N| <= rho``. Where ``rho >= 1`` there is no such bound, the
+    inverse may grow exponentially with the image's size, and the result is infinity. The bound is sufficient, not
+    necessary: spectral factors of real blurs exceed it and are stable.
+
+    Parameters
+    ----------
+    weight: kernel `(C, C / groups, kh, kw)`, see `causal_conv2d`. The corner does not matter.
+
+    Returns
+    -------
+    scalar tensor, at least ``|T^-1|``, differentiable where finite.
+
+    Raises
+    ------
+    ValueError, TypeError: as `causal_conv2d`. `torch.linalg.LinAlgError`: the anchor matrix is singular.
+
+    Examples
+    --------
+    >>> import torch
+    >>> inverse_gain_bound(torch.tensor([[[[0.25, 0.5, 1.0]]]]))
+    tensor(4.)
+    """
+    check_weight(weight, support, groups)
+    weight = weight if weight.dtype == torch.float64 else weight.float()
+    inverse = torch.linalg.inv(anchor_of(weight, support, groups))
+    rho = off_anchor_ratio(weight, support=support, groups=groups)
+    norm = inverse.abs().sum(-1).max()
+    return torch.where(rho < 1, norm / (1 - rho).clamp_min(torch.finfo(rho.dtype).tiny), torch.inf)

@@ -1,0 +1,159 @@
+"""The exact inverse of a causal convolution, and its gradients by a second solve.
+
+With ``y = A x``, ``g = dL/dx`` and ``v = A^-T g``:  ``dL/dy = v``  and  ``dL/dW[q] = -sum over p of v[p] x[p - q]^T``,
+where `x` is the *output* of the solve: the weight gradient of a plain convolution. ``A^T`` is causal from the opposite
+corner with the channel axes of the kernel swapped, so the backward pass is the forward pass once more. It is written
+with differentiable operations, hence all higher derivatives are there too.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from deconv import solvers
+from deconv.solvers.geometry import flip, opposite, transpose_weight
+
+from .causal_conv import frame, mask_to_support
+from .checks import check_problem, common_dtype
+from .conditioning import inverse_gain_bound
+
+__all__ = ["inverse_conv2d"]
+
+
+@torch.library.custom_op("deconv::inverse_conv2d", mutates_args=())
+def _solve(
+    y: Tensor, weight: Tensor, corner: str, support: str, groups: int, solver: str, check_finite: bool
+) -> Tensor:
+    x = solvers.solve(y, weight, corner=corner, support=support, groups=groups, name=solver or None)
+    if check_finite and not torch.isfinite(x.sum()) and not torch.isfinite(x).all():
+        raise FloatingPointError(_explain(y, weight, support, groups))
+    return x
+
+
+@_solve.register_fake
+def _(y, weight, corner, support, groups, solver, check_finite):
+    return torch.empty_like(y, memory_format=torch.contiguous_format)
+
+
+def _explain(y: Tensor, weight: Tensor, support: str, groups: int) -> str:
+    for name, tensor in (("y", y), ("weight", weight)):
+        if not torch.isfinite(tensor).all():
+            return f"inverse_conv2d: {name} is not finite, so neither is the solution"
+    bound = float(inverse_gain_bound(weight, support=support, groups=groups))
+    return (
+        f"inverse_conv2d: the solution is not finite in {y.dtype}: this inverse amplifies its input too much "
+        f"(gain bound {bound:.3g}, see deconv.inverse_gain_bound). Scale the taps off the anchor down, use float64, "
+        "or pass check_finite=False to get the values as they are"
+    )
+
+
+def _weight_gradient(x: Tensor, v: Tensor, weight: Tensor, corner: str, support: str, groups: int) -> Tensor:
+    """Gradient of ``<v, causal_conv2d(x, weight)>`` with respect to `weight`."""
+    _, gradient, _ = torch.ops.aten.convolution_backward(
+        v, frame(x, weight.shape[-2:], corner, support), weight, None,
+        [1, 1], [0, 0], [1, 1], False, [0, 0], groups, [False, True, False],
+    )  # fmt: skip
+    return mask_to_support(flip(gradient, corner), support)
+
+
+class _InverseConv2d(torch.autograd.Function):
+    """Reverse mode, vmap and all their compositions. Forward mode is not defined and says so."""
+
+    @staticmethod
+    def forward(y, weight, corner, support, groups, solver, check_finite):
+        return _solve(y, weight, corner, support, groups, solver, check_finite)
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        _, weight, ctx.corner, ctx.support, ctx.groups, ctx.solver, ctx.check_finite = inputs
+        ctx.save_for_backward(output, weight)
+
+    @staticmethod
+    def backward(ctx, gradient):
+        x, weight = ctx.saved_tensors
+        transposed = transpose_weight(weight, ctx.groups)
+        with torch.autocast(gradient.device.type, enabled=False):
+            v = _InverseConv2d.apply(
+                gradient, transposed, opposite(ctx.corner), ctx.support, ctx.groups, ctx.solver, ctx.check_finite
+            )
+            dweight = None
+            if ctx.needs_input_grad[1]:
+                dweight = -_weight_gradient(x, v, weight, ctx.corner, ctx.support, ctx.groups)
+        return v, dweight, None, None, None, None, None
+
+    @staticmethod
+    def vmap(info, in_dims, y, weight, corner, support, groups, solver, check_finite):
+        y_dim, weight_dim, *_ = in_dims
+        size = info.batch_size
+        if weight_dim is None:  # one kernel for all: the mapped axis joins the batch
+            y = y.movedim(y_dim, 0)
+            x = _InverseConv2d.apply(y.flatten(0, 1), weight, corner, support, groups, solver, check_finite)
+            return x.unflatten(0, y.shape[:2]), 0
+        # A kernel each: the mapped axis becomes channel groups.
+        weight = weight.movedim(weight_dim, 0)
+        y = y.unsqueeze(1).expand(-1, size, -1, -1, -1) if y_dim is None else y.movedim(y_dim, 1)
+        x = _InverseConv2d.apply(
+            y.flatten(1, 2), weight.flatten(0, 1), corner, support, size * groups, solver, check_finite
+        )
+        return x.unflatten(1, y.shape[1:3]), 1
+
+
+def inverse_conv2d(
+    y: Tensor,
+    weight: Tensor,
+    *,
+    corner: str = "tl",
+    support: str = "quarter",
+    groups: int = 1,
+    solver: str | None = None,
+    check_finite: bool = True,
+) -> Tensor:
+    r"""Exact inverse of `causal_conv2d`: the `x` with ``causal_conv2d(x, weight, ...) == y``.
+
+    .. math:: x[p] = T^{-1} \Big( y[p] - \sum_{q \ne \text{anchor}} W[q] \, x[p - q] \Big)
+
+    where `T` is the channel matrix of the anchor tap, any invertible one. The system is block triangular in raster
+    order, so the solution is exact; pixels that do not depend on each other are solved in parallel.
+
+    Gradients: ``dL/dy = A^-T dL/dx`` is a second solve, ``dL/dweight`` the weight gradient of a convolution; both
+    differentiable again. Works under `torch.compile(fullgraph=True)`, `torch.func.grad` and `vmap`. Forward-mode
+    derivatives (`torch.func.jvp`) raise.
+
+    Parameters
+    ----------
+    y: `(B, C, H, W)`, any floating-point dtype and strides. Half precision is solved in float32 and cast back.
+    weight: kernel `(C, C / groups, kh, kw)`; see `causal_conv2d` for the layout, `corner`, `support` and `groups`.
+    solver: name of a solver (``deconv info`` lists them); by default the fastest that can serve.
+    check_finite: raise rather than return infinities or NaN. Switching it off saves one pass over the result, and on
+        an accelerator a synchronisation.
+
+    Returns
+    -------
+    `x`, contiguous, the shape and dtype of `y`.
+
+    Raises
+    ------
+    ValueError: singular anchor matrix, shapes that do not fit, unknown corner, support or solver, mixed devices.
+    TypeError: dtypes that are not floating point, or float64 with another.
+    FloatingPointError: the solution is not finite. An inverse can grow exponentially with the image's size;
+        `inverse_gain_bound` tells when it cannot.
+
+    References
+    ----------
+    Nagar and Varma, "Parallel Backpropagation for Inverse of a Convolution with Application to Normalizing Flows",
+    AISTATS 2025, section 3.
+
+    Examples
+    --------
+    >>> import torch
+    >>> weight = torch.tensor([[[[0.0, 0.25], [0.5, 1.0]]]])
+    >>> inverse_conv2d(torch.ones(1, 1, 2, 2), weight)
+    tensor([[[[1.0000, 0.5000],
+              [0.7500, 0.3750]]]])
+    """
+    check_problem("y", y, weight, corner, support, groups)
+    dtype = common_dtype("y", y, weight)
+    kernel = mask_to_support(weight.to(dtype), support)
+    x = _InverseConv2d.apply(y.to(dtype), kernel, corner, support, groups, solver or "", check_finite)
+    return x.to(y.dtype)
