@@ -4,14 +4,13 @@ The blurred image is
 
 .. math:: y[p] = \sum_k h[k]\, x[p + c - k], \qquad c = \lfloor (s - 1) / 2 \rfloor
 
-per axis, where s is the size of the psf h along that axis. The psf is not flipped by the caller, its centre c
-moves
-nothing: a psf that is 1 at c and 0 elsewhere returns the image. `valid_margins` says how much of a scene's
-frame the valid part loses on each side.
+per axis, where s is the size of the psf h along that axis. Nobody flips the psf, and
+its centre moves nothing: one that is 1 at c and 0 elsewhere returns the image. `valid_margins` says how much
+of a scene's frame the valid part loses on each side.
 
-Everything here works on tensors, in two or in three spatial dimensions: a psf `(kh, kw)` blurs images `(B, C,
-H, W)`, a psf `(kd, kh, kw)` blurs volumes `(B, C, D, H, W)`, and one with two leading axes, each of the
-image's size or 1, blurs each sample and channel by its own. All functions are differentiable in image and
+Everything here works on tensors, in two or in three spatial dimensions: a psf `(kh, kw)` blurs images
+`(B, C, H, W)`, a psf `(kd, kh, kw)` blurs volumes `(B, C, D, H, W)`, and one with two leading axes, each of
+the image's size or 1, blurs each sample and channel by its own. All functions are differentiable in image and
 psf.
 """
 
@@ -68,8 +67,8 @@ def convolve(image: Tensor, psf: Tensor, *, boundary: str = "valid") -> Tensor:
         for n, s in zip(image.shape[2:], size, strict=True):
             if s > n:
                 raise ValueError(
-                    f"psf: the size {tuple(size)} exceeds the image's, {tuple(image.shape[2:])}, so no pixel is "
-                    "free of the outside: give a smaller psf or another boundary"
+                    f"psf: the size {tuple(size)} exceeds the image's, {tuple(image.shape[2:])}, so no pixel "
+                    "is free of the outside: give a smaller psf or another boundary"
                 )
         blurred = _valid(image, psf)
     elif boundary == "circular" and not _direct_is_faster(image, psf):
@@ -187,7 +186,7 @@ def _in_working_precision(image: Tensor, psf: Tensor) -> tuple[Tensor, Tensor, t
 
 
 def _direct_is_faster(image: Tensor, psf: Tensor) -> bool:
-    """On accelerators the FFT is always taken: cuDNN may round the products of a direct sum to ten bits (TF32)."""
+    """On accelerators the FFT is always taken: there a direct sum may be rounded to ten bits (TF32)."""
     return image.device.type == "cpu" and psf.shape[2 - image.ndim :].numel() <= _DIRECT_TAPS
 
 

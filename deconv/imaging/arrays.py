@@ -1,0 +1,204 @@
+"""The one adapter between the arrays people have and the tensors the toolkit computes with.
+
+Inside, an image is a float tensor `(B, C, H, W)` whose nominal range is [0, 1]. Outside it may be
+
+=============== =================== ========================== =============================
+kind            `H x W`             with channels              batch
+=============== =================== ========================== =============================
+NumPy, CuPy     2 axes              3 axes, `H x W x C`        4 axes, `B x C x H x W`
+torch           2 axes              3 axes, `C x H x W`        4 axes, `B x C x H x W`
+=============== =================== ========================== =============================
+
+of dtype bool, uint8 or uint16, whose full scale stands for 1, or float16 (bfloat16 in torch), float32 or
+float64, taken as they are. Volumes have one more axis, D, before H. Everything else is refused by name, never
+guessed at.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+__all__ = ["as_image_batch", "as_psf"]
+
+Back = Callable[[Tensor], Any]
+
+_FULL_SCALE = {torch.bool: 1, torch.uint8: 255, torch.uint16: 65535}
+_FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+_ALLOWED = "bool, uint8, uint16, float16, float32, float64"
+
+
+def as_image_batch(array: Any, *, space: int = 2, name: str = "image") -> tuple[Tensor, Back]:
+    """The image as a tensor `(B, C, H, W)`, and the way back to what was given.
+
+    Parameters
+    ----------
+    array: NumPy or CuPy array, torch tensor, or anything NumPy can view as an array; see the module's table.
+    space: 2 for images, 3 for volumes.
+    name: what error messages call it.
+
+    Returns
+    -------
+    image: float32 tensor, or float64 where the array is; on the array's device. Integers are divided by their
+        full scale, floats keep their values. It may share memory with `array`, so it is not to be written to.
+    back: turns a tensor `(B, C, H', W')` into the given kind of array, layout and dtype, on its device.
+        Integers are rounded and saturate at the ends of their range; floats are never clipped. Gradients flow
+        through both ways.
+
+    Raises
+    ------
+    TypeError: not an array; complex, masked, or of a dtype that is not listed.
+    ValueError: empty, too few or too many axes, channels on the wrong side, NaN or infinite values.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> image, back = as_image_batch(np.full((4, 6, 3), 51, np.uint8))
+    >>> tuple(image.shape), round(float(image.max()), 3)
+    ((1, 3, 4, 6), 0.2)
+    >>> back(2 * image)[0, 0]
+    array([102, 102, 102], dtype=uint8)
+    """
+    tensor, rewrap = _as_tensor(array, name)
+    channels_last = not isinstance(array, Tensor)
+    _check_values(tensor, name)
+    _check_layout(tensor, space, channels_last, name)
+
+    extra = tensor.ndim - space  # how many of the axes B and C are there
+    dtype = tensor.dtype
+    image = tensor.to(torch.promote_types(dtype, torch.float32) if dtype in _FLOATS else torch.float32)
+    if dtype in _FULL_SCALE:
+        image = image / _FULL_SCALE[dtype]
+    if extra == 1 and channels_last:
+        image = image.movedim(-1, 0)
+    image = image[(None,) * (2 - extra)]
+
+    def back(result: Tensor) -> Any:
+        if result.ndim != space + 2 or any(n != 1 for n in result.shape[: 2 - extra]):
+            raise ValueError(
+                f"result: the shape {tuple(result.shape)} does not go back into the {space + extra} axes of {name}"
+            )
+        result = result[(0,) * (2 - extra)]
+        if extra == 1 and channels_last:
+            result = result.movedim(0, -1)
+        if dtype in _FULL_SCALE:
+            scale = _FULL_SCALE[dtype]
+            result = (result * scale).round().clamp(0, scale)
+        return rewrap(result.to(dtype))
+
+    return image, back
+
+
+def as_psf(psf: Any, *, like: Tensor | None = None, space: int = 2) -> Tensor:
+    """The psf as a float tensor `(kh, kw)`, checked; its values are left as they are.
+
+    Parameters
+    ----------
+    psf: NumPy or CuPy array or tensor with `space` axes. Integers are taken as weights only where they sum to
+        1.
+    like: the image it is for, whose dtype and device it gets; otherwise float32 at least, where it is.
+    space: 2 for images, 3 for volumes.
+
+    Raises
+    ------
+    TypeError: not an array, or complex.
+    ValueError: wrong number of axes, empty, NaN or infinite values, a sum that is not positive, or integers
+        with a sum other than 1 (a psf kept as a picture: divide it by its sum, or use
+        `deconv.imaging.psf.normalise`).
+    """
+    tensor, _ = _as_tensor(psf, "psf", any_integer=True)
+    if tensor.ndim != space or tensor.numel() == 0:
+        axes = "(kh, kw)" if space == 2 else "(kd, kh, kw)"
+        raise ValueError(f"psf: expected {axes}, given the shape {tuple(tensor.shape)}")
+    exact = tensor.is_floating_point()
+    tensor = tensor.to(torch.promote_types(tensor.dtype, torch.float32) if exact else torch.float64)
+    _check_values(tensor, "psf")
+    total = float(tensor.detach().sum(dtype=torch.float64))
+    if not exact and total != 1:
+        raise ValueError(
+            f"psf: integers that sum to {total:.0f}; expected floats that sum to 1 (psf / psf.sum())"
+        )
+    if total <= 0:
+        raise ValueError(f"psf: its sum is {total:.3g}, expected a positive one (1 keeps the brightness)")
+    if like is not None:
+        return tensor.to(like.device, like.dtype)
+    return tensor if exact else tensor.float()
+
+
+def _as_tensor(array: Any, name: str, *, any_integer: bool = False) -> tuple[Tensor, Callable[[Tensor], Any]]:
+    """The array as a tensor of the same dtype, without copying where possible, and the wrapper of results."""
+    if isinstance(array, Tensor):
+        tensor, rewrap = array, _unchanged
+    elif type(array).__module__.partition(".")[0] == "cupy":
+        cupy = sys.modules["cupy"]
+        _check_dtype(np.dtype(array.dtype), name, any_integer)
+        tensor, rewrap = torch.from_dlpack(array), lambda result: cupy.from_dlpack(result.detach())
+    elif hasattr(array, "__array__"):
+        tensor, rewrap = _from_numpy(array, name, any_integer), lambda result: result.detach().cpu().numpy()
+    else:
+        raise TypeError(
+            f"{name}: expected a NumPy or CuPy array or a torch tensor, given {type(array).__name__}"
+        )
+    if (
+        tensor.dtype not in _FLOATS
+        and tensor.dtype not in _FULL_SCALE
+        and (tensor.is_complex() or not any_integer)
+    ):
+        raise TypeError(f"{name}: dtype {tensor.dtype} is not an image's; allowed are {_ALLOWED}")
+    return tensor, rewrap
+
+
+def _from_numpy(array: Any, name: str, any_integer: bool) -> Tensor:
+    if isinstance(array, np.ma.MaskedArray):
+        raise TypeError(
+            f"{name}: masked arrays would lose their mask; give the data, and the mask where one is asked"
+        )
+    array = np.asarray(array)
+    _check_dtype(array.dtype, name, any_integer)
+    array = array.astype(array.dtype.newbyteorder("="), copy=False)
+    if not array.flags.writeable or any(stride < 0 for stride in array.strides):
+        array = array.copy()  # torch has neither negative strides nor memory that must not be written to
+    return torch.from_numpy(array)
+
+
+def _check_dtype(dtype: np.dtype, name: str, any_integer: bool) -> None:
+    allowed = dtype.kind == "b" or dtype.name in ("uint8", "uint16", "float16", "float32", "float64")
+    if not allowed and not (any_integer and dtype.kind in "iu"):
+        hint = "; take its real part or magnitude" if dtype.kind == "c" else ""
+        raise TypeError(f"{name}: dtype {dtype} is not an image's; allowed are {_ALLOWED}{hint}")
+
+
+def _check_values(tensor: Tensor, name: str) -> None:
+    if tensor.numel() == 0:
+        raise ValueError(f"{name}: empty, its shape is {tuple(tensor.shape)}")
+    if tensor.is_floating_point():
+        bad = tensor.numel() - int(torch.isfinite(tensor.detach()).sum())
+        if bad:
+            raise ValueError(
+                f"{name}: {bad} of its {tensor.numel()} values are NaN or infinite; all must be finite"
+            )
+
+
+def _check_layout(tensor: Tensor, space: int, channels_last: bool, name: str) -> None:
+    shape = tuple(tensor.shape)
+    frame = "H x W" if space == 2 else "D x H x W"
+    coloured = f"{frame} x C" if channels_last else f"C x {frame}"
+    if not space <= tensor.ndim <= space + 2:
+        raise ValueError(f"{name}: expected {frame}, {coloured} or B x C x {frame}, given the shape {shape}")
+    if tensor.ndim == space + 1:
+        first, last = (shape[-1], shape[0]) if channels_last else (shape[0], shape[-1])
+        # No photograph has dozens of channels and is three pixels high: these axes are in the other library's
+        # order.
+        if first >= 16 and last in (1, 3, 4):
+            raise ValueError(
+                f"{name}: the shape {shape} has its channels on the wrong side, expected {coloured}"
+            )
+
+
+def _unchanged(result: Tensor) -> Tensor:
+    return result
