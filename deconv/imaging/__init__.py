@@ -1,1 +1,16 @@
+"""Images and blurs: psfs, degradation, noise, metrics, arrays and files."""
 
+from . import psf
+from .arrays import as_image_batch, as_psf
+from .convolution import convolve, convolve_adjoint, fast_length, psf_to_otf, valid_margins
+
+__all__ = [
+    "as_image_batch",
+    "as_psf",
+    "convolve",
+    "convolve_adjoint",
+    "fast_length",
+    "psf",
+    "psf_to_otf",
+    "valid_margins",
+]

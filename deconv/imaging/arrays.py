@@ -81,7 +81,7 @@ def as_image_batch(array: Any, *, space: int = 2, name: str = "image") -> tuple[
     def back(result: Tensor) -> Any:
         if result.ndim != space + 2 or any(n != 1 for n in result.shape[: 2 - extra]):
             raise ValueError(
-                f"result: the shape {tuple(result.shape)} does not go back into the {space + extra} axes of {name}"
+                f"result: the shape {tuple(result.shape)} does not fit the {space + extra} axes of {name}"
             )
         result = result[(0,) * (2 - extra)]
         if extra == 1 and channels_last:

@@ -1,0 +1,64 @@
+"""Where a psf sits in its array: sizes, offsets from the centre, and the last step of every maker."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+__all__ = ["Size", "finish", "offsets", "positive", "resolve"]
+
+Size = int | tuple[int, int] | None
+
+
+def resolve(size: Size, radius: float | tuple[float, float], *, must_hold: bool) -> tuple[int, int]:
+    """The size `(kh, kw)` asked for, or the smallest odd one that holds what reaches `radius` pixels to all
+    sides.
+
+    radius: half the extent, measured from the middle of the central pixel; a pair for rows and columns.
+    must_hold: a shape with an end does not fit into less than its size, one that decays may be cut anywhere.
+    """
+    reach = (radius, radius) if isinstance(radius, int | float) else radius
+    # A pixel reaches half a pixel: 0.5 fills the central one alone. The slack absorbs rounding in, say, 7.5.
+    needed = tuple(2 * max(0, math.ceil(r - 0.5 - 1e-9)) + 1 for r in reach)
+    if size is None:
+        return needed
+    sides = tuple(size) if isinstance(size, tuple | list) else (size, size)
+    if len(sides) != 2 or any(not isinstance(s, int) or isinstance(s, bool) or s < 1 for s in sides):
+        raise ValueError(f"size: expected a positive integer or two, given {size!r}")
+    if must_hold and any(_odd(s) < n for s, n in zip(sides, needed, strict=True)):
+        raise ValueError(f"size: {sides} is too small, this psf needs at least {needed}")
+    return sides
+
+
+def offsets(size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """Rows `(h, 1)` and columns `(1, w)` from the centre, float64, of the largest odd size in `size`."""
+    row, column = (torch.arange(_odd(s), dtype=torch.float64) - _odd(s) // 2 for s in size)
+    return row[:, None], column[None, :]
+
+
+def finish(values: Tensor, size: tuple[int, int]) -> Tensor:
+    """Centre `values` (odd sizes) in an array of `size`, scale to sum 1, round to float32.
+
+    An even size is the odd one below it with a row of zeros at its end: the centre is at ``(s - 1) // 2`` in
+    both, and nothing moves by half a pixel.
+    """
+    pad = []
+    for s, n in zip(reversed(size), reversed(values.shape), strict=True):
+        before = (s - 1) // 2 - n // 2
+        pad += [before, s - n - before]
+    values = F.pad(values, pad)
+    return (values / values.sum()).float()
+
+
+def positive(**arguments: float) -> None:
+    """Raise the ValueError that names the first argument which is not a positive, finite number."""
+    for name, value in arguments.items():
+        if not (isinstance(value, int | float) and math.isfinite(value) and value > 0):
+            raise ValueError(f"{name}: expected a positive number, given {value!r}")
+
+
+def _odd(side: int) -> int:
+    return side - 1 + side % 2
