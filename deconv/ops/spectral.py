@@ -1,0 +1,222 @@
+r"""The causal factor of a Wiener filter's denominator.
+
+Wiener deconvolution multiplies the spectrum of an image by :math:`\bar H / R` with the positive denominator
+:math:`R = |H|^2 + \lambda G`. Written as :math:`R = P \bar P` with a causal p, dividing by R is two exact
+inverses of causal convolutions, one from each end of the image: no Fourier transform of the image and no
+periodic border.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from deconv.solvers.geometry import support_mask
+
+__all__ = ["spectral_factor"]
+
+# Largest cepstral coefficient allowed where the cepstrum wraps around: it is a relative error of P.
+_ALIASING = 1e-5
+_LARGEST_GRID = 1024
+_GROWTH = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0)
+
+
+def spectral_factor(
+    psf: Tensor,
+    noise_to_signal: float | Tensor,
+    *,
+    penalty: Tensor | None = None,
+    size: tuple[int, int] | None = None,
+    tolerance: float = 1e-2,
+) -> Tensor:
+    r"""Half-plane kernel p with :math:`|P|^2 = R`, the denominator of a Wiener filter.
+
+    .. math:: R(\omega) = |H(\omega)|^2 + \lambda G(\omega), \qquad
+        G = \sum_k |G_k|^2 \quad (G = 1 \text{ without a penalty})
+
+    R is positive, so its logarithm has a cepstrum c. Keep the half plane of c that raster order reaches first
+    (the rows below, in the row itself what lies to the right, and half of the term at 0): with it
+    :math:`P = \exp \hat c_+` is causal, its inverse too, and :math:`P \bar P = R`. At each frequency along
+    the rows, R is a trigonometric polynomial of degree kh - 1 down the columns, so p has exactly kh rows;
+    along a row it decays, and is cut to the given number of columns.
+
+    Parameters
+    ----------
+    psf: blur `(..., kh, kw)`, floating point. Where its centre lies does not matter.
+    noise_to_signal: :math:`\lambda > 0`, a number, or a tensor that broadcasts against the psf's leading
+        axes. With G = 1 it is the variance of the noise over that of the signal, taken as equal at all
+        frequencies.
+    penalty: filters `(..., K, gh, gw)` whose summed power is G, up to a factor the inverse of the signal's
+        spectrum. Differences stand for a spectrum that falls like :math:`1 / |\omega|^2`, as a photograph's
+        does.
+    size: rows and columns of the result, the columns odd. By default `(kh, 2 kw - 1)`, for the larger one of
+        psf and penalty, widened up to eight times where the tolerance asks for it.
+    tolerance: how large the error of the restored image may be, relative to its root mean square, for an
+        image of spectrum 1 / G observed with its noise. This norm weights the relative error of R by what the
+        filter lets pass: where H vanishes, so does what R divides, and R needs no digits there.
+
+    Returns
+    -------
+    Tensor `(..., rows, columns)` of the psf's dtype, a kernel for `inverse_conv2d` with ``support="half"``:
+    the anchor is ``[..., -1, columns // 2]``, the taps right of it are zero. Computed in float64 on a Fourier
+    grid of eight times the psf's size or more, doubled until the cepstrum has decayed to 1e-5 half-way around
+    it (up to 1024). Differentiable in `psf`, `noise_to_signal` and `penalty`.
+
+    Raises
+    ------
+    ValueError: shapes that do not fit; `noise_to_signal` not positive; R not positive; a factor that misses
+        the tolerance, or whose inverse would grow without bound, which too few taps can cause.
+    TypeError: a psf that is not a floating-point tensor.
+
+    Notes
+    -----
+    For a psf that is wider than high, the factor of the transposed one is often far shorter: with a penalty,
+    blur along the rows takes hundreds of columns, blur along the columns the default size.
+
+    References
+    ----------
+    Ekstrom and Woods, "Two-dimensional spectral factorization with applications in recursive digital
+    filtering", IEEE Transactions on Acoustics, Speech, and Signal Processing 24 (1976), section III.
+
+    Examples
+    --------
+    An image correlated with the psf is divided by R, which makes it the Wiener estimate:
+
+    >>> import torch
+    >>> from deconv.ops import inverse_conv2d
+    >>> psf = torch.tensor([[1.0, 2.0, 1.0], [2.0, 4.0, 2.0], [1.0, 2.0, 1.0]]) / 16
+    >>> kernel = spectral_factor(psf, 0.1)[None, None]
+    >>> tuple(kernel.shape)
+    (1, 1, 3, 5)
+    >>> correlated = torch.ones(1, 1, 65, 65)
+    >>> half_way = inverse_conv2d(correlated, kernel, corner="tl", support="half")
+    >>> restored = inverse_conv2d(half_way, kernel, corner="br", support="half")
+    >>> round(float(restored[0, 0, 32, 32]), 3)  # 1 / (1 + 0.1)
+    0.909
+    """
+    filters, weights = _check_arguments(psf, noise_to_signal, penalty)
+    if size is None:
+        rows = max(f.shape[-2] for f in filters)
+        columns = 2 * max(f.shape[-1] for f in filters) - 1
+        growth = _GROWTH
+    else:
+        rows, columns = _check_size(size)
+        growth = (1.0,)
+
+    grid = _choose_grid(filters, weights, (rows, columns))
+    spectrum, _, _ = _denominator(filters, weights, grid)
+    transfer = torch.exp(torch.fft.rfft2(_cepstrum(spectrum, grid) * _half_plane(grid, spectrum.device)))
+    response = torch.fft.irfft2(transfer, s=grid)
+    for factor in growth:
+        kernel = _truncate(response, rows, min(2 * (math.ceil(factor * columns) // 2) + 1, grid[1] // 2 - 1))
+        error, stable = _judge(kernel, transfer, filters, weights, grid)
+        if stable and error <= tolerance:
+            return kernel.to(psf.dtype)
+    what = f"is {error:.2g} off the denominator" if stable else "has an inverse that grows without bound"
+    raise ValueError(
+        f"size: the factor of {kernel.shape[-2]} x {kernel.shape[-1]} taps {what} for this psf and "
+        f"noise_to_signal (tolerance {tolerance:.2g}); give more columns, the psf transposed, or a larger "
+        "noise_to_signal"
+    )
+
+
+def _check_arguments(psf, noise_to_signal, penalty) -> tuple[list[Tensor], list[Tensor]]:
+    """The filters in float64, `(..., K, h, w)`, the psf first, and the weights of their powers."""
+    if not isinstance(psf, Tensor) or not psf.is_floating_point():
+        given = psf.dtype if isinstance(psf, Tensor) else type(psf).__name__
+        raise TypeError(f"psf: expected a floating-point tensor, given {given}")
+    if psf.ndim < 2 or psf.numel() == 0:
+        raise ValueError(f"psf: expected (..., kh, kw), given the shape {tuple(psf.shape)}")
+    ratio = torch.as_tensor(noise_to_signal, dtype=torch.float64, device=psf.device)
+    if not bool(((ratio > 0) & torch.isfinite(ratio)).all()):
+        raise ValueError(f"noise_to_signal: expected positive and finite, given {noise_to_signal}")
+    if penalty is None:
+        penalty = psf.new_ones(1, 1, 1)
+    if penalty.ndim < 3 or penalty.numel() == 0:
+        raise ValueError(f"penalty: expected (..., K, gh, gw), given the shape {tuple(penalty.shape)}")
+    leading = [tuple(shape) for shape in (psf.shape[:-2], ratio.shape, penalty.shape[:-3])]
+    try:
+        torch.broadcast_shapes(*leading)
+    except RuntimeError:
+        raise ValueError(
+            f"noise_to_signal: leading axes of psf, noise_to_signal and penalty do not broadcast: {leading}"
+        ) from None
+    return [psf.double().unsqueeze(-3), penalty.double()], [torch.ones_like(ratio), ratio]
+
+
+def _check_size(size) -> tuple[int, int]:
+    if len(size) != 2 or min(size) < 1 or size[1] % 2 == 0:
+        raise ValueError(f"size: expected the rows and an odd number of columns, given {tuple(size)}")
+    return int(size[0]), int(size[1])
+
+
+def _denominator(filters, weights, grid) -> tuple[Tensor, Tensor, Tensor]:
+    """R, |H|^2 and G on the grid of a real Fourier transform."""
+    blur, penalty = (torch.fft.rfft2(f, s=grid).abs().square().sum(-3) for f in filters)
+    return weights[0][..., None, None] * blur + weights[1][..., None, None] * penalty, blur, penalty
+
+
+def _cepstrum(spectrum: Tensor, grid) -> Tensor:
+    if not bool((spectrum.detach() > 0).all()):
+        raise ValueError(
+            "penalty: vanishes at a frequency where the psf does, so the denominator is not positive"
+        )
+    return torch.fft.irfft2(torch.log(spectrum).to(torch.complex128), s=grid)
+
+
+@torch.no_grad()
+def _choose_grid(filters, weights, size) -> tuple[int, int]:
+    """Double the grid along an axis until the cepstrum has decayed in its middle, where it wraps around."""
+    grid = [2 ** max(5, math.ceil(math.log2(8 * n))) for n in (size[0], (size[1] + 1) // 2)]
+    while True:
+        cepstrum = _cepstrum(_denominator(filters, weights, grid)[0], grid).abs()
+        seams = cepstrum[..., grid[0] // 2, :].max(), cepstrum[..., :, grid[1] // 2].max()
+        short = [seam > _ALIASING and n < _LARGEST_GRID for seam, n in zip(seams, grid, strict=True)]
+        if not any(short):
+            return grid[0], grid[1]
+        grid = [2 * n if s else n for n, s in zip(grid, short, strict=True)]
+
+
+def _half_plane(grid: tuple[int, int], device) -> Tensor:
+    """1 on the causal half plane, 0 on the other, 1/2 on what both share: origin and Nyquist terms."""
+    mask = torch.zeros(grid, dtype=torch.float64, device=device)
+    rows, columns = grid[0] // 2, grid[1] // 2
+    mask[1:rows] = 1
+    mask[0, 1:columns] = 1
+    mask[rows] = mask[0, columns] = mask[0, 0] = 0.5
+    return mask
+
+
+def _truncate(response: Tensor, rows: int, columns: int) -> Tensor:
+    """Cut the impulse response to a kernel, in which delays run backwards: cross-correlation layout."""
+    reach = columns // 2
+    delay = torch.arange(rows - 1, -1, -1, device=response.device)
+    shift = torch.arange(reach, -reach - 1, -1, device=response.device) % response.shape[-1]
+    kernel = response.index_select(-2, delay).index_select(-1, shift)
+    return kernel * support_mask(rows, columns, "half", device=response.device)
+
+
+def _transfer(kernel: Tensor, grid) -> Tensor:
+    """The transfer function of a kernel: undoes `_truncate`."""
+    rows, columns = kernel.shape[-2:]
+    response = kernel.new_zeros(*kernel.shape[:-2], *grid)
+    response[..., :rows, :columns] = kernel.flip(-2, -1)
+    return torch.fft.rfft2(torch.roll(response, -(columns // 2), -1))
+
+
+@torch.no_grad()
+def _judge(kernel, transfer, filters, weights, grid) -> tuple[float, bool]:
+    """The relative error of an image restored with `kernel`, and whether its inverse is stable."""
+    # The exact factor has a causal inverse. While the quotient keeps away from the negative axis, the
+    # truncated one can be deformed into it without ever vanishing on the torus, and inherits that.
+    stable = bool((_transfer(kernel, grid) / transfer).real.min() > 0)
+    # On other frequencies than those the factor was made from: aliasing would show here.
+    other = tuple(3 * n // 4 for n in grid)
+    spectrum, blur, penalty = _denominator(filters, weights, other)
+    error = spectrum / _transfer(kernel, other).abs().square() - 1
+    signal = 1 / (penalty + 1e-3 * penalty.mean((-2, -1), keepdim=True))  # finite where the penalty vanishes
+    passed = blur * signal / spectrum
+    error = ((error.square() * passed).sum((-2, -1)) / passed.sum((-2, -1))).sqrt()
+    return float(error.max()), stable
