@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from deconv.imaging.arrays import as_image_batch, as_psf
+from deconv.imaging.arrays import as_image_batch, as_psf, per_sample
 
 DTYPES = ["bool", "uint8", "uint16", "float16", "float32", "float64"]
 FULL_SCALE = {"bool": 1, "uint8": 255, "uint16": 65535}
@@ -236,3 +236,17 @@ def test_a_psf_keeps_its_values_and_takes_the_images_dtype():
 def test_what_is_no_psf_is_refused_by_name(psf, error, words):
     with pytest.raises(error, match=words):
         as_psf(psf)
+
+
+@pytest.mark.parametrize(
+    ("array", "kind"),
+    [
+        (np.zeros((3, 4)), float),
+        (torch.zeros(3, 4, 5), float),
+        (Image(), float),
+        (np.zeros((2, 1, 3, 4)), np.ndarray),
+        (torch.zeros(2, 1, 3, 4), torch.Tensor),
+    ],
+)
+def test_numbers_for_samples_come_in_the_images_kind(array, kind):
+    assert isinstance(per_sample(torch.zeros(len(as_image_batch(array)[0])), array), kind)

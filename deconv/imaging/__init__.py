@@ -3,14 +3,21 @@
 from . import psf
 from .arrays import as_image_batch, as_psf
 from .convolution import convolve, convolve_adjoint, fast_length, psf_to_otf, valid_margins
+from .degradation import degrade
+from .metrics import psnr, ssim
+from .noise import estimate_noise
 
 __all__ = [
     "as_image_batch",
     "as_psf",
     "convolve",
     "convolve_adjoint",
+    "degrade",
+    "estimate_noise",
     "fast_length",
     "psf",
     "psf_to_otf",
+    "psnr",
+    "ssim",
     "valid_margins",
 ]

@@ -24,7 +24,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["as_image_batch", "as_psf"]
+__all__ = ["as_image_batch", "as_psf", "per_sample"]
 
 Back = Callable[[Tensor], Any]
 
@@ -128,6 +128,16 @@ def as_psf(psf: Any, *, like: Tensor | None = None, space: int = 2) -> Tensor:
     if like is not None:
         return tensor.to(like.device, like.dtype)
     return tensor if exact else tensor.float()
+
+
+def per_sample(values: Tensor, array: Any, *, space: int = 2) -> Any:
+    """Numbers, one for each sample, in the kind that suits `array`: a float for one image, else `(B,)`.
+
+    values: tensor `(B,)`, computed from ``as_image_batch(array)``. A batch of tensors gets a tensor, with its
+    gradient; a batch of arrays an array.
+    """
+    tensor, rewrap = _as_tensor(array, "array")
+    return rewrap(values) if tensor.ndim == space + 2 else float(values)
 
 
 def _as_tensor(array: Any, name: str, *, any_integer: bool = False) -> tuple[Tensor, Callable[[Tensor], Any]]:

@@ -1,0 +1,82 @@
+"""The noise estimate: on pure noise, on blurred photographs, and where there is nothing to estimate."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import skimage.data
+import torch
+
+from deconv.imaging import degrade, estimate_noise, psf
+
+BLURS = {
+    "gaussian, slight": psf.gaussian(0.8),
+    "gaussian": psf.gaussian(2.0),
+    "disk": psf.disk(3),
+    "motion": psf.motion(15, 20),
+    "shake": psf.camera_shake(21, seed=1),
+}
+
+
+def white(*shape: int, seed: int = 0) -> torch.Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.mark.parametrize("sigma", [1e-4, 0.01, 0.5])
+def test_pure_noise(sigma):
+    assert estimate_noise((0.5 + sigma * white(512, 512)).numpy()) == pytest.approx(sigma, rel=0.02)
+
+
+@pytest.mark.parametrize("sigma", [0.005, 0.01, 0.03])
+@pytest.mark.parametrize("blur", BLURS)
+@pytest.mark.parametrize("scene", ["camera", "astronaut", "brick"])
+def test_blurred_photographs(scene, blur, sigma):
+    photograph = getattr(skimage.data, scene)().astype(np.float32) / 255
+    observed = degrade(photograph, BLURS[blur], noise=sigma, seed=1)
+    assert estimate_noise(observed) == pytest.approx(sigma, rel=0.06)
+
+
+@pytest.mark.parametrize("blur", BLURS)
+def test_a_blurred_scene_without_noise_has_next_to_none(blur):
+    scene = skimage.data.camera().astype(np.float32) / 255
+    assert estimate_noise(degrade(scene, BLURS[blur])) < 0.0015
+
+
+def test_every_sample_has_its_own():
+    sigmas = torch.tensor([0.01, 0.05, 0.02])
+    batch = 0.5 + sigmas[:, None, None, None] * white(3, 3, 128, 128)
+    estimates = estimate_noise(batch)
+    torch.testing.assert_close(estimates, sigmas, rtol=0.04, atol=0)
+    assert isinstance(estimate_noise(batch.numpy()), np.ndarray)
+    assert estimate_noise(batch[1]) == pytest.approx(float(estimates[1]))
+
+
+def test_channels_are_averaged_in_variance():
+    image = 0.5 + torch.tensor([0.01, 0.03, 0.05])[:, None, None] * white(3, 256, 256)
+    assert estimate_noise(image) == pytest.approx(np.sqrt((0.01**2 + 0.03**2 + 0.05**2) / 3), rel=0.03)
+
+
+def test_integers_are_measured_against_their_full_scale():
+    scene = np.full((256, 256), 0.5, np.float32)
+    for dtype, top in ((np.uint8, 255), (np.uint16, 65535)):
+        noisy = degrade((scene * top).astype(dtype), psf.box(1), noise=0.02, seed=0)
+        assert estimate_noise(noisy) == pytest.approx(0.02, rel=0.04)
+
+
+def test_clipped_regions_do_not_count_as_clean():
+    """Two thirds of the picture are black or white without a trace of noise; the rest shows it."""
+    noisy = 0.5 + 0.02 * white(300, 300)
+    noisy[:100] = 0
+    noisy[200:] = 1
+    assert estimate_noise(noisy) == pytest.approx(0.02, rel=0.05)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 9), (2, 3), (7, 1), (6, 6), (1, 400)])
+def test_images_of_any_size_give_a_finite_number(shape):
+    assert estimate_noise(np.zeros(shape)) == 0
+    assert estimate_noise(np.full(shape, 0.3, np.float32)) < 1e-6
+    assert np.isfinite(estimate_noise(white(*shape)))
+
+
+def test_a_line_is_judged_along_itself():
+    assert estimate_noise(0.5 + 0.02 * white(1, 4000)) == pytest.approx(0.02, rel=0.08)
