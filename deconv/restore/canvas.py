@@ -1,0 +1,124 @@
+r"""The scene behind an observation: what lies outside the frame, what was measured, and what was not.
+
+An observation y is a piece of the blur of a larger scene. `Canvas` lays that scene out on a torus, on which
+the blur is diagonal under the FFT, and keeps beside it what the torus cannot know:
+
+.. math:: y = W (h * s), \qquad s = P s
+
+- W weighs the pixels of the blurred scene: 1 where one was measured, 0 outside the frame and where a mask
+  says so. The seam of the torus lies so far outside that nothing measured is blurred from across it.
+- P is what the boundary assumes. *Unknown* assumes nothing, P = 1: the pixels outside the frame are unknowns
+  as those inside, seen through the blur only. *Circular* has no outside. For *reflect*, *replicate* and
+  *zero*, what is outside is copies of the frame's pixels, or zeros, and P is the orthogonal projection on such
+  scenes.
+
+W and P are diagonal or nearly so in space, the blur is diagonal in frequency: a splitting of the two needs no
+inner solver.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..imaging.boundary import crop, extend
+from ..imaging.convolution import fast_length, psf_to_otf, valid_margins
+
+__all__ = ["BOUNDARIES", "Canvas"]
+
+BOUNDARIES = ("unknown", "circular", "reflect", "replicate", "zero")
+
+
+class Canvas:
+    """The scene of a batch of observations, laid out on a torus.
+
+    Parameters
+    ----------
+    image: the observation, a float tensor `(B, C, H, W)`, or `(B, C, D, H, W)` for a psf of three axes.
+    psf: `(kh, kw)` or `(kd, kh, kw)`, or either behind two axes that broadcast against B and C.
+    boundary: one of `BOUNDARIES`.
+    mask: weight of each pixel in [0, 1], a tensor that broadcasts against `image`; None: all 1.
+
+    Attributes
+    ----------
+    shape, axes: the canvas's size along the spatial axes, and these axes.
+    margins: how far it extends beyond the frame, one pair per spatial axis.
+    otf: the blur's transfer function.
+    weight: W. `observed`: W times the observation.
+    inside: 1 in the frame and 0 outside, where P is not the identity; otherwise None.
+    """
+
+    def __init__(
+        self, image: Tensor, psf: Tensor, *, boundary: str = "unknown", mask: Tensor | None = None
+    ) -> None:
+        if boundary not in BOUNDARIES:
+            raise ValueError(f"boundary: unknown {boundary!r}, allowed are {', '.join(BOUNDARIES)}")
+        space = image.ndim - 2
+        self.boundary = boundary
+        self.axes = tuple(range(-space, 0))
+        self.margins = [(0, 0)] * space
+        if boundary != "circular":
+            size = psf.shape[-space:]
+            self.margins = [
+                (before, fast_length(n + before + after) - n - before)
+                for n, (before, after) in zip(image.shape[2:], valid_margins(size), strict=True)
+            ]
+        self.shape = tuple(n + sum(pair) for n, pair in zip(image.shape[2:], self.margins, strict=True))
+        self.otf = psf_to_otf(psf, self.shape)
+
+        weight = torch.ones_like(image[:1, :1]) if mask is None else mask.to(image)
+        self.image = image if mask is None else _fill(image, weight)
+        self.weight = extend(weight, self.margins, method="zero")
+        self.observed = self.weight * extend(self.image, self.margins, method="zero")
+        self.inside = None
+        if boundary not in ("unknown", "circular"):
+            self.inside = extend(torch.ones_like(image[:1, :1]), self.margins, method="zero")
+
+    def start(self) -> Tensor:
+        """A first guess of the scene: the observation, continued as the boundary says."""
+        return extend(self.image, self.margins, method="smooth" if self.inside is None else self.boundary)
+
+    def crop(self, scene: Tensor) -> Tensor:
+        """The scene's part in the frame."""
+        return crop(scene, self.margins)
+
+    def fft(self, scene: Tensor) -> Tensor:
+        return torch.fft.rfftn(scene, dim=self.axes)
+
+    def ifft(self, spectrum: Tensor) -> Tensor:
+        return torch.fft.irfftn(spectrum, s=self.shape, dim=self.axes)
+
+    def blur(self, scene: Tensor) -> Tensor:
+        return self.ifft(self.otf * self.fft(scene))
+
+    def blur_adjoint(self, scene: Tensor) -> Tensor:
+        return self.ifft(self.otf.conj() * self.fft(scene))
+
+    def project(self, scene: Tensor) -> Tensor:
+        """P: the nearest scene that the boundary allows, every pixel of the frame averaged with its copies."""
+        if self.boundary == "zero":
+            return self.inside * scene
+        if self.inside is None:
+            return scene
+        for axis, (before, after) in zip(self.axes, self.margins, strict=True):
+            n = scene.shape[axis] - before - after
+            row = torch.arange(n, dtype=scene.dtype, device=scene.device)
+            source = extend(row, [(before, after)], method=self.boundary).long()
+            copies = torch.bincount(source, minlength=n).reshape([-1] + [1] * (-axis - 1))
+            total = torch.zeros_like(scene.narrow(axis, 0, n)).index_add(axis, source, scene)
+            scene = (total / copies).index_select(axis, source)
+        return scene
+
+
+def _fill(image: Tensor, weight: Tensor) -> Tensor:
+    """The image with its missing pixels filled from their neighbours, coarse to fine."""
+    weight = weight.expand_as(image)
+    known, count = image * weight, weight
+    if max(image.shape[2:]) > 1:
+        window = [min(2, n) for n in image.shape[2:]]
+        pool = F.avg_pool2d if len(window) == 2 else F.avg_pool3d
+        coarse = [pool(t, window, ceil_mode=True, count_include_pad=False) for t in (known, count)]
+        coarse_fill = _fill(coarse[0] / coarse[1].clamp_min(1e-6), (coarse[1] > 0).to(image))
+        known = known + (1 - count) * F.interpolate(coarse_fill, image.shape[2:], mode="nearest")
+    return known

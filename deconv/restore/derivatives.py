@@ -1,0 +1,91 @@
+"""Derivatives on a torus, in any number of dimensions: the analysis operators that priors look at.
+
+Each is a stack of filters that are to be judged together, an isotropic group: all first derivatives, or all
+second ones. `analyse` returns the responses along a new leading axis, `adjoint` is its transpose, `power` the
+sum of the filters' squared transfer functions, so that ``adjoint(analyse(x))`` has the spectrum ``power * x``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+__all__ = ["Gradient", "Hessian", "Identity"]
+
+
+class Identity:
+    """The image itself, as a stack of one."""
+
+    count = 1
+
+    def analyse(self, x: Tensor) -> Tensor:
+        return x.unsqueeze(0)
+
+    def adjoint(self, v: Tensor) -> Tensor:
+        return v[0]
+
+    def power(self, shape: Sequence[int], like: Tensor) -> Tensor:
+        return like.new_ones(())
+
+
+class Gradient:
+    """Forward differences ``x[p + 1] - x[p]`` along each of the last `space` axes."""
+
+    def __init__(self, space: int = 2) -> None:
+        self.axes = tuple(range(-space, 0))
+
+    def analyse(self, x: Tensor) -> Tensor:
+        return torch.stack([_forward(x, axis) for axis in self.axes])
+
+    def adjoint(self, v: Tensor) -> Tensor:
+        return sum(_backward(part, axis) for part, axis in zip(v, self.axes, strict=True))
+
+    def power(self, shape: Sequence[int], like: Tensor) -> Tensor:
+        return _laplacian(shape, like)
+
+
+class Hessian:
+    """Second differences along each pair of the last `space` axes; mixed ones count twice, as in its norm."""
+
+    def __init__(self, space: int = 2) -> None:
+        axes = range(-space, 0)
+        self.pairs = [(a, b) for a in axes for b in axes if a <= b]
+
+    def analyse(self, x: Tensor) -> Tensor:
+        return torch.stack(
+            [
+                -_backward(_forward(x, a), a) if a == b else math.sqrt(2) * _forward(_forward(x, a), b)
+                for a, b in self.pairs
+            ]
+        )
+
+    def adjoint(self, v: Tensor) -> Tensor:
+        return sum(
+            -_backward(_forward(part, a), a) if a == b else math.sqrt(2) * _backward(_backward(part, a), b)
+            for part, (a, b) in zip(v, self.pairs, strict=True)
+        )
+
+    def power(self, shape: Sequence[int], like: Tensor) -> Tensor:
+        return _laplacian(shape, like).square()
+
+
+def _forward(x: Tensor, axis: int) -> Tensor:
+    return x.roll(-1, axis) - x
+
+
+def _backward(x: Tensor, axis: int) -> Tensor:
+    """Transpose of `_forward`."""
+    return x.roll(1, axis) - x
+
+
+def _laplacian(shape: Sequence[int], like: Tensor) -> Tensor:
+    """Spectrum of minus the Laplacian, on the grid of the real FFT."""
+    total = torch.zeros((), dtype=torch.float64, device=like.device)
+    for axis, n in enumerate(shape):
+        count = n // 2 + 1 if axis == len(shape) - 1 else n
+        frequency = torch.arange(count, dtype=torch.float64, device=like.device) * (2 * math.pi / n)
+        total = total.unsqueeze(-1) + (2 - 2 * frequency.cos())
+    return total.to(like.dtype)
