@@ -8,8 +8,11 @@ with differentiable operations, hence all higher derivatives are there too.
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
 from deconv import solvers
 from deconv.solvers.geometry import flip, opposite, transpose_weight
@@ -21,17 +24,22 @@ from .conditioning import inverse_gain_bound
 __all__ = ["inverse_conv2d"]
 
 
-@torch.library.custom_op("deconv::inverse_conv2d", mutates_args=())
-def _solve(
-    y: Tensor, weight: Tensor, corner: str, support: str, groups: int, solver: str, check_finite: bool
-) -> Tensor:
+_SCHEMA = (
+    "(Tensor y, Tensor weight, str corner, str support, int groups, str solver, bool check_finite) -> Tensor"
+)
+torch.library.define("deconv::inverse_conv2d", _SCHEMA, tags=(torch.Tag.pt2_compliant_tag,))
+
+
+@torch.library.impl("deconv::inverse_conv2d", "CompositeExplicitAutograd")
+def _solve(y, weight, corner, support, groups, solver, check_finite):
     x = solvers.solve(y, weight, corner=corner, support=support, groups=groups, name=solver or None)
-    if check_finite and not torch.isfinite(x.sum()) and not torch.isfinite(x).all():
+    # One cheap pass: a sum is finite unless a term is not, or unless it overflows by itself.
+    if check_finite and not math.isfinite(x.sum()) and not torch.isfinite(x).all():
         raise FloatingPointError(_explain(y, weight, support, groups))
     return x
 
 
-@_solve.register_fake
+@torch.library.register_fake("deconv::inverse_conv2d")
 def _(y, weight, corner, support, groups, solver, check_finite):
     return torch.empty_like(y, memory_format=torch.contiguous_format)
 
@@ -57,12 +65,15 @@ def _weight_gradient(x: Tensor, v: Tensor, weight: Tensor, corner: str, support:
     return mask_to_support(flip(gradient, corner), support)
 
 
+_op = torch.ops.deconv.inverse_conv2d.default
+
+
 class _InverseConv2d(torch.autograd.Function):
     """Reverse mode, vmap and all their compositions. Forward mode is not defined and says so."""
 
     @staticmethod
     def forward(y, weight, corner, support, groups, solver, check_finite):
-        return _solve(y, weight, corner, support, groups, solver, check_finite)
+        return _op(y, weight, corner, support, groups, solver, check_finite)
 
     @staticmethod
     def setup_context(ctx, inputs, output):
@@ -75,7 +86,13 @@ class _InverseConv2d(torch.autograd.Function):
         transposed = transpose_weight(weight, ctx.groups)
         with torch.autocast(gradient.device.type, enabled=False):
             v = _InverseConv2d.apply(
-                gradient, transposed, opposite(ctx.corner), ctx.support, ctx.groups, ctx.solver, ctx.check_finite
+                gradient,
+                transposed,
+                opposite(ctx.corner),
+                ctx.support,
+                ctx.groups,
+                ctx.solver,
+                ctx.check_finite,
             )
             dweight = None
             if ctx.needs_input_grad[1]:
@@ -97,6 +114,19 @@ class _InverseConv2d(torch.autograd.Function):
             y.flatten(1, 2), weight.flatten(0, 1), corner, support, size * groups, solver, check_finite
         )
         return x.unflatten(1, y.shape[1:3]), 1
+
+
+def _is_tracked(y: Tensor, weight: Tensor) -> bool:
+    """Whether somebody watches this call: autograd, a function transform, forward mode or a compiler.
+
+    Where nobody does, the operator is called without the wrapper, whose bookkeeping costs as much as a small solve.
+    """
+    return (
+        (torch.is_grad_enabled() and (y.requires_grad or weight.requires_grad))
+        or torch.compiler.is_compiling()
+        or torch._C._are_functorch_transforms_active()
+        or forward_ad._current_level >= 0
+    )
 
 
 def inverse_conv2d(
@@ -155,5 +185,5 @@ def inverse_conv2d(
     check_problem("y", y, weight, corner, support, groups)
     dtype = common_dtype("y", y, weight)
     kernel = mask_to_support(weight.to(dtype), support)
-    x = _InverseConv2d.apply(y.to(dtype), kernel, corner, support, groups, solver or "", check_finite)
-    return x.to(y.dtype)
+    call = _InverseConv2d.apply if _is_tracked(y, weight) else _op
+    return call(y.to(dtype), kernel, corner, support, groups, solver or "", check_finite).to(y.dtype)

@@ -1,7 +1,7 @@
 """The table of solvers, and the choice among them.
 
 ``DECONV_SOLVER=name`` forces one for the whole process; the argument ``solver=`` of the public functions forces one
-for a call. A forced solver that cannot serve is an error; otherwise the first one, by priority, that is available and
+for a call. A forced solver that cannot serve is an error; otherwise the first one of the table that is available and
 supports the problem is taken.
 """
 
@@ -26,7 +26,6 @@ class Solver:
     """One row of the table.
 
     name: what ``DECONV_SOLVER`` and ``solver=`` say.
-    priority: the highest that can serve is taken.
     available: whether it can run on this machine, and why (not).
     supports: whether it takes this problem ``(y, weight, support, groups)``, and why (not).
     load: imports the implementation on first use and returns
@@ -34,7 +33,6 @@ class Solver:
     """
 
     name: str
-    priority: int
     available: Callable[[], Verdict]
     supports: Callable[[Tensor, Tensor, str, int], Verdict]
     load: Callable[[], Callable[..., Tensor]]
@@ -91,19 +89,20 @@ def _load_reference():
     return solve
 
 
+# In order of preference.
 SOLVERS: dict[str, Solver] = {
     solver.name: solver
     for solver in (
-        Solver("compiled", -1, _numba_available, _on_cpu, _load_compiled),
-        Solver("blocked", 20, _always, _anything, _load_blocked),
-        Solver("dense", 10, _always, _tiny, _load_dense),
-        Solver("reference", 0, _always, _anything, _load_reference),
+        Solver("compiled", _numba_available, _on_cpu, _load_compiled),
+        Solver("blocked", _always, _anything, _load_blocked),
+        Solver("dense", _always, _tiny, _load_dense),
+        Solver("reference", _always, _anything, _load_reference),
     )
 }
 
 
 def choose(y: Tensor, weight: Tensor, *, support: str, groups: int, name: str | None = None) -> Solver:
-    """The solver for this problem: the one called `name`, else ``DECONV_SOLVER``, else the best that can serve."""
+    """The solver for this problem: the one called `name`, else ``DECONV_SOLVER``, else the first that can serve."""
     asked = name or os.environ.get("DECONV_SOLVER")
     if asked:
         if asked not in SOLVERS:
@@ -113,8 +112,7 @@ def choose(y: Tensor, weight: Tensor, *, support: str, groups: int, name: str | 
             if not ok:
                 raise ValueError(f"solver: {asked!r} cannot be used here: {reason}")
         return solver
-    ranked = sorted(SOLVERS.values(), key=lambda solver: -solver.priority)
-    return next(s for s in ranked if s.available()[0] and s.supports(y, weight, support, groups)[0])
+    return next(s for s in SOLVERS.values() if s.available()[0] and s.supports(y, weight, support, groups)[0])
 
 
 def solve(

@@ -1,0 +1,66 @@
+"""What a kernel family makes of a problem: everything that depends on shapes alone, worked out once and kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..geometry import anchor_column, is_flipped
+
+__all__ = ["Plan", "Problem", "address"]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """The shapes of a solve."""
+
+    batch: int
+    channels: int  # per group
+    groups: int
+    height: int
+    width: int
+    kernel_height: int
+    kernel_width: int
+    support: str
+    corner: str
+    itemsize: int
+    register_bytes: int
+
+    @property
+    def lanes(self) -> int:
+        return self.register_bytes // self.itemsize
+
+    @property
+    def anchor(self) -> int:
+        return anchor_column(self.kernel_width, self.support)
+
+    @property
+    def rows_flipped(self) -> bool:
+        return is_flipped(self.corner)[0]
+
+    @property
+    def columns_flipped(self) -> bool:
+        return is_flipped(self.corner)[1]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A kernel and all its words but the addresses of a call.
+
+    keep: arrays that the words point to.
+    pack: makes the tables ``pack(weight, inverse, identity)`` that follow `words`, None for a null address.
+    """
+
+    kernel: object
+    words: tuple[int, ...]
+    keep: tuple[np.ndarray, ...]
+    pack: Callable[[np.ndarray, np.ndarray, bool], tuple[np.ndarray | None, ...]]
+    tasks: int
+    scratch_bytes: int
+
+
+def address(array: np.ndarray | None) -> int:
+    """Where an array begins in memory. (`array.ctypes.data` takes three times as long.)"""
+    return 0 if array is None else array.__array_interface__["data"][0]
