@@ -141,7 +141,7 @@ def test_objects_that_numpy_can_view_are_taken():
 
 
 def test_cupy_arrays_go_through_dlpack(monkeypatch):
-    """A stand-in with CuPy's protocol on the CPU: no copy through the host, and back into the same library."""
+    """A stand-in with CuPy's protocol on the CPU: no copy through the host, back into the same library."""
 
     class ndarray:
         def __init__(self, values):

@@ -4,6 +4,7 @@ from . import psf
 from .arrays import as_image_batch, as_psf
 from .convolution import convolve, convolve_adjoint, fast_length, psf_to_otf, valid_margins
 from .degradation import degrade
+from .files import read_image, write_image
 from .metrics import psnr, ssim
 from .noise import estimate_noise
 
@@ -18,6 +19,8 @@ __all__ = [
     "psf",
     "psf_to_otf",
     "psnr",
+    "read_image",
     "ssim",
     "valid_margins",
+    "write_image",
 ]
