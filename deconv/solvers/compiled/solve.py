@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ..anchor import singular_anchor
-from . import batch_lanes, row_lanes
+from . import batch_lanes, channel_lanes, row_lanes
 from .parallel import run
 from .plan import Plan, Problem, address
 from .tables import invert_anchors
@@ -26,7 +26,12 @@ def _register_bytes() -> int:
 
 @lru_cache(maxsize=256)
 def _plan(problem: Problem) -> Plan:
-    family = row_lanes if problem.channels <= 3 else batch_lanes
+    if problem.channels <= 3:
+        family = row_lanes
+    elif problem.batch < int(__import__("os").environ.get("BL", 4)):
+        family = channel_lanes
+    else:
+        family = batch_lanes
     return family.plan(problem)
 
 

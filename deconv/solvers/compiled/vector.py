@@ -21,11 +21,13 @@ __all__ = [
     "fma_diagonal",
     "fma_grid",
     "load",
+    "load_grid",
     "load_pixels",
     "prefetch",
     "read_word",
     "read_words",
     "store",
+    "store_grid",
     "store_pixels",
     "total",
     "transpose_in",
@@ -139,6 +141,49 @@ def store(typingctx, values, address, stride):
         return context.get_dummy_value()
 
     return types.void(values, types.int64, types.int64), codegen
+
+
+@intrinsic(prefer_literal=True)
+def load_grid(typingctx, kind, vectors, columns, address, stride):
+    """A grid for `fma_grid`: ``values[v, s]`` is vector v of those `vectors` adjacent ones at ``address + s * stride``."""
+    if not _literals(kind, vectors, columns):
+        return None
+    vector, rows, count = Vector(kind.literal_value), vectors.literal_value, columns.literal_value
+    result = types.UniTuple(vector, rows * count)
+
+    def codegen(context, builder, signature, arguments):
+        grid = [None] * (rows * count)
+        for s, step in enumerate(_steps(builder, *arguments[3:], count)):
+            for v in range(rows):
+                place = builder.add(step, _INT64(v * vector.lanes * vector.element_bytes))
+                grid[v * count + s] = _load(builder, vector, place)
+        return context.make_tuple(builder, result, grid)
+
+    return result(kind, vectors, columns, types.int64, types.int64), codegen
+
+
+@intrinsic(prefer_literal=True)
+def store_grid(typingctx, values, vectors, address, stride, first, last):
+    """The way back of `load_grid` for the columns ``first <= s < last``."""
+    if not _literals(vectors):
+        return None
+    vector, rows = values.dtype, vectors.literal_value
+    count = values.count // rows
+
+    def codegen(context, builder, signature, arguments):
+        items = cgutils.unpack_tuple(builder, arguments[0], values.count)
+        first, last = arguments[4:]
+        for s, step in enumerate(_steps(builder, *arguments[2:4], count)):
+            inside = builder.and_(
+                builder.icmp_signed("<=", first, _INT64(s)), builder.icmp_signed("<", _INT64(s), last)
+            )
+            with builder.if_then(inside, likely=True):
+                for v in range(rows):
+                    place = builder.add(step, _INT64(v * vector.lanes * vector.element_bytes))
+                    _store(builder, vector, items[v * count + s], place)
+        return context.get_dummy_value()
+
+    return types.void(values, vectors, *[types.int64] * 4), codegen
 
 
 @intrinsic(prefer_literal=True)

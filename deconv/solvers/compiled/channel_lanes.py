@@ -1,0 +1,191 @@
+"""Output channels in the lanes: for one or a few images with many channels.
+
+A register holds neighbouring output channels of one pixel. Several rows are walked at once, each a few columns behind
+the one above, so that their pixels do not depend on each other: every load of the weights serves all of them, which
+makes the inner loop a small matrix product. The working rows lie channels innermost in a buffer that stays in the
+cache; images are transposed between NCHW and this order in registers.
+
+Flipped corners are walked backwards: rows and columns keep their places in memory, steps and offsets change sign.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+from numba import cfunc, types
+
+from .plan import Plan, Problem, address
+from .tables import causal_taps, pack_taps
+from .vector import (
+    F32,
+    F64,
+    atomic_next,
+    fma_grid,
+    load,
+    load_grid,
+    read_word,
+    read_words,
+    store,
+    store_grid,
+    transpose_in,
+    transpose_out,
+    zeros,
+)
+
+__all__ = ["plan"]
+
+
+@lru_cache
+def _kernel(kind: int, vectors: int, rows: int):
+    """The kernel for blocks of `vectors` registers of `kind`, walking `rows` rows at once.
+
+    Its words, behind the header: addresses of the observation and the solution (contiguous NCHW); batch, groups,
+    channels per group, height, width; whether rows and columns are flipped (0 or 1); columns between two rows, rows
+    above that are kept, rows of the buffer; bytes of a buffered row, bytes before its first pixel; number of taps,
+    address of their (rows back, columns on); addresses of the negated taps, ordered by group, block, tap, input,
+    output, and of the inverse anchor, ordered by group, block, input, output, or 0 for the identity; address of the
+    working memory, its bytes per thread.
+    """
+    lanes = kind % 1000
+    itemsize = 8 if kind >= F64 else 4
+    bytes_ = lanes * itemsize
+    grid = vectors * rows
+
+    @cfunc(types.void(types.int64), cache=True)
+    def kernel(table):
+        (
+            y, x, batch, groups, channels, height, width, rows_flipped, columns_flipped, lag, depth, buffer_rows, line,
+            margin, taps, tap_table, weights, inverse, scratch, scratch_bytes,
+        ) = read_words(table + 24, 20)  # fmt: skip
+        blocks = (channels + vectors * lanes - 1) // (vectors * lanes)
+        pixel = blocks * vectors * bytes_
+        tap = channels * vectors * bytes_
+        plane = height * width * itemsize
+        # From a pixel to the one walked at the same time in the next row.
+        behind = line + (lag * pixel if columns_flipped else -lag * pixel)
+
+        memory = scratch + atomic_next(table + 8) * scratch_bytes
+        rest = memory  # right-hand sides of the pixels walked together
+        buffer = rest + rows * pixel
+        memory_end = buffer + buffer_rows * line
+
+        task = atomic_next(table)
+        while task < read_word(table + 16):
+            group = task % groups
+            for place in range(memory, memory_end, bytes_):
+                store(zeros(kind, 1), place, 0)
+            top = buffer + depth * line + margin  # first pixel in memory of the row walked first
+
+            for i in range(0, height, rows):
+                band = min(rows, height - i)
+                for p in range(band):
+                    memory_row = height - 1 - i - p if rows_flipped else i + p
+                    offset = task * channels * plane + memory_row * width * itemsize
+                    for channel in range(0, channels, lanes):
+                        for j in range(0, width, lanes):
+                            transpose_in(
+                                kind, y + offset + channel * plane + j * itemsize, plane,
+                                min(lanes, channels - channel), min(lanes, width - j),
+                                top + p * line + j * pixel + channel * itemsize, pixel,
+                            )  # fmt: skip
+
+                for step in range(width + (band - 1) * lag):
+                    first = max(0, (step - width) // lag + 1)
+                    last = min(band, step // lag + 1)
+                    here = top + (width - 1 - step if columns_flipped else step) * pixel
+                    weight = weights + group * blocks * taps * tap
+                    for block in range(blocks):
+                        place = here + block * vectors * bytes_
+                        values = load_grid(kind, vectors, rows, place, behind)
+                        for t in range(taps):
+                            back, on = read_words(tap_table + 16 * t, 2)
+                            seen = here - back * line + on * pixel
+                            for _ in range(channels):
+                                values = fma_grid(values, vectors, weight, seen, behind)
+                                seen += itemsize
+                                weight += vectors * bytes_
+                        if inverse:
+                            store_grid(values, vectors, rest + block * vectors * bytes_, pixel, 0, rows)
+                        else:
+                            store_grid(values, vectors, place, behind, first, last)
+                    if inverse:
+                        weight = inverse + group * blocks * tap
+                        for block in range(blocks):
+                            values = zeros(kind, grid)
+                            for channel in range(channels):
+                                values = fma_grid(values, vectors, weight, rest + channel * itemsize, pixel)
+                                weight += vectors * bytes_
+                            store_grid(values, vectors, here + block * vectors * bytes_, behind, first, last)
+
+                for p in range(band):
+                    memory_row = height - 1 - i - p if rows_flipped else i + p
+                    offset = task * channels * plane + memory_row * width * itemsize
+                    for channel in range(0, channels, lanes):
+                        for j in range(0, width, lanes):
+                            transpose_out(
+                                kind, top + p * line + j * pixel + channel * itemsize, pixel,
+                                min(lanes, channels - channel), min(lanes, width - j),
+                                x + offset + channel * plane + j * itemsize, plane,
+                            )  # fmt: skip
+
+                # At the end of the buffer the rows that the next ones see move to its front.
+                top += rows * line
+                if top - margin + rows * line > memory_end:
+                    source = top - margin - depth * line
+                    for step in range(0, depth * line, bytes_):
+                        store(load(kind, 1, source + step, 0), buffer + step, 0)
+                    top = buffer + depth * line + margin
+            task = atomic_next(table)
+
+    return kernel
+
+
+def plan(problem: Problem) -> Plan:
+    """Lay the output channels into the lanes."""
+    p = problem
+    lanes = p.lanes
+    while lanes > 4 and lanes // 2 >= p.channels:
+        lanes //= 2
+    registers = -(-p.channels // lanes)
+    blocks = -(-registers // 3)
+    vectors = -(-registers // blocks)
+    rows = {1: 8, 2: 6, 3: 4}[vectors]
+    if p.register_bytes < 64:
+        rows = {1: 8, 2: 4, 3: 3}[vectors]
+
+    taps = causal_taps(p)
+    back = p.kernel_height - 1 - taps[:, 0]
+    on = (taps[:, 1] - p.anchor) * (-1 if p.columns_flipped else 1)
+    table = np.ascontiguousarray(np.stack([back, on], 1))
+    depth = int(back.max(initial=0))
+    lag = 1 + max(0, p.kernel_width - 1 - p.anchor) if depth else 1
+    pixel = blocks * vectors * lanes * p.itemsize
+    # Rows that have not begun or have ended are computed too, and thrown away; a square is read back when transposing.
+    margin = ((rows - 1) * lag + int(np.abs(on).max(initial=0)) + lanes) * pixel
+    line = 2 * margin + p.width * pixel
+    buffer_rows = depth + rows * (1 + -(-2 * depth // rows))
+    itself = np.zeros((1, 2), np.int64)
+    outputs = vectors * lanes
+
+    def pack(weight, inverse, identity):
+        packed = np.empty(p.groups * blocks * len(taps) * p.channels * outputs, weight.dtype)
+        pack_taps(weight, taps, -1, p.channels, outputs, packed)
+        if identity:
+            return packed, None
+        mixing = np.empty(p.groups * blocks * p.channels * outputs, weight.dtype)
+        pack_taps(inverse.reshape(-1, p.channels, 1, 1), itself, 1, p.channels, outputs, mixing)
+        return packed, mixing
+
+    words = (
+        p.batch, p.groups, p.channels, p.height, p.width, int(p.rows_flipped), int(p.columns_flipped),
+        lag, depth, buffer_rows, line, margin, len(taps), address(table),
+    )  # fmt: skip
+    return Plan(
+        kernel=_kernel((F32 if p.itemsize == 4 else F64) + lanes, vectors, rows),
+        words=words,
+        keep=(table,),
+        pack=pack,
+        tasks=p.batch * p.groups,
+        scratch_bytes=rows * pixel + buffer_rows * line,
+    )
