@@ -6,8 +6,30 @@ are sampled at the pixel centres, which keeps their transfer function. A size as
 then ends with a row of zeros, and the blur moves nothing.
 """
 
+from .atmosphere import kolmogorov, moffat
+from .microscope import gibson_lanni
+from .optics import airy, defocus, zernike, zernike_polynomial
 from .shake import camera_shake
 from .shapes import box, disk, gaussian, motion
 from .spec import forms, parse
+from .stored import Normalisation, from_file, normalise
 
-__all__ = ["box", "camera_shake", "disk", "forms", "gaussian", "motion", "parse"]
+__all__ = [
+    "Normalisation",
+    "airy",
+    "box",
+    "camera_shake",
+    "defocus",
+    "disk",
+    "forms",
+    "from_file",
+    "gaussian",
+    "gibson_lanni",
+    "kolmogorov",
+    "moffat",
+    "motion",
+    "normalise",
+    "parse",
+    "zernike",
+    "zernike_polynomial",
+]

@@ -39,7 +39,7 @@ def offsets(size: tuple[int, int]) -> tuple[Tensor, Tensor]:
     return row[:, None], column[None, :]
 
 
-def finish(values: Tensor, size: tuple[int, int]) -> Tensor:
+def finish(values: Tensor, size: tuple[int, ...]) -> Tensor:
     """Centre `values` (odd sizes) in an array of `size`, scale to sum 1, round to float32.
 
     An even size is the odd one below it with a row of zeros at its end: the centre is at ``(s - 1) // 2`` in

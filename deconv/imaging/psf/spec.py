@@ -8,6 +8,8 @@ from typing import Any
 
 from torch import Tensor
 
+from .atmosphere import kolmogorov, moffat
+from .optics import airy, defocus
 from .shake import camera_shake
 from .shapes import box, disk, gaussian, motion
 
@@ -19,6 +21,10 @@ MAKERS: dict[str, Callable[..., Tensor]] = {
     "box": box,
     "motion": motion,
     "shake": camera_shake,
+    "airy": airy,
+    "defocus": defocus,
+    "moffat": moffat,
+    "kolmogorov": kolmogorov,
 }
 
 

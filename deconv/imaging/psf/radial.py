@@ -1,0 +1,37 @@
+"""Psfs that depend on the distance from the centre alone: each distance on the grid is computed once."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .frame import offsets
+
+__all__ = ["legendre", "round_about"]
+
+
+def round_about(profile: Callable[[Tensor], Tensor], size: tuple[int, int]) -> Tensor:
+    """`profile(r)` at the pixels of the largest odd grid in `size`, r their distances from the centre in
+    pixels.
+
+    profile: takes distances `(n,)` and gives `(..., n)`; the result is `(..., h, w)`.
+    """
+    row, column = offsets(size)
+    squares, place = torch.unique(row**2 + column**2, return_inverse=True)
+    return profile(squares.sqrt())[..., place]
+
+
+def legendre(upper: float, oscillations: float) -> tuple[Tensor, Tensor]:
+    """Nodes and weights of a rule for integrals over [0, upper], Gauss's on each of many equal parts.
+
+    Exact to rounding for a smooth integrand that oscillates no more often than said.
+    """
+    node, weight = (torch.from_numpy(x) for x in np.polynomial.legendre.leggauss(16))
+    parts = 4 + math.ceil(oscillations / 3)
+    width = upper / parts
+    start = width * torch.arange(parts, dtype=torch.float64)
+    return (start[:, None] + (node + 1) * width / 2).flatten(), (weight * width / 2).repeat(parts)
