@@ -68,7 +68,8 @@ class Strips:
         lead = -(-max(left, right) // tiling.width) * tile
         pitch = lead + tiles * tile
         stride = batch * pitch + slope * tile
-        origin = tiling.strips_above(kh) * stride + lead
+        # Windows that are copied must exist, so strips of zeros come first; products in place skip the missing ones.
+        origin = (tiling.strips_above(kh) * stride if tiling.gather else 0) + lead
         end = origin + strips * stride + right * column
         return cls(
             batch=batch,
@@ -91,46 +92,40 @@ class Strips:
         )
 
     def load(self, images: Tensor) -> Tensor:
-        """Images `(B, C, H, W)` in a new buffer: `(size,)`, or `(groups, size)` for several groups."""
+        """Images `(<= B, C, H, W)` in a new buffer with zeros around them: `(groups, size)`."""
         buffer = images.new_zeros((self.groups, self.size))
         for stored, pixels in self._pieces(buffer, images):
             stored.copy_(pixels)
-        return buffer if self.groups > 1 else buffer[0]
+        return buffer
 
-    def unload(self, buffer: Tensor, images: Tensor) -> None:
+    def unload(self, buffer: Tensor, images: Tensor) -> Tensor:
         """The inverse of `load`, into `images`."""
-        for stored, pixels in self._pieces(buffer.view(self.groups, self.size), images):
+        for stored, pixels in self._pieces(buffer, images):
             pixels.copy_(stored)
+        return images
 
     def _pieces(self, buffer: Tensor, images: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-        """Views of the same pixels in both places; the first strip by itself where it overhangs at the top."""
-        images = images.view(self.batch, self.groups, self.inner, self.height, self.width)
-        steps = (self.pitch, self.column, self.inner, 1)
-        start = self.origin + self.indent * self.column
+        """Views `(groups, strips, B, W, inner)` of the same pixels in both places, one row of every strip at a time."""
+        images = images.unflatten(1, (self.groups, self.inner))
         missing = self.strips * self.rows - self.height
-        first = (self.rows - missing) % self.rows
-        if first:
-            shape = (self.groups, self.batch, self.width, first, self.inner)
-            stored = buffer.as_strided(shape, (self.size, *steps), start + missing * self.inner)
-            yield stored, images[:, :, :, :first].permute(1, 0, 4, 3, 2)
-            start += self.stride
-        whole = self.height // self.rows
-        if whole:
-            shape = (self.groups, whole, self.batch, self.width, self.rows, self.inner)
-            stored = buffer.as_strided(shape, (self.size, self.stride, *steps), start)
-            strips = images[:, :, :, first:].unflatten(3, (whole, self.rows))
-            yield stored, strips.permute(1, 3, 0, 5, 4, 2)
+        for row in range(min(self.rows, self.height)):
+            pixels = images[:, :, :, row :: self.rows].permute(1, 3, 0, 4, 2)
+            strip, place = divmod(missing + row, self.rows)
+            address = self.origin + strip * self.stride + self.indent * self.column + place * self.inner
+            strides = (self.size, self.stride, self.pitch, self.column, 1)
+            yield buffer.as_strided(pixels.shape, strides, address), pixels
 
     @property
     def steps(self) -> int:
         """Diagonals."""
         return self.tiles + self.slope * (self.strips - 1)
 
-    def diagonal(self, step: int) -> tuple[int, int]:
-        """Address of the first tile of a diagonal, and the number of its tiles over strips and images."""
+    def diagonal(self, step: int) -> tuple[int, int, int]:
+        """Of the tiles of a diagonal: the address of the first one, its strip, and their number (over all images)."""
         first = max(0, -(-(step - self.tiles + 1) // self.slope))
         last = min(step // self.slope, self.strips - 1)
-        return self.origin + first * self.batch * self.pitch + step * self.tile, (last + 1 - first) * self.batch
+        address = self.origin + first * self.batch * self.pitch + step * self.tile
+        return address, first, (last + 1 - first) * self.batch
 
     def at(self, buffer: Tensor, address: int, count: int, run: int) -> Tensor:
         """Matrix view `(count, run)` of the runs that start at `address` and then every pitch."""

@@ -29,7 +29,7 @@ def tile_matrix(weight: Tensor, tiling: Tiling, support: str, groups: int) -> Te
     `(groups, features, strips, run)`: features of a tile in the order (column, row, channel), and for each band of
     the window its features in the same order.
     """
-    channels, inner, kh, kw = weight.shape
+    _, inner, kh, kw = weight.shape
     rows, columns = tiling.height, tiling.width
     above = tiling.strips_above(kh)
     width = columns + kw - 1
@@ -42,7 +42,9 @@ def tile_matrix(weight: Tensor, tiling: Tiling, support: str, groups: int) -> Te
     # view of the kernel with zeros around it. Strides are positive, so the shifts come out in reverse order.
     padded = weight.new_zeros(groups, inner, (above + 2) * rows - 1, width + columns - 1, inner)
     top, left = (above + 1) * rows - kh, columns - 1
-    padded[:, :, top : top + kh, left : left + kw] = taps.view(groups, inner, inner, kh, kw).permute(0, 1, 3, 4, 2)
+    padded[:, :, top : top + kh, left : left + kw] = taps.view(groups, inner, inner, kh, kw).permute(
+        0, 1, 3, 4, 2
+    )
     group, channel, row, column, _ = padded.stride()
     operator = padded.as_strided(
         (groups, columns, rows, inner, above + 1, width, rows, inner),
@@ -50,7 +52,9 @@ def tile_matrix(weight: Tensor, tiling: Tiling, support: str, groups: int) -> Te
     )
     operator = operator.flip(1, 2).reshape(groups, features, above + 1, width * rows * inner)
 
-    own = slice(anchor_column(kw, support) * rows * inner, (anchor_column(kw, support) + columns) * rows * inner)
+    own = slice(
+        anchor_column(kw, support) * rows * inner, (anchor_column(kw, support) + columns) * rows * inner
+    )
     tile = operator[:, :, above, own].clone()
     anchors = weight.new_zeros(groups, rows * columns, inner, rows * columns, inner)
     anchors.diagonal(dim1=1, dim2=3).copy_(inverse.unsqueeze(-1))

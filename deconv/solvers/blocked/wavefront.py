@@ -28,90 +28,81 @@ def solve(y: Tensor, weight: Tensor, *, corner: str, support: str, groups: int) 
 def solve_tiled(
     y: Tensor, weight: Tensor, tiling: Tiling, *, corner: str, support: str, groups: int
 ) -> Tensor:
-    """`solve` with a given tiling. A half plane needs tiles of height 1."""
+    """`solve` with a given tiling. A half plane needs tiles of height 1, and no kernel may exceed the image."""
     matrix = tile_matrix(weight, tiling, support, groups)
-    left = anchor_column(weight.shape[-1], support)
-    if tiling.chunk >= y.shape[0]:
-        return flip(_solve_part(flip(y, corner), weight, matrix, left, tiling, support), corner)
-    x = torch.empty_like(y, memory_format=torch.contiguous_format)
-    for part, solved in zip(y.split(tiling.chunk), x.split(tiling.chunk), strict=True):
-        _solve_part(flip(part, corner), weight, matrix, left, tiling, support, solved)
+    chunk = min(tiling.chunk or len(y), len(y))
+    layout = Strips.of((chunk, *y.shape[1:]), tuple(weight.shape), tiling, support)
+    left = anchor_column(weight.shape[-1], support) * layout.column
+    sweep = _gathered_sweep if tiling.gather else _in_place_sweep
+
+    if chunk == len(y):  # the result is allocated last, when the data have been freed
+        solution = sweep(layout.load(flip(y, corner)), matrix, left, layout)
+        x = layout.unload(solution, torch.empty_like(y, memory_format=torch.contiguous_format))
+    else:
+        x = torch.empty_like(y, memory_format=torch.contiguous_format)
+        for part, solved in zip(y.split(chunk), x.split(chunk), strict=True):
+            layout.unload(sweep(layout.load(flip(part, corner)), matrix, left, layout), solved)
     return flip(x, corner)
 
 
 def _visible(weight: Tensor, size: tuple[int, int], support: str) -> Tensor:
-    """The part of a kernel that some pixel of an image of this size can see through."""
+    """The part of a kernel through which some pixel of an image of this size can see another."""
     height, width = size
     kh, kw = weight.shape[-2:]
     hidden = max(0, anchor_column(kw, support) - (width - 1))
     return weight[:, :, max(0, kh - height) :, hidden : kw if support == "quarter" else kw - hidden]
 
 
-def _solve_part(
-    y: Tensor,
-    weight: Tensor,
-    matrix: Tensor,
-    left: int,
-    tiling: Tiling,
-    support: str,
-    x: Tensor | None = None,
-) -> Tensor:
-    """Solve some images of the batch, seen from corner ``"tl"``, into `x`."""
-    layout = Strips.of(tuple(y.shape), tuple(weight.shape), tiling, support)
-    overhang = layout.overhang > layout.indent
-    advance = _gathered(matrix, left, layout) if tiling.gather else _in_place(matrix, left, layout)
-    solution = layout.load(y)
-    if not tiling.gather:
-        solution = _tile_inverse(matrix, left, layout, solution)
-    for step in range(layout.steps):
-        address, count = layout.diagonal(step)
-        advance(solution, address, count)
-        if overhang:
-            layout.clear_overhang(solution, step)
-    if x is None:
-        x = torch.empty_like(y, memory_format=torch.contiguous_format)
-    layout.unload(solution, x)
-    return x
+def _in_place_sweep(data: Tensor, matrix: Tensor, left: int, layout: Strips) -> Tensor:
+    """Every tile by itself first, in one product; then, diagonal by diagonal, what each strip of the windows adds.
 
-
-def _tile_inverse(matrix: Tensor, left: int, layout: Strips, data: Tensor) -> Tensor:
-    """Every tile solved by itself, as if there were zeros around it: one product for the whole buffer."""
-    start = left * layout.column
-    own = matrix[:, :, -1, start : start + layout.tile].mT
+    The products read the windows where they are.
+    """
+    own = matrix[:, :, -1, left : left + layout.tile].mT
     tiles = data.view(layout.groups, -1, layout.tile)
-    return torch.bmm(tiles, own).view_as(data)
+    solution = torch.bmm(tiles, own).view_as(data)
+    del data, tiles
 
-
-def _in_place(matrix: Tensor, left: int, layout: Strips) -> Callable[[Tensor, int, int], None]:
-    """Finish a diagonal of tiles: add what each strip of the window contributes, read where it is."""
-    *above, own = _squeezed(matrix).unbind(-2)
-    margin = left * layout.column
-    runs = [(strip * layout.stride + margin, band.mT) for strip, band in enumerate(reversed(above), 1)]
-    if margin:
-        runs.append((margin, own[..., :margin].mT))
+    *above, beside = _squeezed(matrix).unbind(-2)
+    bands = [(strip, band.mT) for strip, band in enumerate(reversed(above), 1)]
+    if left:
+        bands.append((0, beside[..., :left].mT))
     accumulate = Tensor.addmm_ if layout.groups == 1 else Tensor.baddbmm_
 
-    def advance(solution: Tensor, address: int, count: int) -> None:
-        tiles = layout.at(solution, address, count, layout.tile)
-        for back, band in runs:
-            accumulate(tiles, layout.at(solution, address - back, count, band.shape[-2]), band)
+    def advance(address: int, first: int, count: int) -> None:
+        for up, band in bands:
+            missing = max(0, up - first) * layout.batch  # tiles that have no strip so far above them
+            if missing < count:
+                start = address + missing * layout.pitch
+                tiles = layout.at(solution, start, count - missing, layout.tile)
+                run = layout.at(solution, start - up * layout.stride - left, count - missing, band.shape[-2])
+                accumulate(tiles, run, band)
 
-    return advance
+    _run(advance, solution, layout)
+    return solution
 
 
-def _gathered(matrix: Tensor, left: int, layout: Strips) -> Callable[[Tensor, int, int], None]:
-    """Solve a diagonal of tiles by one product with their windows, copied side by side."""
+def _gathered_sweep(solution: Tensor, matrix: Tensor, left: int, layout: Strips) -> Tensor:
+    """Diagonal by diagonal, one product with the windows, copied side by side."""
     strips, run = matrix.shape[2:]
-    back = (strips - 1) * layout.stride + left * layout.column
+    back = (strips - 1) * layout.stride + left
     inverse = _squeezed(matrix.flatten(2)).mT
     multiply = torch.mm if layout.groups == 1 else torch.bmm
 
-    def advance(solution: Tensor, address: int, count: int) -> None:
+    def advance(address: int, first: int, count: int) -> None:
         windows = layout.windows(solution, address - back, count, strips, run)
         windows = windows.clone(memory_format=torch.contiguous_format)  # always: the product overwrites them
         multiply(windows.flatten(-2), inverse, out=layout.at(solution, address, count, layout.tile))
 
-    return advance
+    _run(advance, solution, layout)
+    return solution
+
+
+def _run(advance: Callable[[int, int, int], None], solution: Tensor, layout: Strips) -> None:
+    for step in range(layout.steps):
+        advance(*layout.diagonal(step))
+        if layout.overhang > layout.indent:
+            layout.clear_overhang(solution, step)
 
 
 def _squeezed(matrix: Tensor) -> Tensor:
