@@ -1,0 +1,67 @@
+"""The command's parts put together. Nothing heavy is imported before a command needs it."""
+
+from __future__ import annotations
+
+from importlib import metadata
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .benches import benches
+from .blur import blur
+from .deblur import deblur
+from .info import info
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    pretty_exceptions_enable=False,
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"deconv {metadata.version('deconv-toolkit')}")
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def deconv(
+    context: typer.Context,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Image deblurring and deconvolution.
+
+    \b
+    Examples:
+      deconv blur photo.png -o blurred.png --psf motion:15,30 --noise 1%
+      deconv deblur blurred.png -o sharp.png --psf motion:15,30
+    """
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+def demo(
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FOLDER", help="Where the pictures go.")
+    ] = Path("demo"),
+) -> None:
+    """Blur a bundled photograph, restore it, and write the comparison.
+
+    \b
+    Example:
+      deconv demo -o demo
+    """
+    from .demo import run
+
+    run(output)
+
+
+for _command in (deblur, blur, demo, info):
+    app.command()(_command)
+app.add_typer(benches, name="bench")

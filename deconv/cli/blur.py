@@ -1,0 +1,62 @@
+"""``deconv blur``: blur a picture and add noise, to try things out."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from typer import Argument, Option
+
+from .closing import closing_line
+from .inputs import check_fits, fraction, read_blur, read_photograph
+
+__all__ = ["blur"]
+
+_PSF = (
+    "The blur: a text such as shake:31,seed=7, motion:15,30 or gaussian:2.0, or a file (image, .npy, .mat)."
+)
+_BOUNDARY = (
+    "What lies outside the frame: valid keeps the part that needs no outside; circular, zero, reflect, replicate "
+    "keep the size."
+)
+
+
+def blur(
+    source: Annotated[Path, Argument(metavar="IN", help="The sharp picture: PNG, JPEG, TIFF or .npy.")],
+    output: Annotated[Path, Option("--output", "-o", metavar="OUT", help="The blurred picture.")],
+    psf: Annotated[str, Option("--psf", "-p", metavar="FILE|SPEC", help=_PSF)],
+    noise: Annotated[str, Option(metavar="NUMBER", help="White noise as a share of full scale.")] = "0",
+    photons: Annotated[
+        float | None, Option(metavar="N", help="Poisson noise: photons that a white pixel counts.")
+    ] = None,
+    boundary: Annotated[str, Option(metavar="NAME", help=_BOUNDARY)] = "valid",
+    seed: Annotated[int | None, Option(metavar="N", help="Makes the noise reproducible.")] = None,
+    recentre: Annotated[bool, Option("--recentre", help="Centre a psf from a file on its centroid.")] = False,
+    bits: Annotated[
+        int | None, Option(metavar="N", help="Depth of the output; the input's by default.")
+    ] = None,
+    quiet: Annotated[bool, Option("--quiet", "-q", help="No closing line.")] = False,
+) -> None:
+    """Blur a picture and add noise.
+
+    \b
+    Example:
+      deconv blur sharp.png -o blurred.png --psf shake:31,seed=7 --noise 1% --seed 0
+    """
+    from deconv.imaging import degrade
+    from deconv.imaging.files import check_writable, write_image
+
+    level = fraction(noise, "--noise")
+    check_writable(output)
+    kernel = read_blur(psf, recentre=recentre)
+    picture, batch = read_photograph(source)
+    check_fits(kernel, batch)
+    started = time.perf_counter()
+    blurred = degrade(batch, kernel.psf, noise=level, photons=photons, boundary=boundary, seed=seed)
+    seconds = time.perf_counter() - started
+    write_image(output, blurred[0], like=picture, bits=bits)
+    if not quiet:
+        done = [f"psf {kernel.words}", f"noise {level:.2%}", boundary]
+        typer.echo(closing_line(source, output, picture, blurred, done, seconds))

@@ -1,0 +1,78 @@
+"""``deconv deblur``: restore a photograph whose blur is known."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from typer import Argument, Option
+
+from .closing import closing_line
+from .inputs import check_fits, fraction, read_blur, read_photograph
+from .methods import DEFAULT, choose, listing
+
+__all__ = ["deblur"]
+
+_PSF = "The blur: a file (image, .npy, .mat) or a text such as motion:15,30, gaussian:2.0 or disk:4."
+_SIGMA = "Standard deviation of the noise as a share of full scale, 0.01 or 1%. Estimated by default."
+_RATIO = "Noise power over signal power, for Wiener filters. Estimated by default."
+_BOUNDARY = (
+    "What lies outside the frame: unknown; circular, reflect, replicate or zero for blur made by a computer. "
+    "By default unknown."
+)
+
+
+def deblur(
+    source: Annotated[Path, Argument(metavar="IN", help="The blurred picture: PNG, JPEG, TIFF or .npy.")],
+    output: Annotated[Path, Option("--output", "-o", metavar="OUT", help="The restored picture.")],
+    psf: Annotated[str, Option("--psf", "-p", metavar="FILE|SPEC", help=_PSF)],
+    method: Annotated[str, Option("--method", "-m", metavar="NAME", help=f"{listing()}.")] = DEFAULT,
+    sigma: Annotated[str | None, Option(metavar="NUMBER", help=_SIGMA)] = None,
+    noise_to_signal: Annotated[float | None, Option(metavar="NUMBER", help=_RATIO)] = None,
+    boundary: Annotated[str | None, Option(metavar="NAME", help=_BOUNDARY)] = None,
+    iterations: Annotated[
+        int | None, Option(metavar="N", help="At most so many, where there are any.")
+    ] = None,
+    clipped: Annotated[bool, Option("--clipped", help="Leave clipped highlights out of the fit.")] = False,
+    linear: Annotated[bool, Option("--linear", help="Undo the gamma of sRGB first: work on light.")] = False,
+    recentre: Annotated[bool, Option("--recentre", help="Centre a psf from a file on its centroid.")] = False,
+    bits: Annotated[
+        int | None, Option(metavar="N", help="Depth of the output; the input's by default.")
+    ] = None,
+    device: Annotated[str, Option(metavar="NAME", help="Where to compute: cpu, cuda, ...")] = "cpu",
+    quiet: Annotated[bool, Option("--quiet", "-q", help="No progress, no closing line.")] = False,
+) -> None:
+    """Restore a photograph whose blur is known.
+
+    \b
+    Examples:
+      deconv deblur blurred.png -o sharp.png --psf motion:15,30
+      deconv deblur blurred.tif -o sharp.tif --psf kernel.mat --method recursive --sigma 1%
+    """
+    from deconv.imaging.files import check_writable, write_image
+    from deconv.imaging.noise import estimate_noise
+
+    chosen = choose(method)
+    level = None if sigma is None else fraction(sigma, "--sigma")
+    check_writable(output)
+    blur = read_blur(psf, recentre=recentre)
+    picture, batch = read_photograph(source, device=device)
+    check_fits(blur, batch)
+    started = time.perf_counter()
+    noise = f"noise {estimate_noise(batch).item():.2%} (estimated)" if level is None else f"noise {level:.2%}"
+    options = {
+        "sigma": ("--sigma", level),
+        "noise_to_signal": ("--noise-to-signal", noise_to_signal),
+        "boundary": ("--boundary", boundary),
+        "num_iter": ("--iterations", iterations),
+        "mask": ("--clipped", "auto" if clipped else None),
+        "linear": ("--linear", linear),
+    }
+    restored = chosen.call(batch, blur.psf, options, quiet=quiet)
+    seconds = time.perf_counter() - started
+    write_image(output, restored[0], like=picture, bits=bits)
+    if not quiet:
+        done = [f"psf {blur.words}", noise, chosen.name]
+        typer.echo(closing_line(source, output, picture, restored, done, seconds))

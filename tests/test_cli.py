@@ -1,0 +1,317 @@
+"""The command: what it writes, what it says, and one line with exit status 2 for whatever will not do."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import types
+
+import numpy as np
+import pytest
+import skimage.data
+import tifffile
+import torch
+from PIL import Image
+
+from deconv.cli import main, methods
+from deconv.imaging import degrade, psf, psnr, read_image, write_image
+
+PSF = "motion:7,30"
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    """Every test works in its own empty folder."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def sharp():
+    image = skimage.data.astronaut()[40:168, 150:300]
+    write_image("sharp.png", image)
+    return image
+
+
+@pytest.fixture
+def blurred(sharp):
+    image = degrade(sharp, psf.parse(PSF), noise=0.01, seed=0)
+    write_image("blurred.png", image)
+    return image
+
+
+def tries(capsys, *arguments: str) -> tuple[int, str, str]:
+    """The exit status, and what was said on standard output and standard error."""
+    status = main(list(arguments))
+    said = capsys.readouterr()
+    return status, said.out, said.err
+
+
+def test_blur_is_degrade(sharp, capsys):
+    status, out, err = tries(
+        capsys, "blur", "sharp.png", "-o", "out.png", "--psf", PSF, "--noise", "2%", "--seed", "3"
+    )
+    assert (status, err) == (0, "")
+    np.testing.assert_array_equal(read_image("out.png"), degrade(sharp, psf.parse(PSF), noise=0.02, seed=3))
+    assert "sharp.png -> out.png: 128 x 150 -> 124 x 144 colour, 8 bits" in out
+    assert "psf motion:7,30 (5 x 7); noise 2.00%; valid;" in out
+    assert out.count("\n") == 1
+
+
+@pytest.mark.parametrize("method", methods.METHODS)
+def test_every_method_brings_the_picture_nearer(sharp, blurred, capsys, method):
+    status, out, err = tries(
+        capsys, "deblur", "blurred.png", "-o", "out.png", "--psf", PSF, "--method", method
+    )
+    assert (status, err) == (0, "")
+    truth = sharp[2:-2, 3:-3]
+    assert psnr(read_image("out.png"), truth) > psnr(blurred, truth) + 1
+    assert f"; {method}; " in out
+    assert "noise 1." in out
+    assert out.count("\n") == 1
+
+
+def test_the_methods_are_functions_of_restore_and_the_default_is_one(sharp):
+    for method in methods.METHODS.values():
+        assert callable(method.load())
+    assert methods.DEFAULT in methods.METHODS
+    assert methods.choose("Hyper-Laplacian").name == "hyper_laplacian"
+
+
+def test_the_options_arrive_at_the_method(blurred, capsys, monkeypatch):
+    seen = {}
+
+    def method(image, psf, *, sigma, boundary, num_iter, linear, mask, progress):
+        seen.update(image=image, psf=psf, sigma=sigma, boundary=boundary, num_iter=num_iter)
+        seen.update(linear=linear, mask=mask, progress=progress)
+        return image
+
+    monkeypatch.setattr(methods.Method, "load", lambda self: method)
+    status, out, _ = tries(
+        capsys,
+        *("deblur", "blurred.png", "-o", "out.png", "--psf", PSF, "--sigma", "0.5%", "--boundary", "reflect"),
+        *("--iterations", "9", "--linear", "--clipped", "-q"),
+    )
+    assert status == 0
+    assert out == ""
+    assert seen.pop("image").shape == (1, 3, 124, 144)
+    torch.testing.assert_close(seen.pop("psf"), psf.parse(PSF))
+    assert seen == {
+        "sigma": 0.005,
+        "boundary": "reflect",
+        "num_iter": 9,
+        "linear": True,
+        "mask": "auto",
+        "progress": False,
+    }
+
+
+def test_depth_opacity_and_grey_are_kept(capsys):
+    grey = np.dstack([skimage.data.camera()[:90, :100], np.full((90, 100), 77, np.uint8)])
+    Image.fromarray(grey).save("grey.png")
+    write_image("deep.png", (skimage.data.astronaut()[:90, :100] * 257.0).astype(np.uint16))
+    tifffile.imwrite("float.tif", skimage.data.camera()[:90, :100].astype(np.float32) * 3)
+    for name in ("grey.png", "deep.png", "float.tif"):
+        assert tries(capsys, "deblur", name, "-o", f"out-{name}", "--psf", "gaussian:1", "-q")[0] == 0
+    with Image.open("out-grey.png") as image:
+        assert image.mode == "LA"
+        assert (np.asarray(image)[..., 1] == 77).all()
+    assert read_image("out-deep.png").dtype == np.uint16
+    restored = read_image("out-float.tif")
+    assert restored.dtype == np.float32
+    assert restored.max() > 300
+    assert tries(capsys, "deblur", "deep.png", "-o", "out.jpg", "--psf", "gaussian:1", "--bits", "8")[0] == 0
+    assert read_image("out.jpg").dtype == np.uint8
+
+
+def test_a_psf_from_a_file_is_reported(blurred, capsys):
+    h = psf.parse(PSF).numpy()
+    np.save("k.npy", 5 * np.pad(h, ((0, 6), (0, 4))))
+    arguments = ("blur", "blurred.png", "-o", "out.png", "--psf", "k.npy")
+    _, out, _ = tries(capsys, *arguments)
+    assert "psf k.npy (11 x 11, divided by its sum 5, centroid (-3.0, -2.0) pixels off the centre" in out
+    _, out, _ = tries(capsys, *arguments, "--recentre")
+    assert "psf k.npy (5 x 7, divided by its sum 5, centroid moved from (-3.0, -2.0) to the centre" in out
+    np.testing.assert_array_equal(read_image("out.png"), degrade(blurred, h))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ("deblur missing.png -o out.png --psf disk:3", "missing.png: No such file or directory"),
+        ("deblur . -o out.png --psf disk:3", ".: Is a directory"),
+        ("deblur text.png -o out.png --psf disk:3", "text.png: it is not an image"),
+        ("deblur nan.tif -o out.tif --psf disk:3", "nan.tif: image: 1 of its 400 values are NaN or infinite"),
+        ("deblur sharp.png -o out.png --psf disk:80", "psf: 161 x 161 is larger than the image, 128 x 150"),
+        ("deblur sharp.png -o out.png --psf box:1x151", "psf: 1 x 151 is larger than the image"),
+        (
+            "deblur sharp.png -o out.png --psf blob:3",
+            "psf: unknown 'blob:3', allowed are gaussian:sigma[,size];",
+        ),
+        ("deblur sharp.png -o out.png --psf disk", "psf: 'disk' does not read as disk:radius[,size]"),
+        ("deblur sharp.png -o out.png --psf k.npy", "k.npy: No such file or directory"),
+        ("deblur sharp.png -o out.png --psf text.png", "text.png: it is not an image"),
+        ("deblur sharp.png -o out.png --psf volume.npy", "volume.npy: the psf has 3 axes"),
+        (
+            "deblur sharp.png -o out.doc --psf disk:3",
+            "out.doc: unknown kind of file '.doc', allowed are .png",
+        ),
+        ("deblur sharp.png -o no/out.png --psf disk:3", "no does not exist"),
+        (
+            "deblur sharp.png -o out.png --psf disk:3 --method magic",
+            "--method: unknown 'magic', allowed are wiener",
+        ),
+        ("deblur sharp.png -o out.png --psf disk:3 --sigma lots", "--sigma: 'lots' is not a number"),
+        (
+            "deblur sharp.png -o out.png --psf disk:3 --sigma -1%",
+            "--sigma: expected a finite number of at least 0",
+        ),
+        ("deblur sharp.png -o out.png --psf disk:3 --boundary odd", "boundary: unknown 'odd'"),
+        ("deblur sharp.png -o out.png --psf disk:3 --bits 7", "bits: a .png file holds 8, 16"),
+        (
+            "deblur sharp.png -o out.png --psf disk:3 --device abacus",
+            "--device: 'abacus' cannot be used here",
+        ),
+        ("deblur sharp.png --psf disk:3", "Missing option '--output' / '-o'"),
+        ("deblur -o out.png --psf disk:3", "Missing argument 'IN'"),
+        ("deblur sharp.png -o out.png --psf disk:3 --iterations few", "'--iterations'"),
+        ("deblur sharp.png -o out.png --psf disk:3 --frobnicate", "--frobnicate"),
+        (
+            "blur sharp.png -o out.png --psf disk:3 --noise -1",
+            "--noise: expected a finite number of at least 0",
+        ),
+        ("blur sharp.png -o out.png --psf disk:3 --boundary odd", "boundary: unknown 'odd'"),
+        ("frobnicate", "No such command 'frobnicate'"),
+    ],
+)
+def test_what_will_not_do_is_one_line_and_status_2(here, sharp, capsys, arguments, words):
+    (here / "text.png").write_text("not an image")
+    np.save("volume.npy", np.ones((3, 3, 3)))
+    values = np.ones((20, 20), np.float32)
+    values[3, 4] = np.nan
+    tifffile.imwrite("nan.tif", values)
+    before = {path: path.read_bytes() for path in here.iterdir()}
+    status, out, err = tries(capsys, *arguments.split())
+    assert status == 2
+    assert out == ""
+    assert words in err
+    assert err.count("\n") == 1
+    assert err.startswith("deconv")
+    assert {path: path.read_bytes() for path in here.iterdir()} == before
+
+
+def test_a_folder_without_permission(sharp, capsys, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda path, mode: not os.path.isdir(path))
+    status, _, err = tries(capsys, "deblur", "sharp.png", "-o", "out.png", "--psf", "disk:2")
+    assert status == 2
+    assert "may not be written to" in err
+
+
+def test_an_option_that_the_method_does_not_take_is_named(sharp, capsys):
+    status, _, err = tries(
+        capsys,
+        *("deblur", "sharp.png", "-o", "out.png", "--psf", "disk:2", "-m", "hyper_laplacian"),
+        *("--noise-to-signal", "0.1"),
+    )
+    assert status == 2
+    assert "--noise-to-signal: hyper_laplacian does not take it; it takes --sigma" in err
+
+
+def test_a_failure_leaves_an_existing_output_as_it_was(here, blurred, capsys, monkeypatch):
+    (here / "out.png").write_bytes(b"before")
+
+    def fails(image, psf, **options):
+        raise FloatingPointError("the result is not finite")
+
+    monkeypatch.setattr(methods.Method, "load", lambda self: fails)
+    status, _, err = tries(capsys, "deblur", "blurred.png", "-o", "out.png", "--psf", PSF)
+    assert (status, err) == (2, "deconv: the result is not finite\n")
+    assert (here / "out.png").read_bytes() == b"before"
+    monkeypatch.setenv("DECONV_TRACEBACK", "1")
+    with pytest.raises(FloatingPointError):
+        main(["deblur", "blurred.png", "-o", "out.png", "--psf", PSF])
+
+
+def test_the_picture_may_replace_itself(here, blurred, capsys):
+    assert tries(capsys, "deblur", "blurred.png", "-o", "blurred.png", "--psf", PSF)[0] == 0
+    assert not np.array_equal(read_image("blurred.png"), blurred)
+    assert sorted(path.name for path in here.iterdir()) == ["blurred.png", "sharp.png"]
+
+
+def test_an_interrupt_is_status_130_without_a_traceback(blurred, capsys, monkeypatch):
+    def interrupted(image, psf, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(methods.Method, "load", lambda self: interrupted)
+    status, _, err = tries(capsys, "deblur", "blurred.png", "-o", "out.png", "--psf", PSF)
+    assert (status, err) == (130, "deconv: interrupted\n")
+
+
+@pytest.mark.parametrize("command", ["", "deblur", "blur", "demo", "info", "bench", "bench solver"])
+def test_every_help_has_an_example(capsys, command):
+    status, out, _ = tries(capsys, *command.split(), "--help")
+    assert status == 0
+    assert "Example" in out
+    assert f"deconv {command}" in out
+
+
+def test_no_arguments_is_help(capsys):
+    for arguments in ((), ("bench",)):
+        status, out, err = tries(capsys, *arguments)
+        assert (status, err) == (0, "")
+        assert "Commands" in out
+
+
+def test_info_lists_the_solvers_with_reasons(capsys):
+    status, out, _ = tries(capsys, "info")
+    assert status == 0
+    for word in ("torch", torch.__version__, "threads", "compiled", "blocked", "reference", "pure torch"):
+        assert word in out
+
+
+def test_bench_solver_hands_its_options_on(capsys, monkeypatch):
+    seen = {}
+
+    def bench(**options):
+        seen.update(options)
+        return types.SimpleNamespace(correct=seen["rows"] != [2])
+
+    monkeypatch.setitem(sys.modules, "deconv.bench.solver", types.SimpleNamespace(main=bench))
+    arguments = ("bench", "solver", "--rows", "1,8", "--threads", "1", "--json", "a.json", "--no-growth")
+    assert tries(capsys, *arguments)[0] == 0
+    assert seen["rows"] == [1, 8]
+    assert seen["threads"] == [1]
+    assert str(seen["json"]) == "a.json"
+    assert (seen["growth"], seen["memory"], seen["solver"]) == (False, True, None)
+    assert tries(capsys, "bench", "solver", "--rows", "2")[0] == 1
+    for text in ("many", "0", ""):
+        status, _, err = tries(capsys, "bench", "solver", "--rows", text)
+        assert status == 2
+        assert err.startswith("deconv: --rows: expected whole numbers from 1")
+
+
+def test_demo_is_given_its_folder(capsys, monkeypatch):
+    seen = []
+    module = types.ModuleType("deconv.cli.demo")
+    module.run = lambda output: seen.append(str(output))
+    monkeypatch.setitem(sys.modules, "deconv.cli.demo", module)
+    assert tries(capsys, "demo", "-o", "there")[0] == 0
+    assert seen == ["there"]
+
+
+def python(*arguments: str) -> subprocess.CompletedProcess:
+    return subprocess.run([sys.executable, *arguments], capture_output=True, text=True, check=False)
+
+
+def test_the_module_is_the_command():
+    done = python("-m", "deconv", "--version")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("deconv ")
+    assert python("-m", "deconv", "frobnicate").returncode == 2
+
+
+def test_help_loads_nothing_heavy():
+    heavy = ["torch", "numpy", "numba", "scipy", "skimage", "cv2", "PIL", "matplotlib"]
+    code = f"import sys; from deconv.cli import main; main(['--help']); sys.exit(bool(set({heavy}) & set(sys.modules)))"
+    assert python("-c", code).returncode == 0
