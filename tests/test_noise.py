@@ -80,3 +80,11 @@ def test_images_of_any_size_give_a_finite_number(shape):
 
 def test_a_line_is_judged_along_itself():
     assert estimate_noise(0.5 + 0.02 * white(1, 4000)) == pytest.approx(0.02, rel=0.08)
+
+
+@pytest.mark.parametrize("shape", [(4000, 500), (1500, 1500), (40, 60_000), (90, 40_000)])
+def test_large_images_are_sampled_all_over(shape):
+    """The noise grows from one end to the other, so a part would not do for the whole."""
+    growing = torch.linspace(0.01, 0.03, shape[0])[:, None] * white(*shape)
+    expected = float(growing.abs().median() / 0.67449)
+    assert estimate_noise(growing) == pytest.approx(expected, rel=0.03)

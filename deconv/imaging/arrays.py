@@ -73,7 +73,7 @@ def as_image_batch(array: Any, *, space: int = 2, name: str = "image") -> tuple[
     dtype = tensor.dtype
     image = tensor.to(torch.promote_types(dtype, torch.float32) if dtype in _FLOATS else torch.float32)
     if dtype in _FULL_SCALE:
-        image = image / _FULL_SCALE[dtype]
+        image = image.div_(_FULL_SCALE[dtype])  # a copy already: the dtype changed
     if extra == 1 and channels_last:
         image = image.movedim(-1, 0)
     image = image[(None,) * (2 - extra)]

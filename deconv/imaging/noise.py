@@ -33,6 +33,11 @@ _MEDIAN = 0.6744897501960817
 # sensor clips.
 _CLIPPED_SHARE = 0.01
 
+# A million pixels give the median to a fifth of a percent; a larger plane is sampled in so many bands of
+# rows.
+_ENOUGH = 2**20
+_BANDS = 16
+
 
 def estimate_noise(image: Any) -> Any:
     """Standard deviation of the white Gaussian noise in an image.
@@ -62,33 +67,40 @@ def estimate_noise(image: Any) -> Any:
     0.02
     """
     batch, _ = as_image_batch(image)
-    batch = batch.detach()
-    order = [min(_ORDER, n - 1) for n in batch.shape[2:]]
-    details = batch
+    planes = _bands(batch.detach().flatten(0, 1))
+    order = [min(_ORDER, n - 1) for n in planes.shape[2:]]
+    details = planes
     for axis, n in enumerate(order, start=2):
         details = torch.diff(details, n=n, dim=axis) / math.sqrt(math.comb(2 * n, n))
-    clipped = _clipped(batch)
+    clipped = _clipped(planes)
     if clipped.any():
-        touched = F.max_pool2d(clipped.to(batch.dtype), [n + 1 for n in order], stride=1).bool()
+        touched = F.max_pool2d(clipped.to(planes.dtype), [n + 1 for n in order], stride=1).bool()
+        variances = [_variance(plane[~skip]) for plane, skip in zip(details, touched, strict=True)]
     else:
-        touched = torch.zeros_like(details, dtype=torch.bool)
-    variances = [
-        _variance(magnitude[~skip])
-        for magnitude, skip in zip(details.abs().flatten(0, 1), touched.flatten(0, 1), strict=True)
-    ]
+        variances = [_variance(plane) for plane in details]
     return per_sample(torch.stack(variances).view(batch.shape[:2]).mean(1).sqrt(), image)
 
 
-def _variance(magnitude: Tensor) -> Tensor:
-    if magnitude.numel() == 0:
-        return magnitude.new_zeros(())
-    return (magnitude.median() / _MEDIAN) ** 2
+def _bands(planes: Tensor) -> Tensor:
+    """`(N, H, W)` as `(N, bands, rows, W)`: all of it, or evenly spaced bands of a plane with pixels to spare."""
+    height, width = planes.shape[1:]
+    rows = max(_ENOUGH // (_BANDS * width), _ORDER + 1)
+    if _BANDS * rows >= height:
+        return planes[:, None]
+    starts = [(height - rows) * i // (_BANDS - 1) for i in range(_BANDS)]
+    return torch.stack([planes[:, start : start + rows] for start in starts], dim=1)
 
 
-def _clipped(batch: Tensor) -> Tensor:
-    """The pixels at the least or greatest value of their channel, where there are too many for chance."""
-    mask = torch.zeros_like(batch, dtype=torch.bool)
-    for end in (batch.amin((2, 3), keepdim=True), batch.amax((2, 3), keepdim=True)):
-        at_end = batch == end
-        mask |= at_end & (at_end.float().mean((2, 3), keepdim=True) > _CLIPPED_SHARE)
+def _variance(details: Tensor) -> Tensor:
+    if details.numel() == 0:
+        return details.new_zeros(())
+    return (details.abs().median() / _MEDIAN) ** 2
+
+
+def _clipped(planes: Tensor) -> Tensor:
+    """The pixels at the least or greatest value of their plane, where there are too many for chance."""
+    mask = torch.zeros_like(planes, dtype=torch.bool)
+    for end in (planes.amin((1, 2, 3), keepdim=True), planes.amax((1, 2, 3), keepdim=True)):
+        at_end = planes == end
+        mask |= at_end & (at_end.float().mean((1, 2, 3), keepdim=True) > _CLIPPED_SHARE)
     return mask
