@@ -15,9 +15,7 @@ from .geometry import anchor_column, is_flipped
 __all__ = ["operator_matrix", "solve"]
 
 
-def operator_matrix(
-    weight: Tensor, height: int, width: int, *, corner: str, support: str, groups: int
-) -> Tensor:
+def operator_matrix(weight: Tensor, height: int, width: int, *, corner: str, support: str, groups: int) -> Tensor:
     """The causal convolution on images `height` by `width` as matrices `(groups, N, N)`, ``N = C / groups * H * W``.
 
     Rows and columns are ordered (channel, row, column). ``A[o p, i q] = W[o, i, anchor + (q - p)]``, with the

@@ -137,9 +137,7 @@ class Strips:
         """View `(count, strips, run)` of runs in several strips, the first of them starting at `address`."""
         if self.groups == 1:
             return buffer.as_strided((count, strips, run), (self.pitch, self.stride, 1), address)
-        return buffer.as_strided(
-            (self.groups, count, strips, run), (self.size, self.pitch, self.stride, 1), address
-        )
+        return buffer.as_strided((self.groups, count, strips, run), (self.size, self.pitch, self.stride, 1), address)
 
     def clear_overhang(self, buffer: Tensor, step: int) -> None:
         """Zero what a diagonal put to the right of the image."""

@@ -60,9 +60,7 @@ _SIDES = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 24, 32, 48, 64)
 
 
 @lru_cache(maxsize=512)
-def choose_tiling(
-    shape: tuple[int, ...], kernel: tuple[int, ...], support: str, device: str, threads: int
-) -> Tiling:
+def choose_tiling(shape: tuple[int, ...], kernel: tuple[int, ...], support: str, device: str, threads: int) -> Tiling:
     """The tiling that should be fastest for images `(B, C, H, W)` and a kernel `(C, C / groups, kh, kw)`."""
     _, _, height, width = shape
     _, inner, _, _ = kernel

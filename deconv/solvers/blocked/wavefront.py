@@ -19,15 +19,11 @@ __all__ = ["solve", "solve_tiled"]
 def solve(y: Tensor, weight: Tensor, *, corner: str, support: str, groups: int) -> Tensor:
     """Solve ``A x = y`` tile by tile; see `deconv.solvers.solve` for the arguments."""
     weight = _visible(weight, y.shape[-2:], support)
-    tiling = choose_tiling(
-        tuple(y.shape), tuple(weight.shape), support, y.device.type, torch.get_num_threads()
-    )
+    tiling = choose_tiling(tuple(y.shape), tuple(weight.shape), support, y.device.type, torch.get_num_threads())
     return solve_tiled(y, weight, tiling, corner=corner, support=support, groups=groups)
 
 
-def solve_tiled(
-    y: Tensor, weight: Tensor, tiling: Tiling, *, corner: str, support: str, groups: int
-) -> Tensor:
+def solve_tiled(y: Tensor, weight: Tensor, tiling: Tiling, *, corner: str, support: str, groups: int) -> Tensor:
     """`solve` with a given tiling. A half plane needs tiles of height 1, and no kernel may exceed the image."""
     matrix = tile_matrix(weight, tiling, support, groups)
     chunk = min(tiling.chunk or len(y), len(y))
@@ -78,7 +74,8 @@ def _in_place_sweep(data: Tensor, matrix: Tensor, left: int, layout: Strips) -> 
                 run = layout.at(solution, start - up * layout.stride - left, count - missing, band.shape[-2])
                 accumulate(tiles, run, band)
 
-    _run(advance, solution, layout)
+    if bands:
+        _run(advance, solution, layout)
     return solution
 
 

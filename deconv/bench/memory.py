@@ -1,0 +1,89 @@
+"""Peak memory of a solve, measured from outside of it.
+
+In a process of its own, because what a process has touched once it often keeps: the resident set is compared before
+and at its highest, so every buffer counts, also those that no allocator of PyTorch knows of. On an accelerator the
+allocator's own statistics are exact.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import astuple
+from pathlib import Path
+
+import torch
+
+from .operations import Operands, solution
+from .shapes import Problem
+
+__all__ = ["extra_memory"]
+
+
+def extra_memory(problems: Sequence[Problem], solver: str | None, device: str) -> list[dict[str, int] | None]:
+    """Bytes at the peak, beyond images, kernel and gradient, of ``forward`` and of ``forward and backward``.
+
+    None for each problem where the system cannot tell.
+    """
+    if device != "cpu":
+        return [_measure(problem, solver, device) for problem in problems]
+    if not Path("/proc/self/clear_refs").exists():
+        return [None] * len(problems)
+    request = json.dumps({"problems": [astuple(problem) for problem in problems], "solver": solver})
+    result = subprocess.run(
+        [sys.executable, "-m", __name__], input=request, capture_output=True, text=True, check=False
+    )
+    if result.returncode:
+        raise RuntimeError(f"measuring memory failed: {result.stderr.strip()}")
+    return json.loads(result.stdout)
+
+
+def _measure(problem: Problem, solver: str | None, device: str) -> dict[str, int] | None:
+    operands = Operands.of(problem, device)
+    forward, both = solution(operands, solver)
+    both()  # compiles and loads what there is to compile and load
+    peak = _peak_resident if device == "cpu" else _peak_allocated
+    try:
+        return {"forward": peak(forward), "forward and backward": peak(both)}
+    except OSError:
+        return None
+
+
+def _peak_allocated(function: Callable[[], object]) -> int:
+    torch.cuda.synchronize()
+    torch.cuda.reset_peak_memory_stats()
+    before = torch.cuda.memory_allocated()
+    function()
+    return torch.cuda.max_memory_allocated() - before
+
+
+def _peak_resident(function: Callable[[], object]) -> int:
+    gc.collect()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)  # memory that was freed but kept would hide what the function takes
+    Path("/proc/self/clear_refs").write_text("5")  # forget the highest resident set so far
+    before = _status("VmRSS")
+    function()
+    return _status("VmHWM") - before
+
+
+def _status(field: str) -> int:
+    match = re.search(rf"^{field}:\s*(\d+) kB", Path("/proc/self/status").read_text(), re.MULTILINE)
+    return int(match[1]) * 1024
+
+
+def _serve() -> None:
+    torch.set_num_threads(1)
+    request = json.load(sys.stdin)
+    measured = [_measure(Problem(*fields), request["solver"], "cpu") for fields in request["problems"]]
+    json.dump(measured, sys.stdout)
+
+
+if __name__ == "__main__":
+    _serve()

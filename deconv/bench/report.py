@@ -1,0 +1,91 @@
+"""The tables of the solver benchmark."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from .growth import Growth
+    from .solver import Row
+
+__all__ = ["growth_table", "means_table", "rivals_table", "rows_table"]
+
+
+def rows_table(rows: Sequence[Row], what: str) -> Table:
+    """Times in milliseconds, ratios, the error, and the peak of the extra memory in multiples of the images."""
+    threads = f"{rows[0].threads} thread{'s' if rows[0].threads > 1 else ''}"
+    table = Table(title=f"Solving against convolving, {what}, {threads}", title_justify="left")
+    table.add_column("images, kernel", no_wrap=True)
+    table.add_column("solver")
+    for title in ("conv2d\nms", "solve\nms", "ratio", "conv2d\n+ backward", "solve\n+ backward", "ratio", "error"):
+        table.add_column(title, justify="right")
+    table.add_column("memory\nforward", justify="right")
+    table.add_column("memory\n+ backward", justify="right")
+    for row in rows:
+        size = 4 * row.problem.pixels
+        memory = [f"{bytes_ / size:.1f} x" for bytes_ in row.memory.values()] if row.memory else ["–", "–"]
+        table.add_row(
+            str(row.problem),
+            row.solver,
+            _milliseconds(row.convolution),
+            _milliseconds(row.solve),
+            _ratio(row.ratio),
+            _milliseconds(row.convolution_with_gradients),
+            _milliseconds(row.solve_with_gradients),
+            _ratio(row.ratio_with_gradients),
+            f"{row.accuracy.solution:.0e}",
+            *memory,
+        )
+    return table
+
+
+def means_table(means: dict[str, float | None]) -> Table:
+    table = Table(title="Geometric mean of the ratios", title_justify="left")
+    for name in means:
+        table.add_column(name, justify="right")
+    table.add_row(*map(_ratio, means.values()))
+    return table
+
+
+def rivals_table(rivals: dict[str, dict[str, float]]) -> Table:
+    """Times of the alternatives, and how many times faster the solver is."""
+    names = sorted({name for times in rivals.values() for name in times if name != "deconv"})
+    table = Table(title="What one would use instead (their matrix is built beforehand)", title_justify="left")
+    table.add_column("images, kernel", no_wrap=True)
+    table.add_column("deconv\nms", justify="right")
+    for name in names:
+        table.add_column(f"{name.rsplit('.', 1)[1]}\nms", justify="right")
+        table.add_column("speed-up", justify="right")
+    for problem, times in rivals.items():
+        cells = [problem, _milliseconds(times["deconv"])]
+        for name in names:
+            known = name in times
+            cells += [_milliseconds(times[name]), f"{times[name] / times['deconv']:.0f} x"] if known else ["–", "–"]
+        table.add_row(*cells)
+    return table
+
+
+def growth_table(points: Sequence[Growth]) -> Table:
+    table = Table(title=f"Growth with the {points[0].variable}", title_justify="left")
+    for title in (points[0].variable, "conv2d\nms", "solve\nms", "solve\nns per element", "ratio"):
+        table.add_column(title, justify="right")
+    for point in points:
+        table.add_row(
+            str(point.value),
+            _milliseconds(point.convolution),
+            _milliseconds(point.solve),
+            "–" if point.nanoseconds is None else f"{point.nanoseconds:.2f}",
+            _ratio(point.ratio),
+        )
+    return table
+
+
+def _milliseconds(seconds: float | None) -> str:
+    return "–" if seconds is None else f"{seconds * 1e3:.3g}"
+
+
+def _ratio(ratio: float | None) -> str:
+    return "[bold red]wrong[/]" if ratio is None else f"{ratio:.2f}"
