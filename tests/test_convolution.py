@@ -157,7 +157,6 @@ def test_float32_by_fft_is_accurate_and_dtypes_are_kept():
 def test_autocast_does_not_round_the_sum():
     image, psf = draw(1, 1, 32, 32).float(), draw(3, 3, seed=1).float()
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        assert torch.equal(convolve(image, psf), convolve(image, psf).float())
         under = convolve(image, psf)
     torch.testing.assert_close(under, convolve(image, psf), rtol=0, atol=0)
 

@@ -159,6 +159,12 @@ def test_shake_is_one_path_that_fills_its_array(seed):
     assert float(lit.float().mean()) < 0.35
 
 
+def test_shake_is_smooth():
+    """A hand cannot scribble: on the average the path is not much longer than twice its array."""
+    lit = [int((psf.camera_shake(41, seed=seed) > 0).sum()) for seed in range(12)]
+    assert sum(lit) / len(lit) < 4.7 * 41  # a line that is not straight lights two pixels and more per step
+
+
 def test_shake_depends_on_its_seed_alone():
     torch.manual_seed(0)
     one = psf.camera_shake(25, seed=5)
