@@ -71,6 +71,15 @@ def test_colour_is_blurred_channel_by_channel():
         assert psnr(together[..., c], alone) > 200
 
 
+def test_volumes_are_blurred_in_three_dimensions():
+    volume, h = np.random.default_rng(0).random((6, 20, 24)), torch.rand(3, 5, 4)
+    h /= h.sum()
+    expected = convolve(torch.from_numpy(volume)[None, None], h)[0, 0]
+    np.testing.assert_allclose(degrade(volume, h), expected)
+    noisy = degrade(volume, h, noise=0.1, seed=0)
+    assert (noisy - expected.numpy()).std() == pytest.approx(0.1, rel=0.1)
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import tifffile
 import torch
 from PIL import Image
 from scipy.io import savemat
@@ -45,6 +46,8 @@ def test_volumes_are_psfs_too(tmp_path):
     volume = np.random.default_rng(0).random((3, 4, 5))
     np.save(tmp_path / "k.npy", volume)
     np.testing.assert_allclose(psf.from_file(tmp_path / "k.npy")[0], volume / volume.sum(), rtol=1e-6)
+    tifffile.imwrite(tmp_path / "k.tif", volume.astype(np.float32), photometric="minisblack")
+    np.testing.assert_allclose(psf.from_file(tmp_path / "k.tif")[0], volume / volume.sum(), rtol=1e-6)
 
 
 @pytest.mark.parametrize("shift", [(0, 0), (3, -2), (-1, 4)])

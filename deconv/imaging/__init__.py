@@ -7,6 +7,7 @@ from .degradation import degrade
 from .files import read_image, write_image
 from .metrics import psnr, ssim
 from .noise import estimate_noise
+from .stacks import read_stack, write_stack
 
 __all__ = [
     "as_image_batch",
@@ -20,7 +21,9 @@ __all__ = [
     "psf_to_otf",
     "psnr",
     "read_image",
+    "read_stack",
     "ssim",
     "valid_margins",
     "write_image",
+    "write_stack",
 ]

@@ -13,17 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-__all__ = ["DEPTHS", "Picture", "decode", "encode"]
-
-# What each format can hold, most natural for floats first.
-DEPTHS: dict[str, tuple[str, ...]] = {
-    ".png": ("uint8", "uint16"),
-    ".jpg": ("uint8",),
-    ".jpeg": ("uint8",),
-    ".tif": ("float32", "uint8", "uint16", "float64"),
-    ".tiff": ("float32", "uint8", "uint16", "float64"),
-    ".npy": ("float32", "uint8", "uint16", "float64"),
-}
+__all__ = ["Picture", "decode", "encode"]
 
 _ALLOWED = "8 or 16 bits without sign, and floats"
 
@@ -64,7 +54,7 @@ def decode(data: bytes) -> Picture:
 
 
 def encode(picture: Picture, suffix: str) -> bytes:
-    """The bytes of a file of the kind that `suffix` names; the dtype is one of ``DEPTHS[suffix]``."""
+    """The bytes of a file of the kind that `suffix` names; the dtype is one that `depths` allows."""
     if suffix in (".tif", ".tiff"):
         return _encode_tiff(picture)
     if suffix == ".npy":

@@ -53,8 +53,9 @@ def degrade(
     >>> degrade(np.zeros((64, 80, 3), np.uint8), motion(15), noise=0.01, seed=0).shape
     (64, 66, 3)
     """
-    scene, back = as_image_batch(image)
-    blurred = convolve(scene, as_psf(psf, like=scene), boundary=boundary)
+    space = 3 if getattr(psf, "ndim", 2) == 3 else 2
+    scene, back = as_image_batch(image, space=space)
+    blurred = convolve(scene, as_psf(psf, like=scene, space=space), boundary=boundary)
     generator = seed if isinstance(seed, torch.Generator) else torch.Generator()
     if seed is None:
         generator.seed()
@@ -70,7 +71,7 @@ def degrade(
     if sigma.any():
         # Drawn on the generator's device, so that a seed means the same noise wherever the image is.
         white = torch.randn(blurred.shape, generator=generator, dtype=blurred.dtype, device=generator.device)
-        blurred = blurred + sigma.reshape(-1, 1, 1, 1) * white.to(blurred.device)
+        blurred = blurred + sigma.reshape(-1, *[1] * (space + 1)) * white.to(blurred.device)
     return back(blurred)
 
 

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from .arrays import as_image_batch
-from .codecs import DEPTHS, Picture, decode, encode
+from .codecs import Picture, decode, encode
+from .depths import DEPTHS, choose_depth, fractions, to_depth
 
 __all__ = ["Picture", "check_writable", "read_image", "read_picture", "write_atomically", "write_image"]
 
@@ -77,10 +78,10 @@ def write_image(
     values = batch[0].detach().movedim(0, -1).cpu().numpy()
     values = values[..., 0] if values.shape[2] == 1 else values
     given = str(image.dtype).removeprefix("torch.")
-    depth = _depth(suffix, bits, given if like is None else like.pixels.dtype.name)
-    picture = Picture(_stored(values, depth))
+    depth = choose_depth(suffix, bits, given if like is None else like.pixels.dtype.name)
+    picture = Picture(to_depth(values, depth))
     if like is not None:
-        alpha = None if like.alpha is None else _stored(_under(_unit(like.alpha), values), depth)
+        alpha = None if like.alpha is None else to_depth(_under(fractions(like.alpha), values), depth)
         picture = Picture(picture.pixels, alpha, like.profile, like.exif)
     if suffix in (".jpg", ".jpeg") and picture.alpha is not None:
         if (picture.alpha < 255).any():
@@ -130,29 +131,6 @@ def _suffix_of(path: str | os.PathLike) -> str:
             f"{os.fspath(path)}: unknown kind of file {suffix!r}, allowed are {', '.join(DEPTHS)}"
         )
     return suffix
-
-
-def _depth(suffix: str, bits: int | None, wanted: str) -> str:
-    """The dtype to store: as asked, else as `wanted` where the format holds it, else the format's first."""
-    if bits is None:
-        return wanted if wanted in DEPTHS[suffix] else DEPTHS[suffix][0]
-    depth = {8: "uint8", 16: "uint16", 32: "float32", 64: "float64"}.get(bits)
-    if depth not in DEPTHS[suffix]:
-        held = ", ".join(sorted({str(np.dtype(name).itemsize * 8) for name in DEPTHS[suffix]}, key=int))
-        raise ValueError(f"bits: a {suffix} file holds {held} per value, given {bits}")
-    return depth
-
-
-def _unit(values: np.ndarray) -> np.ndarray:
-    """Integers as fractions of their full scale."""
-    return values / np.float64(np.iinfo(values.dtype).max) if values.dtype.kind == "u" else values
-
-
-def _stored(values: np.ndarray, depth: str) -> np.ndarray:
-    if depth.startswith("float"):
-        return values.astype(depth)
-    top = np.iinfo(depth).max
-    return np.clip(np.rint(values * top), 0, top).astype(depth)
 
 
 def _under(alpha: np.ndarray, values: np.ndarray) -> np.ndarray:

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..codecs import decode
+from ..stacks import holds_stack, slices
 
 __all__ = ["Normalisation", "from_file", "normalise"]
 
@@ -100,9 +101,9 @@ def normalise(psf: Any, *, recentre: bool = False) -> tuple[Tensor, Normalisatio
 def from_file(path: str | os.PathLike, *, recentre: bool = False) -> tuple[Tensor, Normalisation]:
     """A psf kept in a file, scaled to sum 1, and what that took.
 
-    path: an image (colours are averaged), a ``.npy`` file, or a MATLAB ``.mat`` file of version 5 to 7. In a
-        file with several arrays the psf is the one called ``psf``, ``kernel``, ``k``, ``h`` or the like, else
-        the only one.
+    path: an image (colours are averaged), a TIFF of many slices, a ``.npy`` file, or a MATLAB ``.mat`` file
+        of version 5 to 7. In a file with several arrays the psf is the one called ``psf``, ``kernel``, ``k``,
+        ``h`` or the like, else the only one.
     recentre: see `normalise`.
 
     Raises
@@ -111,10 +112,10 @@ def from_file(path: str | os.PathLike, *, recentre: bool = False) -> tuple[Tenso
     """
     data = Path(path).read_bytes()
     try:
-        if data[:6] == b"\x93NUMPY":
-            values = np.load(path, allow_pickle=False)
-        elif Path(path).suffix.lower() == ".mat":
+        if Path(path).suffix.lower() == ".mat":
             values = _from_matlab(path, data)
+        elif data[:6] == b"\x93NUMPY" or holds_stack(data):
+            values = slices(data)
         else:
             values = decode(data).pixels
             values = values.mean(2) if values.ndim == 3 else values
