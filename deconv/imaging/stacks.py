@@ -95,13 +95,13 @@ def slices(data: bytes) -> np.ndarray:
 
         try:
             with tifffile.TiffFile(io.BytesIO(data)) as file:
-                if len(file.series) > 1:
-                    raise ValueError(
-                        f"it holds {len(file.series)} images of different kinds; expected one stack"
-                    )
+                kinds = {(series.shape, series.dtype, series.axes) for series in file.series}
+                if len(kinds) > 1:
+                    raise ValueError(f"it holds images of {len(kinds)} different kinds; expected one stack")
                 if "S" in file.series[0].axes:
                     raise ValueError("it holds colours; expected slices of grey values")
-                array = file.series[0].asarray()
+                parts = [series.asarray() for series in file.series]
+                array = parts[0] if len(parts) == 1 else np.stack(parts)
         except tifffile.TiffFileError:
             raise ValueError("it is not a TIFF or .npy file") from None
     return array.astype(array.dtype.newbyteorder("="), copy=False)
