@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .solver import Report
+    from .results import Report
 
 __all__ = ["draw"]
 
@@ -22,7 +22,7 @@ def draw(report: Report, path: Path) -> None:
     axes = top.subplots()
     rows = [*report.rows, *report.few_images]
     problems = list(dict.fromkeys(row.problem for row in rows))
-    counts = report.settings["threads"]
+    counts = report.threads
     thickness = 0.8 / len(counts)
     for index, threads in enumerate(counts):
         bars = [(problems.index(row.problem), row.ratio) for row in rows if row.threads == threads and row.ratio]

@@ -10,11 +10,11 @@ from .timing import interleaved_medians
 
 __all__ = ["SERIES", "Growth", "measure_growth"]
 
-# Variable: the values, and the problem for each.
+# The problems of each series, and the value of the variable in each of them.
 SERIES = {
-    "image side": ((64, 128, 256, 512, 1024, 2048), lambda side: Problem(1, 1, side, side, 5, 5)),
-    "kernel size": ((1, 2, 3, 5, 7, 11, 15, 21, 31), lambda size: Problem(1, 1, 256, 256, size, size)),
-    "channels": ((1, 2, 4, 8, 12, 16, 24, 48), lambda channels: Problem(16, channels, 32, 32, 3, 3)),
+    "image side": {Problem(1, 1, side, side, 5, 5): side for side in (64, 128, 256, 512, 1024, 2048)},
+    "kernel size": {Problem(1, 1, 256, 256, size, size): size for size in (1, 2, 3, 5, 7, 11, 15, 21, 31)},
+    "channels": {Problem(16, channels, 32, 32, 3, 3): channels for channels in (1, 2, 4, 8, 12, 16, 24, 48)},
 }
 
 
@@ -42,9 +42,10 @@ class Growth:
         return asdict(self) | {"ratio": self.ratio, "nanoseconds_per_element": self.nanoseconds}
 
 
-def measure_growth(variable: str, value: int, *, solver: str | None, device: str, seconds: float) -> Growth:
+def measure_growth(
+    variable: str, value: int, problem: Problem, solver: str | None, device: str, seconds: float
+) -> Growth:
     """One point of a series."""
-    problem = SERIES[variable][1](value)
     operands = Operands.of(problem, device)
     if not accuracy(operands, solver).correct:
         return Growth(variable, value, problem, False, None, None)

@@ -9,7 +9,7 @@ from rich.table import Table
 
 if TYPE_CHECKING:
     from .growth import Growth
-    from .solver import Row
+    from .results import Row
 
 __all__ = ["growth_table", "means_table", "rivals_table", "rows_table"]
 
@@ -42,8 +42,9 @@ def rows_table(rows: Sequence[Row], what: str) -> Table:
     return table
 
 
-def means_table(means: dict[str, float | None]) -> Table:
-    table = Table(title="Geometric mean of the ratios", title_justify="left")
+def means_table(means: dict[str, float | None], count: int) -> Table:
+    """Geometric means; `count` rows of batches are in them."""
+    table = Table(title=f"Geometric mean of the ratios, {count} batches of images", title_justify="left")
     for name in means:
         table.add_column(name, justify="right")
     table.add_row(*map(_ratio, means.values()))
@@ -63,7 +64,7 @@ def rivals_table(rivals: dict[str, dict[str, float]]) -> Table:
         cells = [problem, _milliseconds(times["deconv"])]
         for name in names:
             known = name in times
-            cells += [_milliseconds(times[name]), f"{times[name] / times['deconv']:.0f} x"] if known else ["–", "–"]
+            cells += [_milliseconds(times[name]), f"{times[name] / times['deconv']:.1f} x"] if known else ["–", "–"]
         table.add_row(*cells)
     return table
 

@@ -34,6 +34,10 @@ class Problem:
         return self.batch, self.channels, self.height, self.width
 
     @property
+    def weight_shape(self) -> tuple[int, int, int, int]:
+        return self.channels, self.channels, self.kernel_height, self.kernel_width
+
+    @property
     def pixels(self) -> int:
         """Elements of the images."""
         return self.batch * self.channels * self.height * self.width

@@ -1,0 +1,112 @@
+"""What the solver benchmark measures, in the form that is printed, drawn and written."""
+
+from __future__ import annotations
+
+import os
+import platform
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import torch
+
+import deconv
+
+from .growth import Growth
+from .operations import Accuracy
+from .shapes import Problem
+from .timing import geometric_mean
+
+__all__ = ["Report", "Row", "machine"]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One problem, measured. Times in seconds; `convolution` is that of the fastest way to call `conv2d`."""
+
+    problem: Problem
+    threads: int
+    solver: str
+    accuracy: Accuracy
+    convolution: float
+    solve: float
+    convolution_with_gradients: float
+    solve_with_gradients: float
+    convolution_ways: tuple[str, str]  # which way that was, without and with gradients
+    memory: dict[str, int] | None  # bytes at the peak, beyond the operands
+
+    @property
+    def ratio(self) -> float | None:
+        """Solve over `conv2d`; None for a solve that is wrong."""
+        return self.solve / self.convolution if self.accuracy.correct else None
+
+    @property
+    def ratio_with_gradients(self) -> float | None:
+        return self.solve_with_gradients / self.convolution_with_gradients if self.accuracy.correct else None
+
+    def record(self) -> dict:
+        return asdict(self) | {"ratio": self.ratio, "ratio_with_gradients": self.ratio_with_gradients}
+
+
+@dataclass
+class Report:
+    """Everything measured."""
+
+    solver: str | None
+    device: str
+    threads: list[int]
+    seconds: float
+    rows: list[Row] = field(default_factory=list)
+    few_images: list[Row] = field(default_factory=list)
+    rivals: dict[str, dict[str, float]] = field(default_factory=dict)
+    growth: list[Growth] = field(default_factory=list)
+
+    @property
+    def correct(self) -> bool:
+        """Whether every solve was right."""
+        rows = [*self.rows, *self.few_images]
+        return all(row.accuracy.correct for row in rows) and all(point.correct for point in self.growth)
+
+    def means(self, threads: int) -> dict[str, float | None]:
+        """Geometric means of the ratios over the table; None where there is no row, or a wrong one."""
+        rows = [row for row in self.rows if row.threads == threads]
+        several = [row for row in rows if row.problem.channels >= 4]
+        ratios = {
+            "forward": [row.ratio for row in rows],
+            "forward, 4 channels or more": [row.ratio for row in several],
+            "forward and backward": [row.ratio_with_gradients for row in rows],
+        }
+        return {
+            name: geometric_mean(values) if values and None not in values else None for name, values in ratios.items()
+        }
+
+    def record(self) -> dict:
+        """For a JSON file."""
+        return {
+            "machine": machine(),
+            "versions": {"deconv": deconv.__version__, "torch": torch.__version__, "python": platform.python_version()},
+            "settings": {
+                "solver": self.solver,
+                "device": self.device,
+                "threads": self.threads,
+                "seconds": self.seconds,
+            },
+            "correct": self.correct,
+            "means": {str(threads): self.means(threads) for threads in self.threads},
+            "rows": [row.record() for row in self.rows],
+            "few_images": [row.record() for row in self.few_images],
+            "rivals": self.rivals,
+            "growth": [point.record() for point in self.growth],
+        }
+
+
+def machine() -> dict[str, str | int | None]:
+    """What it was measured on."""
+    processor = platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        names = (line.split(":", 1)[1].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line)
+        processor = next(names, processor)
+    described = {"processor": processor, "cores": os.cpu_count(), "system": platform.platform()}
+    if torch.cuda.is_available():
+        described["accelerator"] = torch.cuda.get_device_name()
+    return described

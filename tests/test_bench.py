@@ -1,0 +1,195 @@
+"""The solver benchmark: what it prints and writes, and that it gives no ratio to a wrong solver."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from io import StringIO
+
+import pytest
+import torch
+from rich.console import Console
+
+import deconv
+from deconv import solvers
+from deconv.bench import growth, shapes
+from deconv.bench import solver as bench
+from deconv.bench.memory import extra_memory
+from deconv.bench.operations import Operands, accuracy, convolutions, solution
+from deconv.bench.rivals import general_solvers, triangular_matrix
+from deconv.bench.shapes import FEW_IMAGES, TABLE, Problem
+from deconv.bench.timing import geometric_mean, interleaved_medians
+from deconv.solvers.blocked import solve as blocked
+
+TINY = (Problem(3, 4, 6, 5, 3, 3), Problem(2, 1, 7, 8, 2, 3, "half"), Problem(2, 1, 6, 6, 2, 2))
+
+
+@pytest.fixture
+def tiny(monkeypatch):
+    """Small tables in place of the real ones."""
+    monkeypatch.setattr(bench, "TABLE", TINY)
+    monkeypatch.setattr(bench, "FEW_IMAGES", TINY[:1])
+    monkeypatch.setattr(bench, "SERIES", {"image side": {Problem(1, 1, s, s, 2, 2): s for s in (4, 8)}})
+
+
+def run(**options):
+    out = StringIO()
+    report = bench.main(seconds=0.01, threads=[1], console=Console(file=out, width=160), **options)
+    return report, out.getvalue()
+
+
+@pytest.mark.usefixtures("tiny")
+def test_a_whole_run(tmp_path):
+    report, text = run(solver="blocked", json=tmp_path / "bench.json", plot=tmp_path / "bench.png")
+    for column in ("conv2d", "solve", "ratio", "+ backward", "error", "memory", "Geometric mean", "speed-up", "Growth"):
+        assert column in text
+    for problem in TINY:
+        assert str(problem) in text
+    written = json.loads((tmp_path / "bench.json").read_text())
+    assert written["correct"] is True
+    assert written["versions"]["torch"] == torch.__version__
+    assert len(written["rows"]) == len(TINY)
+    ratios = [row["solve"] / row["convolution"] for row in written["rows"]]
+    assert written["means"]["1"]["forward"] == pytest.approx(geometric_mean(ratios))
+    assert written["means"]["1"]["forward, 4 channels or more"] == pytest.approx(ratios[0])
+    assert {row["solver"] for row in written["rows"]} == {"blocked"}
+    assert all(row["accuracy"]["solution"] < 1e-6 for row in written["rows"])
+    assert set(written["rivals"]) == {str(problem) for problem in TINY}
+    assert [point["value"] for point in written["growth"]] == [4, 8]
+    assert (tmp_path / "bench.png").stat().st_size > 10_000
+    assert report.correct
+
+
+def scaled(y, weight, **options):
+    return blocked(y, weight, **options) * (1 + 1e-6)
+
+
+def imprecise(y, weight, **options):
+    x = blocked(y, weight, **options)
+    return x if x.dtype == torch.float64 else x * (1 + 1e-4)
+
+
+@pytest.mark.usefixtures("tiny")
+@pytest.mark.parametrize("wrong", [scaled, imprecise])
+def test_a_wrong_solver_gets_no_ratio(wrong, monkeypatch, tmp_path):
+    row = solvers.Solver("wrong", lambda: (True, ""), lambda *problem: (True, ""), lambda: wrong)
+    monkeypatch.setitem(solvers.SOLVERS, "wrong", row)
+    report, text = run(solver="wrong", memory=False, json=tmp_path / "bench.json", plot=tmp_path / "bench.png")
+    assert not report.correct
+    assert "wrong" in text
+    assert "Some solutions are wrong" in text
+    written = json.loads((tmp_path / "bench.json").read_text())
+    assert written["correct"] is False
+    assert {row["ratio"] for row in written["rows"] + written["few_images"] + written["growth"]} == {None}
+    assert {row["ratio_with_gradients"] for row in written["rows"]} == {None}
+    assert set(written["means"]["1"].values()) == {None}
+    assert written["rivals"] == {}
+
+
+@pytest.mark.usefixtures("tiny")
+def test_some_rows_only():
+    report, text = run(rows=[3], memory=False, rivals=False, growth=False)
+    assert [row.problem for row in report.rows] == [TINY[2]]
+    assert report.few_images == []
+    assert "Growth" not in text
+
+
+@pytest.mark.usefixtures("tiny")
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"solver": "guess"}, "solver: given 'guess', allowed are"),
+        ({"rows": [4]}, "rows: given 4, allowed are 1 to 3"),
+        ({"json": "nowhere/bench.json"}, "json: the directory"),
+    ],
+)
+def test_bad_arguments_are_refused_before_measuring(options, message, tmp_path):
+    if "json" in options:
+        options = {"json": tmp_path / options["json"]}
+    with pytest.raises(ValueError, match=message):
+        run(**options)
+
+
+@pytest.mark.usefixtures("tiny")
+def test_the_number_of_threads_is_restored():
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        run(rows=[1], memory=False, rivals=False, growth=False)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_the_kernels_are_invertible_with_a_bounded_gain():
+    for problem in (*TABLE, *FEW_IMAGES, *itertools.chain(*growth.SERIES.values())):
+        weight = problem.weight()
+        assert weight.shape == problem.weight_shape
+        assert deconv.inverse_gain_bound(weight, support=problem.support) <= 10
+        anchor = weight[:, :, -1, problem.padding[0]]
+        assert problem.channels == 1 or (anchor != 0).all()
+
+
+@pytest.mark.parametrize("problem", TINY, ids=str)
+def test_the_convolutions_do_the_work_of_the_operator(problem):
+    operands = Operands.of(problem).double()
+    ours = deconv.causal_conv2d(operands.images, operands.weight, support=problem.support)
+    ways = convolutions(operands)
+    assert len(ways) == (4 if problem.kernel_height % 2 and problem.kernel_width % 2 else 2)
+    for name, (forward, both) in ways.items():
+        assert forward().shape == ours.shape
+        assert forward().is_contiguous()
+        if name.startswith("padded"):
+            torch.testing.assert_close(forward(), ours)
+        assert [tensor.shape for tensor in both()] == [ours.shape, operands.images.shape, operands.weight.shape]
+
+
+@pytest.mark.parametrize("problem", TINY, ids=str)
+def test_the_rivals_solve_the_same_system(problem):
+    operands = Operands.of(problem).double()
+    matrix = triangular_matrix(operands).toarray()
+    x = solution(operands, "reference")[0]()
+    left = problem.padding[0]
+    right = torch.linalg.solve(operands.weight[:, :, -1, left], operands.images.flatten(2))
+    product = torch.from_numpy(matrix) @ x.flatten(2).permute(2, 1, 0).reshape(len(matrix), -1)
+    torch.testing.assert_close(product, right.permute(2, 1, 0).reshape(len(matrix), -1))
+    assert set(general_solvers(Operands.of(problem))) == {
+        "scipy.sparse.linalg.spsolve_triangular",
+        "torch.linalg.solve_triangular",
+    }
+
+
+def test_the_error_is_measured_against_float64():
+    measured = accuracy(Operands.of(TINY[0]), "reference")
+    assert measured.correct
+    assert 1e-9 < measured.solution < 1e-6
+    assert measured.residual < 1e-14
+
+
+def test_memory_is_counted_from_outside():
+    (peaks,) = extra_memory([Problem(1, 1, 1024, 1024, 2, 2)], "blocked", "cpu")
+    if peaks is None:
+        pytest.skip("this system does not tell a process its peak memory")
+    image = 4 * 1024 * 1024
+    assert image < peaks["forward"] < 3.5 * image
+    assert peaks["forward and backward"] > 2 * image
+
+
+def test_medians_of_interleaved_calls():
+    calls = []
+    medians = interleaved_medians(
+        {"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}, seconds=0, rounds=(3, 5)
+    )
+    assert list(medians) == ["a", "b"]
+    assert calls == ["a", "b"] * 5  # once to warm up, once to estimate, three rounds
+    assert all(median > 0 for median in medians.values())
+
+
+def test_geometric_mean():
+    assert geometric_mean([0.5, 2.0, 8.0]) == pytest.approx(2.0)
+    assert geometric_mean([]) != geometric_mean([])
+
+
+def test_a_problem_describes_itself():
+    assert str(Problem(2, 3, 4, 5, 6, 7, "half")) == "2 x 3 x 4 x 5, 6 x 7 half"
+    assert shapes.TABLE[0].pixels == 100 * 4 * 14 * 14
