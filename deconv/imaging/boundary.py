@@ -19,7 +19,7 @@ from torch import Tensor
 
 from .convolution import convolve, fast_length
 
-__all__ = ["EXTENSIONS", "canvas_margins", "crop", "edgetaper", "extend"]
+__all__ = ["EXTENSIONS", "canvas_margins", "crop", "edgetaper", "extend", "fade"]
 
 EXTENSIONS = ("smooth", "reflect", "replicate", "circular", "zero")
 
@@ -92,6 +92,23 @@ def crop(canvas: Tensor, margins: Margins) -> Tensor:
     """Take the frame out of the canvas: undoes `extend` with the same `margins`. A view."""
     for axis, (before, after) in zip(_axes(margins), margins, strict=True):
         canvas = canvas.narrow(axis, before, canvas.shape[axis] - before - after)
+    return canvas
+
+
+def fade(canvas: Tensor, margins: Margins) -> Tensor:
+    """Let a canvas fade to zero across its margins, along half a period of a cosine; the frame stays as it
+    is.
+
+    A filter that takes everything outside for zero sees no edge then. Subtract the mean before.
+    """
+    for axis, (before, after) in zip(_axes(margins), margins, strict=True):
+        rise, fall = (
+            0.5 - 0.5 * torch.cos((torch.arange(n, device=canvas.device) + 0.5) * (math.pi / max(n, 1)))
+            for n in (before, after)
+        )
+        frame = rise.new_ones(canvas.shape[axis] - before - after)
+        weight = torch.cat([rise, frame, fall.flip(0)]).to(canvas.dtype)
+        canvas = canvas * weight.reshape([-1] + [1] * (-axis - 1))
     return canvas
 
 
@@ -172,15 +189,15 @@ def _source(image: Tensor, axis: int, before: int, after: int, method: str) -> T
 
 
 def _smooth(image: Tensor, margins: Margins) -> Tensor:
-    working = torch.promote_types(image.dtype, torch.float32)
-    canvas = image.to(working)
+    canvas = image.to(torch.promote_types(image.dtype, torch.float32))
     axes = _axes(margins)
     for axis, (before, after) in zip(axes, margins, strict=True):
         if before + after:
             along = [(a, canvas.shape[a] > image.shape[a]) for a in axes if a != axis]
-            canvas = torch.cat([canvas, _bridge(canvas, axis, before + after, along)], axis)
-    shifts = [before for before, _ in margins]
-    return torch.roll(canvas, shifts, tuple(axes)).to(image.dtype)
+            gap = _bridge(canvas, axis, before + after, along)
+            ends = gap.narrow(axis, after, before), gap.narrow(axis, 0, after)
+            canvas = torch.cat([ends[0], canvas, ends[1]], axis)
+    return canvas.to(image.dtype)
 
 
 def _bridge(image: Tensor, axis: int, gap: int, along: list[tuple[int, bool]]) -> Tensor:
@@ -228,11 +245,12 @@ def _interpolation(eigenvalue: Tensor, gap: int, rows: int) -> Tensor:
     r = 1 + s / 2 - torch.sqrt(s + s * s / 4)
     j = torch.arange(gap + 2 * rows, dtype=torch.float64, device=s.device)
     t = (j / j.mean() - 1).unsqueeze(-1)
-    decaying = torch.stack([r**j, r ** j.flip(0)], -1)
+    decay = torch.exp(r.log() * j)
+    basis = torch.stack([decay, decay.flip(-1)], -1)
     if rows == 2:
-        decaying = torch.cat([decaying, decaying * t], -1)
+        basis = torch.cat([basis, basis * t], -1)
     # Near s = 0 the solutions become the powers of j.
     flat = s.unsqueeze(-1) < (0.05 / (gap + 1)) ** 2
-    basis = torch.where(flat, t ** torch.arange(2 * rows, device=s.device), decaying)
+    basis = torch.where(flat, t ** torch.arange(2 * rows, device=s.device), basis)
     edges = torch.cat([basis[..., :rows, :], basis[..., -rows:, :]], -2)
-    return torch.linalg.solve(edges, basis[..., rows:-rows, :], left=False)
+    return basis[..., rows:-rows, :] @ torch.linalg.inv(edges)

@@ -9,13 +9,16 @@ periodic border.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
 from deconv.solvers.geometry import support_mask
 
-__all__ = ["spectral_factor"]
+from .inverse_conv import inverse_conv2d
+
+__all__ = ["spectral_divide", "spectral_factor"]
 
 # Largest cepstral coefficient allowed where the cepstrum wraps around: it is a relative error of P.
 _ALIASING = 1e-5
@@ -82,36 +85,33 @@ def spectral_factor(
 
     Examples
     --------
-    An image correlated with the psf is divided by R, which makes it the Wiener estimate:
-
     >>> import torch
-    >>> from deconv.ops import inverse_conv2d
     >>> psf = torch.tensor([[1.0, 2.0, 1.0], [2.0, 4.0, 2.0], [1.0, 2.0, 1.0]]) / 16
-    >>> kernel = spectral_factor(psf, 0.1)[None, None]
-    >>> tuple(kernel.shape)
-    (1, 1, 3, 5)
-    >>> correlated = torch.ones(1, 1, 65, 65)
-    >>> half_way = inverse_conv2d(correlated, kernel, corner="tl", support="half")
-    >>> restored = inverse_conv2d(half_way, kernel, corner="br", support="half")
-    >>> round(float(restored[0, 0, 32, 32]), 3)  # 1 / (1 + 0.1)
-    0.909
+    >>> factor = spectral_factor(psf, 0.1)
+    >>> tuple(factor.shape)
+    (3, 9)
+    >>> restored = spectral_divide(torch.ones(1, 1, 65, 65), factor)
+    >>> round(float(restored[0, 0, 32, 32]), 2)  # 1 / (1 + 0.1)
+    0.91
     """
     filters, weights = _check_arguments(psf, noise_to_signal, penalty)
     if size is None:
         rows = max(f.shape[-2] for f in filters)
         columns = 2 * max(f.shape[-1] for f in filters) - 1
-        growth = _GROWTH
     else:
         rows, columns = _check_size(size)
-        growth = (1.0,)
+    widths = [columns]
+    if size is None:
+        widths = [2 * (math.ceil(factor * columns) // 2) + 1 for factor in _GROWTH]
 
-    grid = _choose_grid(filters, weights, (rows, columns))
-    spectrum, _, _ = _denominator(filters, weights, grid)
-    transfer = torch.exp(torch.fft.rfft2(_cepstrum(spectrum, grid) * _half_plane(grid, spectrum.device)))
+    cepstrum = _resolved_cepstrum(filters, weights, (rows, columns))
+    grid = cepstrum.shape[-2:]
+    transfer = torch.exp(torch.fft.rfft2(cepstrum * _half_plane(grid, cepstrum.device)))
     response = torch.fft.irfft2(transfer, s=grid)
-    for factor in growth:
-        kernel = _truncate(response, rows, min(2 * (math.ceil(factor * columns) // 2) + 1, grid[1] // 2 - 1))
-        error, stable = _judge(kernel, transfer, filters, weights, grid)
+    judge = _judge(transfer.detach(), filters, weights, grid)
+    for width in widths:
+        kernel = _truncate(response, rows, min(width, grid[1] // 2 - 1))
+        error, stable = judge(kernel.detach())
         if stable and error <= tolerance:
             return kernel.to(psf.dtype)
     what = f"is {error:.2g} off the denominator" if stable else "has an inverse that grows without bound"
@@ -120,6 +120,35 @@ def spectral_factor(
         f"noise_to_signal (tolerance {tolerance:.2g}); give more columns, the psf transposed, or a larger "
         "noise_to_signal"
     )
+
+
+def spectral_divide(image: Tensor, factor: Tensor) -> Tensor:
+    r"""Divide the spectrum of an image by :math:`R = |P|^2`, where `factor` is p: :math:`A_p^{-T} A_p^{-1} x`.
+
+    Two exact inverses of causal convolutions, one from the top left corner and one from the bottom right. What
+    lies outside the frame counts as zero, which differs from the stationary filter as far from the border as
+    the response of 1 / P reaches. Applied to an image correlated with the psf it is the Wiener filter.
+
+    image: `(B, C, H, W)`. factor: from `spectral_factor`, `(rows, columns)` or, for samples or channels of their
+    own, `(B or 1, C or 1, rows, columns)`. Differentiable in both. Errors: those of `inverse_conv2d`.
+    """
+    batch, channels, height, width = image.shape
+    factor = factor.expand(*(1, 1, *factor.shape)[-4:])
+    # Images that share a factor are a batch to the solver, those that do not are groups of channels.
+    if factor.shape[:2] == (1, 1):
+        stack = image.reshape(-1, 1, height, width)
+    elif factor.shape[0] == 1:
+        stack = image
+    elif factor.shape[1] == 1:
+        stack = image.transpose(0, 1)
+    else:
+        stack = image.reshape(1, -1, height, width)
+    kernel = factor.reshape(-1, 1, *factor.shape[2:])
+    for corner in ("tl", "br"):
+        stack = inverse_conv2d(stack, kernel, corner=corner, support="half", groups=len(kernel))
+    if factor.shape[0] != 1 and factor.shape[1] == 1:
+        stack = stack.transpose(0, 1)
+    return stack.reshape(batch, channels, height, width)
 
 
 def _check_arguments(psf, noise_to_signal, penalty) -> tuple[list[Tensor], list[Tensor]]:
@@ -158,24 +187,21 @@ def _denominator(filters, weights, grid) -> tuple[Tensor, Tensor, Tensor]:
     return weights[0][..., None, None] * blur + weights[1][..., None, None] * penalty, blur, penalty
 
 
-def _cepstrum(spectrum: Tensor, grid) -> Tensor:
-    if not bool((spectrum.detach() > 0).all()):
-        raise ValueError(
-            "penalty: vanishes at a frequency where the psf does, so the denominator is not positive"
-        )
-    return torch.fft.irfft2(torch.log(spectrum).to(torch.complex128), s=grid)
-
-
-@torch.no_grad()
-def _choose_grid(filters, weights, size) -> tuple[int, int]:
-    """Double the grid along an axis until the cepstrum has decayed in its middle, where it wraps around."""
+def _resolved_cepstrum(filters, weights, size) -> Tensor:
+    """The cepstrum of R, on a grid doubled along an axis until it has decayed where it wraps around."""
     grid = [2 ** max(5, math.ceil(math.log2(8 * n))) for n in (size[0], (size[1] + 1) // 2)]
     while True:
-        cepstrum = _cepstrum(_denominator(filters, weights, grid)[0], grid).abs()
-        seams = cepstrum[..., grid[0] // 2, :].max(), cepstrum[..., :, grid[1] // 2].max()
-        short = [seam > _ALIASING and n < _LARGEST_GRID for seam, n in zip(seams, grid, strict=True)]
+        spectrum, _, _ = _denominator(filters, weights, grid)
+        if not bool((spectrum.detach() > 0).all()):
+            raise ValueError("penalty: vanishes at a frequency where the psf does, so that R is not positive")
+        cepstrum = torch.fft.irfft2(torch.log(spectrum).to(torch.complex128), s=grid)
+        seams = cepstrum[..., grid[0] // 2, :], cepstrum[..., :, grid[1] // 2]
+        short = [
+            n < _LARGEST_GRID and bool(seam.detach().abs().max() > _ALIASING)
+            for seam, n in zip(seams, grid, strict=True)
+        ]
         if not any(short):
-            return grid[0], grid[1]
+            return cepstrum
         grid = [2 * n if s else n for n, s in zip(grid, short, strict=True)]
 
 
@@ -206,17 +232,23 @@ def _transfer(kernel: Tensor, grid) -> Tensor:
     return torch.fft.rfft2(torch.roll(response, -(columns // 2), -1))
 
 
-@torch.no_grad()
-def _judge(kernel, transfer, filters, weights, grid) -> tuple[float, bool]:
-    """The relative error of an image restored with `kernel`, and whether its inverse is stable."""
-    # The exact factor has a causal inverse. While the quotient keeps away from the negative axis, the
-    # truncated one can be deformed into it without ever vanishing on the torus, and inherits that.
-    stable = bool((_transfer(kernel, grid) / transfer).real.min() > 0)
+def _judge(transfer: Tensor, filters, weights, grid) -> Callable[[Tensor], tuple[float, bool]]:
+    """Makes the judge of truncated factors: the relative error of an image restored with it, and whether its
+    inverse is stable."""
     # On other frequencies than those the factor was made from: aliasing would show here.
     other = tuple(3 * n // 4 for n in grid)
-    spectrum, blur, penalty = _denominator(filters, weights, other)
-    error = spectrum / _transfer(kernel, other).abs().square() - 1
+    spectrum, blur, penalty = (
+        t.detach() for t in _denominator([f.detach() for f in filters], [w.detach() for w in weights], other)
+    )
     signal = 1 / (penalty + 1e-3 * penalty.mean((-2, -1), keepdim=True))  # finite where the penalty vanishes
     passed = blur * signal / spectrum
-    error = ((error.square() * passed).sum((-2, -1)) / passed.sum((-2, -1))).sqrt()
-    return float(error.max()), stable
+    passed = passed / passed.sum((-2, -1), keepdim=True)
+
+    def judge(kernel: Tensor) -> tuple[float, bool]:
+        error = spectrum / _transfer(kernel, other).abs().square() - 1
+        # The exact factor has a causal inverse. While the quotient keeps away from the negative axis, the
+        # truncated one can be deformed into it without ever vanishing on the torus, and inherits that.
+        quotient = _transfer(kernel, grid) / transfer
+        return float((error.square() * passed).sum((-2, -1)).max().sqrt()), bool(quotient.real.min() > 0)
+
+    return judge
