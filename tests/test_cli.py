@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 
 from deconv.cli import main, methods
-from deconv.imaging import degrade, psf, psnr, read_image, write_image
+from deconv.imaging import degrade, psf, psnr, read_image, read_stack, write_image, write_stack
 
 PSF = "motion:7,30"
 
@@ -136,6 +136,27 @@ def test_a_psf_from_a_file_is_reported(blurred, capsys):
     np.testing.assert_array_equal(read_image("out.png"), degrade(blurred, h))
 
 
+def test_volumes_are_blurred_and_deblurred(capsys):
+    row, column, depth = np.mgrid[:40, :50, :20] / 6
+    volume = (0.5 + 0.4 * np.sin(row) * np.cos(column) * np.sin(depth)).transpose(2, 0, 1)
+    write_stack("sharp.tif", (volume * 65535).astype(np.uint16))
+    h = np.ones((3, 5, 5)) / 75
+    np.save("k.npy", h)
+    options = ("--psf", "k.npy", "--noise", "1%", "--seed", "0")
+    status, out, _ = tries(capsys, "blur", "sharp.tif", "-o", "blurred.tif", *options)
+    assert status == 0
+    assert "20 x 40 x 50 -> 18 x 36 x 46 volume, 16 bits" in out
+    status, out, err = tries(capsys, "deblur", "blurred.tif", "-o", "out.tif", "--psf", "k.npy")
+    assert (status, err) == (0, "")
+    assert "noise 1." in out
+    assert read_stack("out.tif").dtype == np.uint16
+    errors = [
+        np.square(read_stack(name) / 65535 - volume[1:-1, 2:-2, 2:-2]).mean()
+        for name in ("out.tif", "blurred.tif")
+    ]
+    assert errors[0] < errors[1]
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -152,10 +173,15 @@ def test_a_psf_from_a_file_is_reported(blurred, capsys):
         ("deblur sharp.png -o out.png --psf disk", "psf: 'disk' does not read as disk:radius[,size]"),
         ("deblur sharp.png -o out.png --psf k.npy", "k.npy: No such file or directory"),
         ("deblur sharp.png -o out.png --psf text.png", "text.png: it is not an image"),
-        ("deblur sharp.png -o out.png --psf volume.npy", "volume.npy: the psf has 3 axes"),
+        ("deblur sharp.png -o out.tif --psf volume.npy", "sharp.png: it is not a TIFF or .npy file"),
+        ("deblur volume.npy -o out.png --psf disk:1", "volume.npy: its shape is"),
+        (
+            "deblur volume.npy -o out.png --psf volume.npy -q",
+            "out.png: kind of file '.png', allowed here are .tif, .tiff, .npy",
+        ),
         (
             "deblur sharp.png -o out.doc --psf disk:3",
-            "out.doc: unknown kind of file '.doc', allowed are .png",
+            "out.doc: kind of file '.doc', allowed here are .png",
         ),
         ("deblur sharp.png -o no/out.png --psf disk:3", "no does not exist"),
         (
@@ -187,7 +213,7 @@ def test_a_psf_from_a_file_is_reported(blurred, capsys):
 )
 def test_what_will_not_do_is_one_line_and_status_2(here, sharp, capsys, arguments, words):
     (here / "text.png").write_text("not an image")
-    np.save("volume.npy", np.ones((3, 3, 3)))
+    np.save("volume.npy", np.ones((3, 5, 5)))
     values = np.ones((20, 20), np.float32)
     values[3, 4] = np.nan
     tifffile.imwrite("nan.tif", values)

@@ -89,7 +89,7 @@ def test_what_is_no_volume_is_refused_by_name(tmp_path, data, words):
 @pytest.mark.parametrize(
     ("name", "volume", "words"),
     [
-        ("a.png", np.zeros((2, 3, 4)), "a .png holds no stack, allowed are .tif, .tiff, .npy"),
+        ("a.png", np.zeros((2, 3, 4)), "kind of file '.png', allowed here are .tif, .tiff, .npy"),
         ("a.tif", np.zeros((3, 4)), r"volume: expected D x H x W, given the shape \(3, 4\)"),
         ("a.tif", np.full((2, 3, 4), np.nan), "volume: 24 of its 24 values are NaN"),
     ],

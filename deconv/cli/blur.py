@@ -10,7 +10,7 @@ import typer
 from typer import Argument, Option
 
 from .closing import closing_line
-from .inputs import check_fits, fraction, read_blur, read_photograph
+from .inputs import fraction, read_blur, read_source
 
 __all__ = ["blur"]
 
@@ -46,17 +46,15 @@ def blur(
       deconv blur sharp.png -o blurred.png --psf shake:31,seed=7 --noise 1% --seed 0
     """
     from deconv.imaging import degrade
-    from deconv.imaging.files import check_writable, write_image
 
     level = fraction(noise, "--noise")
-    check_writable(output)
     kernel = read_blur(psf, recentre=recentre)
-    picture, batch = read_photograph(source)
-    check_fits(kernel, batch)
+    sharp = read_source(source, kernel)
+    sharp.check_target(output, bits=bits)
     started = time.perf_counter()
-    blurred = degrade(batch, kernel.psf, noise=level, photons=photons, boundary=boundary, seed=seed)
+    blurred = degrade(sharp.batch, kernel.psf, noise=level, photons=photons, boundary=boundary, seed=seed)
     seconds = time.perf_counter() - started
-    write_image(output, blurred[0], like=picture, bits=bits)
+    sharp.write(output, blurred, bits=bits)
     if not quiet:
         done = [f"psf {kernel.words}", f"noise {level:.2%}", boundary]
-        typer.echo(closing_line(source, output, picture, blurred, done, seconds))
+        typer.echo(closing_line(sharp, output, blurred, done, seconds))

@@ -10,7 +10,7 @@ import typer
 from typer import Argument, Option
 
 from .closing import closing_line
-from .inputs import check_fits, fraction, read_blur, read_photograph
+from .inputs import Source, fraction, read_blur, read_source
 from .methods import DEFAULT, choose, listing
 
 __all__ = ["deblur"]
@@ -25,7 +25,13 @@ _BOUNDARY = (
 
 
 def deblur(
-    source: Annotated[Path, Argument(metavar="IN", help="The blurred picture: PNG, JPEG, TIFF or .npy.")],
+    source: Annotated[
+        Path,
+        Argument(
+            metavar="IN",
+            help="The blurred picture: PNG, JPEG, TIFF or .npy; a stack for a psf of three axes.",
+        ),
+    ],
     output: Annotated[Path, Option("--output", "-o", metavar="OUT", help="The restored picture.")],
     psf: Annotated[str, Option("--psf", "-p", metavar="FILE|SPEC", help=_PSF)],
     method: Annotated[str, Option("--method", "-m", metavar="NAME", help=f"{listing()}.")] = DEFAULT,
@@ -51,17 +57,12 @@ def deblur(
       deconv deblur blurred.png -o sharp.png --psf motion:15,30
       deconv deblur blurred.tif -o sharp.tif --psf kernel.mat --method recursive --sigma 1%
     """
-    from deconv.imaging.files import check_writable, write_image
-    from deconv.imaging.noise import estimate_noise
-
     chosen = choose(method)
     level = None if sigma is None else fraction(sigma, "--sigma")
-    check_writable(output)
     blur = read_blur(psf, recentre=recentre)
-    picture, batch = read_photograph(source, device=device)
-    check_fits(blur, batch)
+    photograph = read_source(source, blur, device=device)
+    photograph.check_target(output, bits=bits)
     started = time.perf_counter()
-    noise = f"noise {estimate_noise(batch).item():.2%} (estimated)" if level is None else f"noise {level:.2%}"
     options = {
         "sigma": ("--sigma", level),
         "noise_to_signal": ("--noise-to-signal", noise_to_signal),
@@ -70,9 +71,18 @@ def deblur(
         "mask": ("--clipped", "auto" if clipped else None),
         "linear": ("--linear", linear),
     }
-    restored = chosen.call(batch, blur.psf, options, quiet=quiet)
+    restored = chosen.call(photograph.batch, blur.psf, options, quiet=quiet)
     seconds = time.perf_counter() - started
-    write_image(output, restored[0], like=picture, bits=bits)
+    photograph.write(output, restored, bits=bits)
     if not quiet:
-        done = [f"psf {blur.words}", noise, chosen.name]
-        typer.echo(closing_line(source, output, picture, restored, done, seconds))
+        done = [f"psf {blur.words}", _noise(photograph, level), chosen.name]
+        typer.echo(closing_line(photograph, output, restored, done, seconds))
+
+
+def _noise(source: Source, given: float | None) -> str:
+    if given is not None:
+        return f"noise {given:.2%}"
+    from deconv.imaging import estimate_noise
+
+    slices = source.batch.flatten(0, -3)[:, None]  # a volume is judged slice by slice
+    return f"noise {estimate_noise(slices).square().mean().sqrt().item():.2%} (estimated)"

@@ -1,4 +1,4 @@
-"""What the commands read: numbers, psfs and pictures, as people write them."""
+"""What the commands read and write: numbers, psfs and pictures, as people give them."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import numpy as np
     from torch import Tensor
 
     from deconv.imaging.files import Picture
 
-__all__ = ["Blur", "check_fits", "fraction", "read_blur", "read_photograph"]
+__all__ = ["Blur", "Source", "fraction", "read_blur", "read_source"]
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,47 @@ class Blur:
 
     psf: Tensor
     words: str
+
+
+@dataclass(frozen=True)
+class Source:
+    """What was read: the values as they are in the file, and as a float tensor `(1, C, [D,] H, W)`.
+
+    picture: what else an image file holds; None for a volume.
+    """
+
+    path: Path
+    values: np.ndarray
+    batch: Tensor
+    picture: Picture | None
+
+    def check_target(self, path: Path, *, bits: int | None) -> None:
+        """Raise now what `write` would raise at the end of the work."""
+        from deconv.imaging.files import check_writable
+        from deconv.imaging.stacks import STACK_KINDS
+
+        if self.picture is None:
+            check_writable(path, bits=bits, kinds=STACK_KINDS)
+        else:
+            check_writable(path, like=self.picture, bits=bits)
+
+    def write(self, path: Path, result: Tensor, *, bits: int | None) -> None:
+        """Write a result `(1, C, [D,] H, W)` to a file of the same depth, with all that the source's holds."""
+        from deconv.imaging import write_image, write_stack
+
+        if self.picture is None:
+            write_stack(path, result[0, 0], like=self.values, bits=bits)
+        else:
+            write_image(path, result[0], like=self.picture, bits=bits)
+
+    @property
+    def kind(self) -> str:
+        if self.picture is None:
+            words = "volume"
+        else:
+            words = "grey" if self.values.ndim == 2 else "colour"
+            words += "" if self.picture.alpha is None else " with opacity"
+        return f"{words}, {8 * self.values.dtype.itemsize} bits"
 
 
 def fraction(text: str, flag: str) -> float:
@@ -41,40 +83,35 @@ def read_blur(text: str, *, recentre: bool = False) -> Blur:
     name, colon, _ = text.partition(":")
     if Path(text).exists() or (not colon and Path(name).suffix):
         values, report = psf.from_file(text, recentre=recentre)
-        if values.ndim != 2:
-            raise ValueError(f"{text}: the psf has {values.ndim} axes, {tuple(values.shape)}; expected 2")
         return Blur(values, f"{Path(text).name} ({report})")
     values = psf.parse(text)
     return Blur(values, f"{text} ({' x '.join(map(str, values.shape))})")
 
 
-def read_photograph(path: Path, *, device: str = "cpu") -> tuple[Picture, Tensor]:
-    """The picture in a file, and its pixels as a float tensor `(1, C, H, W)` on `device`."""
+def read_source(path: Path, blur: Blur, *, device: str = "cpu") -> Source:
+    """Read a picture, or a volume for a psf of three axes, and check that the psf is not larger."""
     import torch
     from PIL import Image
 
-    from deconv.imaging import as_image_batch
+    from deconv.imaging import as_image_batch, read_stack
     from deconv.imaging.files import read_picture
 
     Image.MAX_IMAGE_PIXELS = None  # whoever names a large file on a command line means it
-    picture = read_picture(path)
+    space = blur.psf.ndim
+    picture = read_picture(path) if space == 2 else None
+    values = read_stack(path) if picture is None else picture.pixels
     try:
-        batch, _ = as_image_batch(picture.pixels)
+        batch, _ = as_image_batch(values, space=space)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
+    size, frame = (" x ".join(map(str, shape)) for shape in (blur.psf.shape, batch.shape[2:]))
+    if any(s > n for s, n in zip(blur.psf.shape, batch.shape[2:], strict=True)):
+        raise ValueError(f"psf: {size} is larger than the image, {frame}; give a smaller one")
     try:
-        return picture, batch.to(torch.device(device))
+        batch = batch.to(torch.device(device))
     except (
         RuntimeError,
         AssertionError,
-    ) as error:  # torch says so when it does not know it or was built without it
+    ) as error:  # how torch refuses one it does not know, or was built without
         raise ValueError(f"--device: {device!r} cannot be used here ({str(error).splitlines()[0]})") from None
-
-
-def check_fits(blur: Blur, batch: Tensor) -> None:
-    """A psf larger than the picture is a mistake, whatever the boundary."""
-    size, frame = tuple(blur.psf.shape), tuple(batch.shape[-2:])
-    if any(s > n for s, n in zip(size, frame, strict=True)):
-        raise ValueError(
-            f"psf: {size[0]} x {size[1]} is larger than the image, {frame[0]} x {frame[1]}; give a smaller one"
-        )
+    return Source(path, values, batch, picture)

@@ -10,7 +10,7 @@ from typing import Any
 
 __all__ = ["DEFAULT", "METHODS", "Method", "choose", "listing"]
 
-DEFAULT = "wiener"
+DEFAULT = "hyper_laplacian"
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from .codecs import Picture, decode, encode
 from .depths import DEPTHS, choose_depth, fractions, to_depth
 
 __all__ = ["Picture", "check_writable", "read_image", "read_picture", "write_atomically", "write_image"]
+
+_JPEG = (".jpg", ".jpeg")
 
 
 def read_image(path: str | os.PathLike) -> np.ndarray:
@@ -69,32 +72,42 @@ def write_image(
     ValueError: an unknown kind of file, a depth it cannot hold, opacity in a JPEG, NaN, more than one image.
     OSError: the folder does not exist or may not be written to.
     """
-    suffix = _suffix_of(path)
     if like is not None and not isinstance(like, Picture):
         like = read_picture(like)
+    check_writable(path, like=like, bits=bits)
     batch, _ = as_image_batch(image)
     if batch.shape[0] != 1 or batch.shape[1] not in (1, 3):
         raise ValueError(f"image: expected one grey or colour image, given the shape {tuple(image.shape)}")
     values = batch[0].detach().movedim(0, -1).cpu().numpy()
     values = values[..., 0] if values.shape[2] == 1 else values
+    suffix = Path(path).suffix.lower()
     given = str(image.dtype).removeprefix("torch.")
     depth = choose_depth(suffix, bits, given if like is None else like.pixels.dtype.name)
     picture = Picture(to_depth(values, depth))
     if like is not None:
-        alpha = None if like.alpha is None else to_depth(_under(fractions(like.alpha), values), depth)
+        kept = like.alpha is not None and suffix not in _JPEG
+        alpha = to_depth(_under(fractions(like.alpha), values), depth) if kept else None
         picture = Picture(picture.pixels, alpha, like.profile, like.exif)
-    if suffix in (".jpg", ".jpeg") and picture.alpha is not None:
-        if (picture.alpha < 255).any():
-            raise ValueError(
-                f"{os.fspath(path)}: JPEG has no room for the picture's opacity; write PNG or TIFF"
-            )
-        picture = Picture(picture.pixels, None, picture.profile, picture.exif)
     write_atomically(path, encode(picture, suffix))
 
 
-def check_writable(path: str | os.PathLike) -> None:
-    """Raise what `write_image` would raise for this path, before the work is done for nothing."""
-    _suffix_of(path)
+def check_writable(
+    path: str | os.PathLike,
+    *,
+    like: Picture | None = None,
+    bits: int | None = None,
+    kinds: Collection[str] = tuple(DEPTHS),
+) -> None:
+    """Raise now what writing to this path would raise at the end of the work.
+
+    like, bits: as for `write_image`. kinds: what the name may end with.
+    """
+    suffix = Path(path).suffix.lower()
+    if suffix not in kinds:
+        raise ValueError(f"{os.fspath(path)}: kind of file {suffix!r}, allowed here are {', '.join(kinds)}")
+    choose_depth(suffix, bits, "")
+    if suffix in _JPEG and like is not None and like.alpha is not None and (fractions(like.alpha) < 1).any():
+        raise ValueError(f"{os.fspath(path)}: JPEG has no room for the picture's opacity; write PNG or TIFF")
     target = Path(os.path.realpath(path))
     if target.is_dir():
         raise IsADirectoryError(f"{os.fspath(path)} is a folder")
@@ -107,8 +120,6 @@ def check_writable(path: str | os.PathLike) -> None:
 def write_atomically(path: str | os.PathLike, data: bytes) -> None:
     """Put `data` under `path` in one step: a temporary file beside it takes its name when it is complete."""
     target = Path(os.path.realpath(path))  # through a link, to the file that it stands for
-    if target.is_dir():
-        raise IsADirectoryError(f"{os.fspath(path)} is a folder")
     temporary = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
         with open(temporary, "xb") as file:
@@ -122,15 +133,6 @@ def write_atomically(path: str | os.PathLike, data: bytes) -> None:
         with suppress(FileNotFoundError):
             temporary.unlink()
         raise
-
-
-def _suffix_of(path: str | os.PathLike) -> str:
-    suffix = Path(path).suffix.lower()
-    if suffix not in DEPTHS:
-        raise ValueError(
-            f"{os.fspath(path)}: unknown kind of file {suffix!r}, allowed are {', '.join(DEPTHS)}"
-        )
-    return suffix
 
 
 def _under(alpha: np.ndarray, values: np.ndarray) -> np.ndarray:

@@ -11,11 +11,12 @@ import numpy as np
 
 from .arrays import as_image_batch
 from .depths import choose_depth, to_depth
-from .files import write_atomically
+from .files import check_writable, write_atomically
 
-__all__ = ["holds_stack", "read_stack", "slices", "write_stack"]
+__all__ = ["STACK_KINDS", "holds_stack", "read_stack", "slices", "write_stack"]
 
-_SUFFIXES = (".tif", ".tiff", ".npy")
+# What a volume's file may be called.
+STACK_KINDS = (".tif", ".tiff", ".npy")
 
 
 def read_stack(path: str | os.PathLike) -> np.ndarray:
@@ -53,14 +54,11 @@ def write_stack(
     ------
     ValueError: not a volume, NaN, another kind of file. OSError: the folder may not be written to.
     """
-    suffix = Path(path).suffix.lower()
-    if suffix not in _SUFFIXES:
-        raise ValueError(
-            f"{os.fspath(path)}: a {suffix or 'file without ending'} holds no stack, allowed are {', '.join(_SUFFIXES)}"
-        )
+    check_writable(path, bits=bits, kinds=STACK_KINDS)
     if volume.ndim != 3:
         raise ValueError(f"volume: expected D x H x W, given the shape {tuple(volume.shape)}")
     batch, _ = as_image_batch(volume, space=3, name="volume")
+    suffix = Path(path).suffix.lower()
     wanted = str(volume.dtype).removeprefix("torch.") if like is None else like.dtype.name
     values = to_depth(batch[0, 0].detach().cpu().numpy(), choose_depth(suffix, bits, wanted))
     stream = io.BytesIO()
