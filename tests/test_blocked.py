@@ -6,6 +6,7 @@ import pytest
 import torch
 from cases import Case
 
+from deconv.solvers.blocked import solve
 from deconv.solvers.blocked.strips import Strips
 from deconv.solvers.blocked.tile_matrix import tile_matrix
 from deconv.solvers.blocked.tiling import Tiling, choose_tiling
@@ -127,3 +128,11 @@ def test_the_tile_inverse_is_rounded_once(case: Case):
         matrix = tile_matrix(weight, tiling, case.support, case.groups)
         exact = tile_matrix(weight.double(), tiling, case.support, case.groups)
         assert torch.equal(matrix, exact.float())
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_autocast_does_not_lower_the_precision(case: Case):
+    weight, y = case.weight(torch.float32), case.image(torch.float32)
+    expected = solve(y, weight, **case.options)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(solve(y, weight, **case.options), expected)
