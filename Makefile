@@ -1,0 +1,38 @@
+# Each target sets up what it needs, from nothing: a virtual environment in .venv with exact versions.
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+
+.PHONY: demo test lint format bench clean
+
+demo: .venv/ready-demo
+	$(BIN)/deconv demo
+
+test: .venv/ready-test
+	$(BIN)/python -m pytest
+
+lint: .venv/ready-test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+
+format: .venv/ready-test
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: .venv/ready-demo
+	$(BIN)/deconv bench solver
+
+clean:
+	rm -rf .venv build dist *.egg-info
+
+$(BIN)/python:
+	$(PYTHON) -m venv .venv
+
+.venv/ready-demo: $(BIN)/python pyproject.toml constraints.txt
+	$(INSTALL) -e .
+	touch $@
+
+.venv/ready-test: $(BIN)/python pyproject.toml constraints.txt
+	$(INSTALL) -e ".[dev]"
+	touch $@ .venv/ready-demo
