@@ -98,11 +98,10 @@ class Strips:
             stored.copy_(pixels)
         return buffer
 
-    def unload(self, buffer: Tensor, images: Tensor) -> Tensor:
+    def unload(self, buffer: Tensor, images: Tensor) -> None:
         """The inverse of `load`, into `images`."""
         for stored, pixels in self._pieces(buffer, images):
             pixels.copy_(stored)
-        return images
 
     def _pieces(self, buffer: Tensor, images: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
         """Views `(groups, strips, B, W, inner)` of the same pixels in both places, one row of every strip at a time."""

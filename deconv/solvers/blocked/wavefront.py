@@ -15,6 +15,8 @@ from .tiling import Tiling, choose_tiling
 
 __all__ = ["solve", "solve_tiled"]
 
+_BLOCK = 1 << 17  # elements that are worth one call
+
 
 def solve(y: Tensor, weight: Tensor, *, corner: str, support: str, groups: int) -> Tensor:
     """Solve ``A x = y`` tile by tile; see `deconv.solvers.solve` for the arguments."""
@@ -32,13 +34,11 @@ def solve_tiled(y: Tensor, weight: Tensor, tiling: Tiling, *, corner: str, suppo
     left = anchor_column(weight.shape[-1], support) * layout.column
     sweep = _gathered_sweep if tiling.gather else _in_place_sweep
 
-    if chunk == len(y):  # the result is allocated last, when the data have been freed
-        solution = sweep(layout.load(flip(y, corner)), matrix, left, layout)
-        x = layout.unload(solution, torch.empty_like(y, memory_format=torch.contiguous_format))
-    else:
-        x = torch.empty_like(y, memory_format=torch.contiguous_format)
-        for part, solved in zip(y.split(chunk), x.split(chunk), strict=True):
-            layout.unload(sweep(layout.load(flip(part, corner)), matrix, left, layout), solved)
+    x = torch.empty_like(y, memory_format=torch.contiguous_format)
+    for part, solved in zip(y.split(chunk), x.split(chunk), strict=True):
+        buffer = layout.load(flip(part, corner))
+        sweep(buffer, matrix, left, layout)
+        layout.unload(buffer, solved)
     return flip(x, corner)
 
 
@@ -50,15 +50,15 @@ def _visible(weight: Tensor, size: tuple[int, int], support: str) -> Tensor:
     return weight[:, :, max(0, kh - height) :, hidden : kw if support == "quarter" else kw - hidden]
 
 
-def _in_place_sweep(data: Tensor, matrix: Tensor, left: int, layout: Strips) -> Tensor:
-    """Every tile by itself first, in one product; then, diagonal by diagonal, what each strip of the windows adds.
+def _in_place_sweep(buffer: Tensor, matrix: Tensor, left: int, layout: Strips) -> None:
+    """Turn data into solution: first every tile by itself, then, diagonal by diagonal, what its window adds.
 
-    The products read the windows where they are.
+    The products read the windows where they are, one strip at a time.
     """
     own = matrix[:, :, -1, left : left + layout.tile].mT
-    tiles = data.view(layout.groups, -1, layout.tile)
-    solution = torch.bmm(tiles, own).view_as(data)
-    del data, tiles
+    tiles = buffer.view(layout.groups, -1, layout.tile)
+    for part in tiles.split(max(1, _BLOCK // layout.tile), dim=1):
+        part.copy_(torch.bmm(part, own))
 
     *above, beside = _squeezed(matrix).unbind(-2)
     bands = [(strip, band.mT) for strip, band in enumerate(reversed(above), 1)]
@@ -71,36 +71,34 @@ def _in_place_sweep(data: Tensor, matrix: Tensor, left: int, layout: Strips) -> 
             missing = max(0, up - first) * layout.batch  # tiles that have no strip so far above them
             if missing < count:
                 start = address + missing * layout.pitch
-                tiles = layout.at(solution, start, count - missing, layout.tile)
-                run = layout.at(solution, start - up * layout.stride - left, count - missing, band.shape[-2])
+                tiles = layout.at(buffer, start, count - missing, layout.tile)
+                run = layout.at(buffer, start - up * layout.stride - left, count - missing, band.shape[-2])
                 accumulate(tiles, run, band)
 
     if bands:
-        _run(advance, solution, layout)
-    return solution
+        _run(advance, buffer, layout)
 
 
-def _gathered_sweep(solution: Tensor, matrix: Tensor, left: int, layout: Strips) -> Tensor:
-    """Diagonal by diagonal, one product with the windows, copied side by side."""
+def _gathered_sweep(buffer: Tensor, matrix: Tensor, left: int, layout: Strips) -> None:
+    """Turn data into solution, diagonal by diagonal, by one product with the windows, copied side by side."""
     strips, run = matrix.shape[2:]
     back = (strips - 1) * layout.stride + left
     inverse = _squeezed(matrix.flatten(2)).mT
     multiply = torch.mm if layout.groups == 1 else torch.bmm
 
     def advance(address: int, first: int, count: int) -> None:
-        windows = layout.windows(solution, address - back, count, strips, run)
+        windows = layout.windows(buffer, address - back, count, strips, run)
         windows = windows.clone(memory_format=torch.contiguous_format)  # always: the product overwrites them
-        multiply(windows.flatten(-2), inverse, out=layout.at(solution, address, count, layout.tile))
+        multiply(windows.flatten(-2), inverse, out=layout.at(buffer, address, count, layout.tile))
 
-    _run(advance, solution, layout)
-    return solution
+    _run(advance, buffer, layout)
 
 
-def _run(advance: Callable[[int, int, int], None], solution: Tensor, layout: Strips) -> None:
+def _run(advance: Callable[[int, int, int], None], buffer: Tensor, layout: Strips) -> None:
     for step in range(layout.steps):
         advance(*layout.diagonal(step))
         if layout.overhang > layout.indent:
-            layout.clear_overhang(solution, step)
+            layout.clear_overhang(buffer, step)
 
 
 def _squeezed(matrix: Tensor) -> Tensor:
