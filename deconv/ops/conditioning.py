@@ -17,9 +17,7 @@ def off_anchor_ratio(weight: Tensor, *, support: str = "quarter", groups: int = 
     """``rho = max over output channels of sum |T^-1 W[q]|`` over the taps off the anchor; scalar, differentiable."""
     inner, kh, kw = weight.shape[1:]
     masked = mask_to_support(weight, support)
-    solved = torch.linalg.solve(
-        anchor_of(masked, support, groups), masked.reshape(groups, inner, inner * kh * kw)
-    )
+    solved = torch.linalg.solve(anchor_of(masked, support, groups), masked.reshape(groups, inner, inner * kh * kw))
     # The anchor itself solves to the identity: each row's absolute sum less one.
     return (solved.abs().sum(-1) - 1).clamp_min(0).max()
 

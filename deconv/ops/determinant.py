@@ -12,9 +12,7 @@ from .checks import check_weight
 __all__ = ["causal_log_abs_det"]
 
 
-def causal_log_abs_det(
-    weight: Tensor, height: int, width: int, *, support: str = "quarter", groups: int = 1
-) -> Tensor:
+def causal_log_abs_det(weight: Tensor, height: int, width: int, *, support: str = "quarter", groups: int = 1) -> Tensor:
     r"""Logarithm of the absolute determinant of `causal_conv2d` on a `height` x `width` image.
 
     .. math:: \log |\det A| = H \, W \sum_g \log |\det T_g|

@@ -15,18 +15,17 @@ from torch import Tensor
 from torch.autograd import forward_ad
 
 from deconv import solvers
-from deconv.solvers.geometry import flip, opposite, transpose_weight
+from deconv.solvers.geometry import opposite, transpose_weight
 
-from .causal_conv import frame, mask_to_support
+from .causal_conv import mask_to_support
 from .checks import check_problem, common_dtype
 from .conditioning import inverse_gain_bound
+from .weight_gradient import causal_weight_gradient
 
 __all__ = ["inverse_conv2d"]
 
 
-_SCHEMA = (
-    "(Tensor y, Tensor weight, str corner, str support, int groups, str solver, bool check_finite) -> Tensor"
-)
+_SCHEMA = "(Tensor y, Tensor weight, str corner, str support, int groups, str solver, bool check_finite) -> Tensor"
 torch.library.define("deconv::inverse_conv2d", _SCHEMA, tags=(torch.Tag.pt2_compliant_tag,))
 
 
@@ -54,15 +53,6 @@ def _explain(y: Tensor, weight: Tensor, support: str, groups: int) -> str:
         f"(gain bound {bound:.3g}, see deconv.inverse_gain_bound). Scale the taps off the anchor down, use float64, "
         "or pass check_finite=False to get the values as they are"
     )
-
-
-def _weight_gradient(x: Tensor, v: Tensor, weight: Tensor, corner: str, support: str, groups: int) -> Tensor:
-    """Gradient of ``<v, causal_conv2d(x, weight)>`` with respect to `weight`."""
-    _, gradient, _ = torch.ops.aten.convolution_backward(
-        v, frame(x, weight.shape[-2:], corner, support), weight, None,
-        [1, 1], [0, 0], [1, 1], False, [0, 0], groups, [False, True, False],
-    )  # fmt: skip
-    return mask_to_support(flip(gradient, corner), support)
 
 
 _op = torch.ops.deconv.inverse_conv2d.default
@@ -96,7 +86,9 @@ class _InverseConv2d(torch.autograd.Function):
             )
             dweight = None
             if ctx.needs_input_grad[1]:
-                dweight = -_weight_gradient(x, v, weight, ctx.corner, ctx.support, ctx.groups)
+                dweight = -causal_weight_gradient(
+                    x, v, weight.shape[-2:], corner=ctx.corner, support=ctx.support, groups=ctx.groups
+                )
         return v, dweight, None, None, None, None, None
 
     @staticmethod

@@ -39,9 +39,25 @@ def operator_matrix(weight: Tensor, height: int, width: int, *, corner: str, sup
 
 
 def solve(y: Tensor, weight: Tensor, *, corner: str, support: str, groups: int) -> Tensor:
-    """Solve ``A x = y`` by LU; see `deconv.solvers.solve` for the arguments."""
-    invert_anchor(weight, support, groups)  # raises where there is no inverse
+    """Solve ``T^-1 A x = T^-1 y``, unit triangular in raster order; see `deconv.solvers.solve` for the arguments."""
+    inverse = invert_anchor(weight, support, groups)
     batch, _, height, width = y.shape
+    inner = weight.shape[1]
     matrix = operator_matrix(weight, height, width, corner=corner, support=support, groups=groups)
-    data = y.reshape(batch, groups, -1).permute(1, 2, 0)
-    return torch.linalg.solve(matrix, data).permute(2, 0, 1).reshape(y.shape).contiguous()
+    matrix = matrix.reshape(groups, inner, height * width, inner, height * width)
+    order = torch.arange(height * width, device=y.device).reshape(height, width)
+    reverse = [axis for axis, flipped in enumerate(is_flipped(corner)) if flipped]
+    order = order.flip(reverse).flatten()  # pixels from the corner on
+    matrix = torch.einsum("gno,gopiq->gpnqi", inverse, matrix[:, :, order][..., order])
+    data = y.reshape(batch, groups, inner, height * width)[..., order]
+    data = torch.einsum("gno,bgop->gpnb", inverse, data)
+    unknowns = inner * height * width
+    solution = torch.linalg.solve_triangular(
+        matrix.reshape(groups, unknowns, unknowns),
+        data.reshape(groups, unknowns, batch),
+        upper=False,
+        unitriangular=True,
+    )
+    x = torch.empty(batch, groups, inner, height * width, dtype=y.dtype, device=y.device)
+    x[..., order] = solution.reshape(groups, height * width, inner, batch).permute(3, 0, 2, 1)
+    return x.reshape(y.shape)

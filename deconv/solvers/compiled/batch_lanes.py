@@ -15,7 +15,7 @@ from functools import lru_cache
 import numpy as np
 from numba import cfunc, types
 
-from .plan import Plan, Problem, address
+from .plan import Plan, Problem, accumulators, address
 from .tables import causal_taps, pack_taps
 from .vector import (
     F32,
@@ -70,8 +70,8 @@ def _kernel(kind: int, outputs: int):
         run_rows = scratch + atomic_next(table + 8) * scratch_bytes
         rest = run_rows + (8 * runs + 63) // 64 * 64
         ring = rest + pixel
-        for address in range(ring, ring + ring_rows * ring_row, bytes_):
-            store(zeros(kind, 1), address, 0)  # the padding channels must be finite
+        for place in range(ring, ring + ring_rows * ring_row, bytes_):
+            store(zeros(kind, 1), place, 0)  # the padding channels must be finite
 
         task = atomic_next(table)
         while task < read_word(table + 16):
@@ -101,9 +101,7 @@ def _kernel(kind: int, outputs: int):
 
                 for r in range(runs):
                     back = read_word(run_table + 24 * r)
-                    write_word(
-                        run_rows + 8 * r, ring + ((i - back) % ring_rows) * ring_row if back <= i else 0
-                    )
+                    write_word(run_rows + 8 * r, ring + ((i - back) % ring_rows) * ring_row if back <= i else 0)
 
                 for step in range(width):
                     j = width - 1 - step if columns_flipped else step
@@ -150,9 +148,7 @@ def _kernel(kind: int, outputs: int):
 def plan(problem: Problem) -> Plan:
     """Lay the batch into the lanes."""
     p = problem
-    blocks = -(
-        -p.channels // (24 if p.register_bytes == 64 else 12)
-    )  # accumulators that the registers can hold
+    blocks = -(-p.channels // accumulators())
     outputs = -(-p.channels // blocks)
     inputs = blocks * outputs
     pixel = inputs * p.register_bytes

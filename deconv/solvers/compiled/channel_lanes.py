@@ -55,7 +55,7 @@ def _kernel(kind: int, vectors: int, rows: int):
     @cfunc(types.void(types.int64), cache=True)
     def kernel(table):
         (
-            y, x, batch, groups, channels, height, width, rows_flipped, columns_flipped, lag, depth, buffer_rows, line,
+            y, x, _, groups, channels, height, width, rows_flipped, columns_flipped, lag, depth, buffer_rows, line,
             margin, taps, tap_table, weights, inverse, scratch, scratch_bytes,
         ) = read_words(table + 24, 20)  # fmt: skip
         blocks = (channels + vectors * lanes - 1) // (vectors * lanes)
@@ -150,9 +150,7 @@ def plan(problem: Problem) -> Plan:
     registers = -(-p.channels // lanes)
     blocks = -(-registers // 3)
     vectors = -(-registers // blocks)
-    rows = {1: 8, 2: 6, 3: 4}[vectors]
-    if p.register_bytes < 64:
-        rows = {1: 8, 2: 4, 3: 3}[vectors]
+    rows = min(8, 12 // vectors)
 
     taps = causal_taps(p)
     back = p.kernel_height - 1 - taps[:, 0]

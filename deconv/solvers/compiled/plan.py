@@ -4,12 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
+import llvmlite.binding
 import numpy as np
 
 from ..geometry import anchor_column, is_flipped
 
-__all__ = ["Plan", "Problem", "address"]
+__all__ = ["Plan", "Problem", "accumulators", "address", "register_bytes"]
+
+
+@lru_cache
+def _has_avx512() -> bool:
+    return bool(llvmlite.binding.get_host_cpu_features().get("avx512f"))
+
+
+def register_bytes() -> int:
+    """The widest vectors worth using: 512 bits where the processor has such registers, else 256."""
+    return 64 if _has_avx512() else 32
+
+
+def accumulators() -> int:
+    """How many vectors a kernel may sum into at once: most of the registers, the rest are for operands."""
+    return 24 if _has_avx512() else 12
 
 
 @dataclass(frozen=True)
@@ -26,7 +43,8 @@ class Problem:
     support: str
     corner: str
     itemsize: int
-    register_bytes: int
+    register_bytes: int  # the widest the processor has, or half of it
+    threads: int
 
     @property
     def lanes(self) -> int:

@@ -20,7 +20,7 @@ from functools import lru_cache
 import numpy as np
 from numba import cfunc, types
 
-from .plan import Plan, Problem
+from .plan import Plan, Problem, accumulators
 from .tables import pack_rows_below, row_tables
 from .vector import (
     F32,
@@ -59,7 +59,7 @@ def _kernel(kind: int, pushed: int):
     @cfunc(types.void(types.int64), cache=True)
     def kernel(table):
         (
-            y, x, batch, groups, channels, height, width, rows_flipped, columns_flipped, depth, buffer_rows, line,
+            y, x, _, groups, channels, height, width, rows_flipped, columns_flipped, depth, buffer_rows, line,
             margin, reach, columns, shift, group_weights, inverse, coupling, weights, scratch, scratch_bytes,
         ) = read_words(table + 24, 22)  # fmt: skip
         blocks = (width + lanes - 1) // lanes
@@ -110,7 +110,7 @@ def _kernel(kind: int, pushed: int):
                         source = row + place
                         if block + 4 <= blocks:
                             values = zeros(kind, 4)
-                            for channel in range(channels):
+                            for _ in range(channels):
                                 for lane in range(lanes):
                                     values = fma_grid(values, 1, column, source + lane * itemsize, advance)
                                     column += bytes_
@@ -119,7 +119,7 @@ def _kernel(kind: int, pushed: int):
                             block += 4
                         else:
                             value = zeros(kind, 1)
-                            for channel in range(channels):
+                            for _ in range(channels):
                                 for lane in range(lanes):
                                     value = fma_grid(value, 1, column, source + lane * itemsize, 0)
                                     column += bytes_
@@ -190,7 +190,7 @@ def plan(problem: Problem) -> Plan:
         columns, shift = columns[::-1], p.anchor - columns[-1]
     columns = np.array(columns, np.int64)
     reach = -(-min(p.anchor, p.width - 1) // 4) * 4  # the kernel sums over K four pixels at a time
-    blocks = max(1, -(-depth * p.channels // 12))  # running sums that the registers can hold
+    blocks = max(1, -(-depth * p.channels // accumulators()))
     pushed = max(1, -(-depth * p.channels // blocks))
     group_weights = blocks * p.channels * len(columns) * pushed * p.itemsize
 

@@ -20,6 +20,7 @@ __all__ = [
     "atomic_next",
     "fma_diagonal",
     "fma_grid",
+    "fma_outer",
     "load",
     "load_grid",
     "load_pixels",
@@ -145,7 +146,7 @@ def store(typingctx, values, address, stride):
 
 @intrinsic(prefer_literal=True)
 def load_grid(typingctx, kind, vectors, columns, address, stride):
-    """A grid for `fma_grid`: ``values[v, s]`` is vector v of those `vectors` adjacent ones at ``address + s * stride``."""
+    """A grid for `fma_grid`: ``values[v, s]`` is vector v of the `vectors` adjacent ones at ``address + s * stride``."""
     if not _literals(kind, vectors, columns):
         return None
     vector, rows, count = Vector(kind.literal_value), vectors.literal_value, columns.literal_value
@@ -213,6 +214,26 @@ def fma_grid(typingctx, values, vectors, vector_address, scalar_address, scalar_
     return signature, codegen
 
 
+@intrinsic(prefer_literal=True)
+def fma_outer(typingctx, values, rows, left, left_stride, right, right_stride):
+    """``values[l, r] += left[l] * right[r]``, vectors all: `rows` on the left, lane by lane with those on the right."""
+    if not _literals(rows):
+        return None
+    kind, count = values.dtype, rows.literal_value
+    columns = values.count // count
+
+    def codegen(context, builder, signature, arguments):
+        accumulators = cgutils.unpack_tuple(builder, arguments[0], values.count)
+        a = [_load(builder, kind, step) for step in _steps(builder, *arguments[2:4], count)]
+        b = [_load(builder, kind, step) for step in _steps(builder, *arguments[4:], columns)]
+        result = [
+            _fma(builder, kind, a[i], b[j], accumulators[i * columns + j]) for i in range(count) for j in range(columns)
+        ]
+        return context.make_tuple(builder, values, result)
+
+    return values(values, rows, *[types.int64] * 4), codegen
+
+
 @intrinsic
 def fma_diagonal(typingctx, values, vector_address, vector_stride, scalar_address, scalar_stride):
     """``values[k] += vector[k] * scalar[k]``: independent partial sums, to hide the latency of a long sum."""
@@ -257,9 +278,7 @@ def _mask(builder, kind, count):
 def _masked_load(builder, kind, address, mask):
     bits = ir.VectorType(ir.IntType(1), kind.lanes)
     signature = ir.FunctionType(kind.ir, [ir.PointerType(), _INT32, bits, kind.ir])
-    function = cgutils.get_or_insert_function(
-        builder.module, signature, f"llvm.masked.load.{kind.mangled}.p0"
-    )
+    function = cgutils.get_or_insert_function(builder.module, signature, f"llvm.masked.load.{kind.mangled}.p0")
     arguments = _INT32(kind.element_bytes), mask, ir.Constant(kind.ir, None)
     return builder.call(function, (_address(builder, address), *arguments))
 
@@ -267,9 +286,7 @@ def _masked_load(builder, kind, address, mask):
 def _masked_store(builder, kind, value, address, mask):
     bits = ir.VectorType(ir.IntType(1), kind.lanes)
     signature = ir.FunctionType(ir.VoidType(), [kind.ir, ir.PointerType(), _INT32, bits])
-    function = cgutils.get_or_insert_function(
-        builder.module, signature, f"llvm.masked.store.{kind.mangled}.p0"
-    )
+    function = cgutils.get_or_insert_function(builder.module, signature, f"llvm.masked.store.{kind.mangled}.p0")
     arguments = _INT32(kind.element_bytes), mask
     builder.call(function, (value, _address(builder, address), *arguments))
 
@@ -369,9 +386,7 @@ def transpose_out(typingctx, kind, source, source_stride, rows, columns, target,
 
     def codegen(context, builder, signature, arguments):
         _, source, source_stride, rows, columns, target, target_stride = arguments
-        block = [
-            _load(builder, vector, step) for step in _steps(builder, source, source_stride, vector.lanes)
-        ]
+        block = [_load(builder, vector, step) for step in _steps(builder, source, source_stride, vector.lanes)]
         steps = _steps(builder, target, target_stride, vector.lanes)
         for lane, value in enumerate(_transpose(builder, block)):
             address, mask = _row_of_block(builder, vector, lane, rows, columns, target, steps[lane])
