@@ -18,7 +18,7 @@ from deconv.solvers.geometry import support_mask
 
 from .inverse_conv import inverse_conv2d
 
-__all__ = ["spectral_divide", "spectral_factor"]
+__all__ = ["amplify_factor", "spectral_divide", "spectral_factor"]
 
 # Largest cepstral coefficient allowed where the cepstrum wraps around: it is a relative error of P.
 _ALIASING = 1e-5
@@ -151,6 +151,30 @@ def spectral_divide(image: Tensor, factor: Tensor) -> Tensor:
     return stack.reshape(batch, channels, height, width)
 
 
+def amplify_factor(factor: Tensor, cepstrum: Tensor) -> Tensor:
+    r"""Change a spectral factor by :math:`P \to P \exp(\hat c)`; its inverse stays stable whatever c is.
+
+    The exponential of anything causal is causal with a causal inverse, so that c, unlike the taps of p, may be
+    any half-plane kernel: a learnt one, say. The product is cut to the size of `factor`; should that cost the
+    inverse its stability, c is halved until it does not.
+
+    factor, cepstrum: `(rows, columns)`, in the layout of `spectral_factor`. Differentiable in both. Returns the
+    new factor, in the dtype of `factor`; computed in float64.
+    """
+    rows, columns = factor.shape[-2:]
+    # The product of the two has decayed at twice the size of either.
+    grid = tuple(2 ** max(5, math.ceil(math.log2(4 * n))) for n in (rows, columns))
+    start = _transfer(factor.double(), grid)
+    cepstrum = cepstrum.double() * support_mask(rows, columns, "half", device=factor.device)
+    change = _transfer(cepstrum, grid)
+    while True:
+        transfer = start * torch.exp(change)
+        kernel = _truncate(torch.fft.irfft2(transfer, s=grid), rows, columns)
+        if _same_winding(kernel, transfer, grid):
+            return kernel.to(factor.dtype)
+        change = change / 2
+
+
 def _check_arguments(psf, noise_to_signal, penalty) -> tuple[list[Tensor], list[Tensor]]:
     """The filters in float64, `(..., K, h, w)`, the psf first, and the weights of their powers."""
     if not isinstance(psf, Tensor) or not psf.is_floating_point():
@@ -232,6 +256,16 @@ def _transfer(kernel: Tensor, grid) -> Tensor:
     return torch.fft.rfft2(torch.roll(response, -(columns // 2), -1))
 
 
+@torch.no_grad()
+def _same_winding(kernel: Tensor, transfer: Tensor, grid) -> bool:
+    """Whether a truncated factor has a stable inverse because the one it was cut from has.
+
+    While the quotient of the two keeps away from the negative axis, the one can be deformed into the other
+    without ever vanishing on the torus, and inherits that its inverse is causal.
+    """
+    return bool((_transfer(kernel, grid) / transfer).real.min() > 0)
+
+
 def _judge(transfer: Tensor, filters, weights, grid) -> Callable[[Tensor], tuple[float, bool]]:
     """Makes the judge of truncated factors: the relative error of an image restored with it, and whether its
     inverse is stable."""
@@ -246,9 +280,7 @@ def _judge(transfer: Tensor, filters, weights, grid) -> Callable[[Tensor], tuple
 
     def judge(kernel: Tensor) -> tuple[float, bool]:
         error = spectrum / _transfer(kernel, other).abs().square() - 1
-        # The exact factor has a causal inverse. While the quotient keeps away from the negative axis, the
-        # truncated one can be deformed into it without ever vanishing on the torus, and inherits that.
-        quotient = _transfer(kernel, grid) / transfer
-        return float((error.square() * passed).sum((-2, -1)).max().sqrt()), bool(quotient.real.min() > 0)
+        error = (error.square() * passed).sum((-2, -1)).max().sqrt()
+        return float(error), _same_winding(kernel, transfer, grid)
 
     return judge

@@ -10,9 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..imaging.boundary import crop, extend, fade
-from ..imaging.convolution import convolve_adjoint
-from ..ops.spectral import spectral_divide, spectral_factor
+from ..imaging.boundary import extend
+from ..nn.recursive_filter import fading_margins, recursive_filter, wiener_factor
 from .canvas import Canvas
 from .derivatives import Gradient
 from .frame import iterative
@@ -33,12 +32,6 @@ _LOW_NOISE = 1e-3
 _SHARPENED = 1.1
 # Steps that are taken before the first result in either case.
 _REFINEMENT = 8
-
-# The error allowed to the recursive filter, relative to the image's contrast: about 46 dB in PSNR.
-_TOLERANCE = 2e-2
-
-# How far the recursive filter lets the canvas fade, at least; otherwise four times the size of the psf.
-_LEAST_REACH = 32
 
 
 @iterative(num_iter=1)
@@ -166,20 +159,19 @@ def _recursion(canvas: Canvas, ratio: Tensor) -> Callable[[Tensor], Tensor]:
     if len(canvas.shape) != 2:
         raise ValueError('method: "recursive" is for images, volumes take "fft"')
     psf = _psf(canvas)
-    size = psf.shape[-2:]
-    factor, transposed = _shorter_factor(psf, ratio[..., 0, 0])
-    # The canvas goes on periodically while it fades, so that the recursions meet no edge; the first one needs
-    # zeros as far as the correlation reaches, and the second one to begin where the first has faded as well.
-    reach = [min(n, max(_LEAST_REACH, 4 * s)) for n, s in zip(canvas.shape, size, strict=True)]
-    wrapped = [(n, n) for n in reach]
-    settled = [(s, n) for n, s in zip(reach, size, strict=True)]
+    try:
+        factor, transposed = wiener_factor(psf, ratio[..., 0, 0])
+    except ValueError as error:
+        raise ValueError(
+            f'method: "recursive" does not suit this psf and noise: {error}; take "fft"'
+        ) from None
+    margins = fading_margins(psf.shape[-2:])
 
     def apply(image: Tensor) -> Tensor:
         mean = image.mean((-2, -1), keepdim=True)
-        image = fade(extend(image - mean, wrapped, method="circular"), wrapped)
-        image = convolve_adjoint(extend(image, settled, method="zero"), psf, boundary="zero")
-        image = spectral_divide(image.mT, factor).mT if transposed else spectral_divide(image, factor)
-        return crop(crop(image, settled), wrapped) + mean / psf.sum((-2, -1), keepdim=True)
+        periodic = extend(image - mean, margins, method="circular")
+        image = recursive_filter(periodic, margins, psf, factor, transposed=transposed)
+        return image + mean / psf.sum((-2, -1), keepdim=True)
 
     return apply
 
@@ -196,25 +188,3 @@ def _psf(canvas: Canvas) -> Tensor:
         taps = torch.arange(-reach, reach + 1, device=psf.device)
         psf = psf.index_select(axis - 2, taps % seen.shape[axis])
     return psf
-
-
-def _shorter_factor(psf: Tensor, ratio: Tensor) -> tuple[Tensor, bool]:
-    """The spectral factor, and whether it is that of the transposed psf: rows may run along either axis."""
-    difference = psf.new_tensor([[0, 0, 0], [0, -1, 1], [0, 0, 0]])
-    laplacian = psf.new_tensor([[0, 1, 0], [1, -4, 1], [0, 1, 0]])
-    penalty = torch.stack([difference, difference.mT, laplacian])
-    tall = psf.shape[-2] >= psf.shape[-1]
-    found, refused = [], None
-    for transposed in (not tall, tall):
-        kernel = psf.mT if transposed else psf
-        try:
-            factor = spectral_factor(kernel, ratio, penalty=penalty, tolerance=_TOLERANCE)
-        except ValueError as error:
-            refused = error
-            continue
-        found.append((factor, transposed))
-        if factor.shape[-1] <= 2 * max(kernel.shape[-1], penalty.shape[-1]) - 1:
-            break
-    if not found:
-        raise ValueError(f'method: "recursive" does not suit this psf and noise ({refused}); take "fft"')
-    return min(found, key=lambda pair: pair[0].shape[-2:].numel())
