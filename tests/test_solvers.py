@@ -113,6 +113,15 @@ def test_results_are_the_same_bits_every_time(name, case):
         assert torch.equal(solvers.solve(y, weight, **case.options, name=name), first)
 
 
+@pytest.mark.parametrize("name", SOLVERS)
+def test_autocast_does_not_reach_the_solvers(name):
+    case = CASES[5]
+    weight, y = case.weight(torch.float32), case.image(torch.float32)
+    expected = solvers.solve(y, weight, **case.options, name=name)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(solvers.solve(y, weight, **case.options, name=name), expected)
+
+
 @pytest.mark.parametrize(("name", "case"), served([CASES[5], LARGE_CASES[5], LARGE_CASES[12]]))
 def test_inputs_are_left_alone(name, case):
     weight, y = case.weight(), case.image()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from torch import Tensor
 
@@ -21,7 +23,8 @@ torch.library.define(
 
 @torch.library.impl("deconv::causal_weight_gradient", "CompositeExplicitAutograd")
 def _gradient(x, v, kh, kw, corner, support, groups):
-    gradient = solvers.weight_gradient(frame(x, (kh, kw), corner, support), v, (kh, kw), groups)
+    framed = partial(frame, kernel_size=(kh, kw), corner=corner, support=support)
+    gradient = solvers.weight_gradient(x, v, (kh, kw), framed, groups)
     return mask_to_support(flip(gradient, corner), support).contiguous()
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib.util
 import os
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -58,6 +59,7 @@ def _on_cpu(y: Tensor, weight: Tensor, support: str, groups: int) -> Verdict:
 
 
 _DENSE_LIMIT = 2048
+_FEW_CHANNELS = 4
 
 
 def _tiny(y: Tensor, weight: Tensor, support: str, groups: int) -> Verdict:
@@ -115,6 +117,11 @@ def choose(y: Tensor, weight: Tensor, *, support: str, groups: int, name: str | 
     return next(s for s in SOLVERS.values() if s.available()[0] and s.supports(y, weight, support, groups)[0])
 
 
+def _full_precision(device: str):
+    """Autocast would turn the matrix products of a solver to half precision. (Switching it off is not free.)"""
+    return torch.autocast(device, enabled=False) if torch.is_autocast_enabled(device) else nullcontext()
+
+
 def solve(y: Tensor, weight: Tensor, *, corner: str, support: str, groups: int, name: str | None = None) -> Tensor:
     """Solve ``A x = y`` by the chosen solver: no autograd, no argument checks beyond the anchor's singularity.
 
@@ -124,23 +131,33 @@ def solve(y: Tensor, weight: Tensor, *, corner: str, support: str, groups: int, 
     if y.numel() == 0:
         return torch.empty_like(y, memory_format=torch.contiguous_format)
     solver = choose(y, weight, support=support, groups=groups, name=name)
-    return solver.load()(y, weight, corner=corner, support=support, groups=groups)
+    with _full_precision(y.device.type):
+        return solver.load()(y, weight, corner=corner, support=support, groups=groups)
 
 
-def weight_gradient(x: Tensor, v: Tensor, kernel_size: tuple[int, int], groups: int) -> Tensor:
-    """Gradient `(C, C / groups, kh, kw)` of ``<v, conv2d(x, weight, groups=groups)>`` with respect to `weight`.
+def weight_gradient(x: Tensor, v: Tensor, kernel_size: tuple[int, int], frame: Callable, groups: int) -> Tensor:
+    """Gradient `(C, C / groups, kh, kw)` of ``<v, conv2d(frame(x), weight)>`` with respect to `weight`.
 
-    That of torch, except for up to three channels on a CPU, where the compiled one is several times faster. `x` has
-    its frame of zeros already: `(B, C, H + kh - 1, W + kw - 1)` for v `(B, C, H, W)`.
+    x, v: `(B, C, H, W)`; `frame` puts the zeros around images that a valid correlation needs. The gradient is that of
+    torch, except for a few channels on a CPU, where the compiled one is several times faster.
     """
     inner = v.shape[1] // groups
     compiled = SOLVERS["compiled"]
-    few = inner <= 3 and v.device.type == "cpu" and v.numel() > 0
+    few = inner <= _FEW_CHANNELS and v.device.type == "cpu" and v.numel() > 0
     if few and os.environ.get("DECONV_SOLVER") in (None, "compiled") and compiled.available()[0]:
         from .compiled import weight_gradient as compiled_gradient
 
-        return compiled_gradient(x, v, kernel_size, groups)
-    shape_only = v.new_empty(v.shape[1], inner, *kernel_size)
+        return compiled_gradient(frame(x), v, kernel_size, groups)
+    # A quarter of the batch at a time: torch copies both images into a layout of its own, padded channels included.
+    images = max(1, -(-v.shape[0] // 4))
+    return sum(
+        _torch_weight_gradient(frame(some_x), some_v, kernel_size, groups)
+        for some_x, some_v in zip(x.split(images), v.split(images), strict=True)
+    )
+
+
+def _torch_weight_gradient(x: Tensor, v: Tensor, kernel_size: tuple[int, int], groups: int) -> Tensor:
+    shape_only = v.new_empty(v.shape[1], v.shape[1] // groups, *kernel_size)
     _, gradient, _ = torch.ops.aten.convolution_backward(
         v, x, shape_only, None, [1, 1], [0, 0], [1, 1], False, [0, 0], groups, [False, True, False]
     )

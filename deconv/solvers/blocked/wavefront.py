@@ -22,8 +22,7 @@ def solve(y: Tensor, weight: Tensor, *, corner: str, support: str, groups: int) 
     """Solve ``A x = y`` tile by tile; see `deconv.solvers.solve` for the arguments."""
     weight = _visible(weight, y.shape[-2:], support)
     tiling = choose_tiling(tuple(y.shape), tuple(weight.shape), support, y.device.type, torch.get_num_threads())
-    with torch.autocast(y.device.type, enabled=False):  # which would round the products to half precision
-        return solve_tiled(y, weight, tiling, corner=corner, support=support, groups=groups)
+    return solve_tiled(y, weight, tiling, corner=corner, support=support, groups=groups)
 
 
 def solve_tiled(y: Tensor, weight: Tensor, tiling: Tiling, *, corner: str, support: str, groups: int) -> Tensor:

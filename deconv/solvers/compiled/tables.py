@@ -106,25 +106,18 @@ def row_tables(weight, groups, anchor, flipped, lanes, reach, anchor_inverse, in
     """
     n = weight.shape[1]
     bottom = weight.shape[2] - 1
-    response = np.zeros((lanes, n, n))
-    product = np.zeros((n, n))
+    response = np.empty((lanes, n, n))
     for g in range(groups):
-        taps = weight[g * n : (g + 1) * n, :, bottom, :]
         for k in range(lanes):
-            if k == 0:
-                response[0] = anchor_inverse[g]
-                continue
-            product[:] = 0
-            for d in range(1, min(k, anchor) + 1):
-                for o in range(n):
-                    for i in range(n):
-                        for m in range(n):
-                            product[o, i] += taps[o, m, anchor - d] * response[k - d, m, i]
             for o in range(n):
                 for i in range(n):
-                    response[k, o, i] = 0.0
-                    for m in range(n):
-                        response[k, o, i] -= anchor_inverse[g, o, m] * product[m, i]
+                    value = np.float64(anchor_inverse[g, o, i]) if k == 0 else 0.0
+                    for d in range(1, min(k, anchor) + 1):
+                        for m in range(n):
+                            for q in range(n):
+                                tap = np.float64(weight[g * n + m, q, bottom, anchor - d])
+                                value -= anchor_inverse[g, o, m] * tap * response[k - d, q, i]
+                    response[k, o, i] = value
         for lane in range(lanes):
             place = lanes - 1 - lane if flipped else lane
             for m in range(lane + 1):
@@ -132,13 +125,10 @@ def row_tables(weight, groups, anchor, flipped, lanes, reach, anchor_inverse, in
                 for o in range(n):
                     for i in range(n):
                         inverse[g, o, i, column, place] = response[lane - m, o, i]
-                for e in range(1, min(reach, anchor - m) + 1):
-                    for o in range(n):
-                        for i in range(n):
-                            value = 0.0
+                        for e in range(1, min(reach, anchor - m) + 1):
                             for k in range(n):
-                                value += response[lane - m, o, k] * taps[k, i, anchor - m - e]
-                            coupling[g, o, i, e - 1, place] -= value
+                                tap = np.float64(weight[g * n + k, i, bottom, anchor - m - e])
+                                coupling[g, o, i, e - 1, place] -= response[lane - m, o, k] * tap
 
 
 @njit(cache=True)

@@ -2,8 +2,8 @@
 
 ``dW[o, i, a, b] = sum over p of v[o, p] x[i, p + (a, b)]`` with `x` framed by zeros. Pixels of a row lie in the lanes.
 One row of `x`, shifted, meets the rows of `v` above it: a few shifts times a few rows share their loads and are summed
-in registers. Bands of rows are independent tasks; how they are cut depends on the image alone, so that the sums are
-the same for any number of threads.
+in registers. Images and bands of rows are independent tasks; how they are cut depends on shapes alone, so that the
+sums are the same for any number of threads.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ def _kernel(kind: int, rows: int, shifts: int):
     """The kernel that sums over `rows` kernel rows and `shifts` kernel columns at a time.
 
     Its words, behind the header: addresses of v (contiguous NCHW), of the framed x (likewise) and of the sums (task,
-    output, input, kernel row, kernel column, lane), the last two padded to whole blocks; channels per group,
-    height, width of v; height and width of x; kernel rows, blocks of rows, blocks of columns; bands; bytes of a line,
-    address of the working memory, its bytes per thread.
+    output, input, kernel row, kernel column, lane), kernel rows and columns padded to whole blocks; batch, groups, channels
+    per group, height and width of v, height and width of x; kernel rows, blocks of rows, blocks of columns; images and
+    bands of a task; bytes of a line, address of the working memory, its bytes per thread.
     """
     lanes = kind % 1000
     itemsize = 8 if kind >= F64 else 4
@@ -41,12 +41,11 @@ def _kernel(kind: int, rows: int, shifts: int):
     @cfunc(types.void(types.int64), cache=True)
     def kernel(table):
         (
-            v, x, sums, channels, height, width, x_height, x_width, kernel_rows, row_blocks, shift_blocks,
-            bands, line, scratch, scratch_bytes,
-        ) = read_words(table + 24, 15)  # fmt: skip
-        blocks = (width + lanes - 1) // lanes
+            v, x, sums, batch, groups, channels, height, width, x_height, x_width, kernel_rows, row_blocks,
+            shift_blocks, images, bands, line, scratch, scratch_bytes,
+        ) = read_words(table + 24, 18)  # fmt: skip
         padding = row_blocks * rows  # rows of zeros above and below a band
-        image_rows = _BAND + 2 * padding
+        image_rows = min(_BAND, height) + 2 * padding
         sums_bytes = channels * channels * row_blocks * shift_blocks * grid * bytes_
 
         memory = scratch + atomic_next(table + 8) * scratch_bytes
@@ -54,44 +53,47 @@ def _kernel(kind: int, rows: int, shifts: int):
 
         task = atomic_next(table)
         while task < read_word(table + 16):
-            plane = task // bands * channels
             first = task % bands * _BAND
             band = min(_BAND, height - first)
+            group = task // bands % groups
+            block = task // bands // groups
             for place in range(memory, kept + channels * image_rows * line, bytes_):
                 store(zeros(kind, 1), place, 0)
             for place in range(sums + task * sums_bytes, sums + (task + 1) * sums_bytes, bytes_):
                 store(zeros(kind, 1), place, 0)
 
-            for channel in range(channels):
-                for i in range(band):
-                    source = v + ((plane + channel) * height + first + i) * width * itemsize
-                    target = kept + (channel * image_rows + padding + i) * line
-                    for block in range(blocks):
-                        pixels = load_pixels(kind, source + block * bytes_, 0, min(lanes, width - block * lanes))
-                        store(pixels, target + block * bytes_, 0)
-
-            for i in range(band + kernel_rows - 1):
+            for image in range(block * images, min(batch, (block + 1) * images)):
+                plane = (image * groups + group) * channels
                 for channel in range(channels):
-                    source = x + ((plane + channel) * x_height + first + i) * x_width * itemsize
-                    for place in range(0, x_width * itemsize, bytes_):
-                        pixels = load_pixels(kind, source + place, 0, min(lanes, x_width - place // itemsize))
-                        store(pixels, memory + channel * line + place, 0)
-                sum_ = sums + task * sums_bytes
-                for output in range(channels):
-                    # Kernel row a pairs this row of x with row i - a of the band.
-                    seen = kept + (output * image_rows + padding + i) * line
+                    for i in range(band):
+                        source = v + ((plane + channel) * height + first + i) * width * itemsize
+                        target = kept + (channel * image_rows + padding + i) * line
+                        for place in range(0, width * itemsize, bytes_):
+                            pixels = load_pixels(kind, source + place, 0, min(lanes, width - place // itemsize))
+                            store(pixels, target + place, 0)
+
+                for i in range(band + kernel_rows - 1):
                     for channel in range(channels):
-                        for row_block in range(row_blocks):
-                            for shift_block in range(shift_blocks):
-                                values = load(kind, grid, sum_, bytes_)
-                                left = seen - row_block * rows * line
-                                right = memory + channel * line + shift_block * shifts * itemsize
-                                for _ in range(blocks):
-                                    values = fma_outer(values, rows, left, -line, right, itemsize)
-                                    left += bytes_
-                                    right += bytes_
-                                store(values, sum_, bytes_)
-                                sum_ += grid * bytes_
+                        source = x + ((plane + channel) * x_height + first + i) * x_width * itemsize
+                        for place in range(0, x_width * itemsize, bytes_):
+                            pixels = load_pixels(kind, source + place, 0, min(lanes, x_width - place // itemsize))
+                            store(pixels, memory + channel * line + place, 0)
+                    sum_ = sums + task * sums_bytes
+                    for output in range(channels):
+                        # Kernel row a pairs this row of x with row i - a of the band.
+                        seen = kept + (output * image_rows + padding + i) * line
+                        for channel in range(channels):
+                            for row_block in range(row_blocks):
+                                for shift_block in range(shift_blocks):
+                                    values = load(kind, grid, sum_, bytes_)
+                                    left = seen - row_block * rows * line
+                                    right = memory + channel * line + shift_block * shifts * itemsize
+                                    for _ in range(0, width, lanes):
+                                        values = fma_outer(values, rows, left, -line, right, itemsize)
+                                        left += bytes_
+                                        right += bytes_
+                                    store(values, sum_, bytes_)
+                                    sum_ += grid * bytes_
             task = atomic_next(table)
 
     return kernel
@@ -113,18 +115,20 @@ def weight_gradient(x: Tensor, v: Tensor, kernel_size: tuple[int, int], groups: 
     lanes = vector // itemsize
     row_blocks, rows = _split(kh, 5 if accumulators() > 12 else 4)
     shift_blocks, shifts = _split(kw, 4 if accumulators() > 12 else 3)
-    bands = -(-height // _BAND)
-    tasks = batch * groups * bands
+    # Small images share a task, and large ones are cut.
+    images = min(batch, max(1, 2048 // (height * width)))
+    image_blocks, bands = -(-batch // images), -(-height // _BAND)
+    tasks = image_blocks * groups * bands
 
-    line = (-(-max(x_width, width + kw) // lanes) + 2) * vector
-    scratch_bytes = n * (1 + _BAND + 2 * row_blocks * rows) * line
+    line = (-(-max(x_width, width + shift_blocks * shifts) // lanes) + 1) * vector
+    scratch_bytes = n * (1 + min(_BAND, height) + 2 * row_blocks * rows) * line
     threads = max(1, min(torch.get_num_threads(), tasks))
     scratch = np.empty(threads * scratch_bytes + 64, np.uint8)
     aligned = -(-address(scratch) // 64) * 64
-    sums = torch.empty(batch, groups, bands, n, n, row_blocks, shift_blocks, rows, shifts, lanes, dtype=v.dtype)
+    sums = torch.empty(image_blocks, groups, bands, n, n, row_blocks, shift_blocks, rows, shifts, lanes, dtype=v.dtype)
     words = (
-        v.data_ptr(), x.data_ptr(), sums.data_ptr(), n, height, width, x_height, x_width, kh, row_blocks,
-        shift_blocks, bands, line, aligned, scratch_bytes,
+        v.data_ptr(), x.data_ptr(), sums.data_ptr(), batch, groups, n, height, width, x_height, x_width, kh, row_blocks,
+        shift_blocks, images, bands, line, aligned, scratch_bytes,
     )  # fmt: skip
     run(_kernel((F32 if itemsize == 4 else F64) + lanes, rows, shifts), words, tasks, threads)
     gradient = sums.sum((0, 2, -1), dtype=torch.float64).transpose(-3, -2)
