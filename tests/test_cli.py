@@ -107,6 +107,40 @@ def test_the_options_arrive_at_the_method(blurred, capsys, monkeypatch):
     }
 
 
+@pytest.mark.parametrize("sigma", [0.0, 0.01, 0.02])
+@pytest.mark.parametrize("quality", [95, 90, 80])
+def test_the_traces_of_jpeg_are_not_taken_for_the_scene(capsys, sigma, quality):
+    """With the estimated noise the result is nearly as good as with the true error of the compressed picture."""
+    sharp, h = skimage.data.camera().astype(np.float32) / 255, psf.camera_shake(15, seed=3)
+    seen = (degrade(sharp, h, noise=sigma, seed=0).clip(0, 1) * 255).round().astype(np.uint8)
+    Image.fromarray(seen).save("seen.jpg", quality=quality)
+    error = float(np.sqrt(np.square(read_image("seen.jpg") / 255 - degrade(sharp, h)).mean()))
+    arguments = (
+        "deblur",
+        "seen.jpg",
+        "--psf",
+        "shake:15,seed=3",
+        "-m",
+        "hyper_laplacian",
+        "-q",
+        "--bits",
+        "8",
+    )
+    assert tries(capsys, *arguments, "-o", "guessed.png")[0] == 0
+    assert tries(capsys, *arguments, "-o", "told.png", "--sigma", str(error))[0] == 0
+    truth = sharp[7:-7, 7:-7]
+    guessed, told = (psnr(read_image(name) / 255, truth) for name in ("guessed.png", "told.png"))
+    assert guessed > told - 0.5
+
+
+def test_noise_of_light_is_estimated_in_light(blurred, capsys):
+    plain, light = (
+        tries(capsys, "deblur", "blurred.png", "-o", "out.png", "--psf", PSF, *more)[1]
+        for more in ((), ("--linear",))
+    )
+    assert plain.split("noise ")[1] != light.split("noise ")[1]
+
+
 def test_depth_opacity_and_grey_are_kept(capsys):
     grey = np.dstack([skimage.data.camera()[:90, :100], np.full((90, 100), 77, np.uint8)])
     Image.fromarray(grey).save("grey.png")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
+
 import numpy as np
 import pytest
 import skimage.data
 import torch
+from PIL import Image
 
 from deconv.imaging import degrade, estimate_noise, psf
 
@@ -88,3 +91,31 @@ def test_large_images_are_sampled_all_over(shape):
     growing = torch.linspace(0.01, 0.03, shape[0])[:, None] * white(*shape)
     expected = float(growing.abs().median() / 0.67449)
     assert estimate_noise(growing) == pytest.approx(expected, rel=0.03)
+
+
+@pytest.mark.parametrize("sigma", [0.005, 0.01, 0.03])
+def test_white_noise_is_seen_at_lower_frequencies_too(sigma):
+    assert estimate_noise(0.5 + sigma * white(512, 512), white=False) == pytest.approx(sigma, rel=0.03)
+
+
+@pytest.mark.parametrize(
+    ("quality", "sigma"),
+    [(98, 0.005), (95, 0.005), (95, 0.02), (90, 0.005), (90, 0.01), (80, 0.01), (80, 0.03)],
+)
+@pytest.mark.parametrize("blur", ["disk", "shake"])
+def test_what_jpeg_leaves_of_the_noise(quality, sigma, blur):
+    """The error of the decoded picture, of which the highest frequencies may tell a quarter."""
+    scene = skimage.data.camera().astype(np.float32) / 255
+    clean = degrade(scene, BLURS[blur])
+    noisy = (degrade(scene, BLURS[blur], noise=sigma, seed=0).clip(0, 1) * 255).round().astype(np.uint8)
+    stream = io.BytesIO()
+    Image.fromarray(noisy).save(stream, "JPEG", quality=quality)
+    decoded = np.asarray(Image.open(stream)).astype(np.float32) / 255
+    error = float(np.sqrt(np.square(decoded - clean).mean()))
+    assert 0.7 * error < estimate_noise(decoded, white=False) < 1.2 * error
+
+
+def test_small_images_are_judged_by_their_highest_frequencies():
+    small = 0.5 + 0.02 * white(27, 100)
+    assert estimate_noise(small, white=False) == estimate_noise(small)
+    assert estimate_noise(np.zeros((64, 64)), white=False) == 0

@@ -10,8 +10,9 @@ import typer
 from typer import Argument, Option
 
 from .closing import closing_line
-from .inputs import Source, fraction, read_blur, read_source
+from .inputs import fraction, read_blur, read_source
 from .methods import DEFAULT, choose, listing
+from .noise import estimate, overall
 
 __all__ = ["deblur"]
 
@@ -63,6 +64,7 @@ def deblur(
     photograph = read_source(source, blur, device=device)
     photograph.check_target(output, bits=bits)
     started = time.perf_counter()
+    estimated = None if level is not None else estimate(photograph, linear=linear)
     options = {
         "sigma": ("--sigma", level),
         "noise_to_signal": ("--noise-to-signal", noise_to_signal),
@@ -71,18 +73,11 @@ def deblur(
         "mask": ("--clipped", "auto" if clipped else None),
         "linear": ("--linear", linear),
     }
-    restored = chosen.call(photograph.batch, blur.psf, options, quiet=quiet)
+    defaults = {"sigma": estimated, "progress": False if quiet else None}
+    restored = chosen.call(photograph.batch, blur.psf, options, defaults)
     seconds = time.perf_counter() - started
     photograph.write(output, restored, bits=bits)
     if not quiet:
-        done = [f"psf {blur.words}", _noise(photograph, level), chosen.name]
+        noise = f"{level:.2%}" if estimated is None else f"{overall(estimated):.2%} (estimated)"
+        done = [f"psf {blur.words}", f"noise {noise}", chosen.name]
         typer.echo(closing_line(photograph, output, restored, done, seconds))
-
-
-def _noise(source: Source, given: float | None) -> str:
-    if given is not None:
-        return f"noise {given:.2%}"
-    from deconv.imaging import estimate_noise
-
-    slices = source.batch.flatten(0, -3)[:, None]  # a volume is judged slice by slice
-    return f"noise {estimate_noise(slices).square().mean().sqrt().item():.2%} (estimated)"

@@ -31,12 +31,17 @@ class Method:
         return getattr(import_module("deconv.restore"), self.function)
 
     def call(
-        self, image: Any, psf: Any, options: Mapping[str, tuple[str, Any]], *, quiet: bool = False
+        self,
+        image: Any,
+        psf: Any,
+        options: Mapping[str, tuple[str, Any]],
+        defaults: Mapping[str, Any],
     ) -> Any:
-        """Restore `image`, without a progress bar if `quiet`.
+        """Restore `image`.
 
         options: by the function's parameter, the flag that gave it and its value. Those that are None or
-        False were not given; one that is given and that the function does not take is an error.
+            False were not given; one that is given and that the function does not take is an error.
+        defaults: arguments for the parameters that the function has and no option gives.
         """
         function = self.load()
         taken = inspect.signature(function).parameters
@@ -45,10 +50,9 @@ class Method:
             if name not in taken or name in self.fixed:
                 others = ", ".join(flag for other, (flag, _) in options.items() if other in taken)
                 raise ValueError(f"{flag}: {self.name} does not take it; it takes {others}")
-        arguments = {name: value for name, (_, value) in given.items()}
-        if quiet and "progress" in taken:
-            arguments["progress"] = False
-        return function(image, psf, **self.fixed, **arguments)
+        arguments = {name: value for name, value in defaults.items() if name in taken}
+        arguments |= {name: value for name, (_, value) in given.items()}
+        return function(image, psf, **arguments, **self.fixed)
 
 
 METHODS: dict[str, Method] = {
