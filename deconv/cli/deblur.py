@@ -19,6 +19,7 @@ __all__ = ["deblur"]
 _PSF = "The blur: a file (image, .npy, .mat) or a text such as motion:15,30, gaussian:2.0 or disk:4."
 _SIGMA = "Standard deviation of the noise as a share of full scale, 0.01 or 1%. Estimated by default."
 _RATIO = "Noise power over signal power, for Wiener filters. Estimated by default."
+_WEIGHT = "Strength of the prior. By default it follows from the noise."
 _BOUNDARY = (
     "What lies outside the frame: unknown; circular, reflect, replicate or zero for blur made by a computer. "
     "By default unknown."
@@ -38,6 +39,7 @@ def deblur(
     method: Annotated[str, Option("--method", "-m", metavar="NAME", help=f"{listing()}.")] = DEFAULT,
     sigma: Annotated[str | None, Option(metavar="NUMBER", help=_SIGMA)] = None,
     noise_to_signal: Annotated[float | None, Option(metavar="NUMBER", help=_RATIO)] = None,
+    weight: Annotated[float | None, Option(metavar="NUMBER", help=_WEIGHT)] = None,
     boundary: Annotated[str | None, Option(metavar="NAME", help=_BOUNDARY)] = None,
     iterations: Annotated[
         int | None, Option(metavar="N", help="At most so many, where there are any.")
@@ -68,6 +70,7 @@ def deblur(
     options = {
         "sigma": ("--sigma", level),
         "noise_to_signal": ("--noise-to-signal", noise_to_signal),
+        "weight": ("--weight", weight),
         "boundary": ("--boundary", boundary),
         "num_iter": ("--iterations", iterations),
         "mask": ("--clipped", "auto" if clipped else None),

@@ -60,7 +60,10 @@ METHODS: dict[str, Method] = {
     for method in (
         Method("wiener", "linear, quickest; by FFT", "wiener"),
         Method("recursive", "the same by two exact inverse convolutions", "wiener", {"method": "recursive"}),
+        Method("richardson_lucy", "for counted photons; nothing gets negative", "richardson_lucy"),
+        Method("total_variation", "flat areas with sharp edges", "total_variation"),
         Method("hyper_laplacian", "sparse derivatives: sharp edges, little ringing", "hyper_laplacian"),
+        Method("plug_and_play", "by a denoiser; slowest", "plug_and_play"),
     )
 }
 
