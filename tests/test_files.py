@@ -104,10 +104,6 @@ def test_other_programs_read_16_bits_and_profiles(tmp_path):
     np.testing.assert_array_equal(tifffile.imread(tmp_path / "a.tif"), pixels)
 
 
-# -- what other programs wrote
-# ----------------------------------------------------------------------------------------
-
-
 def pillow(image: Image.Image, kind: str, **options) -> bytes:
     stream = io.BytesIO()
     image.save(stream, kind, **options)
@@ -272,10 +268,6 @@ def test_inks_become_colours(tmp_path):
     np.testing.assert_allclose(read_image(tmp_path / "a.jpg")[4, 4], [255, 0, 0], atol=40)
 
 
-# -- depths
-# -----------------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("suffix", "given", "like", "bits", "expected"),
     [
@@ -328,9 +320,6 @@ def test_the_opacity_under_a_valid_blur_is_kept(tmp_path):
     with pytest.raises(ValueError, match="does not cover the image"):
         write_image(tmp_path / "b.png", np.zeros((30, 30)), like=tmp_path / "a.png")
 
-
-# -- failures
-# ---------------------------------------------------------------------------------------------------------
 
 BROKEN = {
     "empty": b"",

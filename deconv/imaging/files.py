@@ -24,8 +24,8 @@ def read_image(path: str | os.PathLike) -> np.ndarray:
     """The grey or colour pixels of an image file: `H x W` or `H x W x 3`, uint8, uint16, float32 or float64.
 
     The camera's orientation is applied, palettes are resolved. Opacity, the colour profile and the camera's
-    notes are
-    not part of the array: ``write_image(..., like=path)`` takes them along, `read_picture` shows them.
+    notes are not part of the array: ``write_image(..., like=path)`` takes them along, `read_picture` shows
+    them.
 
     Raises
     ------

@@ -54,9 +54,8 @@ def estimate_noise(image: Any, *, white: bool = True) -> Any:
     ----------
     image: array or tensor, see `deconv.imaging.arrays`. Channels are averaged in variance.
     white: the noise is white and Gaussian. False for pictures that were compressed by JPEG or scaled up,
-        whose
-        highest frequencies tell nothing: then the quietest places are judged at lower ones, and fine texture
-        all over the picture counts as noise.
+        whose highest frequencies tell nothing: then the quietest places are judged at lower ones, and fine
+        texture all over the picture counts as noise.
 
     Returns
     -------

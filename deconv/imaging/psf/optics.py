@@ -1,5 +1,4 @@
-"""Diffraction at a circular aperture: the Airy pattern, defocus, and any aberration written in Zernike
-polynomials.
+"""Diffraction at a circular aperture: the Airy pattern, defocus, and whatever Zernike polynomials describe.
 
 One length fixes the scale: the radius of the Airy pattern's first dark ring, ``1.22 * wavelength * f_number /
 pixel`` pixels. Values are taken at the pixel centres; the patterns hold no frequency above ``1.22 / radius``
@@ -42,18 +41,20 @@ def airy(radius: float, size: Size = None) -> Tensor:
 
 
 def defocus(radius: float, waves: float, size: Size = None) -> Tensor:
-    """A lens out of focus, with diffraction: the wavefront is off by ``waves * rho ** 2`` wavelengths at
-    pupil radius rho.
+    r"""A lens out of focus, with diffraction: the wavefront is off by :math:`\text{waves}\,\rho^2`
+    wavelengths.
 
-    radius: of the first dark ring in focus, in pixels. waves: at the rim of the pupil; 1 is the first defocus
-    with a dark centre. Many waves approach `disk`. size: of the array, by default large enough for the light.
+    radius: of the first dark ring in focus, in pixels. waves: at the rim of the pupil, where rho is 1; one
+    wave is the least defocus with a dark centre, and many approach `disk`. size: of the array, by default
+    large enough for the light.
     """
     return zernike(radius, {(2, 0): waves / math.sqrt(12)}, size)
 
 
 def zernike(radius: float, coefficients: Mapping[tuple[int, int], float], size: Size = None) -> Tensor:
-    r"""A lens with aberrations: :math:`|\int_{\rho \le 1} \exp(2 \pi i\, W(\rho) - i v \cdot \rho)\,
-    d\rho|^2`.
+    r"""A lens with aberrations.
+
+    .. math:: h(v) = \left| \int_{|\rho| \le 1} e^{2 \pi i W(\rho) - i v \cdot \rho}\, d\rho \right|^2
 
     Parameters
     ----------

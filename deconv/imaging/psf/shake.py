@@ -19,8 +19,8 @@ def camera_shake(size: int | tuple[int, int], *, seed: int = 0) -> Tensor:
     """Random camera shake: the path of a point of light during the exposure.
 
     The path is a random Fourier series whose amplitudes fall as the square of the frequency, as the
-    displacement of
-    a mass driven by white noise does: smooth, slow at the bends, fast in between. A random direction is
+    displacement
+    of a mass driven by white noise does: smooth, slow at the bends, fast in between. A random direction is
     favoured, as hands do. Every instant adds one pixel of light, spread over the four pixels that it
     overlaps.
 
