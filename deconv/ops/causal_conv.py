@@ -5,11 +5,11 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn.functional import conv2d, pad
 
-from deconv.solvers.geometry import flip, is_flipped, padding, support_mask
+from deconv.solvers.geometry import flip, padding, support_mask
 
 from .checks import check_problem
 
-__all__ = ["causal_conv2d", "frame", "mask_to_support"]
+__all__ = ["causal_conv2d", "mask_to_support"]
 
 
 def mask_to_support(weight: Tensor, support: str) -> Tensor:
@@ -17,17 +17,6 @@ def mask_to_support(weight: Tensor, support: str) -> Tensor:
     if support == "quarter":
         return weight
     return weight * support_mask(weight.shape[-2], weight.shape[-1], support, weight.device).to(weight.dtype)
-
-
-def frame(image: Tensor, kernel_size: tuple[int, int], corner: str, support: str) -> Tensor:
-    """`image` with the zeros around it that make a valid correlation causal from `corner`."""
-    left, right, top, bottom = padding(*kernel_size, support)
-    rows, columns = is_flipped(corner)
-    if columns:
-        left, right = right, left
-    if rows:
-        top, bottom = bottom, top
-    return pad(image, (left, right, top, bottom))
 
 
 def causal_conv2d(
@@ -75,4 +64,4 @@ def causal_conv2d(
     """
     check_problem("x", x, weight, corner, support, groups)
     kernel = flip(mask_to_support(weight, support), corner)
-    return conv2d(frame(x, weight.shape[-2:], corner, support), kernel, groups=groups)
+    return conv2d(pad(x, padding(*weight.shape[-2:], support, corner)), kernel, groups=groups)

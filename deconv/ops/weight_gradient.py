@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import torch
 from torch import Tensor
 
 from deconv import solvers
-from deconv.solvers.geometry import flip, opposite, transpose_weight
+from deconv.solvers.geometry import flip, opposite, padding, transpose_weight
 
-from .causal_conv import causal_conv2d, frame, mask_to_support
+from .causal_conv import causal_conv2d, mask_to_support
 
 __all__ = ["causal_weight_gradient"]
 
@@ -23,8 +21,7 @@ torch.library.define(
 
 @torch.library.impl("deconv::causal_weight_gradient", "CompositeExplicitAutograd")
 def _gradient(x, v, kh, kw, corner, support, groups):
-    framed = partial(frame, kernel_size=(kh, kw), corner=corner, support=support)
-    gradient = solvers.weight_gradient(x, v, (kh, kw), framed, groups)
+    gradient = solvers.weight_gradient(x, v, (kh, kw), padding(kh, kw, support, corner), groups)
     return mask_to_support(flip(gradient, corner), support).contiguous()
 
 

@@ -49,10 +49,12 @@ def anchor_column(kernel_width: int, support: str) -> int:
     return kernel_width - 1 if support == "quarter" else kernel_width // 2
 
 
-def padding(kernel_height: int, kernel_width: int, support: str) -> tuple[int, int, int, int]:
+def padding(kernel_height: int, kernel_width: int, support: str, corner: str = "tl") -> tuple[int, int, int, int]:
     """Zeros to add ``(left, right, top, bottom)`` so that a valid correlation gives the causal convolution."""
     left = anchor_column(kernel_width, support)
-    return left, kernel_width - 1 - left, kernel_height - 1, 0
+    columns, rows = (left, kernel_width - 1 - left), (kernel_height - 1, 0)
+    flip_rows, flip_columns = is_flipped(corner)
+    return (*(columns[::-1] if flip_columns else columns), *(rows[::-1] if flip_rows else rows))
 
 
 def support_mask(kernel_height: int, kernel_width: int, support: str, device=None) -> Tensor:

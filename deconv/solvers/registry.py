@@ -16,6 +16,7 @@ from functools import lru_cache
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 __all__ = ["SOLVERS", "Solver", "choose", "solve", "weight_gradient"]
 
@@ -135,11 +136,13 @@ def solve(y: Tensor, weight: Tensor, *, corner: str, support: str, groups: int, 
         return solver.load()(y, weight, corner=corner, support=support, groups=groups)
 
 
-def weight_gradient(x: Tensor, v: Tensor, kernel_size: tuple[int, int], frame: Callable, groups: int) -> Tensor:
-    """Gradient `(C, C / groups, kh, kw)` of ``<v, conv2d(frame(x), weight)>`` with respect to `weight`.
+def weight_gradient(
+    x: Tensor, v: Tensor, kernel_size: tuple[int, int], padding: tuple[int, int, int, int], groups: int
+) -> Tensor:
+    """Gradient `(C, C / groups, kh, kw)` of ``<v, conv2d(pad(x, padding), weight)>`` with respect to `weight`.
 
-    x, v: `(B, C, H, W)`; `frame` puts the zeros around images that a valid correlation needs. The gradient is that of
-    torch, except for a few channels on a CPU, where the compiled one is several times faster.
+    x, v: `(B, C, H, W)`; `padding` is (left, right, top, bottom). The gradient is that of torch, except for a few
+    channels on a CPU, where the compiled one is several times faster.
     """
     inner = v.shape[1] // groups
     compiled = SOLVERS["compiled"]
@@ -147,11 +150,11 @@ def weight_gradient(x: Tensor, v: Tensor, kernel_size: tuple[int, int], frame: C
     if few and os.environ.get("DECONV_SOLVER") in (None, "compiled") and compiled.available()[0]:
         from .compiled import weight_gradient as compiled_gradient
 
-        return compiled_gradient(frame(x), v, kernel_size, groups)
+        return compiled_gradient(x, v, kernel_size, padding, groups)
     # A quarter of the batch at a time: torch copies both images into a layout of its own, padded channels included.
     images = max(1, -(-v.shape[0] // 4))
     return sum(
-        _torch_weight_gradient(frame(some_x), some_v, kernel_size, groups)
+        _torch_weight_gradient(pad(some_x, padding), some_v, kernel_size, groups)
         for some_x, some_v in zip(x.split(images), v.split(images), strict=True)
     )
 

@@ -146,7 +146,7 @@ def store(typingctx, values, address, stride):
 
 @intrinsic(prefer_literal=True)
 def load_grid(typingctx, kind, vectors, columns, address, stride):
-    """A grid for `fma_grid`: ``values[v, s]`` is vector v of the `vectors` adjacent ones at ``address + s * stride``."""
+    """A grid for `fma_grid`: ``values[v, s]`` is vector v of those, side by side, at ``address + s * stride``."""
     if not _literals(kind, vectors, columns):
         return None
     vector, rows, count = Vector(kind.literal_value), vectors.literal_value, columns.literal_value
