@@ -15,23 +15,11 @@ from functools import lru_cache
 import numpy as np
 from numba import cfunc, types
 
+from .masked import transpose_in, transpose_out
 from .plan import Plan, Problem, accumulators, address
 from .tables import causal_taps, pack_taps
-from .vector import (
-    F32,
-    F64,
-    atomic_next,
-    fma_grid,
-    load,
-    prefetch,
-    read_word,
-    read_words,
-    store,
-    transpose_in,
-    transpose_out,
-    write_word,
-    zeros,
-)
+from .vector import F32, F64, fma_grid, load, store, zeros
+from .words import atomic_next, prefetch, read_word, read_words, write_word
 
 __all__ = ["plan"]
 

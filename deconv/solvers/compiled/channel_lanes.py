@@ -15,23 +15,11 @@ from functools import lru_cache
 import numpy as np
 from numba import cfunc, types
 
+from .masked import transpose_in, transpose_out
 from .plan import Plan, Problem, address
 from .tables import causal_taps, pack_taps
-from .vector import (
-    F32,
-    F64,
-    atomic_next,
-    fma_grid,
-    load,
-    load_grid,
-    read_word,
-    read_words,
-    store,
-    store_grid,
-    transpose_in,
-    transpose_out,
-    zeros,
-)
+from .vector import F32, F64, fma_grid, load, load_grid, store, store_grid, zeros
+from .words import atomic_next, read_word, read_words
 
 __all__ = ["plan"]
 

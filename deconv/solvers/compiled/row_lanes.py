@@ -20,23 +20,11 @@ from functools import lru_cache
 import numpy as np
 from numba import cfunc, types
 
+from .masked import load_pixels, store_pixels
 from .plan import Plan, Problem, accumulators
 from .tables import pack_rows_below, row_tables
-from .vector import (
-    F32,
-    F64,
-    atomic_next,
-    fma_diagonal,
-    fma_grid,
-    load,
-    load_pixels,
-    read_word,
-    read_words,
-    store,
-    store_pixels,
-    total,
-    zeros,
-)
+from .vector import F32, F64, fma_diagonal, fma_grid, load, store, total, zeros
+from .words import atomic_next, read_word, read_words
 
 __all__ = ["plan"]
 
