@@ -19,7 +19,8 @@ __all__ = ["Gradient", "Hessian", "Identity"]
 class Identity:
     """The image itself, as a stack of one."""
 
-    count = 1
+    def __init__(self, space: int = 2) -> None:
+        self.space = space
 
     def analyse(self, x: Tensor) -> Tensor:
         return x.unsqueeze(0)
@@ -28,7 +29,7 @@ class Identity:
         return v[0]
 
     def power(self, shape: Sequence[int], like: Tensor) -> Tensor:
-        return like.new_ones(())
+        return like.new_ones((1,) * self.space)
 
 
 class Gradient:

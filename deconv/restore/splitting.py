@@ -1,14 +1,15 @@
 r"""Alternating directions on a canvas: every step is pointwise in space or pointwise in frequency.
 
-Minimises, over scenes s that the boundary allows,
+All methods here minimise, over scenes s that the boundary allows,
 
-.. math:: \tfrac12 \| W^{1/2} (y - h * s) \|^2 + \sum_g \phi_g(F_g s)
+.. math:: \tfrac12 \| W^{1/2} (y - h * s) \|^2 + \phi(s) .
 
-by giving the blurred scene u = h * s and every group of filter responses v = F s a variable of its own
-(Afonso, Bioucas-Dias and Figueiredo, IEEE TIP 2011; the variable u for the sake of the mask W is from Almeida
-and Figueiredo, IEEE TIP 2013). With scaled multipliers, penalties rho and over-relaxation (Eckstein and
-Bertsekas, 1992), an iteration is one division in the frequency domain, one weighted mean for the data and one
-shrinkage per group: four FFTs and nothing nested.
+The mask W is diagonal in space and the blur in frequency, so the blurred scene gets a variable u = h * s of its
+own (Almeida and Figueiredo, "Deconvolving images with unknown boundaries using the alternating direction method
+of multipliers", IEEE TIP 2013); so do the copies that a boundary makes. `Observation` keeps both. Given
+a prior that is quadratic, a step is then one division in frequency and one weighted mean in space: nothing is
+nested. `quadratic` is just that; `sparse` splits every filter response off, too (Afonso, Bioucas-Dias and
+Figueiredo, IEEE TIP 2011), so that what remains is shrinkage.
 """
 
 from __future__ import annotations
@@ -21,18 +22,64 @@ import torch
 from torch import Tensor
 
 from .canvas import Canvas
-from .derivatives import Identity
 
-__all__ = ["Analysis", "Term", "split"]
+__all__ = ["Analysis", "Observation", "Term", "quadratic", "sparse"]
 
-# Data penalty and over-relaxation: the best of a small grid for sparse gradients, over camera shakes, photographs
-# and noise levels; between 0.1 and 0.3, and 1.6 and 1.8, nothing changes by more than 0.05 dB.
-_DATA_PENALTY = 0.2
+# Penalty on the data and over-relaxation (Eckstein and Bertsekas, 1992). Between 0.1 and 0.3, and 1.6 and 1.8,
+# nothing changes by more than 0.05 dB in photographs under camera shake.
+_PENALTY = 0.2
 _RELAXATION = 1.7
 
 
+class Observation:
+    """The variables of the data term and of the boundary, and their scaled multipliers."""
+
+    def __init__(self, canvas: Canvas, scene: Tensor) -> None:
+        self.canvas = canvas
+        self.blurred = canvas.blur(scene)
+        self.blurred_dual = torch.zeros_like(self.blurred)
+        self.framed = scene
+        self.framed_dual = torch.zeros_like(scene)
+        self.power = _PENALTY * canvas.otf.abs().square()
+        if canvas.inside is not None:
+            self.power = self.power + _PENALTY
+
+    def solve(self, power: Tensor | float, pull: Tensor | float = 0.0) -> Tensor:
+        r"""Spectrum of the scene for a prior :math:`\tfrac12 \sum r |\hat s|^2 - \mathrm{Re} \sum t^* \hat s`,
+        with r = power, t = pull."""
+        canvas = self.canvas
+        pull = pull + _PENALTY * canvas.otf.conj() * canvas.fft(self.blurred + self.blurred_dual)
+        if canvas.inside is not None:
+            pull = pull + _PENALTY * canvas.fft(self.framed + self.framed_dual)
+        total = self.power + power
+        # A frequency that neither the blur nor the prior sees stays out of the scene.
+        return torch.where(total > 1e-12, pull / total.clamp_min(1e-12), 0)
+
+    def update(self, spectrum: Tensor, scene: Tensor) -> None:
+        """Move the variables towards the scene that `solve` gave."""
+        canvas = self.canvas
+        wanted = torch.lerp(self.blurred, canvas.ifft(canvas.otf * spectrum), _RELAXATION) - self.blurred_dual
+        self.blurred = (canvas.observed + _PENALTY * wanted) / (canvas.weight + _PENALTY)
+        self.blurred_dual = self.blurred - wanted
+        if canvas.inside is not None:
+            wanted = torch.lerp(self.framed, scene, _RELAXATION) - self.framed_dual
+            self.framed = canvas.project(wanted)
+            self.framed_dual = self.framed - wanted
+
+
+def quadratic(canvas: Canvas, power: Tensor) -> Iterator[Tensor]:
+    r"""Yield scenes that converge to the minimum for :math:`\phi = \tfrac12 \sum r(\omega) |\hat s(\omega)|^2`,
+    r being the power."""
+    observation = Observation(canvas, canvas.start())
+    while True:
+        spectrum = observation.solve(power)
+        scene = canvas.ifft(spectrum)
+        yield scene
+        observation.update(spectrum, scene)
+
+
 class Analysis(Protocol):
-    """A stack of filters; see `deconv.restore.derivatives`."""
+    """A stack of filters, see `deconv.restore.derivatives`."""
 
     def analyse(self, x: Tensor) -> Tensor: ...
     def adjoint(self, v: Tensor) -> Tensor: ...
@@ -41,11 +88,11 @@ class Analysis(Protocol):
 
 @dataclass(frozen=True)
 class Term:
-    """One group of the prior.
+    """One group of a sparse prior.
 
     analysis: the filters F.
-    prox: v -> argmin_z phi(z) / penalty + |z - v|^2 / 2, on the stack of responses.
-    penalty: rho, a number or a tensor that broadcasts against the image.
+    prox: v -> the minimiser over z of ``phi(z) / penalty + |z - v|^2 / 2``, on the stack of responses.
+    penalty: positive, a number or a tensor that broadcasts against the image.
     """
 
     analysis: Analysis
@@ -53,40 +100,23 @@ class Term:
     penalty: Tensor | float
 
 
-def split(
-    canvas: Canvas,
-    terms: Sequence[Term],
-    *,
-    data_penalty: float = _DATA_PENALTY,
-    relaxation: float = _RELAXATION,
-) -> Iterator[Tensor]:
-    """Yield better and better scenes, on the canvas, without end."""
+def sparse(canvas: Canvas, terms: Sequence[Term]) -> Iterator[Tensor]:
+    r"""Yield better and better scenes for :math:`\phi = \sum_g \phi_g(F_g s)`."""
     scene = canvas.start()
-    terms = list(terms)
-    if canvas.inside is not None:
-        terms.append(Term(Identity(), lambda v: canvas.project(v[0]).unsqueeze(0), data_penalty))
-    power = data_penalty * (canvas.otf.abs().square())
-    power = power + sum(t.penalty * t.analysis.power(canvas.shape, scene) for t in terms)
-    # Only a frequency that neither the blur nor any filter passes has no power; it stays as it is, at zero.
-    inverse = torch.where(power > 0, 1 / power, 0)
-
-    blurred = canvas.blur(scene)
-    dual = torch.zeros_like(blurred)
-    splits = [term.analysis.analyse(scene) for term in terms]
-    duals = [torch.zeros_like(v) for v in splits]
+    observation = Observation(canvas, scene)
+    responses = [term.analysis.analyse(scene) for term in terms]
+    duals = [torch.zeros_like(v) for v in responses]
+    power = sum(term.penalty * term.analysis.power(canvas.shape, scene) for term in terms)
     while True:
-        spectrum = data_penalty * canvas.otf.conj() * canvas.fft(blurred + dual)
-        spectrum = spectrum + canvas.fft(
-            sum(t.penalty * t.analysis.adjoint(v + e) for t, v, e in zip(terms, splits, duals, strict=True))
+        pull = sum(
+            term.penalty * term.analysis.adjoint(v + dual)
+            for term, v, dual in zip(terms, responses, duals, strict=True)
         )
-        spectrum = spectrum * inverse
+        spectrum = observation.solve(power, canvas.fft(pull))
         scene = canvas.ifft(spectrum)
         yield scene
-
-        wanted = torch.lerp(blurred, canvas.ifft(canvas.otf * spectrum), relaxation) - dual
-        blurred = (canvas.observed + data_penalty * wanted) / (canvas.weight + data_penalty)
-        dual = blurred - wanted
+        observation.update(spectrum, scene)
         for i, term in enumerate(terms):
-            wanted = torch.lerp(splits[i], term.analysis.analyse(scene), relaxation) - duals[i]
-            splits[i] = term.prox(wanted)
-            duals[i] = splits[i] - wanted
+            wanted = torch.lerp(responses[i], term.analysis.analyse(scene), _RELAXATION) - duals[i]
+            responses[i] = term.prox(wanted)
+            duals[i] = responses[i] - wanted
