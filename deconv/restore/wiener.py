@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -16,7 +16,6 @@ from .canvas import Canvas
 from .derivatives import Gradient
 from .frame import iterative
 from .problem import Problem
-from .quadratic import minimise
 
 __all__ = ["wiener"]
 
@@ -24,7 +23,9 @@ _METHODS = ("fft", "recursive")
 
 # The least noise-to-signal ratio: below it the filter would amplify the rounding of float32.
 _LEAST_RATIO = 1e-7
-_LARGEST_RATIO = 1e3
+# Where noise hides the slopes of a scene, they are not taken for weaker than this, relative to a
+# photograph's.
+_FLATTEST = 0.01
 
 # Below this noise-to-signal ratio the filter reaches far, and so does what was made up outside the frame.
 _LOW_NOISE = 1e-3
@@ -68,29 +69,30 @@ def wiener(
     """
     if method not in _METHODS:
         raise ValueError(f"method: unknown {method!r}, allowed are {', '.join(_METHODS)}")
-    canvas = _open(problem.canvas)
+    mean = problem.image.mean(problem.canvas.axes, keepdim=True)
+    canvas = _centred(problem.canvas, mean)
     power = canvas.otf.real.square() + canvas.otf.imag.square()
     power = power[(None,) * (problem.image.ndim - power.ndim)]
     gradient = Gradient(problem.space).power(canvas.shape, problem.image)
     steepness = (power / (1 + gradient)).mean(canvas.axes, keepdim=True)
     ratio = _noise_to_signal(problem, noise_to_signal, steepness)
     penalty = ratio * (gradient + gradient.square())
-    scenes = _scenes(problem, canvas, power + penalty, penalty, ratio)
-    if method == "fft":
-        yield from scenes
-    recursion = _recursion(canvas, ratio)
+    scenes = _scenes(canvas, power, penalty, ratio)
+    if method == "recursive":
+        scenes = map(_recursion(canvas, ratio), scenes)
+    brightness = power[(..., *[slice(0, 1)] * problem.space)].sqrt()
     for scene in scenes:
-        yield recursion(canvas.observed + (1 - canvas.weight) * canvas.blur(scene))
+        yield scene + mean / brightness
 
 
-def _scenes(
-    problem: Problem, canvas: Canvas, denominator: Tensor, penalty: Tensor, ratio: Tensor
-) -> Iterator[Tensor]:
+def _scenes(canvas: Canvas, power: Tensor, penalty: Tensor, ratio: Tensor) -> Iterator[Tensor]:
     """The closed form and its refinements, or, where it needs them, refinements from the beginning."""
-    continued = extend(problem.image, canvas.margins)
-    first = canvas.ifft(canvas.otf.conj() * denominator.reciprocal() * canvas.fft(continued))
-    at_once = itertools.chain([first], minimise(canvas, penalty, start=first))
-    ahead = itertools.islice(minimise(canvas, penalty, start=first), _REFINEMENT - 1, None)
+    inverse = (power + penalty).reciprocal()
+    continued = extend(canvas.image, canvas.margins)
+    spectrum = canvas.otf.conj() * inverse * canvas.fft(continued)
+    first = canvas.ifft(spectrum)
+    at_once = itertools.chain([first], _refined(canvas, penalty, inverse, spectrum))
+    ahead = itertools.islice(_refined(canvas, penalty, inverse, spectrum), _REFINEMENT - 1, None)
     # Decided for each sample, so that a batch gives what its samples give one by one.
     needy = _needs_refinement(canvas, ratio, first, continued)
     if needy.all():
@@ -101,13 +103,53 @@ def _scenes(
         yield torch.where(needy, *pair)
 
 
-def _open(canvas: Canvas) -> Canvas:
-    """The canvas without its assumption on what lies outside the frame.
+def _refined(canvas: Canvas, penalty: Tensor, inverse: Tensor, scene: Tensor) -> Iterator[Tensor]:
+    """Conjugate gradients for the observed part alone, preconditioned by the inverse of R, from a spectrum on.
 
-    A linear estimate gains nothing from knowing that it is a mirror image, or zero: what is left of the
-    assumption after the blur is less than what conjugate gradients lose by it.
+    Vectors are spectra: there, all but the weight of the pixels is diagonal.
+    """
+    otf, adjoint = canvas.otf, canvas.otf.conj().resolve_conj()
+    missing = canvas.observed - canvas.weight * canvas.ifft(otf * scene)
+    residual = adjoint * canvas.fft(missing) - penalty * scene
+    direction, energy = None, None
+    while True:
+        step = inverse * residual
+        previous, energy = energy, _dot(residual, step, canvas.shape)
+        direction = step if direction is None else step + _ratio(energy, previous) * direction
+        seen = canvas.weight * canvas.ifft(otf * direction)
+        image = adjoint * canvas.fft(seen) + penalty * direction
+        length = _ratio(energy, _dot(direction, image, canvas.shape))
+        scene = scene + length * direction
+        residual = residual - length * image
+        yield canvas.ifft(scene)
+
+
+def _dot(a: Tensor, b: Tensor, shape: Sequence[int]) -> Tensor:
+    """Inner products of images given by their real-FFT spectra, up to a factor, for each sample and channel."""
+
+    def dot(a: Tensor, b: Tensor) -> Tensor:
+        return torch.linalg.vecdot(a.flatten(2), b.flatten(2)).real
+
+    # Each column stands for its mirror image too, but for the first and, where the width is even, the last.
+    total = 2 * dot(a, b) - dot(a[..., :1], b[..., :1])
+    if shape[-1] % 2 == 0:
+        total = total - dot(a[..., -1:], b[..., -1:])
+    return total.reshape(*total.shape, *[1] * len(shape))
+
+
+def _ratio(a: Tensor, b: Tensor) -> Tensor:
+    return a / b.clamp_min(torch.finfo(b.dtype).tiny)
+
+
+def _centred(canvas: Canvas, mean: Tensor) -> Canvas:
+    """The canvas of the observation less its mean, and without an assumption on what lies outside the frame.
+
+    Rounding then is relative to the contrast. A linear estimate gains nothing from knowing that the outside
+    is a mirror image, or zero: what the blur leaves of that is less than what conjugate gradients lose by it.
     """
     canvas = copy.copy(canvas)
+    canvas.image = canvas.image - mean
+    canvas.observed = canvas.observed - canvas.weight * mean
     if canvas.inside is not None:
         canvas.boundary, canvas.inside = "unknown", None
     return canvas
@@ -120,11 +162,11 @@ def _needs_refinement(canvas: Canvas, ratio: Tensor, scene: Tensor, continued: T
     Frequencies that the blur suppresses cannot be strong in an observation: where a continuation has them,
     the filter amplifies them, and the scene comes out with more contrast there than sharpening explains.
     """
-    missing = 1 - canvas.weight
-    mean = canvas.image.mean(canvas.axes, keepdim=True)
     axes = tuple(range(1, scene.ndim))
+    sampled = (..., *[slice(None, None, 2)] * len(canvas.axes))  # a quarter of the pixels tells as much
+    missing = 1 - canvas.weight[sampled]
     contrast = [
-        (missing * (image.detach() - mean).square()).sum(axes, keepdim=True) for image in (scene, continued)
+        (missing * image.detach()[sampled].square()).sum(axes, keepdim=True) for image in (scene, continued)
     ]
     # Where nothing is missing, both are zero.
     return (contrast[0] > _SHARPENED * contrast[1]) | (ratio < _LOW_NOISE) & (contrast[1] > 0)
@@ -148,14 +190,16 @@ def _noise_to_signal(problem: Problem, given: Any, steepness: Tensor) -> Tensor:
 
     noise = mean(statistics.sigma.square())
     slopes = sum(mean(image.diff(dim=axis).square()) for axis in problem.canvas.axes if image.shape[axis] > 1)
-    by_slopes = (slopes - 2 * problem.space * noise).clamp_min(0) / mean(steepness)
+    by_slopes = (slopes - 2 * problem.space * noise) / mean(steepness)
     by_contrast = mean(statistics.contrast.square())
-    signal = (by_slopes * by_contrast).sqrt().clamp_min(torch.finfo(image.dtype).tiny)
-    return (noise / signal).clamp(_LEAST_RATIO, _LARGEST_RATIO)
+    signal = (torch.maximum(by_slopes, _FLATTEST * by_contrast) * by_contrast).sqrt()
+    return (noise / signal).clamp_min(_LEAST_RATIO)
 
 
 def _recursion(canvas: Canvas, ratio: Tensor) -> Callable[[Tensor], Tensor]:
-    """The filter in the spatial domain: correlation with the psf, then two causal solves."""
+    """The filter in the spatial domain, on an observation completed by what a scene implies for the rest of
+    it.
+    """
     if len(canvas.shape) != 2:
         raise ValueError('method: "recursive" is for images, volumes take "fft"')
     psf = _psf(canvas)
@@ -167,11 +211,10 @@ def _recursion(canvas: Canvas, ratio: Tensor) -> Callable[[Tensor], Tensor]:
         ) from None
     margins = fading_margins(psf.shape[-2:])
 
-    def apply(image: Tensor) -> Tensor:
-        mean = image.mean((-2, -1), keepdim=True)
-        periodic = extend(image - mean, margins, method="circular")
-        image = recursive_filter(periodic, margins, psf, factor, transposed=transposed)
-        return image + mean / psf.sum((-2, -1), keepdim=True)
+    def apply(scene: Tensor) -> Tensor:
+        implied = canvas.observed + (1 - canvas.weight) * canvas.blur(scene)
+        periodic = extend(implied, margins, method="circular")
+        return recursive_filter(periodic, margins, psf, factor, transposed=transposed)
 
     return apply
 
