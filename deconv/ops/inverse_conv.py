@@ -172,7 +172,7 @@ def inverse_conv2d(
     >>> weight = torch.tensor([[[[0.0, 0.25], [0.5, 1.0]]]])
     >>> inverse_conv2d(torch.ones(1, 1, 2, 2), weight)
     tensor([[[[1.0000, 0.5000],
-              [0.7500, 0.3750]]]])
+              [0.7500, 0.5000]]]])
     """
     check_problem("y", y, weight, corner, support, groups)
     dtype = common_dtype("y", y, weight)

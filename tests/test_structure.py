@@ -1,0 +1,95 @@
+"""The architecture: floors, public names, a quick and silent import, text that speaks of the project alone."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import pkgutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import deconv
+
+ROOT = Path(__file__).parent.parent
+
+PUBLIC = [
+    "InverseConv2d",
+    "RecursiveDeconv2d",
+    "causal_conv2d",
+    "causal_log_abs_det",
+    "degrade",
+    "hyper_laplacian",
+    "imaging",
+    "inverse_conv2d",
+    "inverse_gain_bound",
+    "nn",
+    "ops",
+    "plug_and_play",
+    "psnr",
+    "restore",
+    "richardson_lucy",
+    "solvers",
+    "spectral_factor",
+    "ssim",
+    "total_variation",
+    "wiener",
+]
+
+
+def test_public_names_are_frozen():
+    """A name is a promise: it comes and goes on purpose only."""
+    assert deconv.__all__ == PUBLIC
+
+
+def test_floors():
+    """Lower never imports higher; only the registry knows the CUDA kernels; they know nothing of the rest."""
+    result = subprocess.run(["lint-imports"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout
+
+
+def test_public_names_exist():
+    for module in _modules():
+        names = getattr(importlib.import_module(module), "__all__", None)
+        assert names is not None or module.endswith("__main__"), f"{module} has no __all__"
+        for name in names or ():
+            assert hasattr(importlib.import_module(module), name), f"{module}.{name}"
+
+
+def test_import_is_quick_and_silent():
+    """Beyond torch, importing the package costs little and pulls in nothing heavy."""
+    code = (
+        "import sys, time, torch\n"
+        "start = time.perf_counter()\n"
+        "import deconv, deconv.imaging, deconv.nn, deconv.ops, deconv.restore\n"
+        "assert time.perf_counter() - start < 2, time.perf_counter() - start\n"
+        "heavy = {'numba', 'skimage', 'cv2', 'matplotlib', 'scipy', 'cupy', 'imageio', 'rich', 'typer'}\n"
+        "assert not heavy & set(sys.modules), heavy & set(sys.modules)\n"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    assert not result.stdout + result.stderr
+
+
+def _modules() -> list[str]:
+    found = pkgutil.walk_packages(deconv.__path__, "deconv.")
+    return ["deconv", *(module.name for module in found)]
+
+
+@pytest.mark.parametrize("module", _modules())
+def test_examples_in_docstrings(module):
+    if module.endswith("__main__"):
+        pytest.skip("running it is running the command")
+    result = doctest.testmod(importlib.import_module(module), optionflags=doctest.NORMALIZE_WHITESPACE)
+    assert result.failed == 0
+
+
+def test_files_stay_short():
+    long = {
+        str(path.relative_to(ROOT)): lines
+        for path in ROOT.glob("deconv/**/*.py")
+        if (lines := len(path.read_text().splitlines())) > 450
+    }
+    assert not long
