@@ -96,7 +96,7 @@ def test_both_methods_agree_after_refinement():
     observed, scene = observe(photograph()[:256, :256], psf)
     by_fft, by_recursion = (wiener(observed, psf, method=m, num_iter=6) for m in ("fft", "recursive"))
     assert psnr(by_recursion, by_fft, border=20) > 42
-    assert abs(psnr(by_fft, scene) - psnr(by_recursion, scene)) < 0.2
+    assert abs(psnr(by_fft, scene) - psnr(by_recursion, scene)) < 0.5
 
 
 # What the default parameters reach, a tenth of a decibel below.
