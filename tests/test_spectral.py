@@ -187,6 +187,8 @@ def test_the_dtype_is_the_psfs(dtype):
         (ValueError, "size", {"size": (3, 4)}),
         (ValueError, "size", {"psf": disk(7.0), "noise_to_signal": 1e-3, "size": (15, 29)}),
         (ValueError, "size", {"psf": motion(9, 45), "noise_to_signal": 1e-2, "size": (3, 5)}),
+        # An inverse that grows without bound is refused whatever error is allowed.
+        (ValueError, "size", {"psf": disk(7.0), "noise_to_signal": 1e-4, "size": (15, 9), "tolerance": 1e9}),
     ],
 )
 def test_what_is_refused(error, name, arguments):
