@@ -22,12 +22,13 @@ def interleaved_medians(
 ) -> dict[str, float]:
     """Median time of each function, in seconds; each round calls every one of them once, in turn.
 
-    A disturbance, or a processor that slows down, then hits all of them alike. As many rounds as fit into `seconds`,
-    within the limits of `rounds`, after one round to warm up.
+    A disturbance, or a processor that slows down, then hits all of them alike. Each timed call follows one that is
+    not, so that a function finds in the caches what it left there itself, not what another one did. As many rounds as
+    fit into `seconds`, within the limits of `rounds`, after one round to warm up.
     """
     for function in functions.values():
         _timed(function, device)
-    estimate = sum(_timed(function, device) for function in functions.values())
+    estimate = 2 * sum(_timed(function, device) for function in functions.values())
     count = int(min(max(seconds / max(estimate, 1e-9), rounds[0]), rounds[1]))
     times: dict[str, list[float]] = {name: [] for name in functions}
     collecting = gc.isenabled()
@@ -35,6 +36,7 @@ def interleaved_medians(
     try:
         for _ in range(count):
             for name, function in functions.items():
+                function()
                 times[name].append(_timed(function, device))
     finally:
         if collecting:
