@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .convolution import convolve, fast_length
+from .convolution import _source, convolve, fast_length
 
 __all__ = ["EXTENSIONS", "canvas_margins", "crop", "edgetaper", "extend", "fade"]
 
@@ -173,19 +173,6 @@ def _checked(margins: Margins, image: Tensor) -> Margins:
     if min(min(pair) for pair in pairs) < 0:
         raise ValueError(f"margins: must not be negative, given {pairs}")
     return pairs
-
-
-def _source(image: Tensor, axis: int, before: int, after: int, method: str) -> Tensor:
-    """The row of the image that each row of the canvas is a copy of, for margins of any width."""
-    n = image.shape[axis]
-    row = torch.arange(-before, n + after, device=image.device)
-    if method == "circular":
-        return row % n
-    if method == "replicate":
-        return row.clamp(0, n - 1)
-    period = max(2 * (n - 1), 1)
-    row = row % period
-    return torch.minimum(row, period - row) % n
 
 
 def _smooth(image: Tensor, margins: Margins) -> Tensor:
