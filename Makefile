@@ -1,4 +1,5 @@
-# Each target sets up what it needs, from nothing: a virtual environment in .venv with exact versions.
+# Each target sets up what it needs, from nothing: a virtual environment in .venv with exact versions (Python 3.11 or
+# newer for those; the package itself runs on 3.10 too).
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
