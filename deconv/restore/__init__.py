@@ -1,17 +1,21 @@
 """Restoration of images whose psf is known."""
 
 from .hyper_laplacian import hyper_laplacian
+from .l0_gradient import l0_gradient
 from .plug_and_play import plug_and_play
 from .richardson_lucy import richardson_lucy
 from .tikhonov import tikhonov
 from .total_variation import total_variation
+from .unsupervised_wiener import unsupervised_wiener
 from .wiener import wiener
 
 __all__ = [
     "hyper_laplacian",
+    "l0_gradient",
     "plug_and_play",
     "richardson_lucy",
     "tikhonov",
     "total_variation",
+    "unsupervised_wiener",
     "wiener",
 ]

@@ -49,9 +49,7 @@ class Canvas:
     inside: 1 in the frame and 0 outside, where P is not the identity; otherwise None.
     """
 
-    def __init__(
-        self, image: Tensor, psf: Tensor, *, boundary: str = "unknown", mask: Tensor | None = None
-    ) -> None:
+    def __init__(self, image: Tensor, psf: Tensor, *, boundary: str = "unknown", mask: Tensor | None = None) -> None:
         if boundary not in BOUNDARIES:
             raise ValueError(f"boundary: unknown {boundary!r}, allowed are {', '.join(BOUNDARIES)}")
         space = image.ndim - 2

@@ -127,8 +127,14 @@ def _documented(doc: str | None) -> str | None:
     if doc is None:  # python -OO
         return None
     head, found, rest = inspect.cleandoc(doc).partition("Parameters\n----------\n")
-    own, _, rest = rest.partition("\n\n")
-    return "\n".join(part for part in (head + found + _IMAGES, own, _COMMON, "", rest) if part or rest)
+    if found:
+        own, _, rest = rest.partition("\n\n")
+        own += "\n"
+    else:  # the method has none of its own
+        own = ""
+        head, references, rest = head.partition("References\n----------\n")
+        rest = references + rest
+    return f"{head}Parameters\n----------\n{_IMAGES}\n{own}{_COMMON}\n\n{rest}".rstrip() + "\n"
 
 
 def _change(scene: Tensor, previous: Tensor) -> float:

@@ -20,7 +20,7 @@ __all__ = ["plug_and_play"]
 _FIRST = 0.75
 
 # Steps for the data between two denoisings, which cost more than all of them.
-_INNER = 4
+_INNER = 8
 
 
 @iterative(num_iter=12)

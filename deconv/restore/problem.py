@@ -53,12 +53,14 @@ class Problem:
     """An observation as the methods see it.
 
     image: `(B, C, H, W)` or `(B, C, D, H, W)`, missing pixels filled in.
+    psf: see `Canvas`.
     canvas: where the scene is laid out.
     statistics: what automatic parameters are chosen by.
     num_iter: how many iterations there will be at most, for methods with a schedule.
     """
 
     image: Tensor
+    psf: Tensor
     canvas: Canvas
     statistics: Statistics
     num_iter: int
@@ -81,7 +83,7 @@ class Problem:
             statistics = Statistics.of(canvas.image, sigma)
         elif sigma is not None:
             statistics = replace(statistics, sigma=_as_sigma(sigma, image))
-        return cls(canvas.image, canvas, statistics, num_iter)
+        return cls(canvas.image, psf, canvas, statistics, num_iter)
 
     @property
     def space(self) -> int:
@@ -165,9 +167,7 @@ def as_mask(mask: Any, image: Tensor) -> Tensor | None:
     weight = weight.to(image)
     fits = all(n in (1, m) for n, m in zip(weight.shape[:2], image.shape[:2], strict=True))
     if not fits or weight.shape[2:] != image.shape[2:]:
-        raise ValueError(
-            f"mask: the shape {tuple(mask.shape)} does not fit an image {tuple(image.shape)}"
-        )
+        raise ValueError(f"mask: the shape {tuple(mask.shape)} does not fit an image {tuple(image.shape)}")
     if float(weight.min()) < 0 or float(weight.max()) > 1:
         raise ValueError("mask: its weights must be in [0, 1]")
     return weight

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from .canvas import Canvas
 from .derivatives import Gradient
 from .frame import iterative
 from .problem import Problem
@@ -87,7 +86,7 @@ def richardson_lucy(
         previous = ahead = canvas.start().clamp_min(0)
         last_step = None
         while True:
-            scene = ahead * correction(ahead) 
+            scene = ahead * correction(ahead)
             scene = scene * smoothing(ahead)
             yield scene
             step = scene - ahead

@@ -9,7 +9,6 @@ axis, it returns ``factor(|v|) * v``, the minimiser over z of
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -47,9 +46,7 @@ def power(v: Tensor, t: Tensor | float, exponent: float) -> Tensor:
     table = _factors(exponent).to(v)
     r = length(v)
     unit = torch.as_tensor(t, dtype=v.dtype, device=v.device) ** (1 / (2 - exponent))
-    position = (r * (_STEPS_PER_UNIT / unit.clamp_min(torch.finfo(v.dtype).tiny))).clamp_max(
-        len(table) - 1.01
-    )
+    position = (r * (_STEPS_PER_UNIT / unit.clamp_min(torch.finfo(v.dtype).tiny))).clamp_max(len(table) - 1.01)
     left = position.detach().int()
     index = left.flatten()
     low, high = (table.index_select(0, i).view_as(r) for i in (index, index + 1))
