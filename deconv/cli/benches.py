@@ -52,7 +52,7 @@ def solver(
     counts = _whole_numbers("--threads", threads)
     chosen = None if rows is None else _whole_numbers("--rows", rows)
 
-    from deconv.bench.solver import main
+    from ..bench.solver import main
 
     report = main(
         solver=solver,

@@ -45,7 +45,7 @@ def blur(
     Example:
       deconv blur sharp.png -o blurred.png --psf shake:31,seed=7 --noise 1% --seed 0
     """
-    from deconv.imaging import degrade
+    from ..imaging import degrade
 
     level = fraction(noise, "--noise")
     kernel = read_blur(psf, recentre=recentre)

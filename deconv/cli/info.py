@@ -23,7 +23,7 @@ def info() -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from deconv.solvers import SOLVERS
+    from ..solvers import SOLVERS
 
     console = Console(highlight=False)
     facts = Table(show_header=False, box=None, padding=(0, 2, 0, 0))

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
-    from deconv.imaging.files import Picture
+    from ..imaging.files import Picture
 
 __all__ = ["Blur", "Source", "fraction", "read_blur", "read_source"]
 
@@ -37,8 +37,8 @@ class Source:
 
     def check_target(self, path: Path, *, bits: int | None) -> None:
         """Raise now what `write` would raise at the end of the work."""
-        from deconv.imaging.files import check_writable
-        from deconv.imaging.stacks import STACK_KINDS
+        from ..imaging.files import check_writable
+        from ..imaging.stacks import STACK_KINDS
 
         if self.picture is None:
             check_writable(path, bits=bits, kinds=STACK_KINDS)
@@ -47,7 +47,7 @@ class Source:
 
     def write(self, path: Path, result: Tensor, *, bits: int | None) -> None:
         """Write a result `(1, C, [D,] H, W)` to a file of the same depth, with all that the source's holds."""
-        from deconv.imaging import write_image, write_stack
+        from ..imaging import write_image, write_stack
 
         if self.picture is None:
             write_stack(path, result[0, 0], like=self.values, bits=bits)
@@ -78,7 +78,7 @@ def fraction(text: str, flag: str) -> float:
 
 def read_blur(text: str, *, recentre: bool = False) -> Blur:
     """The psf in a file, or the one that a text like ``motion:15,30`` describes."""
-    from deconv.imaging import psf
+    from ..imaging import psf
 
     name, colon, _ = text.partition(":")
     if Path(text).exists() or (not colon and Path(name).suffix):
@@ -93,8 +93,8 @@ def read_source(path: Path, blur: Blur, *, device: str = "cpu") -> Source:
     import torch
     from PIL import Image
 
-    from deconv.imaging import as_image_batch, read_stack
-    from deconv.imaging.files import read_picture
+    from ..imaging import as_image_batch, read_stack
+    from ..imaging.files import read_picture
 
     Image.MAX_IMAGE_PIXELS = None  # whoever names a large file on a command line means it
     space = blur.psf.ndim

@@ -60,9 +60,12 @@ METHODS: dict[str, Method] = {
     for method in (
         Method("wiener", "linear, quickest; by FFT", "wiener"),
         Method("recursive", "the same by two exact inverse convolutions", "wiener", {"method": "recursive"}),
+        Method("tikhonov", "linear, smooth", "tikhonov"),
+        Method("unsupervised_wiener", "linear; noise and signal estimated together", "unsupervised_wiener"),
         Method("richardson_lucy", "for counted photons; nothing gets negative", "richardson_lucy"),
         Method("total_variation", "flat areas with sharp edges", "total_variation"),
         Method("hyper_laplacian", "sparse derivatives: sharp edges, little ringing", "hyper_laplacian"),
+        Method("l0_gradient", "few edges, for text and drawings", "l0_gradient"),
         Method("plug_and_play", "by a denoiser; slowest", "plug_and_play"),
     )
 }
