@@ -1,10 +1,14 @@
 """Image deblurring and deconvolution on an exact, parallel, differentiable inverse convolution."""
 
-from . import imaging, nn, ops, restore, solvers
-from .imaging import degrade, psnr, ssim
-from .nn import InverseConv2d, RecursiveDeconv2d
-from .ops import causal_conv2d, causal_log_abs_det, inverse_conv2d, inverse_gain_bound, spectral_factor
-from .restore import hyper_laplacian, plug_and_play, richardson_lucy, total_variation, wiener
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from . import imaging, nn, ops, restore, solvers
+    from .imaging import degrade, psnr, ssim
+    from .nn import InverseConv2d, RecursiveDeconv2d
+    from .ops import causal_conv2d, causal_log_abs_det, inverse_conv2d, inverse_gain_bound, spectral_factor
+    from .restore import hyper_laplacian, plug_and_play, richardson_lucy, total_variation, wiener
 
 __all__ = [
     "InverseConv2d",
@@ -30,3 +34,22 @@ __all__ = [
 ]
 
 __version__ = "0.1.0"
+
+_SUBPACKAGES = ("imaging", "nn", "ops", "restore", "solvers")
+
+
+def __getattr__(name: str):
+    """Import a subpackage when one of its names is first used: torch takes seconds, ``deconv --help`` should not."""
+    if name in _SUBPACKAGES:
+        return import_module(f".{name}", __name__)
+    if name in __all__:
+        for subpackage in _SUBPACKAGES:
+            module = import_module(f".{subpackage}", __name__)
+            if name in module.__all__:
+                globals()[name] = getattr(module, name)
+                return globals()[name]
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

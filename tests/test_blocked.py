@@ -130,11 +130,3 @@ def test_the_tile_inverse_is_rounded_once(case: Case):
         matrix = tile_matrix(weight, tiling, case.support, case.groups)
         exact = tile_matrix(weight.double(), tiling, case.support, case.groups)
         assert torch.equal(matrix, exact.float())
-
-
-@pytest.mark.parametrize("case", CASES, ids=str)
-def test_autocast_does_not_lower_the_precision(case: Case):
-    weight, y = case.weight(torch.float32), case.image(torch.float32)
-    expected = solve(y, weight, **case.options)
-    with torch.autocast("cpu", torch.bfloat16):
-        assert torch.equal(solve(y, weight, **case.options), expected)

@@ -46,7 +46,8 @@ def test_public_names_are_frozen():
 
 def test_floors():
     """Lower never imports higher; only the registry knows the CUDA kernels; they know nothing of the rest."""
-    result = subprocess.run(["lint-imports"], cwd=ROOT, capture_output=True, text=True, check=False)
+    command = Path(sys.executable).parent / "lint-imports"
+    result = subprocess.run([command], cwd=ROOT, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stdout
 
 

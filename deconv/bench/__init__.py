@@ -1,1 +1,3 @@
+"""What `deconv bench` runs."""
 
+__all__: list[str] = []

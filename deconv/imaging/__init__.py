@@ -2,6 +2,7 @@
 
 from . import psf
 from .arrays import as_image_batch, as_psf
+from .boundary import crop, edgetaper, extend
 from .convolution import convolve, convolve_adjoint, fast_length, psf_to_otf, valid_margins
 from .degradation import degrade
 from .files import read_image, write_image
@@ -14,8 +15,11 @@ __all__ = [
     "as_psf",
     "convolve",
     "convolve_adjoint",
+    "crop",
     "degrade",
+    "edgetaper",
     "estimate_noise",
+    "extend",
     "fast_length",
     "psf",
     "psf_to_otf",

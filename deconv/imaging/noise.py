@@ -41,9 +41,9 @@ _SPACING, _COARSE_ORDER, _BLOCK, _QUIET, _QUIETEST = 3, 4, 16, 0.1, 0.8725
 # sensor clips.
 _CLIPPED_SHARE = 0.01
 
-# A million pixels give the median to a fifth of a percent; a larger plane is sampled in so many bands of
+# A hundred thousand pixels give the median to half a percent; a larger plane is sampled in so many bands of
 # rows.
-_ENOUGH = 2**20
+_ENOUGH = 2**17
 _BANDS = 16
 
 

@@ -4,12 +4,13 @@ from .causal_conv import causal_conv2d
 from .conditioning import inverse_gain_bound
 from .determinant import causal_log_abs_det
 from .inverse_conv import inverse_conv2d
-from .spectral import spectral_factor
+from .spectral import spectral_divide, spectral_factor
 
 __all__ = [
     "causal_conv2d",
     "causal_log_abs_det",
     "inverse_conv2d",
     "inverse_gain_bound",
+    "spectral_divide",
     "spectral_factor",
 ]
