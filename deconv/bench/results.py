@@ -67,7 +67,7 @@ class Report:
         return all(row.accuracy.correct for row in rows) and all(point.correct for point in self.growth)
 
     def means(self, threads: int) -> dict[str, float | None]:
-        """Geometric means of the ratios over the table; None where there is no row, or a wrong one."""
+        """Geometric means of the ratios over the table, where there are rows; None where one of them is wrong."""
         rows = [row for row in self.rows if row.threads == threads]
         several = [row for row in rows if row.problem.channels >= 4]
         ratios = {
@@ -76,7 +76,7 @@ class Report:
             "forward and backward": [row.ratio_with_gradients for row in rows],
         }
         return {
-            name: geometric_mean(values) if values and None not in values else None for name, values in ratios.items()
+            name: None if None in values else geometric_mean(values) for name, values in ratios.items() if values
         }
 
     def record(self) -> dict:

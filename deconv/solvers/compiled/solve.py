@@ -8,6 +8,7 @@ from functools import lru_cache
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import conv2d
 
 from ..anchor import singular_anchor
 from . import batch_lanes, channel_lanes, row_lanes
@@ -44,7 +45,6 @@ def _plan(problem: Problem) -> Plan:
 
 def solve(y: Tensor, weight: Tensor, *, corner: str, support: str, groups: int) -> Tensor:
     y = y.contiguous()
-    x = torch.empty_like(y)
     taps = weight.contiguous().numpy()
     batch, _, height, width = y.shape
     _, channels, kh, kw = taps.shape
@@ -52,14 +52,17 @@ def solve(y: Tensor, weight: Tensor, *, corner: str, support: str, groups: int) 
     problem = Problem(
         batch, channels, groups, height, width, kh, kw, support, corner, taps.itemsize, register_bytes(), threads
     )
-    plan = _plan(problem)
 
     inverse = np.empty((groups, channels, channels), taps.dtype)
     condition, identity = invert_anchors(taps, groups, problem.anchor, inverse)
     if not condition * np.finfo(taps.dtype).eps < 1:
         raise singular_anchor(condition)
+    if kh == kw == 1:  # no recurrence at all
+        return conv2d(y, torch.from_numpy(inverse).reshape(-1, channels, 1, 1), groups=groups).contiguous()
+    plan = _plan(problem)
     tables = plan.pack(taps, inverse, identity)
 
+    x = torch.empty_like(y)
     threads = max(1, min(threads, plan.tasks))
     scratch_bytes = -(-plan.scratch_bytes // 64) * 64
     scratch = np.empty(threads * scratch_bytes + 64, np.uint8)
