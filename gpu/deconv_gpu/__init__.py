@@ -1,1 +1,3 @@
-"""CUDA kernels for the causal solve, compiled at run time through CuPy."""
+"""The place of CUDA kernels for the causal solve. There are none yet: on a GPU the tiles of `deconv` serve."""
+
+__all__: list[str] = []

@@ -17,7 +17,7 @@ from numba import cfunc, types
 
 from .masked import transpose_in, transpose_out
 from .plan import Plan, Problem, accumulators, address
-from .tables import causal_taps, pack_taps
+from .tables import causal_taps, tap_packer
 from .vector import F32, F64, fma_grid, load, store, zeros
 from .words import atomic_next, prefetch, read_word, read_words, write_word
 
@@ -151,28 +151,17 @@ def plan(problem: Problem) -> Plan:
     )
     ring_rows = 1 + int(runs[:, 0].max()) if len(runs) else 1
     group_weights = blocks * len(taps) * inputs * outputs * p.itemsize
-    itself = np.zeros((1, 2), np.int64)
-
-    def pack(weight, inverse, identity):
-        packed = np.empty(p.groups * group_weights // p.itemsize, weight.dtype)
-        pack_taps(weight, taps, -1, inputs, outputs, packed)
-        if identity:
-            return packed, None
-        mixing = np.empty(p.groups * blocks * p.channels * outputs, weight.dtype)
-        pack_taps(inverse.reshape(-1, p.channels, 1, 1), itself, 1, p.channels, outputs, mixing)
-        return packed, mixing
 
     words = (
         p.batch, p.groups, p.channels, p.height, p.width, int(p.rows_flipped), int(p.columns_flipped),
         len(runs), address(runs), ring_rows, group_weights,
     )  # fmt: skip
-    plan = Plan(
+    return Plan(
         kernel=_kernel((F32 if p.itemsize == 4 else F64) + p.lanes, outputs),
         words=words,
         keep=(runs,),
-        pack=pack,
+        pack=tap_packer(p, taps, inputs, outputs),
         tasks=-(-p.batch // p.lanes) * p.groups,
         # Reading a square of vectors back may run over the end of the ring.
         scratch_bytes=8 * len(runs) + 64 + pixel * (1 + ring_rows * p.width + p.lanes),
     )
-    return plan

@@ -17,7 +17,7 @@ from numba import cfunc, types
 
 from .masked import transpose_in, transpose_out
 from .plan import Plan, Problem, address
-from .tables import causal_taps, pack_taps
+from .tables import causal_taps, tap_packer
 from .vector import F32, F64, fma_grid, load, load_grid, store, store_grid, zeros
 from .words import atomic_next, read_word, read_words
 
@@ -151,17 +151,7 @@ def plan(problem: Problem) -> Plan:
     margin = ((rows - 1) * lag + int(np.abs(on).max(initial=0)) + lanes) * pixel
     line = 2 * margin + p.width * pixel
     buffer_rows = depth + rows * (1 + -(-2 * depth // rows))
-    itself = np.zeros((1, 2), np.int64)
     outputs = vectors * lanes
-
-    def pack(weight, inverse, identity):
-        packed = np.empty(p.groups * blocks * len(taps) * p.channels * outputs, weight.dtype)
-        pack_taps(weight, taps, -1, p.channels, outputs, packed)
-        if identity:
-            return packed, None
-        mixing = np.empty(p.groups * blocks * p.channels * outputs, weight.dtype)
-        pack_taps(inverse.reshape(-1, p.channels, 1, 1), itself, 1, p.channels, outputs, mixing)
-        return packed, mixing
 
     words = (
         p.batch, p.groups, p.channels, p.height, p.width, int(p.rows_flipped), int(p.columns_flipped),
@@ -171,7 +161,7 @@ def plan(problem: Problem) -> Plan:
         kernel=_kernel((F32 if p.itemsize == 4 else F64) + lanes, vectors, rows),
         words=words,
         keep=(table,),
-        pack=pack,
+        pack=tap_packer(p, taps, p.channels, outputs),
         tasks=p.batch * p.groups,
         scratch_bytes=rows * pixel + buffer_rows * line,
     )

@@ -7,7 +7,7 @@ from numba import njit
 
 from .plan import Problem
 
-__all__ = ["causal_taps", "invert_anchors", "pack_rows_below", "pack_taps", "row_tables"]
+__all__ = ["causal_taps", "invert_anchors", "pack_rows_below", "pack_taps", "row_tables", "tap_packer"]
 
 
 def causal_taps(problem: Problem) -> np.ndarray:
@@ -93,6 +93,24 @@ def pack_taps(weight, taps, sign, inputs, outputs, packed):
                 for t in range(taps.shape[0]):
                     place = (((g * blocks + block) * taps.shape[0] + t) * inputs + i) * outputs + k
                     packed[place] = sign * weight[g * n + o, i, taps[t, 0], taps[t, 1]]
+
+
+def tap_packer(problem: Problem, taps: np.ndarray, inputs: int, outputs: int):
+    """The `pack` of a plan: the negated `taps` by `pack_taps`, then the inverse anchors, None for the identity."""
+    p = problem
+    blocks = -(-p.channels // outputs)
+    itself = np.zeros((1, 2), np.int64)
+
+    def pack(weight, inverse, identity):
+        packed = np.empty(p.groups * blocks * len(taps) * inputs * outputs, weight.dtype)
+        pack_taps(weight, taps, -1, inputs, outputs, packed)
+        if identity:
+            return packed, None
+        mixing = np.empty(p.groups * blocks * p.channels * outputs, weight.dtype)
+        pack_taps(inverse.reshape(-1, p.channels, 1, 1), itself, 1, p.channels, outputs, mixing)
+        return packed, mixing
+
+    return pack
 
 
 @njit(cache=True)
