@@ -3,6 +3,7 @@
 from .hyper_laplacian import hyper_laplacian
 from .l0_gradient import l0_gradient
 from .plug_and_play import plug_and_play
+from .problem import Statistics
 from .richardson_lucy import richardson_lucy
 from .tikhonov import tikhonov
 from .total_variation import total_variation
@@ -10,6 +11,7 @@ from .unsupervised_wiener import unsupervised_wiener
 from .wiener import wiener
 
 __all__ = [
+    "Statistics",
     "hyper_laplacian",
     "l0_gradient",
     "plug_and_play",

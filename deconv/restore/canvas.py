@@ -18,6 +18,8 @@ inner solver.
 
 from __future__ import annotations
 
+import copy
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -28,6 +30,9 @@ from ..imaging.convolution import fast_length, psf_to_otf, valid_margins
 __all__ = ["BOUNDARIES", "Canvas"]
 
 BOUNDARIES = ("unknown", "circular", "reflect", "replicate", "zero")
+
+# Room for the seam to close, where the boundary leaves none.
+_GAP = 16
 
 
 class Canvas:
@@ -54,13 +59,15 @@ class Canvas:
             raise ValueError(f"boundary: unknown {boundary!r}, allowed are {', '.join(BOUNDARIES)}")
         space = image.ndim - 2
         self.boundary = boundary
+        self.psf = psf
         self.axes = tuple(range(-space, 0))
-        self.margins = [(0, 0)] * space
+        self.margins = self._reach = [(0, 0)] * space
         if boundary != "circular":
-            size = psf.shape[-space:]
+            self._reach = valid_margins(psf.shape[-space:])
+            gap = 0 if boundary == "unknown" else _GAP
             self.margins = [
-                (before, fast_length(n + before + after) - n - before)
-                for n, (before, after) in zip(image.shape[2:], valid_margins(size), strict=True)
+                (before, fast_length(n + before + after + gap) - n - before)
+                for n, (before, after) in zip(image.shape[2:], self._reach, strict=True)
             ]
         self.shape = tuple(n + sum(pair) for n, pair in zip(image.shape[2:], self.margins, strict=True))
         self.otf = psf_to_otf(psf, self.shape)
@@ -74,8 +81,30 @@ class Canvas:
             self.inside = extend(torch.ones_like(image[:1, :1]), self.margins, method="zero")
 
     def start(self) -> Tensor:
-        """A first guess of the scene: the observation, continued as the boundary says."""
-        return extend(self.image, self.margins, method="smooth" if self.inside is None else self.boundary)
+        """A first guess of the scene: the observation, continued as the boundary says, then smoothly, and moved back
+        by as many pixels as the psf's centre of mass is off its centre."""
+        if self.inside is None:
+            scene = extend(self.image, self.margins)
+        else:
+            scene = extend(extend(self.image, self._reach, method=self.boundary), self._gap())
+        offsets = _offsets(self.psf)
+        if not offsets.any():
+            return scene
+        if offsets.ndim == 1:
+            return scene.roll((-offsets).tolist(), self.axes)
+        offsets = offsets.expand(*scene.shape[:2], -1).flatten(0, 1)
+        moved = [
+            plane.roll((-offset).tolist(), self.axes)
+            for plane, offset in zip(scene.flatten(0, 1), offsets, strict=True)
+        ]
+        return torch.stack(moved).view_as(scene)
+
+    def unbounded(self) -> Canvas:
+        """The same canvas with nothing assumed about what is outside the frame."""
+        canvas = copy.copy(self)
+        if canvas.inside is not None:
+            canvas.boundary, canvas.inside = "unknown", None
+        return canvas
 
     def crop(self, scene: Tensor) -> Tensor:
         """The scene's part in the frame."""
@@ -94,19 +123,46 @@ class Canvas:
         return self.ifft(self.otf.conj() * self.fft(scene))
 
     def project(self, scene: Tensor) -> Tensor:
-        """P: the nearest scene that the boundary allows, every pixel of the frame averaged with its copies."""
-        if self.boundary == "zero":
-            return self.inside * scene
+        """P: the nearest scene that the boundary allows, every pixel of the frame averaged with its copies.
+
+        What the observation cannot see at all, the rest of the canvas, is free.
+        """
         if self.inside is None:
             return scene
-        for axis, (before, after) in zip(self.axes, self.margins, strict=True):
-            n = scene.shape[axis] - before - after
-            row = torch.arange(n, dtype=scene.dtype, device=scene.device)
+        seen = [slice(0, n - gap) for n, (_, gap) in zip(self.shape, self._gap(), strict=True)]
+        allowed = scene.clone()
+        allowed[(..., *seen)] = self._average(scene[(..., *seen)])
+        return allowed
+
+    def _average(self, seen: Tensor) -> Tensor:
+        if self.boundary == "zero":
+            return extend(crop(seen, self._reach), self._reach, method="zero")
+        for axis, (before, after) in zip(self.axes, self._reach, strict=True):
+            n = seen.shape[axis] - before - after
+            row = torch.arange(n, dtype=seen.dtype, device=seen.device)
             source = extend(row, [(before, after)], method=self.boundary).long()
             copies = torch.bincount(source, minlength=n).reshape([-1] + [1] * (-axis - 1))
-            total = torch.zeros_like(scene.narrow(axis, 0, n)).index_add(axis, source, scene)
-            scene = (total / copies).index_select(axis, source)
-        return scene
+            total = torch.zeros_like(seen.narrow(axis, 0, n)).index_add(axis, source, seen)
+            seen = (total / copies).index_select(axis, source)
+        return seen
+
+    def _gap(self) -> list[tuple[int, int]]:
+        """Margins around the part of the canvas that the observation sees."""
+        return [(0, after - reach) for (_, after), (_, reach) in zip(self.margins, self._reach, strict=True)]
+
+
+def _offsets(psf: Tensor) -> Tensor:
+    """From the psf's centre to its centre of mass, in whole pixels, `(..., axes)`; never outside of it."""
+    psf = psf.detach().double()
+    space = 2 if psf.ndim in (2, 4) else 3
+    mass = psf.abs()
+    offsets = []
+    for axis in range(-space, 0):
+        n = psf.shape[axis]
+        profile = mass.sum([a for a in range(-space, 0) if a != axis])
+        place = torch.arange(n, dtype=torch.float64, device=psf.device) - (n - 1) // 2
+        offsets.append((profile * place).sum(-1) / profile.sum(-1))
+    return (torch.stack(offsets, -1) + 0.5).floor().long()
 
 
 def _fill(image: Tensor, weight: Tensor) -> Tensor:

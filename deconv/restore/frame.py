@@ -154,7 +154,8 @@ def _counted(num_iter: int, title: str, progress: bool | None) -> Iterator[int]:
     from rich.progress import Progress
 
     started = time.monotonic()
-    with Progress(console=Console(stderr=True), transient=True) as bar:
+    console = Console(stderr=True)
+    with Progress(console=console, transient=console.is_terminal) as bar:
         task = bar.add_task(title.replace("_", " "), total=num_iter, visible=not late)
         for iteration in range(num_iter):
             yield iteration

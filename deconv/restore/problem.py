@@ -17,6 +17,10 @@ __all__ = ["Problem", "Statistics", "as_filter", "as_kernel", "as_mask", "positi
 # A pixel from here on is taken for clipped: 8-bit white, less the rounding of one decoder.
 _CLIPPED = 254 / 255
 
+# Estimated noise is never below this part of the contrast. No picture is the exact blur of a scene by the psf that one
+# has; taken for one, it would be torn apart.
+_LEAST_NOISE = 0.002
+
 
 @dataclass(frozen=True)
 class Statistics:
@@ -37,9 +41,12 @@ class Statistics:
         """Measure each channel of `image`, `(B, C, H, W)` or `(B, C, D, H, W)`; the noise only if not given."""
         image = image.detach()
         axes = tuple(range(2, image.ndim))
-        sigma = _estimated(image) if sigma is None else _as_sigma(sigma, image)
         mean = image.mean(axes, keepdim=True)
         variance = (image - mean).square().mean(axes, keepdim=True)
+        if sigma is None:
+            sigma = torch.maximum(_estimated(image), _LEAST_NOISE * variance.sqrt())
+        else:
+            sigma = _as_sigma(sigma, image)
         contrast = (variance - sigma.square()).clamp_min(0).sqrt()
         contrast = torch.maximum(contrast, sigma.expand_as(contrast))
         # An image of one colour has no unit of its own, and needs none.
@@ -53,14 +60,12 @@ class Problem:
     """An observation as the methods see it.
 
     image: `(B, C, H, W)` or `(B, C, D, H, W)`, missing pixels filled in.
-    psf: see `Canvas`.
     canvas: where the scene is laid out.
     statistics: what automatic parameters are chosen by.
     num_iter: how many iterations there will be at most, for methods with a schedule.
     """
 
     image: Tensor
-    psf: Tensor
     canvas: Canvas
     statistics: Statistics
     num_iter: int
@@ -83,7 +88,7 @@ class Problem:
             statistics = Statistics.of(canvas.image, sigma)
         elif sigma is not None:
             statistics = replace(statistics, sigma=_as_sigma(sigma, image))
-        return cls(canvas.image, psf, canvas, statistics, num_iter)
+        return cls(canvas.image, canvas, statistics, num_iter)
 
     @property
     def space(self) -> int:

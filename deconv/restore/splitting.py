@@ -30,6 +30,9 @@ __all__ = ["Analysis", "Observation", "Term", "quadratic", "sparse"]
 _PENALTY = 0.2
 _RELAXATION = 1.7
 
+# Penalty on what contradicts the boundary; a larger one clings to the start, a smaller one to the unknown boundary.
+_BOUNDARY_PENALTY = 0.03
+
 
 class Observation:
     """The variables of the data term and of the boundary, and their scaled multipliers."""
@@ -42,7 +45,7 @@ class Observation:
         self.framed_dual = torch.zeros_like(scene)
         self.power = _PENALTY * canvas.otf.abs().square()
         if canvas.inside is not None:
-            self.power = self.power + _PENALTY
+            self.power = self.power + _BOUNDARY_PENALTY
 
     def solve(self, power: Tensor | float, pull: Tensor | float = 0.0) -> Tensor:
         r"""Spectrum of the scene for a prior :math:`\tfrac12 \sum r |\hat s|^2 - \mathrm{Re} \sum t^* \hat s`,
@@ -50,7 +53,7 @@ class Observation:
         canvas = self.canvas
         pull = pull + _PENALTY * canvas.otf.conj() * canvas.fft(self.blurred + self.blurred_dual)
         if canvas.inside is not None:
-            pull = pull + _PENALTY * canvas.fft(self.framed + self.framed_dual)
+            pull = pull + _BOUNDARY_PENALTY * canvas.fft(self.framed + self.framed_dual)
         total = self.power + power
         # A frequency that neither the blur nor the prior sees stays out of the scene.
         return torch.where(total > 1e-12, pull / total.clamp_min(1e-12), 0)
@@ -70,6 +73,8 @@ class Observation:
 def quadratic(canvas: Canvas, power: Tensor) -> Iterator[Tensor]:
     r"""Yield scenes that converge to the minimum for :math:`\phi = \tfrac12 \sum r(\omega) |\hat s(\omega)|^2`,
     r being the power."""
+    # No quadratic prior can live with the jump to zero at the frame: it is better not told of it.
+    canvas = canvas.unbounded() if canvas.boundary == "zero" else canvas
     observation = Observation(canvas, canvas.start())
     while True:
         spectrum = observation.solve(power)

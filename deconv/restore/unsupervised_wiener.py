@@ -31,5 +31,5 @@ def unsupervised_wiener(problem: Problem) -> Iterator[Tensor]:
     Mat. 1953.
     """
     canvas, statistics = problem.canvas, problem.statistics
-    spectra = fit_spectra(problem.image, problem.psf, statistics.sigma)
+    spectra = fit_spectra(problem.image, canvas.psf, statistics.sigma)
     return quadratic(canvas, spectra.noise_to_signal(canvas.shape).to(problem.image.dtype))

@@ -1,0 +1,258 @@
+"""Properties of every restoration method."""
+
+from __future__ import annotations
+
+import inspect
+
+import numpy as np
+import pytest
+import torch
+from restorations import METHODS, PSF, agreement, field_of_view, observation, scene
+
+from deconv import restore
+from deconv.imaging import degrade, psnr
+from deconv.imaging.psf import gaussian
+from deconv.restore.canvas import BOUNDARIES
+from deconv.restore.light import to_srgb
+
+
+@pytest.fixture(params=METHODS)
+def method(request):
+    return METHODS[request.param]
+
+
+def test_it_restores(method):
+    gain = psnr(method(observation(), PSF), field_of_view()) - psnr(observation(), field_of_view())
+    assert gain > method.gain
+
+
+def test_a_delta_psf_returns_the_image(method):
+    delta = np.zeros((5, 7))
+    delta[2, 3] = 1
+    assert psnr(method(scene(), delta, sigma=0), scene()) > 80
+    assert psnr(method(scene(), delta), scene()) > 38
+
+
+def test_a_shifted_psf_shifts_the_result(method):
+    psf = torch.nn.functional.pad(PSF, (2, 2, 2, 2))
+    moved = psf.roll((1, -2), (0, 1))
+    there, here = (method(observation("circular"), p, boundary="circular") for p in (moved, psf))
+    assert psnr(np.roll(there, (1, -2), (0, 1)), here) > method.steady
+    # Unknown boundary: what comes into view at the border is not the same.
+    there, here = (method(observation(), p) for p in (moved, psf))
+    assert psnr(np.roll(there, (1, -2), (0, 1)), here, border=10) > min(method.steady, 55)
+
+
+@pytest.mark.parametrize("boundary", BOUNDARIES)
+def test_constants_stay_constant(method, boundary):
+    for value in (0.0, 0.3, 1.0):
+        if boundary == "zero" and value:
+            continue  # then it is not the blur of a constant
+        image = np.full((20, 31), value)
+        np.testing.assert_allclose(method(image, PSF, boundary=boundary), value, atol=1e-4)
+
+
+def test_the_unit_of_the_image_does_not_matter(method):
+    restored = method(observation(), PSF)
+    assert psnr(method(4095 * observation(), PSF) / 4095, restored) > method.close
+
+
+def test_layouts_agree(method):
+    channels = [observation(), observation()[::-1], observation() ** 2]
+    apart = np.stack([method(channel, PSF) for channel in channels])
+    together = {
+        "H x W x C": np.moveaxis(method(np.stack(channels, -1), PSF), -1, 0),
+        "C x H x W": method(torch.from_numpy(np.stack(channels)), PSF).numpy(),
+        "B x C x H x W": method(np.stack(channels)[:, None], PSF)[:, 0],
+        "B x H x W, grey": method(np.stack([channels, channels]), PSF)[1],
+    }
+    for layout, restored in together.items():
+        # Some methods average what they estimate over the channels.
+        floor = (method.apart if layout != "B x C x H x W" else None) or method.close
+        assert agreement(restored, apart) > floor, layout
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float16, np.float32])
+def test_dtypes_agree(method, dtype):
+    image = observation().clip(0, 1)
+    scale = {np.uint8: 255, np.uint16: 65535}.get(dtype)
+    given = (image * scale).round().astype(dtype) if scale else image.astype(dtype)
+    restored = method(given, PSF)
+    assert restored.dtype == dtype
+    back = restored.astype(np.float64) / (scale or 1)
+    assert psnr(back, method(image, PSF).clip(0, 1) if scale else method(image, PSF)) > min(method.close, 38)
+
+
+@pytest.mark.parametrize(
+    "name", ["zeros", "ones", "saturated", "row", "column", "pixel", "psf-sized", "noise", "negative"]
+)
+def test_odd_images_give_finite_results(method, name):
+    image = {
+        "zeros": np.zeros((20, 20)),
+        "ones": np.ones((20, 20)),
+        "saturated": (observation()[:30, :30] > 0.5).astype(float),
+        "row": observation()[:1],
+        "column": observation()[:, :1],
+        "pixel": observation()[:1, :1],
+        "psf-sized": observation()[:5, :7],
+        "noise": np.random.default_rng(0).random((16, 16)),
+        "negative": observation()[:20, :20] - 0.7,
+    }[name].astype(np.float32)
+    for boundary in BOUNDARIES:
+        restored = method(image, PSF, boundary=boundary)
+        assert restored.shape == image.shape
+        assert np.isfinite(restored).all(), boundary
+        assert np.abs(restored).max() < 60, boundary
+
+
+def test_runs_are_bit_identical(method):
+    np.testing.assert_array_equal(method(observation(), PSF), method(observation(), PSF))
+
+
+@pytest.mark.parametrize("boundary", BOUNDARIES[1:])
+def test_knowing_the_boundary_does_not_hurt(method, boundary):
+    observed = observation(boundary)
+    unknown, known = (psnr(method(observed, PSF, boundary=b), scene()) for b in ("unknown", boundary))
+    margin = 1.5 if method.function is restore.wiener else 0.3  # it knows the circular one only
+    assert known > unknown - margin
+    if boundary == "circular":
+        assert known > unknown + 0.2
+
+
+def test_masked_pixels_are_filled_in_and_never_looked_at(method):
+    mask = np.ones(observation().shape, bool)
+    mask[20:26, 30:40] = False
+    mask[::7, ::5] = False
+    sigma = 0.01
+    restored = method(np.where(mask, observation(), 1.0), PSF, mask=mask, sigma=sigma)
+    again = method(np.where(mask, observation(), -3.0), PSF, mask=mask, sigma=sigma)
+    np.testing.assert_array_equal(restored, again)
+    assert psnr(restored, field_of_view()) > psnr(method(observation(), PSF, sigma=sigma), field_of_view()) - 1.2
+
+
+def test_clipped_highlights_are_left_out_by_themselves(method):
+    lamps = scene().copy()
+    lamps[30:33, 20:24] = lamps[60:63, 50:52] = 20
+    observed = degrade(lamps, PSF, noise=0.005, seed=0).clip(0, 1)
+    away = np.ones(field_of_view().shape, bool)
+    away[20:42, 8:34] = away[50:72, 38:62] = False
+
+    def error(image):
+        return np.sqrt(np.square(image - field_of_view())[away].mean())
+
+    assert error(method(observed, PSF, mask="auto", sigma=0.005)) < error(method(observed, PSF, sigma=0.005))
+
+
+def test_each_sample_has_its_own_noise(method):
+    batch = np.stack([observation(), observation() + 0.05 * np.random.default_rng(0).standard_normal((92, 74))])[
+        :, None
+    ]
+    together = method(batch, PSF, sigma=np.array([0.01, 0.05]))
+    for sample, image, sigma in zip(together, batch, (0.01, 0.05), strict=True):
+        assert agreement(sample[0], method(image[0], PSF, sigma=sigma)) > method.close
+
+
+def test_each_sample_and_channel_may_have_its_own_psf(method):
+    psfs = torch.stack([PSF, PSF.flip(1)])
+    batch = np.stack([observation(), observation()[::-1]])
+    by_sample = method(batch[:, None], psfs[:, None], sigma=0.01)[:, 0]
+    by_channel = method(batch[None], psfs[None], sigma=0.01)[0]
+    for restored in (by_sample, by_channel):
+        for one, image, psf in zip(restored, batch, psfs, strict=True):
+            assert psnr(one, method(image, psf, sigma=0.01)) > method.close
+
+
+def test_linear_restores_light(method):
+    light = torch.from_numpy(observation().clip(0, 1))[None, None]
+    by_hand = to_srgb(method(light, PSF))
+    assert psnr(method(to_srgb(light), PSF, linear=True), by_hand) > method.close
+
+
+def test_volumes(method):
+    volume = gaussian(6, 41)[None] * torch.linspace(0, 8, 12)[:, None, None] * 60
+    volume = volume + torch.from_numpy(scene()[:41, :41]).float()
+    psf = gaussian(1.0, 5)[None] * torch.tensor([0.25, 0.5, 0.25])[:, None, None]
+    blurred = degrade(volume.numpy(), psf, noise=0.005, seed=0, boundary="circular")
+    restored = method(blurred, psf, boundary="circular")
+    assert restored.shape == blurred.shape
+    assert psnr(restored, volume.numpy()) > psnr(blurred, volume.numpy()) + 0.5
+
+
+def test_gradients_flow_to_image_and_psf(method):
+    image = torch.from_numpy(observation()[:24, :20]).requires_grad_()
+    psf = PSF.clone().requires_grad_()
+    method(image, psf, sigma=0.01, num_iter=3).square().sum().backward()
+    for tensor in (image, psf):
+        assert bool(tensor.grad.isfinite().all())
+        assert float(tensor.grad.abs().sum()) > 0
+
+
+def test_the_callback_sees_every_iteration_and_stops_the_loop(method):
+    seen = []
+    image = (255 * observation().clip(0, 1)).astype(np.uint8)
+
+    def stop_at_three(iteration, estimate):
+        seen.append((iteration, estimate))
+        return iteration == 2
+
+    restored = method(image, PSF, num_iter=5, callback=stop_at_three)
+    assert [iteration for iteration, _ in seen] == [0, 1, 2]
+    assert all(e.dtype == np.uint8 and e.shape == image.shape for _, e in seen)
+    np.testing.assert_array_equal(seen[-1][1], restored)
+
+
+def test_it_stops_when_nothing_changes(method):
+    count = []
+    method(observation(), PSF, num_iter=30, tolerance=0.5, callback=lambda i, _: count.append(i))
+    assert len(count) < 10
+    count.clear()
+    method(observation(), PSF, num_iter=4, tolerance=0, callback=lambda i, _: count.append(i))
+    assert len(count) == 4
+
+
+def test_statistics_of_the_whole_serve_its_pieces(method):
+    whole = torch.from_numpy(observation())[None, None]
+    statistics = restore.Statistics.of(whole)
+    restored = method(whole, PSF, statistics=statistics)
+    assert psnr(restored, method(whole, PSF)) > 100
+
+
+def test_common_parameters_are_in_signature_and_documentation(method):
+    parameters = inspect.signature(method.function).parameters
+    common = ["image", "psf", "sigma", "num_iter", "boundary", "mask", "linear", "tolerance", "callback", "progress"]
+    assert set(common) < set(parameters)
+    for name in parameters:
+        assert f"\n{name}: " in method.function.__doc__, name
+    assert "References\n----------" in method.function.__doc__
+
+
+def test_a_progress_bar_is_shown_on_demand(method, capsys):
+    method(observation(), PSF, num_iter=2, progress=True)
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "100%" in captured.err
+    method(observation(), PSF, num_iter=2)
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("keywords", "error", "message"),
+    [
+        ({"sigma": -1}, ValueError, "sigma: must be finite and not negative"),
+        ({"sigma": [0.1, 0.1]}, ValueError, r"sigma: the shape \(2,\) does not fit"),
+        ({"num_iter": 0}, ValueError, "num_iter: expected at least 1, given 0"),
+        ({"tolerance": -1}, ValueError, "tolerance: expected 0 or more"),
+        ({"boundary": "wrap"}, ValueError, "boundary: unknown 'wrap', allowed are unknown, circular"),
+        ({"mask": "white"}, ValueError, 'mask: expected an array or "auto"'),
+        ({"mask": np.ones((3, 3))}, ValueError, r"mask: the shape \(3, 3\) does not fit"),
+        ({"mask": np.full((92, 74), 2.0)}, ValueError, r"mask: its weights must be in \[0, 1\]"),
+        ({"psf": "motion"}, TypeError, "psf: expected an array, given str"),
+        ({"psf": np.ones(3)}, ValueError, r"psf: expected \(kh, kw\)"),
+        ({"psf": np.zeros((3, 3))}, ValueError, "psf: its sum is 0"),
+        ({"psf": np.full((2, 1, 3, 3), 1 / 9)}, ValueError, r"psf: made for \(samples, channels\) = \(2, 1\)"),
+    ],
+)
+def test_errors_name_the_argument(method, keywords, error, message):
+    keywords = {"psf": PSF} | keywords
+    with pytest.raises(error, match=message):
+        method(observation(), **keywords)
