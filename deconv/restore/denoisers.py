@@ -115,8 +115,8 @@ _SKIMAGE: dict[str, Callable[[float], dict[str, Any]]] = {
         "patch_distance": 6,
         "fast_mode": True,
     },
-    "denoise_tv_bregman": lambda sigma: {"weight": 1 / sigma},
-    "denoise_tv_chambolle": lambda sigma: {"weight": sigma},
+    "denoise_tv_bregman": lambda sigma: {"weight": 1.4 / sigma},
+    "denoise_tv_chambolle": lambda sigma: {"weight": 0.7 * sigma},
     "denoise_wavelet": lambda sigma: {"sigma": sigma, "rescale_sigma": False},
 }
 

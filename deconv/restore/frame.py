@@ -67,7 +67,7 @@ def iterative(*, num_iter: int) -> Callable[[Method], Callable[..., Any]]:
         def restore(
             image: Any,
             psf: Any,
-            *,
+            *own: Any,
             sigma: Any = None,
             num_iter: int = num_iter,
             boundary: str = "unknown",
@@ -100,7 +100,7 @@ def iterative(*, num_iter: int) -> Callable[[Method], Callable[..., Any]]:
                 restored = problem.canvas.crop(scene)
                 return back(to_srgb(restored) if linear else restored)
 
-            scenes = method(problem, **parameters)
+            scenes = method(problem, *own, **parameters)
             previous = None
             for iteration in _counted(num_iter, method.__name__, progress):
                 scene = next(scenes)
@@ -112,9 +112,9 @@ def iterative(*, num_iter: int) -> Callable[[Method], Callable[..., Any]]:
                     previous = scene
             return deliver(scene)
 
-        own = list(inspect.signature(method).parameters.values())[1:]
-        image, psf, *common = inspect.signature(restore, follow_wrapped=False).parameters.values()
-        restore.__signature__ = inspect.Signature([image, psf, *own, *common[:-1]])
+        _, *own = inspect.signature(method).parameters.values()
+        image, psf, _, *common, _ = inspect.signature(restore, follow_wrapped=False).parameters.values()
+        restore.__signature__ = inspect.Signature([image, psf, *own, *common])
         restore.__doc__ = _documented(method.__doc__)
         restore.scenes = method
         return restore

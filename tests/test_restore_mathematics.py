@@ -1,0 +1,445 @@
+"""The mathematics under the restoration methods, against dense matrices, brute force and closed forms."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import math
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from restorations import PSF, agreement, field_of_view, observation, scene
+
+from deconv import restore
+from deconv.imaging import convolve, degrade, psnr
+from deconv.imaging.psf import gaussian
+from deconv.restore import denoisers, shrinkage, splitting
+from deconv.restore.canvas import BOUNDARIES, Canvas
+from deconv.restore.derivatives import Gradient, Hessian, Identity
+from deconv.restore.light import to_linear, to_srgb
+from deconv.restore.problem import Problem, Statistics
+from deconv.restore.spectra import fit_spectra
+
+SMALL_PSF = torch.tensor([[0.1, 0.4, 0.2], [0.0, 0.1, 0.2]], dtype=torch.float64)
+
+
+def random(*shape: int, seed: int = 0) -> torch.Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def canvas(boundary: str, *, mask: bool = False, shape: tuple[int, ...] = (1, 1, 7, 9)) -> Canvas:
+    weight = (random(*shape, seed=2) > -0.5).double() if mask else None
+    return Canvas(random(*shape), SMALL_PSF, boundary=boundary, mask=weight)
+
+
+def nth(iterator, n: int):
+    return next(itertools.islice(iterator, n - 1, None))
+
+
+@pytest.mark.parametrize("boundary", BOUNDARIES[1:])
+def test_the_canvas_blurs_like_the_operator(boundary):
+    """Started from a scene, and looked at in the frame."""
+    frame = random(1, 1, 7, 9)
+    c = Canvas(frame, SMALL_PSF, boundary=boundary)
+    torch.testing.assert_close(c.crop(c.blur(c.start())), convolve(frame, SMALL_PSF, boundary=boundary))
+
+
+def test_an_unknown_boundary_sees_the_valid_part():
+    c = canvas("unknown")
+    whole = random(1, 1, *c.shape)
+    rows, columns = (slice(0, n + s - 1) for n, s in zip((7, 9), SMALL_PSF.shape, strict=True))
+    valid = convolve(whole[..., rows, columns], SMALL_PSF, boundary="valid")
+    torch.testing.assert_close(c.crop(c.blur(whole)), valid)
+
+
+@pytest.mark.parametrize("boundary", BOUNDARIES)
+def test_the_blur_and_its_adjoint(boundary):
+    c = canvas(boundary)
+    x, y = random(1, 1, *c.shape), random(1, 1, *c.shape, seed=1)
+    torch.testing.assert_close((c.blur(x) * y).sum(), (x * c.blur_adjoint(y)).sum())
+
+
+@pytest.mark.parametrize("boundary", BOUNDARIES)
+def test_the_projection_is_one(boundary):
+    """Idempotent and symmetric, and what it keeps is what the boundary allows."""
+    c = canvas(boundary)
+    x, y = random(2, 1, *c.shape), random(2, 1, *c.shape, seed=1)
+    torch.testing.assert_close(c.project(c.project(x)), c.project(x))
+    torch.testing.assert_close((c.project(x) * y).sum(), (x * c.project(y)).sum())
+    start = Canvas(random(1, 1, 7, 9), torch.ones(3, 3) / 9, boundary=boundary).start()
+    allowed = Canvas(random(1, 1, 7, 9), torch.ones(3, 3) / 9, boundary=boundary).project(start)
+    torch.testing.assert_close(allowed, start)
+
+
+def test_nothing_observed_is_blurred_from_across_the_seam():
+    for n in range(5, 40):
+        c = Canvas(torch.zeros(1, 1, n, n), torch.ones(5, 4) / 20)
+        assert c.shape[0] >= n + 4
+        assert c.shape[1] >= n + 3
+
+
+def test_missing_pixels_are_filled_from_their_neighbours():
+    image = torch.linspace(0, 1, 40, dtype=torch.float64).expand(1, 1, 30, 40)
+    weight = torch.ones(1, 1, 30, 40)
+    weight[..., 10:16, 17:23] = 0
+    damaged = torch.where(weight > 0, image, 99.0)
+    filled = Canvas(damaged, SMALL_PSF, mask=weight).image
+    torch.testing.assert_close(filled, image, atol=0.12, rtol=0)
+    assert bool((Canvas(damaged, SMALL_PSF, mask=torch.zeros(1, 1, 30, 40)).image == 0).all())
+
+
+@pytest.mark.parametrize("analysis", [Identity, Gradient, Hessian])
+@pytest.mark.parametrize("shape", [(6, 8), (7, 5), (4, 6, 5), (1, 9)])
+def test_derivatives_have_their_adjoint_and_power(analysis, shape):
+    d = analysis(len(shape))
+    x = random(2, 3, *shape)
+    v = random(*d.analyse(x).shape, seed=1)
+    torch.testing.assert_close((d.analyse(x) * v).sum(), (x * d.adjoint(v)).sum())
+    axes = tuple(range(-len(shape), 0))
+    by_power = torch.fft.irfftn(d.power(shape, x) * torch.fft.rfftn(x, dim=axes), s=shape, dim=axes)
+    torch.testing.assert_close(d.adjoint(d.analyse(x)), by_power)
+
+
+def test_the_hessian_does_not_depend_on_the_axes():
+    """Its length over a parabola is the same along the axes and along the diagonals."""
+    t = torch.arange(20, dtype=torch.float64)
+    u, v = torch.meshgrid(t, t, indexing="ij")
+    for parabola in (u**2, v**2, (u + v) ** 2 / 2, (u - v) ** 2 / 2):
+        length = Hessian().analyse(parabola).square().sum(0).sqrt()[5:15, 5:15]
+        torch.testing.assert_close(length, torch.full((10, 10), 2.0, dtype=torch.float64))
+
+
+@pytest.mark.parametrize(
+    ("prox", "phi"),
+    [
+        (shrinkage.soft, lambda r: r),
+        (shrinkage.hard, lambda r: (r > 0).double()),
+        *[(lambda v, t, a=a: shrinkage.power(v, t, a), lambda r, a=a: r**a) for a in (0.3, 0.5, 2 / 3, 0.8, 0.95, 1.0)],
+    ],
+)
+def test_shrinkage_minimises(prox, phi):
+    r = torch.linspace(0, 20, 201, dtype=torch.float64)
+    grid = torch.linspace(0, 20, 20001, dtype=torch.float64)
+    for t in (0.01, 0.3, 2.0):
+        z = prox(r[None], t)[0]
+        cost = t * phi(z) + (z - r).square() / 2
+        best = (t * phi(grid)[:, None] + (grid[:, None] - r).square() / 2).min(0).values
+        assert float((cost - best).max()) < 2e-3 * max(t, t * float(phi(r.new_tensor(t))))
+    # Groups keep their direction; signs do not matter.
+    v = random(3, 50)
+    torch.testing.assert_close(prox(-v, 0.5), -prox(v, 0.5))
+    shrunk, length = prox(v, 0.5), v.square().sum(0).sqrt()
+    torch.testing.assert_close(shrunk, v / length * prox(length[None], 0.5)[0], atol=1e-5, rtol=0)
+
+
+def dense(operator, n: int) -> torch.Tensor:
+    """The matrix of a linear function of one canvas."""
+    return torch.stack([operator(e).flatten() for e in torch.eye(n, dtype=torch.float64)], 1)
+
+
+@pytest.mark.parametrize("mask", [False, True])
+@pytest.mark.parametrize("boundary", ["unknown", "circular", "reflect", "replicate"])
+@pytest.mark.parametrize("order", [0, 1, 2])
+def test_tikhonov_is_the_solution_of_its_normal_equations(boundary, mask, order):
+    c = canvas(boundary, mask=mask)
+    n = math.prod(c.shape)
+    blur = dense(lambda e: c.blur(e.view(1, 1, *c.shape)), n)
+    allowed = dense(lambda e: c.project(e.view(1, 1, *c.shape)), n)
+    basis = torch.linalg.svd(allowed)[0][:, : round(float(allowed.trace()))]
+    derivative = (Identity, Gradient, Hessian)[order]()
+    roughness = dense(lambda e: derivative.adjoint(derivative.analyse(e.view(1, 1, *c.shape))), n)
+    weight = c.weight.expand(1, 1, *c.shape).flatten()
+    normal = basis.T @ (blur.T @ (weight[:, None] * blur) + 0.05 * roughness) @ basis
+    solution = basis @ torch.linalg.solve(normal, basis.T @ blur.T @ c.observed.flatten())
+
+    power = 0.05 * derivative.power(c.shape, c.image)
+    found = nth(splitting.quadratic(c, power), 2000)
+    tolerance = 1e-4 if boundary in ("unknown", "circular") else 5e-3  # where convergence is slow
+    torch.testing.assert_close(c.crop(found), c.crop(solution.view(1, 1, *c.shape)), atol=tolerance, rtol=0)
+
+
+def test_tikhonov_takes_any_filters():
+    edge = np.array([[0.0, 1.0, -1.0]])
+    by_order = restore.tikhonov(observation(), PSF, order=1, weight=0.01)
+    by_filters = restore.tikhonov(observation(), PSF, operators=[edge, edge.T], weight=0.01)
+    assert agreement(by_order, by_filters) > 120
+    volume = np.stack([observation()] * 4)
+    with pytest.raises(ValueError, match="operators: expected finite filters with 2 axes, given"):
+        restore.tikhonov(observation(), PSF, operators=[volume])
+    with pytest.raises(ValueError, match="order: expected 0, 1 or 2"):
+        restore.tikhonov(observation(), PSF, order=3)
+
+
+@pytest.mark.parametrize("isotropic", [True, False])
+@pytest.mark.parametrize("boundary", ["unknown", "circular", "reflect"])
+def test_total_variation_reaches_its_minimum(isotropic, boundary):
+    """No other scene is cheaper: not the result of many more iterations, nor any near it."""
+    c = canvas(boundary, mask=True, shape=(1, 1, 10, 12))
+    weight = 0.05
+
+    def cost(scene):
+        slopes = Gradient().analyse(scene)
+        contours = slopes.square().sum(0).sqrt() if isotropic else slopes.abs().sum(0)
+        fit = (c.weight * (c.blur(scene) * (c.weight > 0) - c.observed).square()).sum() / 2
+        return float(fit + weight * contours.sum())
+
+    problem = Problem(c.image, c, Statistics.of(c.image, 0.1), 1)
+    best = c.project(nth(restore.total_variation.scenes(problem, weight=weight, isotropic=isotropic), 4000))
+    earlier = c.project(nth(restore.total_variation.scenes(problem, weight=weight, isotropic=isotropic), 300))
+    assert cost(best) <= cost(earlier) + 1e-7
+    for seed in range(50):
+        direction = c.project(random(1, 1, *c.shape, seed=seed))
+        if seed % 2:  # raise or lower a half plane: the direction in which contours are paid
+            direction = c.project((direction.cumsum(-1) > 0).double())
+        for step in (1e-2, 1e-4, -1e-2):
+            assert cost(best + step * direction) > cost(best) - 1e-6
+
+
+def test_hyper_laplacian_with_exponent_one_and_first_order_is_total_variation():
+    ours = restore.hyper_laplacian(observation(), PSF, alpha=1, second_order=0, weight=0.002, num_iter=300)
+    theirs = restore.total_variation(observation(), PSF, weight=0.002, num_iter=300)
+    assert agreement(ours, theirs) > 70
+    with pytest.raises(ValueError, match=r"alpha: expected an exponent in \(0, 1\], given 1.5"):
+        restore.hyper_laplacian(observation(), PSF, alpha=1.5)
+
+
+def poisson_deviance(scene, observed, boundary):
+    blurred = convolve(scene, PSF, boundary=boundary)
+    return float((blurred - observed * blurred.log()).sum())
+
+
+def test_richardson_lucy_climbs_the_likelihood_and_keeps_the_light():
+    observed = torch.from_numpy(observation("circular").clip(0))[None, None]
+    deviances = []
+
+    def record(_, scene):
+        deviances.append(poisson_deviance(scene, observed, "circular"))
+        torch.testing.assert_close(scene.sum(), observed.sum())
+        assert float(scene.min()) >= 0
+
+    restore.richardson_lucy(observed, PSF, boundary="circular", tv=0, accelerate=False, num_iter=20, callback=record)
+    assert all(after < before for before, after in itertools.pairwise(deviances))
+    plain = deviances[-1]
+    deviances.clear()
+    restore.richardson_lucy(
+        observed,
+        PSF,
+        boundary="circular",
+        tv=0,
+        num_iter=20,
+        callback=lambda _, scene: deviances.append(poisson_deviance(scene, observed, "circular")),
+    )
+    reached = next(i for i, deviance in enumerate(deviances) if deviance <= plain)
+    assert reached < 12  # of 20
+
+
+def test_richardson_lucy_agrees_with_scikit_image():
+    from skimage.restoration import richardson_lucy
+
+    sharp = np.zeros((40, 44))
+    sharp[12:28, 12:30] = scene()[12:28, 12:30] + 0.1
+    psf = gaussian(1.2, 9).double()
+    blurred = degrade(sharp, psf, boundary="zero")
+    ours = restore.richardson_lucy(blurred, psf, boundary="circular", tv=0, accelerate=False, num_iter=200)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        theirs = richardson_lucy(blurred, psf.numpy(), num_iter=200, clip=False)
+    inside = (slice(12, 28), slice(12, 30))
+    assert agreement(ours[inside], theirs[inside]) > 40
+
+
+def test_damping_spares_the_noise():
+    """Richardson-Lucy grows the noise of a flat scene with every iteration; damped, it leaves it alone."""
+    flat = 0.5 + 0.01 * random(1, 1, 48, 48)
+    psf = gaussian(1.5, 9).double()
+    rough, damped, loose = (
+        restore.richardson_lucy(flat, psf, sigma=0.01, tv=0, num_iter=30, damping=d).std() for d in (0, 4, 0.01)
+    )
+    assert float(rough) > 4 * float(damped)
+    torch.testing.assert_close(loose, rough, atol=0, rtol=0.1)
+    with pytest.raises(ValueError, match="damping: expected 0 or more"):
+        restore.richardson_lucy(flat, psf, damping=-1)
+
+
+def test_spectra_are_found():
+    """A power law in white noise, blurred: slope and noise come out as they went in."""
+    n = 192
+    law = Gradient().power((n, n), random(1)).add(1e-3)
+    for slope, noise in ((1.0, 0.02), (1.5, 0.1)):
+        spectrum = torch.fft.rfft2(random(1, 1, n, n)) * law ** (-slope / 2)
+        image = convolve(torch.fft.irfft2(spectrum, s=(n, n)), PSF, boundary="circular")
+        image = image + noise * random(1, 1, n, n, seed=1)
+        found = fit_spectra(image, PSF, torch.tensor(0.05))
+        assert abs(float(found.slope) - slope) < 0.06
+        assert abs(float(found.log_noise) - 2 * math.log(noise)) < 0.15
+        assert abs(float(found.log_gain)) < 0.2
+
+
+def test_light_round_trip():
+    values = torch.linspace(-0.5, 1.5, 401, dtype=torch.float64)
+    torch.testing.assert_close(to_srgb(to_linear(values)), values)
+    torch.testing.assert_close(to_linear(torch.tensor([0.0, 0.5, 1.0])), torch.tensor([0.0, 0.21404114, 1.0]))
+    light = torch.zeros(3, requires_grad=True)
+    to_srgb(light).sum().backward()
+    assert bool(light.grad.isfinite().all())
+
+
+def test_statistics_know_their_unit():
+    image = torch.from_numpy(observation())[None, None]
+    one, other = Statistics.of(image), Statistics.of(1000 * image)
+    for name in ("sigma", "contrast", "level"):
+        torch.testing.assert_close(1000 * getattr(one, name), getattr(other, name))
+    assert abs(float(one.sigma) - 0.01) < 0.002
+    blank = Statistics.of(torch.zeros(1, 2, 8, 8))
+    assert bool((blank.contrast == 1).all())
+    assert bool((blank.level == 1).all())
+
+
+def test_the_cosine_denoiser_denoises():
+    sharp = torch.from_numpy(scene())[None, None]
+    for sigma in (0.02, 0.1):
+        noisy = sharp + sigma * random(*sharp.shape)
+        assert psnr(denoisers.dct_denoise(noisy, sigma), sharp) > psnr(noisy, sharp) + 3
+    torch.testing.assert_close(denoisers.dct_denoise(sharp, 0.0), sharp)
+    both = torch.cat([sharp, sharp + 0.1 * random(*sharp.shape)])
+    levels = torch.tensor([1e-9, 0.1]).view(2, 1, 1, 1)
+    torch.testing.assert_close(denoisers.dct_denoise(both, levels)[1:], denoisers.dct_denoise(both[1:], 0.1))
+
+
+# Decibels that plugging it in adds, at least.
+SKIMAGE = {
+    "denoise_bilateral": 1.0,
+    "denoise_nl_means": 3.5,
+    "denoise_tv_bregman": 3.5,
+    "denoise_tv_chambolle": 4.0,
+    "denoise_wavelet": 2.0,
+}
+
+
+@pytest.mark.parametrize("name", SKIMAGE)
+def test_denoisers_of_scikit_image_plug_in_as_they_are(name):
+    from skimage import restoration
+
+    if name == "denoise_wavelet":
+        pytest.importorskip("pywt", reason="scikit-image's wavelets need PyWavelets")
+    denoiser = getattr(restoration, name)
+    restored = restore.plug_and_play(observation(), PSF, denoiser, num_iter=6)
+    assert psnr(restored, field_of_view()) > psnr(observation(), field_of_view()) + SKIMAGE[name]
+    colour = np.stack([observation()[:48, :48]] * 3, -1)
+    assert restore.plug_and_play(colour, PSF, denoiser, num_iter=2).shape == colour.shape
+
+
+def test_keywords_of_a_partial_are_kept():
+    from skimage.restoration import denoise_tv_chambolle
+
+    calls = []
+
+    @functools.wraps(denoise_tv_chambolle)
+    def spy(image, weight, **keywords):
+        calls.append((weight, keywords))
+        return image
+
+    restore.plug_and_play(observation(), PSF, functools.partial(spy, max_num_iter=7), levels=[0.1], num_iter=1)
+    restore.plug_and_play(observation(), PSF, functools.partial(spy, weight=0.5), levels=[0.1], num_iter=1)
+    assert calls == [(pytest.approx(0.07), {"max_num_iter": 7}), (0.5, {})]
+
+
+def test_denoisers_are_called_as_they_expect():
+    calls = []
+
+    class Module(torch.nn.Module):
+        def forward(self, x, sigma):
+            calls.append((x, sigma))
+            return x
+
+    levels = [0.2, 0.1]
+    restore.plug_and_play(observation(), PSF, Module(), levels=levels, num_iter=3)
+    assert [sigma for _, sigma in calls] == pytest.approx([0.2, 0.1, 0.1])
+    assert all(isinstance(x, torch.Tensor) and x.shape[:2] == (1, 1) for x, _ in calls)
+
+    calls.clear()
+    restore.plug_and_play(np.stack([observation()] * 3)[:, None], PSF, Module(), sigma=np.array([0.01, 0.02, 0.01]))
+    assert {len(x) for x, _ in calls[-3:]} == {1}
+    assert [sigma for _, sigma in calls[-3:]] == pytest.approx([0.01, 0.02, 0.01])
+
+    shapes = []
+
+    def arrays(image, sigma):
+        shapes.append(image.shape)
+        return image * 0.99
+
+    restore.plug_and_play(observation(), PSF, denoisers.on_arrays(arrays), num_iter=1)
+    restore.plug_and_play(np.stack([observation()] * 3, -1), PSF, denoisers.on_arrays(arrays), num_iter=1)
+    assert [len(shape) for shape in shapes] == [2, 3]
+    assert shapes[1][-1] == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"denoiser": 3}, TypeError, "denoiser: expected a callable"),
+        ({"denoiser": lambda x, s: x[..., 1:]}, TypeError, "denoiser: expected a tensor"),
+        ({"denoiser": lambda x, s: x.numpy()}, TypeError, "denoiser: expected a tensor"),
+        ({"levels": []}, ValueError, "levels: expected positive numbers"),
+        ({"levels": [0.1, 0.0]}, ValueError, "levels: expected positive numbers"),
+    ],
+)
+def test_errors_of_plug_and_play(arguments, error, message):
+    with pytest.raises(error, match=message):
+        restore.plug_and_play(observation(), PSF, **arguments)
+
+
+def test_skimage_functions_without_a_noise_level_are_refused():
+    from skimage.filters import gaussian
+
+    with pytest.raises(ValueError, match="denoiser: skimage's gaussian has no noise level"):
+        restore.plug_and_play(observation(), PSF, gaussian)
+
+
+def test_a_denoiser_that_does_nothing_gives_least_squares():
+    """With multipliers and D the minimiser of a quadratic, plug-and-play is Tikhonov."""
+    weight, sigma, level = 1.0, 0.1, 0.1  # so that the penalty is 1
+    shrink = 0.2
+    restored = restore.plug_and_play(
+        observation(),
+        PSF,
+        lambda x, _: x / (1 + shrink),
+        multipliers=True,
+        weight=weight,
+        sigma=sigma,
+        levels=[level],
+        num_iter=60,
+    )
+    expected = restore.tikhonov(observation(), PSF, order=0, weight=shrink, num_iter=200)
+    assert agreement(restored, expected) > 70
+
+
+# A hand that shook: in 15 x 15 pixels, six along and two across.
+SHAKE = {(6, 4): 9, (6, 5): 4, (6, 6): 4, (6, 7): 3, (7, 4): 2, (7, 7): 1, (7, 8): 3, (8, 9): 3, (8, 10): 11}
+
+
+@pytest.mark.parametrize(
+    ("name", "floor"),
+    [
+        ("wiener", 30.8),
+        ("richardson_lucy", 31.0),
+        ("total_variation", 32.5),
+        ("hyper_laplacian", 33.2),
+        ("unsupervised_wiener", 30.8),
+        ("tikhonov", 30.8),
+        pytest.param("plug_and_play", 33.5, marks=pytest.mark.slow),
+    ],
+)
+def test_quality_on_a_photograph(name, floor):
+    """512 x 512, 1 % noise, unknown boundary, no parameter told."""
+    from skimage import data
+
+    psf = torch.zeros(15, 15)
+    for place, amount in SHAKE.items():
+        psf[place] = amount / 40
+    sharp = (data.camera() / 255).astype(np.float32)
+    observed = degrade(sharp, psf, noise=0.01, seed=0)
+    assert psnr(observed, sharp[7:-7, 7:-7]) < 24.5
+    assert psnr(getattr(restore, name)(observed, psf), sharp[7:-7, 7:-7]) > floor
