@@ -199,9 +199,7 @@ def test_what_is_no_image_is_refused_by_name(array, error, words):
         as_image_batch(array)
 
 
-@pytest.mark.parametrize(
-    ("shape", "result"), [((4, 5), (1, 3, 4, 5)), ((4, 5, 3), (2, 3, 4, 5)), ((4, 5), (4, 5))]
-)
+@pytest.mark.parametrize(("shape", "result"), [((4, 5), (1, 3, 4, 5)), ((4, 5, 3), (2, 3, 4, 5)), ((4, 5), (4, 5))])
 def test_a_result_that_does_not_fit_the_layout_is_refused(shape, result):
     _, back = as_image_batch(np.zeros(shape))
     with pytest.raises(ValueError, match="result: the shape"):

@@ -6,7 +6,6 @@ import pytest
 import torch
 from cases import Case
 
-from deconv.solvers.blocked import solve
 from deconv.solvers.blocked.strips import Strips
 from deconv.solvers.blocked.tile_matrix import tile_matrix
 from deconv.solvers.blocked.tiling import Tiling, choose_tiling

@@ -50,9 +50,7 @@ def tries(capsys, *arguments: str) -> tuple[int, str, str]:
 
 
 def test_blur_is_degrade(sharp, capsys):
-    status, out, err = tries(
-        capsys, "blur", "sharp.png", "-o", "out.png", "--psf", PSF, "--noise", "2%", "--seed", "3"
-    )
+    status, out, err = tries(capsys, "blur", "sharp.png", "-o", "out.png", "--psf", PSF, "--noise", "2%", "--seed", "3")
     assert (status, err) == (0, "")
     np.testing.assert_array_equal(read_image("out.png"), degrade(sharp, psf.parse(PSF), noise=0.02, seed=3))
     assert "sharp.png -> out.png: 128 x 150 -> 124 x 144 colour, 8 bits" in out
@@ -62,9 +60,7 @@ def test_blur_is_degrade(sharp, capsys):
 
 @pytest.mark.parametrize("method", methods.METHODS)
 def test_every_method_brings_the_picture_nearer(sharp, blurred, capsys, method):
-    status, out, err = tries(
-        capsys, "deblur", "blurred.png", "-o", "out.png", "--psf", PSF, "--method", method
-    )
+    status, out, err = tries(capsys, "deblur", "blurred.png", "-o", "out.png", "--psf", PSF, "--method", method)
     assert (status, err) == (0, "")
     truth = sharp[2:-2, 3:-3]
     assert psnr(read_image("out.png"), truth) > psnr(blurred, truth) + 1
@@ -136,8 +132,7 @@ def test_the_traces_of_jpeg_are_not_taken_for_the_scene(capsys, sigma, quality):
 
 def test_noise_of_light_is_estimated_in_light(blurred, capsys):
     plain, light = (
-        tries(capsys, "deblur", "blurred.png", "-o", "out.png", "--psf", PSF, *more)[1]
-        for more in ((), ("--linear",))
+        tries(capsys, "deblur", "blurred.png", "-o", "out.png", "--psf", PSF, *more)[1] for more in ((), ("--linear",))
     )
     assert plain.split("noise ")[1] != light.split("noise ")[1]
 
@@ -186,8 +181,7 @@ def test_volumes_are_blurred_and_deblurred(capsys):
     assert "noise 1." in out
     assert read_stack("out.tif").dtype == np.uint16
     errors = [
-        np.square(read_stack(name) / 65535 - volume[1:-1, 2:-2, 2:-2]).mean()
-        for name in ("out.tif", "blurred.tif")
+        np.square(read_stack(name) / 65535 - volume[1:-1, 2:-2, 2:-2]).mean() for name in ("out.tif", "blurred.tif")
     ]
     assert errors[0] < errors[1]
 

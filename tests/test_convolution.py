@@ -111,9 +111,7 @@ def test_volumes_with_a_separable_psf_are_blurred_axis_by_axis(boundary, size):
     lines = [draw(s, seed=s) for s in size]
     expected = volume
     for axis, line in enumerate(lines):
-        expected = convolve(
-            expected, line.view([-1 if a == axis else 1 for a in range(3)]), boundary=boundary
-        )
+        expected = convolve(expected, line.view([-1 if a == axis else 1 for a in range(3)]), boundary=boundary)
     psf = torch.einsum("i,j,k->ijk", *lines)
     torch.testing.assert_close(convolve(volume, psf, boundary=boundary), expected)
     other = draw(*expected.shape, seed=9)

@@ -57,9 +57,7 @@ def smooth(*channels: int) -> np.ndarray:
         (".npy", "uint16"),
     ],
 )
-def test_what_is_written_is_read_again_with_depth_opacity_and_profile(
-    tmp_path, suffix, dtype, opaque, channels
-):
+def test_what_is_written_is_read_again_with_depth_opacity_and_profile(tmp_path, suffix, dtype, opaque, channels):
     pixels = draw(dtype, 13, 17, *channels)
     profile = None if suffix == ".npy" else PROFILE
     alpha = None if opaque else draw(dtype, 13, 17)
@@ -95,9 +93,7 @@ def test_other_programs_read_16_bits_and_profiles(tmp_path):
     pixels = draw("uint16", 13, 17, 3)
     Image.new("RGB", (17, 13)).save(tmp_path / "like.png", icc_profile=PROFILE)
     write_image(tmp_path / "a.png", pixels, like=tmp_path / "like.png", bits=16)
-    np.testing.assert_array_equal(
-        cv2.imread(str(tmp_path / "a.png"), cv2.IMREAD_UNCHANGED)[..., ::-1], pixels
-    )
+    np.testing.assert_array_equal(cv2.imread(str(tmp_path / "a.png"), cv2.IMREAD_UNCHANGED)[..., ::-1], pixels)
     with Image.open(tmp_path / "a.png") as image:
         assert image.info["icc_profile"] == PROFILE
     write_image(tmp_path / "a.tif", pixels)
@@ -244,9 +240,7 @@ def test_the_cameras_orientation_is_applied_once(tmp_path, orientation):
         assert image.getexif().get(274, 1) == 1
         assert image.getexif()[271] == "maker"
     assert np.abs(read_image(tmp_path / "b.jpg").astype(int) - pixels).mean() < 3
-    (tmp_path / "a.tif").write_bytes(
-        tiff(np.asarray(stored), photometric="rgb", extratags=[(274, 3, 1, orientation)])
-    )
+    (tmp_path / "a.tif").write_bytes(tiff(np.asarray(stored), photometric="rgb", extratags=[(274, 3, 1, orientation)]))
     np.testing.assert_array_equal(read_image(tmp_path / "a.tif"), pixels)
 
 

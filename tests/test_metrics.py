@@ -54,16 +54,12 @@ def test_batches_get_one_value_each_with_gradients():
         values = metric(image, truth)
         assert values.shape == (3,)
         assert values[1] == pytest.approx(metric(image[1], truth[1]))
-        assert torch.autograd.gradcheck(
-            lambda x, f=metric: f(x, truth), image.clone().requires_grad_(), fast_mode=True
-        )
+        assert torch.autograd.gradcheck(lambda x, f=metric: f(x, truth), image.clone().requires_grad_(), fast_mode=True)
 
 
 def test_kinds_and_dtypes_may_be_mixed():
     image, truth = pair(False, "float64")
-    assert psnr(torch.from_numpy(image), truth.astype(np.float32)) == pytest.approx(
-        psnr(image, truth), abs=1e-4
-    )
+    assert psnr(torch.from_numpy(image), truth.astype(np.float32)) == pytest.approx(psnr(image, truth), abs=1e-4)
 
 
 @pytest.mark.parametrize(

@@ -92,9 +92,7 @@ def test_disk_holds_the_area_of_a_disk(radius):
     torch.testing.assert_close(otf, expected, atol=5e-3, rtol=0)
 
 
-@pytest.mark.parametrize(
-    ("width", "rows", "columns"), [(3, [1, 1, 1], [1, 1, 1]), ((1, 4), [1], [1, 1, 1, 1])]
-)
+@pytest.mark.parametrize(("width", "rows", "columns"), [(3, [1, 1, 1], [1, 1, 1]), ((1, 4), [1], [1, 1, 1, 1])])
 def test_box_of_whole_width_has_equal_taps(width, rows, columns):
     expected = torch.tensor(rows, dtype=torch.float32)[:, None] * torch.tensor(columns, dtype=torch.float32)
     torch.testing.assert_close(psf.box(width), expected / expected.sum())

@@ -71,9 +71,7 @@ def test_airy_is_dark_where_it_should_and_holds_the_known_energy(radius):
 def test_airy_has_the_transfer_function_of_a_circular_pupil():
     radius, n = 5.0, 512
     otf = psf_to_otf(psf.airy(radius, 511).double(), (n, n))[0].real
-    share = (
-        torch.fft.rfftfreq(n, dtype=torch.float64) * radius / (DARK[0] / math.pi)
-    )  # of the cut-off frequency
+    share = torch.fft.rfftfreq(n, dtype=torch.float64) * radius / (DARK[0] / math.pi)  # of the cut-off frequency
     share = share.clamp_max(1)
     expected = 2 / math.pi * (share.acos() - share * (1 - share**2).sqrt())
     torch.testing.assert_close(otf[1:], expected[1:], atol=0.01, rtol=0)
@@ -154,16 +152,12 @@ MATCHED = {"n_sample": 1.515, "n_coverslip": 1.515, "n_coverslip_design": 1.515}
 
 def test_microscope_in_focus_is_airys():
     h = psf.gibson_lanni((1, 61, 61), wavelength=0.5, aperture=0.9, pixel=0.05, step=0.1, **MATCHED)[0]
-    torch.testing.assert_close(
-        h, psf.airy(0.5 * DARK[0] / (2 * math.pi * 0.9 * 0.05), 61), atol=1e-6, rtol=1e-3
-    )
+    torch.testing.assert_close(h, psf.airy(0.5 * DARK[0] / (2 * math.pi * 0.9 * 0.05), 61), atol=1e-6, rtol=1e-3)
 
 
 def test_microscope_of_low_aperture_fades_along_the_axis_as_sinc_squared():
     wavelength, aperture, step = 0.5, 0.3, 0.4
-    h = psf.gibson_lanni(
-        (81, 1, 1), wavelength=wavelength, aperture=aperture, pixel=0.2, step=step, **MATCHED
-    )
+    h = psf.gibson_lanni((81, 1, 1), wavelength=wavelength, aperture=aperture, pixel=0.2, step=step, **MATCHED)
     z = step * np.arange(-40, 41)
     expected = np.sinc(z * aperture**2 / (2 * 1.515 * wavelength)) ** 2
     np.testing.assert_allclose(h[:, 0, 0] / h[40, 0, 0], expected, atol=0.01)
@@ -192,9 +186,7 @@ def test_microscope_with_every_aberration_is_the_integral_of_its_definition():
                 return n * t * math.sqrt(1 - (1.3 * rho / n) ** 2)
 
             immersion = z + 1.52 * (170 / 1.5 - 165 / 1.53 + 150 / 1.515 - 4 / 1.38)
-            return k * (
-                path(1.38, 4) + path(1.53, 165) - path(1.5, 170) + path(1.52, immersion) - path(1.515, 150)
-            )
+            return k * (path(1.38, 4) + path(1.53, 165) - path(1.5, 170) + path(1.52, immersion) - path(1.515, 150))
 
         parts = [
             quad(lambda rho, f=f: j0(k * 1.3 * r * rho) * f(phase(rho)) * rho, 0, 1, limit=400)[0]

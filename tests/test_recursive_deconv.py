@@ -156,9 +156,7 @@ def through_state_dict(layer):
     return other
 
 
-@pytest.mark.parametrize(
-    "copied", [through_state_dict, copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))]
-)
+@pytest.mark.parametrize("copied", [through_state_dict, copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))])
 def test_copies_restore_the_same(copied):
     layer = changed()
     image = torch.rand(1, 1, 24, 20, generator=torch.Generator().manual_seed(0))

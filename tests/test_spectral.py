@@ -25,9 +25,7 @@ CASES = [
     ("even sizes", torch.rand(4, 6, generator=torch.Generator().manual_seed(0)) / 12, 1e-2, None),
     ("point", torch.ones(1, 1), 1e-1, DIFFERENCES),
 ]
-TABLE = pytest.mark.parametrize(
-    ("psf", "ratio", "penalty"), [c[1:] for c in CASES], ids=[c[0] for c in CASES]
-)
+TABLE = pytest.mark.parametrize(("psf", "ratio", "penalty"), [c[1:] for c in CASES], ids=[c[0] for c in CASES])
 
 
 def power(filters, grid=(240, 256)):
@@ -44,9 +42,7 @@ def denominator(psf, ratio, penalty):
 def taps(kernel):
     """The kernel as a dictionary from delay (rows, columns) to tap."""
     rows, columns = kernel.shape
-    return {
-        (rows - 1 - a, columns // 2 - b): float(kernel[a, b]) for a in range(rows) for b in range(columns)
-    }
+    return {(rows - 1 - a, columns // 2 - b): float(kernel[a, b]) for a in range(rows) for b in range(columns)}
 
 
 @TABLE
@@ -135,9 +131,7 @@ def test_every_sample_and_channel_gets_its_own_factor(lead):
     for b in range(2):
         for c in range(3):
             alone = factor[b % lead[0], c % lead[1]]
-            torch.testing.assert_close(
-                y[b : b + 1, c : c + 1], spectral_divide(x[b : b + 1, c : c + 1], alone)
-            )
+            torch.testing.assert_close(y[b : b + 1, c : c + 1], spectral_divide(x[b : b + 1, c : c + 1], alone))
 
 
 def test_a_batch_is_its_samples():

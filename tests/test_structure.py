@@ -94,3 +94,12 @@ def test_files_stay_short():
         if (lines := len(path.read_text().splitlines())) > 450
     }
     assert not long
+
+
+def test_style():
+    """What `make lint` asks of the committed text."""
+    ruff = Path(sys.executable).parent / "ruff"
+    if not ruff.exists():
+        pytest.skip("ruff is not installed (pip install -e '.[dev]')")
+    result = subprocess.run([ruff, "check", "."], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout

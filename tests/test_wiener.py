@@ -126,9 +126,7 @@ def test_the_border_is_about_as_good_as_the_inside():
 
 def test_iterations_improve_the_border():
     observed, scene = observe(photograph(), PSFS["shake"])
-    assert psnr(wiener(observed, PSFS["shake"], num_iter=10), scene) >= psnr(
-        wiener(observed, PSFS["shake"]), scene
-    )
+    assert psnr(wiener(observed, PSFS["shake"], num_iter=10), scene) >= psnr(wiener(observed, PSFS["shake"]), scene)
 
 
 @pytest.mark.parametrize("method", ["fft", "recursive"])

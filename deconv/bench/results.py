@@ -75,9 +75,7 @@ class Report:
             "forward, 4 channels or more": [row.ratio for row in several],
             "forward and backward": [row.ratio_with_gradients for row in rows],
         }
-        return {
-            name: None if None in values else geometric_mean(values) for name, values in ratios.items() if values
-        }
+        return {name: None if None in values else geometric_mean(values) for name, values in ratios.items() if values}
 
     def record(self) -> dict:
         """For a JSON file."""

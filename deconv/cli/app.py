@@ -47,9 +47,9 @@ def deconv(
 
 
 def demo(
-    output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="FOLDER", help="Where the pictures go.")
-    ] = Path("demo"),
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FOLDER", help="Where the pictures go.")] = Path(
+        "demo"
+    ),
 ) -> None:
     """Blur a bundled photograph, restore it, and write the comparison.
 

@@ -30,9 +30,7 @@ def solver(
     solver: Annotated[str | None, Option(metavar="NAME", help="One solver; by default the best.")] = None,
     device: Annotated[str, Option(metavar="NAME", help="Where to compute: cpu, cuda, ...")] = "cpu",
     threads: Annotated[str, Option(metavar="N,N", help="Numbers of threads to measure with.")] = "1,2",
-    rows: Annotated[
-        str | None, Option(metavar="N,N", help="Rows of the table, from 1; by default all.")
-    ] = None,
+    rows: Annotated[str | None, Option(metavar="N,N", help="Rows of the table, from 1; by default all.")] = None,
     seconds: Annotated[float, Option(metavar="S", help="Time spent on each row.")] = 1.5,
     json: Annotated[Path | None, Option(metavar="FILE", help="Also write the figures to this file.")] = None,
     plot: Annotated[Path | None, Option(metavar="FILE", help="Also draw the growth to this file.")] = None,

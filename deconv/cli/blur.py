@@ -14,9 +14,7 @@ from .inputs import fraction, read_blur, read_source
 
 __all__ = ["blur"]
 
-_PSF = (
-    "The blur: a text such as shake:31,seed=7, motion:15,30 or gaussian:2.0, or a file (image, .npy, .mat)."
-)
+_PSF = "The blur: a text such as shake:31,seed=7, motion:15,30 or gaussian:2.0, or a file (image, .npy, .mat)."
 _BOUNDARY = (
     "What lies outside the frame: valid keeps the part that needs no outside; circular, zero, reflect, replicate "
     "keep the size."
@@ -34,9 +32,7 @@ def blur(
     boundary: Annotated[str, Option(metavar="NAME", help=_BOUNDARY)] = "valid",
     seed: Annotated[int | None, Option(metavar="N", help="Makes the noise reproducible.")] = None,
     recentre: Annotated[bool, Option("--recentre", help="Centre a psf from a file on its centroid.")] = False,
-    bits: Annotated[
-        int | None, Option(metavar="N", help="Depth of the output; the input's by default.")
-    ] = None,
+    bits: Annotated[int | None, Option(metavar="N", help="Depth of the output; the input's by default.")] = None,
     quiet: Annotated[bool, Option("--quiet", "-q", help="No closing line.")] = False,
 ) -> None:
     """Blur a picture and add noise.

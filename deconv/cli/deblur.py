@@ -41,15 +41,11 @@ def deblur(
     noise_to_signal: Annotated[float | None, Option(metavar="NUMBER", help=_RATIO)] = None,
     weight: Annotated[float | None, Option(metavar="NUMBER", help=_WEIGHT)] = None,
     boundary: Annotated[str | None, Option(metavar="NAME", help=_BOUNDARY)] = None,
-    iterations: Annotated[
-        int | None, Option(metavar="N", help="At most so many, where there are any.")
-    ] = None,
+    iterations: Annotated[int | None, Option(metavar="N", help="At most so many, where there are any.")] = None,
     clipped: Annotated[bool, Option("--clipped", help="Leave clipped highlights out of the fit.")] = False,
     linear: Annotated[bool, Option("--linear", help="Undo the gamma of sRGB first: work on light.")] = False,
     recentre: Annotated[bool, Option("--recentre", help="Centre a psf from a file on its centroid.")] = False,
-    bits: Annotated[
-        int | None, Option(metavar="N", help="Depth of the output; the input's by default.")
-    ] = None,
+    bits: Annotated[int | None, Option(metavar="N", help="Depth of the output; the input's by default.")] = None,
     device: Annotated[str, Option(metavar="NAME", help="Where to compute: cpu, cuda, ...")] = "cpu",
     quiet: Annotated[bool, Option("--quiet", "-q", help="No progress, no closing line.")] = False,
 ) -> None:

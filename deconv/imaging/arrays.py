@@ -80,9 +80,7 @@ def as_image_batch(array: Any, *, space: int = 2, name: str = "image") -> tuple[
 
     def back(result: Tensor) -> Any:
         if result.ndim != space + 2 or any(n != 1 for n in result.shape[: 2 - extra]):
-            raise ValueError(
-                f"result: the shape {tuple(result.shape)} does not fit the {space + extra} axes of {name}"
-            )
+            raise ValueError(f"result: the shape {tuple(result.shape)} does not fit the {space + extra} axes of {name}")
         result = result[(0,) * (2 - extra)]
         if extra == 1 and channels_last:
             result = result.movedim(0, -1)
@@ -120,9 +118,7 @@ def as_psf(psf: Any, *, like: Tensor | None = None, space: int = 2) -> Tensor:
     _check_values(tensor, "psf")
     total = float(tensor.detach().sum(dtype=torch.float64))
     if not exact and total != 1:
-        raise ValueError(
-            f"psf: integers that sum to {total:.0f}; expected floats that sum to 1 (psf / psf.sum())"
-        )
+        raise ValueError(f"psf: integers that sum to {total:.0f}; expected floats that sum to 1 (psf / psf.sum())")
     if total <= 0:
         raise ValueError(f"psf: its sum is {total:.3g}, expected a positive one (1 keeps the brightness)")
     if like is not None:
@@ -151,23 +147,15 @@ def _as_tensor(array: Any, name: str, *, any_integer: bool = False) -> tuple[Ten
     elif hasattr(array, "__array__"):
         tensor, rewrap = _from_numpy(array, name, any_integer), lambda result: result.detach().cpu().numpy()
     else:
-        raise TypeError(
-            f"{name}: expected a NumPy or CuPy array or a torch tensor, given {type(array).__name__}"
-        )
-    if (
-        tensor.dtype not in _FLOATS
-        and tensor.dtype not in _FULL_SCALE
-        and (tensor.is_complex() or not any_integer)
-    ):
+        raise TypeError(f"{name}: expected a NumPy or CuPy array or a torch tensor, given {type(array).__name__}")
+    if tensor.dtype not in _FLOATS and tensor.dtype not in _FULL_SCALE and (tensor.is_complex() or not any_integer):
         raise TypeError(f"{name}: dtype {tensor.dtype} is not an image's; allowed are {_ALLOWED}")
     return tensor, rewrap
 
 
 def _from_numpy(array: Any, name: str, any_integer: bool) -> Tensor:
     if isinstance(array, np.ma.MaskedArray):
-        raise TypeError(
-            f"{name}: masked arrays would lose their mask; give the data, and the mask where one is asked"
-        )
+        raise TypeError(f"{name}: masked arrays would lose their mask; give the data, and the mask where one is asked")
     array = np.asarray(array)
     _check_dtype(array.dtype, name, any_integer)
     array = array.astype(array.dtype.newbyteorder("="), copy=False)
@@ -189,9 +177,7 @@ def _check_values(tensor: Tensor, name: str) -> None:
     if tensor.is_floating_point():
         bad = tensor.numel() - int(torch.isfinite(tensor.detach()).sum())
         if bad:
-            raise ValueError(
-                f"{name}: {bad} of its {tensor.numel()} values are NaN or infinite; all must be finite"
-            )
+            raise ValueError(f"{name}: {bad} of its {tensor.numel()} values are NaN or infinite; all must be finite")
 
 
 def _check_layout(tensor: Tensor, space: int, channels_last: bool, name: str) -> None:
@@ -205,9 +191,7 @@ def _check_layout(tensor: Tensor, space: int, channels_last: bool, name: str) ->
         # No photograph has dozens of channels and is three pixels high: these axes are in the other library's
         # order.
         if first >= 16 and last in (1, 3, 4):
-            raise ValueError(
-                f"{name}: the shape {shape} has its channels on the wrong side, expected {coloured}"
-            )
+            raise ValueError(f"{name}: the shape {shape} has its channels on the wrong side, expected {coloured}")
 
 
 def _unchanged(result: Tensor) -> Tensor:

@@ -77,9 +77,7 @@ def _separate(array: np.ndarray, profile: bytes | None = None, exif: bytes | Non
     if array.dtype == np.float16:
         array = array.astype(np.float32)
     if array.dtype.name not in ("uint8", "uint16", "float32", "float64"):
-        raise ValueError(
-            f"its pixels are of dtype {array.dtype}; allowed are 8 or 16 bits without sign, and floats"
-        )
+        raise ValueError(f"its pixels are of dtype {array.dtype}; allowed are 8 or 16 bits without sign, and floats")
     alpha = None
     if array.ndim == 3 and array.shape[2] in (2, 4):
         array, alpha = array[..., :-1], np.ascontiguousarray(array[..., -1])
@@ -159,9 +157,7 @@ def _decode_tiff(data: bytes) -> Picture:
             page, series = file.pages.first, file.series[0]
             axes = series.axes.replace("S", "")
             if axes != "YX":
-                raise ValueError(
-                    f"it holds a stack, {series.axes} of shape {series.shape}; expected one image"
-                )
+                raise ValueError(f"it holds a stack, {series.axes} of shape {series.shape}; expected one image")
             profile = page.iccprofile
             plain = page.photometric in (tifffile.PHOTOMETRIC.MINISBLACK, tifffile.PHOTOMETRIC.RGB)
             if not plain or page.bitspersample == 1:

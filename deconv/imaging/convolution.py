@@ -113,9 +113,7 @@ def psf_to_otf(psf: Tensor, shape: Sequence[int]) -> Tensor:
         raise ValueError(f"psf: {psf.ndim} axes are too few for a grid of shape {shape}")
     for axis, n in zip(range(-len(shape), 0), shape, strict=True):
         s = psf.shape[axis]
-        place = (
-            torch.arange(s, device=psf.device) - (s - 1) // 2
-        ) % n  # several taps in one place where s > n
+        place = (torch.arange(s, device=psf.device) - (s - 1) // 2) % n  # several taps in one place where s > n
         grid = psf.new_zeros([n if a == axis % psf.ndim else m for a, m in enumerate(psf.shape)])
         psf = grid.index_add(axis, place, psf)
     return torch.fft.rfftn(psf, dim=tuple(range(-len(shape), 0)))
@@ -160,9 +158,7 @@ def _check(image: Tensor, psf: Tensor, boundary: str) -> int:
             given = tensor.dtype if isinstance(tensor, Tensor) else type(tensor).__name__
             raise TypeError(f"{name}: expected a floating-point tensor, given {given}")
     if image.ndim not in (4, 5):
-        raise ValueError(
-            f"image: expected (B, C, H, W) or (B, C, D, H, W), given the shape {tuple(image.shape)}"
-        )
+        raise ValueError(f"image: expected (B, C, H, W) or (B, C, D, H, W), given the shape {tuple(image.shape)}")
     space = image.ndim - 2
     if psf.ndim not in (space, space + 2) or 0 in psf.shape:
         raise ValueError(

@@ -80,8 +80,6 @@ def _counted(blurred: Tensor, photons: float, generator: torch.Generator) -> Ten
         raise ValueError(f"photons: expected a positive number, given {photons}")
     lowest = float(blurred.detach().min())
     if lowest < -1e-5:  # the Fourier transform's rounding is below this
-        raise ValueError(
-            f"photons: only values of at least 0 can be counted, the blurred image has {lowest:.3g}"
-        )
+        raise ValueError(f"photons: only values of at least 0 can be counted, the blurred image has {lowest:.3g}")
     expected = (blurred.clamp_min(0) * photons).to(generator.device)
     return (torch.poisson(expected, generator=generator) / photons).to(blurred.device)

@@ -72,9 +72,7 @@ def _pair(image: Any, truth: Any, border: int) -> tuple[Tensor, Tensor]:
     """Both as tensors `(B, C, H, W)` of one dtype on the first one's device, without their border."""
     (x, _), (t, _) = as_image_batch(image), as_image_batch(truth, name="truth")
     if x.shape != t.shape:
-        raise ValueError(
-            f"truth: its shape {tuple(truth.shape)} differs from the image's, {tuple(image.shape)}"
-        )
+        raise ValueError(f"truth: its shape {tuple(truth.shape)} differs from the image's, {tuple(image.shape)}")
     height, width = x.shape[2:]
     if border < 0 or 2 * border >= min(height, width):
         raise ValueError(f"border: {border} pixels on each side leave nothing of {height} x {width}")

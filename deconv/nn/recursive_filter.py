@@ -26,9 +26,7 @@ _LEAST_REACH = 32
 _TOLERANCE = 2e-2
 
 
-def wiener_factor(
-    psf: Tensor, noise_to_signal: float | Tensor, *, spectrum: str = "natural"
-) -> tuple[Tensor, bool]:
+def wiener_factor(psf: Tensor, noise_to_signal: float | Tensor, *, spectrum: str = "natural") -> tuple[Tensor, bool]:
     """Spectral factor of R, and whether it is that of the transposed psf.
 
     Raster order may run along the rows or along the columns of an image. The choice that needs fewer taps is

@@ -36,9 +36,7 @@ _REFINEMENT = 8
 
 
 @iterative(num_iter=1)
-def wiener(
-    problem: Problem, *, noise_to_signal: float | Tensor | None = None, method: str = "fft"
-) -> Iterator[Tensor]:
+def wiener(problem: Problem, *, noise_to_signal: float | Tensor | None = None, method: str = "fft") -> Iterator[Tensor]:
     r"""Wiener filter: the linear estimate of least mean square error.
 
     For scenes of the spectrum :math:`1 / (g + g^2)`, where g is the squared gradient's transfer function, and
@@ -165,9 +163,7 @@ def _needs_refinement(canvas: Canvas, ratio: Tensor, scene: Tensor, continued: T
     axes = tuple(range(1, scene.ndim))
     sampled = (..., *[slice(None, None, 2)] * len(canvas.axes))  # a quarter of the pixels tells as much
     missing = 1 - canvas.weight[sampled]
-    contrast = [
-        (missing * image.detach()[sampled].square()).sum(axes, keepdim=True) for image in (scene, continued)
-    ]
+    contrast = [(missing * image.detach()[sampled].square()).sum(axes, keepdim=True) for image in (scene, continued)]
     # Where nothing is missing, both are zero.
     return (contrast[0] > _SHARPENED * contrast[1]) | (ratio < _LOW_NOISE) & (contrast[1] > 0)
 
@@ -206,9 +202,7 @@ def _recursion(canvas: Canvas, ratio: Tensor) -> Callable[[Tensor], Tensor]:
     try:
         factor, transposed = wiener_factor(psf, ratio[..., 0, 0])
     except ValueError as error:
-        raise ValueError(
-            f'method: "recursive" does not suit this psf and noise: {error}; take "fft"'
-        ) from None
+        raise ValueError(f'method: "recursive" does not suit this psf and noise: {error}; take "fft"') from None
     margins = fading_margins(psf.shape[-2:])
 
     def apply(scene: Tensor) -> Tensor:

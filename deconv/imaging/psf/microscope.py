@@ -110,10 +110,7 @@ def gibson_lanni(
             )
 
         coarse = difference(torch.linspace(0, rim, 65, dtype=torch.float64)[None])
-        turns = (
-            float(coarse.diff().abs().sum(1).max()) / wavelength
-            + aperture * pixel * float(r.max()) / wavelength
-        )
+        turns = float(coarse.diff().abs().sum(1).max()) / wavelength + aperture * pixel * float(r.max()) / wavelength
         rho, weight = legendre(rim, turns)
         wave = torch.polar((rho * weight).expand(len(z), -1), k * difference(rho[None]))
         rings = torch.special.bessel_j0(k * aperture * pixel * r[:, None] * rho)

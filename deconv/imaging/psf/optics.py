@@ -101,9 +101,7 @@ def zernike_polynomial(n: int, m: int, rho: Tensor, theta: Tensor) -> Tensor:
     """
     k = abs(m)
     if n < 0 or k > n or (n - k) % 2:
-        raise ValueError(
-            f"coefficients: no Zernike polynomial has the orders {(n, m)}; |m| <= n and n - |m| is even"
-        )
+        raise ValueError(f"coefficients: no Zernike polynomial has the orders {(n, m)}; |m| <= n and n - |m| is even")
     radial = torch.zeros_like(rho)
     for s in range((n - k) // 2 + 1):
         below = math.factorial(s) * math.factorial((n + k) // 2 - s) * math.factorial((n - k) // 2 - s)
