@@ -26,7 +26,7 @@ def _team():
     """The function ``team(kernel, table, threads, flags)`` of the OpenMP runtime, or None."""
     try:
         team = ctypes.CDLL(None).GOMP_parallel
-    except (AttributeError, OSError):
+    except (AttributeError, OSError, TypeError):  # no such entry, or a system that cannot look up its own symbols
         return None
     team.restype = None
     team.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint]
