@@ -10,7 +10,7 @@ demo: .venv/ready-demo
 	$(BIN)/deconv demo
 
 test: .venv/ready-test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --maxprocesses 8
 
 lint: .venv/ready-test
 	$(BIN)/ruff check .
