@@ -4,7 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from . import imaging, nn, ops, restore, solvers
+    from . import flows, imaging, nn, ops, restore, solvers
     from .imaging import degrade, psnr, ssim
     from .nn import InverseConv2d, RecursiveDeconv2d
     from .ops import causal_conv2d, causal_log_abs_det, inverse_conv2d, inverse_gain_bound, spectral_factor
@@ -16,6 +16,7 @@ __all__ = [
     "causal_conv2d",
     "causal_log_abs_det",
     "degrade",
+    "flows",
     "hyper_laplacian",
     "imaging",
     "inverse_conv2d",
@@ -35,7 +36,7 @@ __all__ = [
 
 __version__ = "0.1.0"
 
-_SUBPACKAGES = ("imaging", "nn", "ops", "restore", "solvers")
+_SUBPACKAGES = ("imaging", "nn", "ops", "restore", "solvers", "flows")
 
 
 def __getattr__(name: str):

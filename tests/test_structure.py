@@ -21,6 +21,7 @@ PUBLIC = [
     "causal_conv2d",
     "causal_log_abs_det",
     "degrade",
+    "flows",
     "hyper_laplacian",
     "imaging",
     "inverse_conv2d",

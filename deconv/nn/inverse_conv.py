@@ -144,7 +144,8 @@ class InverseConv2d(nn.Module):
             log_det = log_det + anchor.shape[-1] * scale.log().sum()
         return anchor, log_det
 
-    def _weight_and_log_det(self) -> tuple[Tensor, Tensor]:
+    def weight_and_log_det(self) -> tuple[Tensor, Tensor]:
+        """The kernel as `causal_conv2d` takes it, and ``log |det T|`` summed over the groups, a scalar."""
         anchor, log_det = self._anchor()
         groups, inner, _ = anchor.shape
         kh, kw = self.kernel_size
@@ -158,20 +159,20 @@ class InverseConv2d(nn.Module):
 
     @property
     def weight(self) -> Tensor:
-        return self._weight_and_log_det()[0]
+        return self.weight_and_log_det()[0]
 
     def _options(self) -> dict:
         return {"corner": self.corner, "support": self.support, "groups": self.groups}
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Image to latent, ``z = A^-1 x``: the solve."""
-        weight, log_det = self._weight_and_log_det()
+        weight, log_det = self.weight_and_log_det()
         z = inverse_conv2d(x, weight, **self._options(), check_finite=self.check_finite)
         return z, (-x.shape[-2] * x.shape[-1] * log_det).to(x.dtype).expand(x.shape[0])
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Latent to image, ``x = A z``: a plain convolution."""
-        weight, log_det = self._weight_and_log_det()
+        weight, log_det = self.weight_and_log_det()
         x = causal_conv2d(z, weight.to(z.dtype), **self._options())
         return x, (z.shape[-2] * z.shape[-1] * log_det).to(z.dtype).expand(z.shape[0])
 

@@ -1,0 +1,50 @@
+"""Activation normalisation."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from .contract import Flow, per_image
+
+__all__ = ["ActNorm"]
+
+
+class ActNorm(Flow):
+    r"""A scale and a shift per channel, started so that the first batch leaves with mean 0 and variance 1.
+
+    .. math:: z = (x - m) \, e^{s}, \qquad \mathrm{ladj} = H W \sum_c s_c
+
+    Both directions are elementwise. The first `forward` in training mode sets `m` and `s` from its batch and marks
+    the buffer `initialised`; until then the layer is the identity.
+
+    References
+    ----------
+    Kingma and Dhariwal, "Glow: Generative Flow with Invertible 1x1 Convolutions", NeurIPS 2018, section 3.1.
+    """
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.mean = nn.Parameter(torch.zeros(channels))
+        self.log_scale = nn.Parameter(torch.zeros(channels))
+        self.register_buffer("initialised", torch.tensor(False))
+
+    @torch.no_grad()
+    def initialise(self, x: Tensor) -> None:
+        """Set the parameters from a batch `(B, C, H, W)`. A channel that is constant in it is only shifted."""
+        deviation, mean = torch.std_mean(x.to(self.mean.dtype), dim=(0, 2, 3), correction=0)
+        self.mean.copy_(mean)
+        self.log_scale.copy_(torch.where(deviation > 1e-6, -deviation.clamp_min(1e-6).log(), 0))
+        self.initialised.fill_(True)
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        if self.training and not self.initialised:
+            self.initialise(x)
+        mean, log_scale = self.mean.to(x.dtype), self.log_scale.to(x.dtype)
+        z = (x - mean[:, None, None]) * log_scale.exp()[:, None, None]
+        return z, per_image(x[0, 0].numel() * log_scale.sum(), x)
+
+    def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        mean, log_scale = self.mean.to(z.dtype), self.log_scale.to(z.dtype)
+        x = torch.addcmul(mean[:, None, None], z, (-log_scale).exp()[:, None, None])
+        return x, per_image(-z[0, 0].numel() * log_scale.sum(), z)

@@ -1,0 +1,99 @@
+"""The same backbone around any of the layers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+
+import torch
+
+from .actnorm import ActNorm
+from .contract import Flow, Sequential
+from .coupling import AffineCoupling
+from .inverse_unit import InverseUnit
+from .model import FlowModel
+from .one_by_one import OneByOne
+from .preprocess import Centre, Logit
+
+__all__ = ["FLOWS", "InverseFlow", "build_flow"]
+
+_PREPROCESSING: dict[str, Callable[[], Flow]] = {"centre": Centre, "logit": Logit}
+
+# For images (C, H, W) and a kernel size, the layers under comparison. Each is followed by ActNorm, a 1 x 1 convolution
+# and a coupling, the same for all.
+FLOWS: dict[str, Callable[[tuple[int, int, int], int], list[Flow]]] = {
+    "inverse": lambda shape, size: [InverseUnit(shape[0], size)],
+    "glow": lambda shape, size: [],
+}
+
+
+def build_flow(
+    name: str,
+    image_shape: Sequence[int],
+    *,
+    levels: int,
+    steps: int,
+    kernel_size: int = 3,
+    width: int = 64,
+    num_classes: int | None = None,
+    preprocessing: str = "centre",
+    seed: int | None = None,
+) -> FlowModel:
+    """A multi-scale flow of steps (layer `name`, ActNorm, 1 x 1 convolution, affine coupling).
+
+    Parameters
+    ----------
+    name: of the layer under comparison, a key of `FLOWS`; ``"glow"`` has nothing but the rest.
+    image_shape: `(C, H, W)`, the sides divisible by ``2 ** levels``.
+    levels, steps: L, and K per level.
+    kernel_size: of the layer, where it has one.
+    width: hidden channels of the coupling networks.
+    num_classes: makes the model conditional on int64 labels `(B,)`, its `context`.
+    preprocessing: ``"centre"``: subtract 1/2. ``"logit"``: `Logit`, for images with much black or white.
+    seed: of the initial parameters; by default they come from torch's global generator.
+
+    Returns
+    -------
+    `FlowModel`; ``build_flow(**model.config)`` builds its like.
+    """
+    if name not in FLOWS:
+        raise ValueError(f"name: unknown flow {name!r}, allowed are {', '.join(FLOWS)}")
+    if preprocessing not in _PREPROCESSING:
+        allowed = ", ".join(_PREPROCESSING)
+        raise ValueError(f"preprocessing: unknown {preprocessing!r}, allowed are {allowed}")
+    config = {
+        "name": name,
+        "image_shape": list(image_shape),
+        "levels": levels,
+        "steps": steps,
+        "kernel_size": kernel_size,
+        "width": width,
+        "num_classes": num_classes,
+        "preprocessing": preprocessing,
+    }
+
+    def step(shape: tuple[int, int, int]) -> Flow:
+        channels = shape[0]
+        return Sequential(
+            *FLOWS[name](shape, kernel_size),
+            ActNorm(channels),
+            OneByOne(channels, direction="inverse"),
+            AffineCoupling(channels, width, num_classes=num_classes),
+        )
+
+    with nullcontext() if seed is None else torch.random.fork_rng(devices=[]):
+        if seed is not None:
+            torch.random.default_generator.manual_seed(seed)
+        return FlowModel(
+            image_shape,
+            step,
+            levels=levels,
+            steps=steps,
+            preprocessing=_PREPROCESSING[preprocessing](),
+            config=config,
+        )
+
+
+def InverseFlow(image_shape: Sequence[int], *, levels: int, steps: int, **options) -> FlowModel:
+    """Inverse-Flow: ``build_flow("inverse", ...)``. The density runs exact solves, sampling plain convolutions."""
+    return build_flow("inverse", image_shape, levels=levels, steps=steps, **options)

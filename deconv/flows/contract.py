@@ -1,0 +1,85 @@
+"""What every layer of a flow promises, and how layers are put together."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["Flow", "Inverse", "Sequential", "per_image"]
+
+
+class Flow(nn.Module, ABC):
+    r"""An invertible map ``z = f(x)`` that knows how it changes volumes.
+
+    `forward` is the density direction, image to latent, and `inverse` the sampling direction. Both return the
+    result and the logarithm of the absolute determinant of *their own* Jacobian, summed over dimensions:
+
+    .. math:: \mathrm{ladj} = \log\left|\det \frac{\partial z}{\partial x}\right|, \qquad
+              \log p(x) = \log p(z) + \mathrm{ladj}
+
+    Shapes
+    ------
+    x and z: `(B, ...)`. ladj: `(B,)`, in x's dtype and device, independent for each image of the batch.
+    context: what the density is conditioned on, one row per image; layers that are not conditional ignore it.
+    """
+
+    @abstractmethod
+    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Image to latent: ``(z, log |det dz/dx|)``."""
+
+    @abstractmethod
+    def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Latent to image: ``(x, log |det dx/dz|)``."""
+
+
+class Sequential(Flow):
+    """Layers one after the other; `inverse` runs them backwards. Log-determinants add."""
+
+    def __init__(self, *layers: nn.Module):
+        super().__init__()
+        self.layers = nn.ModuleList(layers)
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        total = x.new_zeros(x.shape[0])
+        for layer in self.layers:
+            x, ladj = layer(x, context)
+            total = total + ladj
+        return x, total
+
+    def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        total = z.new_zeros(z.shape[0])
+        for layer in reversed(self.layers):
+            z, ladj = layer.inverse(z, context)
+            total = total + ladj
+        return z, total
+
+    def __iter__(self) -> Iterator[nn.Module]:
+        return iter(self.layers)
+
+    def __len__(self) -> int:
+        return len(self.layers)
+
+    def __getitem__(self, index: int) -> nn.Module:
+        return self.layers[index]
+
+
+class Inverse(Flow):
+    """A layer with its two directions exchanged."""
+
+    def __init__(self, layer: nn.Module):
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        return self.layer.inverse(x, context)
+
+    def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        return self.layer(z, context)
+
+
+def per_image(value: Tensor | float, x: Tensor) -> Tensor:
+    """A log-determinant that is the same for all images of `x`, as `(B,)` in x's dtype."""
+    return torch.as_tensor(value, dtype=x.dtype, device=x.device).expand(x.shape[0])

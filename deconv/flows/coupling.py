@@ -1,0 +1,94 @@
+"""Affine coupling, and the split prior, which is one with a smaller network."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from .contract import Flow
+from .networks import ConvNet
+
+__all__ = ["AffineCoupling", "SplitPrior"]
+
+# No pixel is scaled by more than e to this power, so that neither direction overflows whatever is learnt.
+_LARGEST_LOG_SCALE = 3.0
+
+
+class _Coupling(Flow):
+    """`network` maps the first half of the channels to shifts and raw log-scales of the second."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        if channels < 2:
+            raise ValueError(f"channels: a coupling needs at least 2, given {channels}")
+        self.sizes = (channels - channels // 2, channels // 2)
+
+    def _affine(self, given: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
+        shift, raw = self.network(given, context).chunk(2, dim=1)
+        return shift, _LARGEST_LOG_SCALE * torch.tanh(raw / _LARGEST_LOG_SCALE)
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        given, changed = x.split(self.sizes, dim=1)
+        shift, log_scale = self._affine(given, context)
+        return torch.cat([given, (changed + shift) * log_scale.exp()], dim=1), log_scale.sum((1, 2, 3))
+
+    def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        given, changed = z.split(self.sizes, dim=1)
+        shift, log_scale = self._affine(given, context)
+        return torch.cat([given, changed * (-log_scale).exp() - shift], dim=1), -log_scale.sum((1, 2, 3))
+
+
+class AffineCoupling(_Coupling):
+    r"""One half of the channels scales and shifts the other.
+
+    .. math:: z_a = x_a, \quad z_b = (x_b + t) \odot e^s, \quad (t, s) = \mathrm{net}(x_a), \qquad
+              \mathrm{ladj} = \sum s
+
+    with :math:`|s| \le 3`, kept softly. Both directions cost one evaluation of the network.
+
+    Parameters
+    ----------
+    channels: at least 2; the first half, the larger one of an odd number, conditions the second.
+    width: hidden channels of the network.
+    num_classes: see `ConvNet`.
+
+    References
+    ----------
+    Dinh, Sohl-Dickstein and Bengio, "Density estimation using Real NVP", ICLR 2017.
+    """
+
+    def __init__(self, channels: int, width: int = 64, *, num_classes: int | None = None):
+        super().__init__(channels)
+        kept, changed = self.sizes
+        self.network = ConvNet(kept, 2 * changed, width, num_classes)
+
+
+class SplitPrior(_Coupling):
+    r"""Makes the second half of the channels standard normal, given the first, ready to be split off.
+
+    .. math:: z_b = (x_b - \mu(x_a)) / \sigma(x_a)
+
+    with one 3 x 3 convolution for :math:`\mu` and :math:`\log \sigma`, which starts at zero: an affine coupling, so
+    that the base density of a model with splits is one standard normal.
+
+    References
+    ----------
+    Kingma and Dhariwal, "Glow: Generative Flow with Invertible 1x1 Convolutions", NeurIPS 2018.
+    """
+
+    def __init__(self, channels: int):
+        super().__init__(channels)
+        kept, changed = self.sizes
+        self.network = _ZeroConv(kept, 2 * changed)
+
+
+class _ZeroConv(nn.Conv2d):
+    """3 x 3, zero at the start, unconditional."""
+
+    def __init__(self, in_channels: int, out_channels: int):
+        super().__init__(in_channels, out_channels, 3, padding=1)
+        nn.init.zeros_(self.weight)
+        nn.init.zeros_(self.bias)
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        return super().forward(x).to(x.dtype)

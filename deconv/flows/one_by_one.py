@@ -1,0 +1,94 @@
+"""Glow's invertible 1 x 1 convolution."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import conv2d
+
+from .cache import kept
+from .contract import Flow, per_image
+
+__all__ = ["OneByOne"]
+
+
+class OneByOne(Flow):
+    r"""Invertible channel mixing, the same at every pixel.
+
+    .. math:: z[p] = W x[p], \qquad \mathrm{ladj} = H W \log |\det W|
+
+    Parametrised by M, a random rotation at first, with `W = M` for ``direction="forward"`` and :math:`W = M^{-1}` for
+    ``"inverse"``: the direction that multiplies by M needs no inverse. Either costs a 1 x 1 convolution per image.
+
+    Parameters
+    ----------
+    parametrisation: ``"plu"``: ``M = P L (U + diag(s))`` with a fixed permutation P, the log-determinant is
+        ``sum log |s|``. ``"direct"``: M itself, its log-determinant by a factorisation.
+    direction: which direction multiplies by M.
+
+    References
+    ----------
+    Kingma and Dhariwal, "Glow: Generative Flow with Invertible 1x1 Convolutions", NeurIPS 2018, section 3.2.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        *,
+        parametrisation: str = "plu",
+        direction: str = "forward",
+    ):
+        super().__init__()
+        for name, value, allowed in (
+            ("parametrisation", parametrisation, ("plu", "direct")),
+            ("direction", direction, ("forward", "inverse")),
+        ):
+            if value not in allowed:
+                raise ValueError(f"{name}: given {value!r}, allowed are {', '.join(map(repr, allowed))}")
+        self.parametrisation, self.direction = parametrisation, direction
+        dtype = torch.get_default_dtype()
+        start = torch.linalg.qr(torch.randn(channels, channels, dtype=torch.float64)).Q
+        if parametrisation == "direct":
+            self.matrix = nn.Parameter(start.to(dtype))
+            return
+        permutation, lower, upper = torch.linalg.lu(start)
+        diagonal = upper.diagonal()
+        self.lower = nn.Parameter(lower.tril(-1).to(dtype))
+        self.upper = nn.Parameter(upper.triu(1).to(dtype))
+        self.log_scale = nn.Parameter(diagonal.abs().log().to(dtype))
+        self.register_buffer("sign", diagonal.sign().to(dtype))
+        self.register_buffer("permutation", permutation.to(dtype))
+
+    def _factors(self) -> tuple[Tensor, Tensor]:
+        identity = torch.eye(len(self.sign), device=self.sign.device, dtype=self.sign.dtype)
+        return identity + self.lower.tril(-1), self.upper.triu(1) + torch.diag(self.sign * self.log_scale.exp())
+
+    def _product(self) -> tuple[Tensor, Tensor]:
+        """M and the logarithm of its determinant."""
+        if self.parametrisation == "direct":
+            return self.matrix, torch.linalg.slogdet(self.matrix).logabsdet
+        lower, upper = self._factors()
+        return self.permutation @ lower @ upper, self.log_scale.sum()
+
+    def _quotient(self) -> tuple[Tensor, Tensor]:
+        """The inverse of M and the logarithm of its determinant."""
+        if self.parametrisation == "direct":
+            return torch.linalg.inv(self.matrix), -torch.linalg.slogdet(self.matrix).logabsdet
+        lower, upper = self._factors()
+        inner = torch.linalg.solve_triangular(lower, self.permutation.T, upper=False, unitriangular=True)
+        return torch.linalg.solve_triangular(upper, inner, upper=True), -self.log_scale.sum()
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        made = self._product if self.direction == "forward" else self._quotient
+        return _mix(x, *kept(self, made, "_kept_forward"))
+
+    def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        made = self._quotient if self.direction == "forward" else self._product
+        return _mix(z, *kept(self, made, "_kept_inverse"))
+
+
+def _mix(x: Tensor, matrix: Tensor, log_det: Tensor) -> tuple[Tensor, Tensor]:
+    if x.ndim != 4 or x.shape[1] != len(matrix):
+        raise ValueError(f"x: must be (B, {len(matrix)}, H, W), given {tuple(x.shape)}")
+    mixed = conv2d(x, matrix.to(x.dtype)[:, :, None, None]).to(x.dtype)
+    return mixed, per_image(x.shape[-2] * x.shape[-1] * log_det, x)
