@@ -11,7 +11,11 @@ import typer
 from .benches import benches
 from .blur import blur
 from .deblur import deblur
+from .evaluate import evaluate
+from .export import export
 from .info import info
+from .sample import sample
+from .train import train
 
 __all__ = ["app"]
 
@@ -62,6 +66,6 @@ def demo(
     run(output)
 
 
-for _command in (deblur, blur, demo, info):
+for _command in (deblur, blur, train, sample, evaluate, export, demo, info):
     app.command()(_command)
 app.add_typer(benches, name="bench")

@@ -1,0 +1,50 @@
+"""``deconv evaluate``: how likely a trained flow finds images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from typer import Argument, Option
+
+__all__ = ["evaluate"]
+
+
+def evaluate(
+    checkpoint: Annotated[Path, Argument(metavar="CKPT", help="A run's folder, or one of its files.")],
+    data: Annotated[str | None, Option(metavar="NAME", help="Data set; by default the run's own.")] = None,
+    root: Annotated[Path | None, Option(metavar="PATH", help="Its file or folder; by default the run's.")] = None,
+    split: Annotated[str, Option(metavar="NAME", help="train, validation or test.")] = "test",
+    size: Annotated[int | None, Option(metavar="N", help="Pixels a side: patches, folder, celeba.")] = None,
+    grey: Annotated[bool | None, Option("--grey/--colour", help="Grey or colour: patches, folder, celeba.")] = None,
+    limit: Annotated[int, Option(metavar="N", help="The first N images only; 0: all.")] = 0,
+    seed: Annotated[int, Option(metavar="N", help="Of the dequantisation noise.")] = 0,
+    device: Annotated[str, Option(metavar="NAME", help="Where to compute: cpu, cuda, ...")] = "cpu",
+) -> None:
+    """Print the mean bits per dimension of images, and its standard error.
+
+    \b
+    Example:
+      deconv evaluate runs/mnist --data mnist --root mnist.npz
+    """
+    from ..training.data import load_data
+    from ..training.distributed import as_device
+    from ..training.evaluation import evaluate as score_of
+    from ..training.models import load_model
+
+    if limit < 0:
+        raise ValueError(f"--limit: expected at least 0, given {limit}")
+    trained = load_model(checkpoint, device=as_device(device))
+    where = None if root is None else str(root)
+    plan = trained.plan.changed(data=data, root=where, options={"size": size, "grey": grey})
+    splits = load_data(plan.data, plan.root, **plan.options)
+    expected = tuple(trained.model.config["image_shape"])
+    if splits.shape != expected:
+        raise ValueError(f"--data: its images are {splits.shape}, the model's {expected}")
+    score = score_of(trained.model, splits[split], trained.family.objective, limit=limit, seed=seed)
+    figure = trained.family.objective.name
+    typer.echo(
+        f"{plan.data} {split}: {score.mean:.4f} ± {score.standard_error:.4f} {figure}, {score.count:,} images; "
+        f"{checkpoint} after {trained.steps} steps"
+    )

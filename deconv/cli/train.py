@@ -1,0 +1,107 @@
+"""``deconv train``: train a flow."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from typer import Option
+
+__all__ = ["train"]
+
+_RECIPE = "Settings that belong together: patches (a few minutes, no download) or mnist."
+_MODEL = "inverse, finc, cinc, emerging, glow, woodbury, macow, butterfly, snf, mintnet or periodic."
+_DATA = "patches (bundled), mnist, cifar10, imagenet32, imagenet64, celeba or folder."
+_OUTPUT = "The folder of the run; by default runs/ and the recipe's name."
+_PRECISION = "float32, or bfloat16 for the networks inside the layers."
+
+
+def train(
+    recipe: Annotated[str, Option(metavar="NAME", help=_RECIPE)] = "patches",
+    output: Annotated[Path | None, Option("--output", "-o", metavar="FOLDER", help=_OUTPUT)] = None,
+    resume: Annotated[bool, Option("--resume", help="Go on with the run in the folder, if there is one.")] = False,
+    overwrite: Annotated[bool, Option("--overwrite", help="Begin anew even if the folder holds a run.")] = False,
+    data: Annotated[str | None, Option(metavar="NAME", help=_DATA)] = None,
+    root: Annotated[Path | None, Option(metavar="PATH", help="The data set's file or folder.")] = None,
+    size: Annotated[int | None, Option(metavar="N", help="Pixels a side: patches, folder, celeba.")] = None,
+    grey: Annotated[bool | None, Option("--grey/--colour", help="Grey or colour: patches, folder, celeba.")] = None,
+    conditional: Annotated[bool | None, Option("--conditional", help="Condition on the labels.")] = None,
+    model: Annotated[str | None, Option(metavar="NAME", help=_MODEL)] = None,
+    levels: Annotated[int | None, Option(metavar="L", help="Levels of the flow.")] = None,
+    depth: Annotated[int | None, Option(metavar="K", help="Steps of the flow in each level.")] = None,
+    kernel_size: Annotated[int | None, Option(metavar="N", help="Of its convolutions.")] = None,
+    width: Annotated[int | None, Option(metavar="N", help="Hidden channels of its couplings.")] = None,
+    steps: Annotated[int | None, Option(metavar="N", help="Updates of the parameters.")] = None,
+    time_limit: Annotated[float | None, Option(metavar="SECONDS", help="Stop after so long.")] = None,
+    batch_size: Annotated[int | None, Option(metavar="N", help="Images of an update, over all processes.")] = None,
+    shards: Annotated[int | None, Option(metavar="N", help="Parts a batch is computed in.")] = None,
+    learning_rate: Annotated[float | None, Option(metavar="NUMBER", help="Of Adam, at its largest.")] = None,
+    warmup: Annotated[int | None, Option(metavar="N", help="Steps over which it rises.")] = None,
+    decay: Annotated[str | None, Option(metavar="NAME", help="How it falls: cosine, linear or none.")] = None,
+    clip: Annotated[float | None, Option(metavar="NUMBER", help="Largest norm of the gradient; 0: any.")] = None,
+    average: Annotated[float | None, Option(metavar="NUMBER", help="Decay of the averaged parameters.")] = None,
+    augmentation: Annotated[str | None, Option(metavar="NAME", help="none, flip or dihedral.")] = None,
+    precision: Annotated[str | None, Option(metavar="NAME", help=_PRECISION)] = None,
+    validate_every: Annotated[int | None, Option(metavar="N", help="Steps between evaluations.")] = None,
+    validation_images: Annotated[int | None, Option(metavar="N", help="Images of an evaluation; 0: all.")] = None,
+    seed: Annotated[int | None, Option(metavar="N", help="Of everything random.")] = None,
+    device: Annotated[str, Option(metavar="NAME", help="Where to compute: cpu, cuda, ...")] = "cpu",
+    loaders: Annotated[int, Option(metavar="N", help="Processes that read image files ahead.")] = 0,
+    tensorboard: Annotated[bool, Option("--tensorboard", help="Also log for TensorBoard.")] = False,
+    quiet: Annotated[bool, Option("--quiet", "-q", help="No progress, no closing line.")] = False,
+) -> None:
+    """Train a normalizing flow.
+
+    The folder gets model.safetensors (the best so far, averaged), checkpoint.safetensors (to --resume from, whatever
+    ended the run), config.json, log.csv and samples. Run it by torchrun to use several processes or devices:
+    torchrun --nproc-per-node 2 -m deconv train ...
+
+    \b
+    Examples:
+      deconv train
+      deconv train --recipe mnist --root mnist.npz -o runs/mnist
+      deconv train --model glow --data folder --root photographs --size 64 --time-limit 3600
+    """
+    from ..training import recipes
+    from ..training.run import train as run
+
+    if recipe not in recipes.RECIPES:
+        raise ValueError(f"--recipe: unknown {recipe!r}, allowed are {', '.join(recipes.RECIPES)}")
+    folder = output or Path("runs") / recipe
+    changes = {
+        "data": data,
+        "root": None if root is None else str(root),
+        "conditional": conditional,
+        "options": {"size": size, "grey": grey},
+        "model": {"name": model, "levels": levels, "steps": depth, "kernel_size": kernel_size, "width": width},
+        "settings": {
+            "steps": steps,
+            "time_limit": time_limit,
+            "batch_size": batch_size,
+            "shards": shards,
+            "learning_rate": learning_rate,
+            "warmup": warmup,
+            "decay": decay,
+            "clip": clip,
+            "average": average,
+            "augmentation": augmentation,
+            "precision": precision,
+            "validate_every": validate_every,
+            "validation_images": validation_images,
+            "seed": seed,
+        },
+    }
+    fitted = run(
+        recipes.RECIPES[recipe],
+        folder,
+        resume=resume,
+        overwrite=overwrite,
+        changes=changes,
+        device=device,
+        loaders=loaders,
+        tensorboard=tensorboard,
+        progress=False if quiet else None,
+    )
+    if not quiet and fitted is not None:
+        typer.echo(f"{folder}: {fitted.steps} steps, {fitted.seconds:.0f} s; deconv sample {folder} -o grid.png")

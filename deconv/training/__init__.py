@@ -1,0 +1,33 @@
+"""Training: data sets, the loop, checkpoints, and what is done with a trained model."""
+
+from .data import Batch, Splits, StoredImages, load_data
+from .evaluation import Score, evaluate
+from .export import export_sampler
+from .families import BITS_PER_DIM, draw
+from .loop import Fitted, fit
+from .models import load_model
+from .objective import Objective
+from .plan import Plan
+from .recipes import RECIPES
+from .run import train
+from .settings import Settings
+
+__all__ = [
+    "BITS_PER_DIM",
+    "RECIPES",
+    "Batch",
+    "Fitted",
+    "Objective",
+    "Plan",
+    "Score",
+    "Settings",
+    "Splits",
+    "StoredImages",
+    "draw",
+    "evaluate",
+    "export_sampler",
+    "fit",
+    "load_data",
+    "load_model",
+    "train",
+]

@@ -1,0 +1,57 @@
+"""Data sets by name: a new one is one more row."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from .cifar10 import read_cifar10
+from .folder import read_celeba, read_folder
+from .imagenet import read_imagenet32, read_imagenet64
+from .images import Batch, ImageSet, Splits, StoredImages
+from .mnist import read_mnist
+from .patches import read_patches
+
+__all__ = ["DATASETS", "Batch", "ImageSet", "Splits", "StoredImages", "load_data"]
+
+DATASETS: dict[str, Callable[..., Splits]] = {
+    "patches": read_patches,
+    "mnist": read_mnist,
+    "cifar10": read_cifar10,
+    "imagenet32": read_imagenet32,
+    "imagenet64": read_imagenet64,
+    "celeba": read_celeba,
+    "folder": read_folder,
+}
+
+
+def load_data(name: str, root: str | os.PathLike | None = None, **options: Any) -> Splits:
+    """The data set called `name`: `DATASETS` lists them.
+
+    root: its file or folder; every data set but ``"patches"`` needs one.
+    options: ``size`` (pixels a side) and ``grey``, where the reader takes them.
+
+    Raises
+    ------
+    ValueError: an unknown name or option, a root that is missing or not wanted, a damaged file.
+    FileNotFoundError: the root does not hold the data set; the message says what was looked for.
+    """
+    if name not in DATASETS:
+        raise ValueError(f"data: unknown {name!r}, allowed are {', '.join(DATASETS)}")
+    reader = DATASETS[name]
+    taken = inspect.signature(reader).parameters
+    for option in options:
+        if option not in taken or option == "root":
+            raise ValueError(f"{option}: the data set {name} does not take it")
+    if "root" not in taken:
+        if root is not None:
+            raise ValueError(f"root: the data set {name} comes with the toolkit, given {os.fspath(root)!r}")
+        return reader(**options)
+    if root is None:
+        raise ValueError(f"root: the data set {name} needs the file or folder where it is")
+    if not Path(root).exists():
+        raise FileNotFoundError(f"{os.fspath(root)}: does not exist")
+    return reader(Path(root), **options)

@@ -1,0 +1,115 @@
+"""Folders of image files, read when they are needed; CelebA is one with a list of its parts."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ...imaging.depths import fractions, to_depth
+from ...imaging.files import read_image
+from ..order import permutation
+from .images import Batch, Splits
+
+__all__ = ["FileImages", "read_celeba", "read_folder"]
+
+_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp")
+_VALIDATION_NAMES = ("validation", "val", "valid")
+_CELEBA_CROP = 148  # the square around the face that generative models are trained on
+
+
+@dataclass(frozen=True)
+class FileImages:
+    """Image files; each is cropped about its centre to a square, shrunk to `size` and, if wanted, made grey.
+
+    crop: side of the square in pixels; None: the shorter side.
+    """
+
+    paths: tuple[Path, ...]
+    size: int
+    grey: bool = False
+    crop: int | None = None
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        return (1 if self.grey else 3, self.size, self.size)
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitems__(self, indices: Sequence[int]) -> Batch:
+        return Batch(torch.stack([torch.from_numpy(self._read(self.paths[i])) for i in indices]))
+
+    def _read(self, path: Path) -> np.ndarray:
+        from PIL import Image
+
+        pixels = to_depth(fractions(read_image(path)), "uint8")
+        if self.grey and pixels.ndim == 3:
+            pixels = np.asarray(Image.fromarray(pixels).convert("L"))
+        elif not self.grey and pixels.ndim == 2:
+            pixels = np.repeat(pixels[..., None], 3, axis=-1)
+        side = self.crop or min(pixels.shape[:2])
+        if side > min(pixels.shape[:2]) or side < self.size:
+            found = " x ".join(map(str, pixels.shape[:2]))
+            raise ValueError(f"{path}: {found} is smaller than the {max(side, self.size)} pixels a side needed")
+        top, left = ((n - side) // 2 for n in pixels.shape[:2])
+        square = Image.fromarray(np.ascontiguousarray(pixels[top : top + side, left : left + side]))
+        small = np.array(square.resize((self.size, self.size), Image.Resampling.LANCZOS, reducing_gap=3.0))
+        return small[None] if self.grey else np.ascontiguousarray(small.transpose(2, 0, 1))
+
+
+def read_folder(root: Path, *, size: int = 64, grey: bool = False) -> Splits:
+    """The image files in a folder, at any depth, as squares of `size` pixels.
+
+    With folders ``train``, ``validation`` (or ``val``) and ``test`` inside, those are the parts; where one of the
+    last two is missing, or all are, every twentieth file of the rest makes it up, in an order that depends on the
+    files' number alone.
+    """
+    if not root.is_dir():
+        raise FileNotFoundError(f"{root}: is not a folder")
+    found = {path.name: path for path in root.iterdir() if path.is_dir()}
+    train = _files(found.get("train", root))
+    validation = next((_files(found[name]) for name in _VALIDATION_NAMES if name in found), [])
+    test = _files(found["test"]) if "test" in found else []
+    if "train" not in found:
+        validation, test = [], []
+    shuffled = [train[i] for i in permutation(0, 0, len(train))]
+    share = max(1, len(train) // 20)
+    if not validation:
+        validation, shuffled = shuffled[:share], shuffled[share:]
+    if not test:
+        test, shuffled = shuffled[:share], shuffled[share:]
+    if not shuffled:
+        raise FileNotFoundError(f"{root}: holds {len(train)} images; expected at least 3 ({', '.join(_SUFFIXES)})")
+    return Splits(*(FileImages(tuple(part), size, grey) for part in (sorted(shuffled), validation, test)))
+
+
+def read_celeba(root: Path, *, size: int = 64, grey: bool = False) -> Splits:
+    """CelebA, aligned and cropped: the middle 148 x 148 pixels shrunk to `size`, in the parts that its authors made.
+
+    root: the folder of ``img_align_celeba`` and ``list_eval_partition.txt``.
+
+    Source: Liu, Luo, Wang and Tang, "Deep learning face attributes in the wild", ICCV 2015.
+    """
+    listing = next((p for p in (root, root / "Eval") if (p / "list_eval_partition.txt").is_file()), None)
+    pictures = next((p for p in (root, root / "Img") if (p / "img_align_celeba").is_dir()), None)
+    if listing is None or pictures is None:
+        missing = "img_align_celeba" if pictures is None else "list_eval_partition.txt"
+        raise FileNotFoundError(f"{root}: holds no CelebA; {missing} is missing")
+    listing, pictures = listing / "list_eval_partition.txt", pictures / "img_align_celeba"
+    parts: tuple[list[Path], ...] = ([], [], [])
+    for number, line in enumerate(listing.read_text().splitlines(), 1):
+        name, _, part = line.strip().partition(" ")
+        if part not in ("0", "1", "2"):
+            raise ValueError(f"{listing}: line {number} is {line!r}; expected a file and 0, 1 or 2")
+        parts[int(part)].append(pictures / name)
+    return Splits(*(FileImages(tuple(part), size, grey, _CELEBA_CROP) for part in parts))
+
+
+def _files(folder: Path) -> list[Path]:
+    found = (Path(top) / name for top, _, names in os.walk(folder) for name in names)
+    return sorted(path for path in found if path.suffix.lower() in _SUFFIXES)

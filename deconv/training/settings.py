@@ -1,0 +1,83 @@
+"""How to train: the numbers of a run, checked once."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+__all__ = ["Settings", "learning_rate"]
+
+_DECAYS = ("cosine", "linear", "none")
+_AUGMENTATIONS = ("none", "flip", "dihedral")
+_PRECISIONS = ("float32", "bfloat16")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The numbers of a run.
+
+    steps: updates of the parameters.
+    batch_size: images of an update, over all processes.
+    shards: equal parts that a batch is computed in; a multiple of the number of processes. What a run computes
+        depends on it (each shard has its own noise), and not on the number of processes.
+    learning_rate: of Adam, at its largest. betas: Adam's decay rates.
+    warmup: steps over which the rate rises from 0. decay: how it falls to 0 afterwards, ``"cosine"``, ``"linear"``,
+        or ``"none"``.
+    clip: largest norm of the gradient; a longer one is shortened. 0: never.
+    average: decay of the exponential moving average of the parameters, which is what is evaluated and kept; 0: none.
+    augmentation: ``"flip"``: left to right, at random; ``"dihedral"``: all eight symmetries of the square.
+    precision: ``"bfloat16"`` runs the networks inside the layers with that on CUDA, the layers themselves always with
+        float32.
+    seed: of everything random in the run.
+    time_limit: seconds after which to stop; the decay then ends there too. None: no limit.
+    validate_every: steps between two evaluations. validation_images: so many of the validation part; 0: all.
+    """
+
+    steps: int = 2000
+    batch_size: int = 64
+    shards: int = 1
+    learning_rate: float = 1e-3
+    betas: tuple[float, float] = (0.9, 0.999)
+    warmup: int = 100
+    decay: str = "cosine"
+    clip: float = 50.0
+    average: float = 0.999
+    augmentation: str = "none"
+    precision: str = "float32"
+    seed: int = 0
+    time_limit: float | None = None
+    validate_every: int = 500
+    validation_images: int = 1000
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "betas", tuple(self.betas))  # JSON has lists only
+        for name in ("steps", "batch_size", "shards", "validate_every"):
+            _check(name, getattr(self, name), getattr(self, name) >= 1, "at least 1")
+        for name in ("warmup", "clip", "seed", "validation_images"):
+            _check(name, getattr(self, name), getattr(self, name) >= 0, "at least 0")
+        _check("learning_rate", self.learning_rate, 0 < self.learning_rate < math.inf, "a positive number")
+        _check("betas", self.betas, len(self.betas) == 2 and all(0 <= b < 1 for b in self.betas), "two of [0, 1)")
+        _check("average", self.average, 0 <= self.average < 1, "a number in [0, 1)")
+        _check("time_limit", self.time_limit, self.time_limit is None or self.time_limit > 0, "a positive number")
+        for name, allowed in (
+            ("decay", _DECAYS),
+            ("augmentation", _AUGMENTATIONS),
+            ("precision", _PRECISIONS),
+        ):
+            _check(name, getattr(self, name), getattr(self, name) in allowed, " or ".join(map(repr, allowed)))
+        if self.batch_size % self.shards:
+            raise ValueError(f"shards: must divide batch_size, given {self.shards} and {self.batch_size}")
+
+
+def _check(name: str, value: object, fine: bool, allowed: str) -> None:
+    if not fine:
+        raise ValueError(f"{name}: expected {allowed}, given {value!r}")
+
+
+def learning_rate(settings: Settings, step: int, seconds: float) -> float:
+    """The rate of a step, counted from 0, after so many seconds of training."""
+    done = step / settings.steps
+    if settings.time_limit is not None:
+        done = max(done, min(1.0, seconds / settings.time_limit))
+    fall = {"cosine": (1 + math.cos(math.pi * done)) / 2, "linear": 1 - done, "none": 1.0}[settings.decay]
+    return settings.learning_rate * min(1.0, (step + 1) / max(1, settings.warmup)) * fall
