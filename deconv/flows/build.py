@@ -6,24 +6,51 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 
 import torch
+from torch import nn
 
 from .actnorm import ActNorm
+from .butterfly import ButterflyLayer
+from .cinc import CIncConvolution
 from .contract import Flow, Sequential
 from .coupling import AffineCoupling
+from .dequantisation import UniformDequantisation
+from .emerging import EmergingConvolution
+from .finc import FIncUnit
 from .inverse_unit import InverseUnit
+from .macow import MaCowUnit
+from .mintnet import MintNetUnit
 from .model import FlowModel
 from .one_by_one import OneByOne
+from .periodic import PeriodicConvolution
 from .preprocess import Centre, Logit
+from .self_normalizing import SelfNormalizingConvolution
+from .spline import SplineCoupling
+from .variational import VariationalDequantisation
+from .woodbury import Woodbury
 
 __all__ = ["FLOWS", "InverseFlow", "build_flow"]
 
+_COUPLINGS: dict[str, Callable[..., Flow]] = {"affine": AffineCoupling, "spline": SplineCoupling}
+_DEQUANTISATION: dict[str, Callable[[int], nn.Module]] = {
+    "uniform": lambda channels: UniformDequantisation(),
+    "variational": VariationalDequantisation,
+}
 _PREPROCESSING: dict[str, Callable[[], Flow]] = {"centre": Centre, "logit": Logit}
 
 # For images (C, H, W) and a kernel size, the layers under comparison. Each is followed by ActNorm, a 1 x 1 convolution
 # and a coupling, the same for all.
 FLOWS: dict[str, Callable[[tuple[int, int, int], int], list[Flow]]] = {
     "inverse": lambda shape, size: [InverseUnit(shape[0], size)],
+    "finc": lambda shape, size: [FIncUnit(shape[0], size)],
+    "cinc": lambda shape, size: [CIncConvolution(shape[0], size)],
+    "emerging": lambda shape, size: [EmergingConvolution(shape[0], size)],
     "glow": lambda shape, size: [],
+    "woodbury": lambda shape, size: [Woodbury(shape)],
+    "macow": lambda shape, size: [MaCowUnit(shape[0], size)],
+    "butterfly": lambda shape, size: [ButterflyLayer(shape)],
+    "snf": lambda shape, size: [SelfNormalizingConvolution(shape[0], size)],
+    "mintnet": lambda shape, size: [MintNetUnit(shape[0], size)],
+    "periodic": lambda shape, size: [PeriodicConvolution(shape[0], size)],
 }
 
 
@@ -36,10 +63,12 @@ def build_flow(
     kernel_size: int = 3,
     width: int = 64,
     num_classes: int | None = None,
+    coupling: str = "affine",
     preprocessing: str = "centre",
+    dequantisation: str = "uniform",
     seed: int | None = None,
 ) -> FlowModel:
-    """A multi-scale flow of steps (layer `name`, ActNorm, 1 x 1 convolution, affine coupling).
+    """A multi-scale flow of steps (layer `name`, ActNorm, 1 x 1 convolution, coupling).
 
     Parameters
     ----------
@@ -49,7 +78,9 @@ def build_flow(
     kernel_size: of the layer, where it has one.
     width: hidden channels of the coupling networks.
     num_classes: makes the model conditional on int64 labels `(B,)`, its `context`.
+    coupling: ``"affine"`` or ``"spline"``.
     preprocessing: ``"centre"``: subtract 1/2. ``"logit"``: `Logit`, for images with much black or white.
+    dequantisation: ``"uniform"`` or ``"variational"``.
     seed: of the initial parameters; by default they come from torch's global generator.
 
     Returns
@@ -58,9 +89,13 @@ def build_flow(
     """
     if name not in FLOWS:
         raise ValueError(f"name: unknown flow {name!r}, allowed are {', '.join(FLOWS)}")
-    if preprocessing not in _PREPROCESSING:
-        allowed = ", ".join(_PREPROCESSING)
-        raise ValueError(f"preprocessing: unknown {preprocessing!r}, allowed are {allowed}")
+    for option, value, allowed in (
+        ("coupling", coupling, _COUPLINGS),
+        ("preprocessing", preprocessing, _PREPROCESSING),
+        ("dequantisation", dequantisation, _DEQUANTISATION),
+    ):
+        if value not in allowed:
+            raise ValueError(f"{option}: unknown {value!r}, allowed are {', '.join(allowed)}")
     config = {
         "name": name,
         "image_shape": list(image_shape),
@@ -69,7 +104,9 @@ def build_flow(
         "kernel_size": kernel_size,
         "width": width,
         "num_classes": num_classes,
+        "coupling": coupling,
         "preprocessing": preprocessing,
+        "dequantisation": dequantisation,
     }
 
     def step(shape: tuple[int, int, int]) -> Flow:
@@ -78,7 +115,7 @@ def build_flow(
             *FLOWS[name](shape, kernel_size),
             ActNorm(channels),
             OneByOne(channels, direction="inverse"),
-            AffineCoupling(channels, width, num_classes=num_classes),
+            _COUPLINGS[coupling](channels, width, num_classes=num_classes),
         )
 
     with nullcontext() if seed is None else torch.random.fork_rng(devices=[]):
@@ -90,6 +127,7 @@ def build_flow(
             levels=levels,
             steps=steps,
             preprocessing=_PREPROCESSING[preprocessing](),
+            dequantisation=_DEQUANTISATION[dequantisation](image_shape[0]),
             config=config,
         )
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import wraps
 
 import torch
 from torch import Tensor, nn
 
-__all__ = ["Flow", "Inverse", "Sequential", "per_image"]
+__all__ = ["Flow", "Inverse", "Sequential", "exact", "per_image"]
 
 
 class Flow(nn.Module, ABC):
@@ -78,6 +79,19 @@ class Inverse(Flow):
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         return self.layer(z, context)
+
+
+def exact(method: Callable) -> Callable:
+    """Keep autocast out of one direction of a layer: in half precision it would no longer be the other's inverse."""
+
+    @wraps(method)
+    def run(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        if not torch.is_autocast_enabled(x.device.type):
+            return method(self, x, context)
+        with torch.autocast(x.device.type, enabled=False):
+            return method(self, x, context)
+
+    return run
 
 
 def per_image(value: Tensor | float, x: Tensor) -> Tensor:

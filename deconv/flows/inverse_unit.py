@@ -10,7 +10,7 @@ from ..nn import InverseConv2d
 from ..ops import causal_conv2d, inverse_conv2d
 from ..solvers.geometry import CORNERS
 from .cache import kept
-from .contract import Flow, per_image
+from .contract import Flow, exact, per_image
 
 __all__ = ["InverseUnit"]
 
@@ -73,10 +73,11 @@ class InverseUnit(Flow):
             z = inverse_conv2d(z, weight, corner=corner, check_finite=check)
         return z, per_image(-x.shape[-2] * x.shape[-1] * log_det, x)
 
+    @exact
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Plain convolutions."""
         weights, log_det = kept(self, self._kernels)
         x = z
         for corner, weight in zip(reversed(self.corners), reversed(weights), strict=True):
-            x = causal_conv2d(x, weight.to(z.dtype), corner=corner).to(z.dtype)
+            x = causal_conv2d(x, weight.to(z.dtype), corner=corner)
         return x, per_image(z.shape[-2] * z.shape[-1] * log_det, z)

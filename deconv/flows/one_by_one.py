@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn.functional import conv2d
 
 from .cache import kept
-from .contract import Flow, per_image
+from .contract import Flow, exact, per_image
 
 __all__ = ["OneByOne"]
 
@@ -78,10 +78,12 @@ class OneByOne(Flow):
         inner = torch.linalg.solve_triangular(lower, self.permutation.T, upper=False, unitriangular=True)
         return torch.linalg.solve_triangular(upper, inner, upper=True), -self.log_scale.sum()
 
+    @exact
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         made = self._product if self.direction == "forward" else self._quotient
         return _mix(x, *kept(self, made, "_kept_forward"))
 
+    @exact
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         made = self._quotient if self.direction == "forward" else self._product
         return _mix(z, *kept(self, made, "_kept_inverse"))
@@ -90,5 +92,4 @@ class OneByOne(Flow):
 def _mix(x: Tensor, matrix: Tensor, log_det: Tensor) -> tuple[Tensor, Tensor]:
     if x.ndim != 4 or x.shape[1] != len(matrix):
         raise ValueError(f"x: must be (B, {len(matrix)}, H, W), given {tuple(x.shape)}")
-    mixed = conv2d(x, matrix.to(x.dtype)[:, :, None, None]).to(x.dtype)
-    return mixed, per_image(x.shape[-2] * x.shape[-1] * log_det, x)
+    return conv2d(x, matrix.to(x.dtype)[:, :, None, None]), per_image(x.shape[-2] * x.shape[-1] * log_det, x)

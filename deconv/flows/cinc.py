@@ -1,0 +1,50 @@
+"""The convolution of CInC Flow."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from ..nn import InverseConv2d
+from .contract import Flow, exact
+
+__all__ = ["CIncConvolution"]
+
+
+class CIncConvolution(Flow):
+    """One convolution padded on two sides: `forward` convolves, `inverse` solves.
+
+    It is invertible if and only if its anchor tap is an invertible channel matrix; here a unit triangular one, so that
+    the log-determinant is zero.
+
+    Parameters
+    ----------
+    channels, kernel_size, corner, anchor, max_gain: see `deconv.nn.InverseConv2d`, of which this is the inverse.
+
+    References
+    ----------
+    Nagar, Dufraisse and Varma, "CInC Flow: Characterizable Invertible 3 x 3 Convolution", 2021.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        kernel_size: int = 3,
+        *,
+        corner: str = "tl",
+        anchor: str = "unit",
+        max_gain: float | None = 10.0,
+    ):
+        super().__init__()
+        self.solve = InverseConv2d(
+            channels, kernel_size, corner=corner, anchor=anchor, max_gain=max_gain, check_finite=max_gain is None
+        )
+
+    @exact
+    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """A plain convolution."""
+        return self.solve.inverse(x)
+
+    @exact
+    def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """The solve."""
+        return self.solve(z)

@@ -1,0 +1,53 @@
+"""Emerging convolutions."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from ..nn import InverseConv2d
+from .contract import Flow, exact
+
+__all__ = ["EmergingConvolution"]
+
+
+class EmergingConvolution(Flow):
+    r"""Two masked convolutions in opposite orders, whose product sees a full k x k window: `inverse` solves.
+
+    .. math:: z = A_2 A_1 x
+
+    with :math:`A_1` lower triangular in raster order, channels in order within a pixel, and :math:`A_2` upper
+    triangular. Both are solved exactly as half-plane systems. The diagonals are one, and the log-determinant zero: the
+    scales that the paper has there are those of the `ActNorm` beside this layer, to the same family of maps.
+
+    Parameters
+    ----------
+    kernel_size: k, odd.
+    max_gain: see `deconv.nn.InverseConv2d`; of each solve.
+
+    References
+    ----------
+    Hoogeboom, van den Berg and Welling, "Emerging Convolutions for Generative Normalizing Flows", ICML 2019.
+    """
+
+    def __init__(self, channels: int, kernel_size: int = 3, *, max_gain: float | None = 10.0):
+        super().__init__()
+        if kernel_size < 1 or kernel_size % 2 == 0:
+            raise ValueError(f"kernel_size: must be odd, given {kernel_size}")
+        window = (kernel_size // 2 + 1, kernel_size)
+        options = {"support": "half", "max_gain": max_gain, "check_finite": max_gain is None}
+        self.first = InverseConv2d(channels, window, corner="tl", **options)
+        self.second = InverseConv2d(channels, window, corner="br", **options)
+
+    @exact
+    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Plain convolutions."""
+        middle, ladj = self.first.inverse(x)
+        z, more = self.second.inverse(middle.flip(1))
+        return z.flip(1), ladj + more
+
+    @exact
+    def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """The solves."""
+        middle, ladj = self.second(z.flip(1))
+        x, more = self.first(middle.flip(1))
+        return x, ladj + more

@@ -1,0 +1,96 @@
+"""Invertible periodic convolutions."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from .cache import kept
+from .contract import Flow, exact, per_image
+
+__all__ = ["PeriodicConvolution", "periodic_log_abs_det", "transfer_function"]
+
+
+def transfer_function(weight: Tensor, height: int, width: int) -> Tensor:
+    r"""What a periodic convolution does to each frequency: `(H, W // 2 + 1, C, C)`, complex.
+
+    .. math:: \hat W(f) = \sum_q W[q] \, e^{2 \pi i f \cdot (q - r)}
+
+    weight: `(C, C, kh, kw)` in the order of `torch.nn.functional.conv2d`, r its centre; kernels may be larger than the
+    image. The frequencies are those of `torch.fft.rfft2`.
+    """
+    waves = []
+    for taps, frequencies in zip(weight.shape[-2:], (range(height), range(width // 2 + 1)), strict=True):
+        size = height if not waves else width
+        steps = torch.arange(taps, device=weight.device, dtype=weight.dtype) - taps // 2
+        turns = torch.tensor(list(frequencies), device=weight.device, dtype=weight.dtype)[:, None] * steps / size
+        waves.append(torch.polar(torch.ones_like(turns), 2 * math.pi * turns))
+    return torch.einsum("fp,oipq,gq->fgoi", waves[0], weight.to(waves[0].dtype), waves[1])
+
+
+def periodic_log_abs_det(weight: Tensor, height: int, width: int) -> Tensor:
+    """Of the periodic convolution on an image: the sum of ``log |det|`` over all its frequencies, a scalar."""
+    return _log_abs_det(transfer_function(weight, height, width), width)
+
+
+def _log_abs_det(transfer: Tensor, width: int) -> Tensor:
+    # Of two frequencies with opposite signs only one is there.
+    times = torch.full(transfer.shape[1:2], 2.0, device=transfer.device, dtype=transfer.real.dtype)
+    times[0] = 1
+    if width % 2 == 0:
+        times[-1] = 1
+    return (times * torch.linalg.slogdet(transfer).logabsdet).sum()
+
+
+class PeriodicConvolution(Flow):
+    r"""A k x k convolution of the image continued periodically, in the Fourier domain.
+
+    .. math:: \hat z(f) = \hat W(f) \, \hat x(f), \qquad \mathrm{ladj} = \sum_f \log |\det \hat W(f)|
+
+    Each frequency has a C x C matrix, which `forward` multiplies by and `inverse` divides by: two Fourier transforms
+    and a small product per frequency either way. Starts near the identity.
+
+    Raises
+    ------
+    torch.linalg.LinAlgError: in `inverse`, where a frequency's matrix has become singular.
+
+    References
+    ----------
+    Hoogeboom, van den Berg and Welling, "Emerging Convolutions for Generative Normalizing Flows", ICML 2019,
+    section 3.2.
+    """
+
+    def __init__(self, channels: int, kernel_size: int = 3):
+        super().__init__()
+        if kernel_size < 1:
+            raise ValueError(f"kernel_size: must be positive, given {kernel_size}")
+        start = 0.1 / (channels * kernel_size**2) * torch.randn(channels, channels, kernel_size, kernel_size)
+        start[:, :, kernel_size // 2, kernel_size // 2] += torch.eye(channels)
+        self.weight = nn.Parameter(start)
+
+    def _transfer(self, height: int, width: int) -> tuple[Tensor, Tensor]:
+        transfer = transfer_function(self.weight, height, width)
+        return transfer, _log_abs_det(transfer, width)
+
+    def _quotient(self, height: int, width: int) -> tuple[Tensor, Tensor]:
+        transfer, log_det = self._transfer(height, width)
+        return torch.linalg.inv(transfer), -log_det
+
+    @exact
+    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        height, width = x.shape[-2:]
+        transfer, log_det = kept(self, lambda: self._transfer(height, width), f"_kept_forward_{height}x{width}")
+        return _mix_frequencies(x, transfer), per_image(log_det, x)
+
+    @exact
+    def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        height, width = z.shape[-2:]
+        quotient, log_det = kept(self, lambda: self._quotient(height, width), f"_kept_inverse_{height}x{width}")
+        return _mix_frequencies(z, quotient), per_image(log_det, z)
+
+
+def _mix_frequencies(x: Tensor, matrices: Tensor) -> Tensor:
+    spectrum = torch.fft.rfft2(x.to(matrices.real.dtype)).permute(2, 3, 1, 0)
+    return torch.fft.irfft2((matrices @ spectrum).permute(3, 2, 0, 1), s=x.shape[-2:]).to(x.dtype)
