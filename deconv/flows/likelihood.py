@@ -34,4 +34,5 @@ def bits_per_dim(
     `(B,)`.
     """
     x, ladj = model.dequantisation(images, context, generator=generator)
-    return -(model.log_prob(x, context) + ladj) / (x[0].numel() * math.log(2))
+    dtype = next((parameter.dtype for parameter in model.parameters()), x.dtype)
+    return -(model.log_prob(x.to(dtype), context) + ladj.to(dtype)) / (x[0].numel() * math.log(2))

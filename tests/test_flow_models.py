@@ -1,0 +1,401 @@
+"""Flow models: likelihood, samples, initialisation, and what single layers promise beyond the contract."""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+
+import pytest
+import torch
+
+from deconv import flows
+
+
+@pytest.fixture
+def generator():
+    return torch.Generator().manual_seed(0)
+
+
+def small(name="inverse", **options):
+    return flows.build_flow(name, (1, 8, 8), **({"levels": 2, "steps": 2, "width": 8, "seed": 0} | options))
+
+
+def whole(generator, batch=8, levels=256, shape=(1, 8, 8)):
+    return torch.randint(0, levels, (batch, *shape), generator=generator, dtype=torch.uint8)
+
+
+# Likelihood
+
+
+def test_bits_per_dim_of_the_uniform_density(generator):
+    """With no layer at all, and a base that is uniform on [0, 1], every image takes exactly 8 bits."""
+
+    class Uniform(torch.nn.Module):
+        def log_prob(self, z):
+            return torch.where((z >= 0) & (z <= 1), 0.0, -math.inf).sum(1)
+
+    model = flows.FlowModel((1, 4, 4), lambda shape: flows.Sequential(), levels=1, steps=1, base=Uniform())
+    bits = flows.bits_per_dim(model, whole(generator, shape=(1, 4, 4)), generator=generator)
+    torch.testing.assert_close(bits, torch.full((8,), 8.0))
+
+
+@pytest.mark.parametrize("levels", [2, 4])
+def test_density_of_whole_numbers_sums_to_one(levels, generator):
+    """Over all images of four pixels: what they take in bits says how probable they are, at every number of levels."""
+    model = flows.FlowModel(
+        (1, 2, 2),
+        lambda shape: flows.Sequential(flows.OneByOne(4), flows.AffineCoupling(4, 4)),
+        levels=1,
+        steps=1,
+        preprocessing=flows.Logit(),
+        dequantisation=flows.UniformDequantisation(levels),
+    ).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter += 0.3 * torch.randn(parameter.shape, generator=generator)
+        every = torch.cartesian_prod(*4 * [torch.arange(levels)]).reshape(-1, 1, 2, 2)
+        total, repeats = 0.0, 300
+        for _ in range(repeats):
+            bits = flows.bits_per_dim(model, every, generator=generator)
+            total += float((-4 * math.log(2) * bits.double()).exp().sum()) / repeats
+        # What the logit maps a little beyond black and white belongs to no image.
+        inside = model.decode(torch.randn(20000, 4, generator=generator))
+        share = float(((inside >= 0) & (inside <= 1)).all(3).all(2).all(1).float().mean())
+    assert total == pytest.approx(share, rel=0.05)
+
+
+def test_bits_do_not_depend_on_the_batch_or_on_calling_twice(generator):
+    model = small().double().eval()
+    images = whole(generator)
+    x = (images.double() + 0.5) / 256
+    with torch.no_grad():
+        model.initialise(x)
+        together = model.log_prob(x)
+        torch.testing.assert_close(model.log_prob(x), together, rtol=0, atol=0)
+        torch.testing.assert_close(torch.cat([model.log_prob(part) for part in x.split(3)]), together)
+    one = flows.bits_per_dim(model, images, generator=torch.Generator().manual_seed(3))
+    two = flows.bits_per_dim(model, images, generator=torch.Generator().manual_seed(3))
+    assert torch.equal(one, two)
+
+
+@pytest.mark.parametrize("dequantisation", ["uniform", "variational"])
+def test_training_learns(dequantisation, generator):
+    """A few steps of gradient descent code a simple distribution in clearly fewer bits."""
+    model = small(steps=1, preprocessing="logit", dequantisation=dequantisation)
+    images = whole(generator, 64).float().mul(0.1).add(100).to(torch.uint8)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+    bits = []
+    for _ in range(40):
+        optimizer.zero_grad()
+        loss = flows.bits_per_dim(model, images, generator=generator).mean()
+        loss.backward()
+        optimizer.step()
+        bits.append(float(loss.detach()))
+    assert all(parameter.grad is not None for parameter in model.parameters())
+    assert bits[-1] < bits[0] - 0.1
+    assert bits[-1] > math.log2(25) - 1  # not below what 25 grey values take, by much
+
+
+# Dequantisation
+
+
+@pytest.mark.parametrize("layer", [flows.UniformDequantisation(), flows.VariationalDequantisation(2)])
+def test_dequantisation_keeps_the_whole_numbers(layer, generator):
+    images = whole(generator, shape=(2, 4, 4))
+    x, ladj = layer(images, generator=generator)
+    assert x.dtype == torch.float32
+    assert ladj.shape == (8,)
+    assert x.min() >= 0
+    assert x.max() < 1
+    assert torch.equal(layer.inverse(x), images)
+
+
+def test_dequantisation_at_the_edge_of_rounding():
+    """Noise just below one does not lift a pixel to the next level."""
+    from deconv.flows.dequantisation import join
+
+    images = torch.arange(256, dtype=torch.uint8).reshape(1, 1, 16, 16)
+    x = join(images, torch.full((1, 1, 16, 16), 1 - 2**-24), 256)
+    assert torch.equal(flows.UniformDequantisation().inverse(x), images)
+
+
+def test_variational_noise_has_the_density_it_says(generator):
+    """E[1 / q(u)] over u from q is the volume of the unit cube."""
+    layer = flows.VariationalDequantisation(1, couplings=2, width=4)
+    with torch.no_grad():
+        for parameter in layer.parameters():
+            parameter += 0.1 * torch.randn(parameter.shape, generator=generator)
+        images = torch.tensor([3, 200], dtype=torch.uint8).reshape(1, 1, 1, 2).expand(40000, -1, -1, -1)
+        _, ladj = layer(images, generator=generator)
+    assert float((ladj.double() + 2 * math.log(256)).exp().mean()) == pytest.approx(1, abs=0.05)
+
+
+@pytest.mark.parametrize(
+    ("images", "error", "message"),
+    [
+        (torch.rand(1, 1, 2, 2), TypeError, "images: must be whole numbers"),
+        (torch.zeros(1, 2, 2, dtype=torch.uint8), ValueError, r"images: must be \(B, C, H, W\)"),
+        (torch.full((1, 1, 2, 2), 256), ValueError, "images: must lie in 0 ... 255, given 256 ... 256"),
+    ],
+)
+def test_dequantisation_refuses(images, error, message):
+    with pytest.raises(error, match=message):
+        flows.UniformDequantisation()(images)
+
+
+# Initialisation by data
+
+
+@pytest.mark.parametrize("name", flows.FLOWS)
+def test_data_dependent_initialisation(name, generator):
+    """The first forward in training mode, and only that one, makes every ActNorm's output normalised."""
+    model = small(name)
+    x = 0.2 + 0.1 * torch.rand(64, 1, 8, 8, generator=generator)
+    model.eval()(x)
+    assert not model.initialised
+    seen = {}
+    hooks = [
+        module.register_forward_hook(lambda module, inputs, output: seen.update({module: output[0]}))
+        for module in model.modules()
+        if isinstance(module, flows.ActNorm)
+    ]
+    model.train()(x)
+    assert model.initialised
+    for output in seen.values():
+        torch.testing.assert_close(output.mean((0, 2, 3)), torch.zeros(output.shape[1]), atol=1e-3, rtol=0)
+        torch.testing.assert_close(output.std((0, 2, 3)), torch.ones(output.shape[1]), atol=1e-2, rtol=0)
+    for hook in hooks:
+        hook.remove()
+    state = copy.deepcopy(model.state_dict())
+    model(1 - x)
+    assert all(torch.equal(value, state[key]) for key, value in model.state_dict().items())
+    model.initialise(1 - x)
+    assert any(not torch.equal(value, state[key]) for key, value in model.state_dict().items())
+
+
+def test_a_constant_channel_is_only_shifted():
+    layer = flows.ActNorm(2)
+    x = torch.stack([torch.full((3, 4), 7.0), torch.arange(12.0).reshape(3, 4)])[None]
+    z, ladj = layer(x)
+    assert (z[:, 0] == 0).all()
+    assert torch.isfinite(ladj).all()
+
+
+# Models
+
+
+@pytest.mark.parametrize("name", flows.FLOWS)
+def test_config_rebuilds_the_model(name, generator):
+    model = small(name, num_classes=3, preprocessing="logit", coupling="spline", dequantisation="variational")
+    twin = flows.build_flow(**json.loads(json.dumps(model.config)))
+    twin.load_state_dict(model.state_dict())
+    x = torch.rand(2, 1, 8, 8, generator=generator)
+    labels = torch.tensor([0, 2])
+    assert torch.equal(model.eval().log_prob(x, labels), twin.eval().log_prob(x, labels))
+
+
+def test_seed_makes_the_model_and_leaves_the_global_generator_alone():
+    torch.manual_seed(0)
+    expected = torch.rand(3)
+    torch.manual_seed(0)
+    first, second = small(seed=7), small(seed=7)
+    assert torch.equal(torch.rand(3), expected)
+    assert all(map(torch.equal, first.state_dict().values(), second.state_dict().values()))
+
+
+def test_sampling(generator):
+    model = small(preprocessing="logit").eval()
+    images = model.sample(5, generator=torch.Generator().manual_seed(1))
+    assert images.shape == (5, 1, 8, 8)
+    assert images.min() >= 0
+    assert images.max() <= 1
+    assert torch.equal(images, model.sample(5, generator=torch.Generator().manual_seed(1)))
+    assert model.sample(2, temperature=0.0).diff(dim=0).abs().max() == 0
+    assert model.sample(2, image_size=(12, 16), generator=generator).shape == (2, 1, 12, 16)
+
+
+def test_samples_follow_the_density(generator):
+    """The mean of log p over samples from p is minus the entropy, which the base and ladj give independently."""
+    model = small(levels=1).double().eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter += 0.1 * torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
+        z = torch.randn(500, 64, generator=generator, dtype=torch.float64)
+        x, ladj = model.inverse(z)
+        torch.testing.assert_close(model.log_prob(x), model.base.log_prob(z) - ladj)
+
+
+def test_latents_and_interpolation(generator):
+    model = small().eval()
+    first, second = torch.rand(2, 3, 1, 8, 8, generator=generator)
+    with torch.no_grad():
+        parts, ladj = model.latents(first)
+        z, flat_ladj = model(first)
+        assert [part.shape[1:] for part in parts] == [(2, 4, 4), (8, 2, 2)] == model.latent_shapes()
+        assert torch.equal(torch.cat([part.flatten(1) for part in parts], 1), z)
+        assert torch.equal(ladj, flat_ladj)
+        assert all(map(torch.equal, model.unflatten(z), parts))
+        between = model.interpolate(first, second, 4)
+    assert between.shape == (4, 3, 1, 8, 8)
+    torch.testing.assert_close(between[0], first, atol=1e-4, rtol=0)
+    torch.testing.assert_close(between[-1], second, atol=1e-4, rtol=0)
+
+
+def test_labels_matter_and_are_needed(generator):
+    model = small("glow", num_classes=4).eval()
+    x = torch.rand(2, 1, 8, 8, generator=generator)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter += 0.05 * torch.randn(parameter.shape, generator=generator)
+    zero, one = torch.tensor([0, 0]), torch.tensor([1, 1])
+    assert (model.log_prob(x, zero) != model.log_prob(x, one)).all()
+    assert model.sample(2, context=one).shape == (2, 1, 8, 8)
+    for context, message in ((None, "given none"), (torch.zeros(2), "int64 labels"), (torch.tensor([1]), "int64")):
+        with pytest.raises(ValueError, match=f"context: .*{message}"):
+            model(x, context)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: flows.build_flow("real", (1, 8, 8), levels=1, steps=1), "name: unknown flow 'real', allowed are inv"),
+        (lambda: small(preprocessing="log"), "preprocessing: unknown 'log', allowed are centre, logit"),
+        (lambda: small(levels=4), r"image_shape: height and width must be divisible by 16 .* given \(8, 8\)"),
+        (lambda: small(levels=0), "levels, steps: must be positive, given 0 and 2"),
+        (lambda: small()(torch.rand(1, 1, 8, 6)), r"x: height and width must be divisible by 4 .* given \(8, 6\)"),
+        (lambda: small()(torch.rand(1, 3, 8, 8)), r"x: must be .* \(B, 1, H, W\)"),
+        (lambda: small().inverse(torch.rand(1, 63)), r"z: must have shape \(B, 64\)"),
+        (lambda: small().sample(0), "n: must be positive, given 0"),
+        (lambda: small().sample(1, temperature=-1), "temperature: must not be negative"),
+        (lambda: small("emerging", kernel_size=2), "kernel_size: must be odd, given 2"),
+        (lambda: flows.InverseUnit(2, corners=("up",)), "corners: given 'up'"),
+        (lambda: flows.OneByOne(2, parametrisation="qr"), "parametrisation: given 'qr'"),
+        (lambda: flows.AffineCoupling(1), "channels: a coupling needs at least 2, given 1"),
+        (lambda: flows.Logit(0.5), "alpha: must lie in"),
+    ],
+)
+def test_errors_name_the_argument(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+# Single layers
+
+
+@pytest.mark.parametrize(("name", "size"), [("inverse", 3), ("emerging", 3), ("macow", 3), ("mintnet", 3)])
+def test_every_pixel_sees_all_its_neighbours(name, size, generator):
+    """The chained corners and orders leave no pixel of the window out."""
+    layer = {
+        "inverse": lambda: flows.InverseUnit(4, size),
+        "emerging": lambda: flows.EmergingConvolution(4, size),
+        "macow": lambda: flows.MaCowUnit(4, size),
+        "mintnet": lambda: flows.MintNetUnit(4, size),
+    }[name]().double()
+    with torch.no_grad():
+        for parameter in layer.parameters():
+            parameter += 0.1 * torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
+    x = torch.randn(1, 4, 5, 5, generator=generator, dtype=torch.float64)
+    jacobian = torch.func.jacrev(lambda x: layer(x)[0][0, :, 2, 2])(x)
+    assert (jacobian.abs().amax((0, 1, 2))[1:4, 1:4] > 0).all()
+
+
+def test_self_normalizing_gradient(generator):
+    """With the true inverse beside it, the gradient in training is that of the exact determinant."""
+    layer = flows.SelfNormalizingConvolution(2, 3, penalty=0.0).double()
+    with torch.no_grad():  # small off-centre taps: the two-term series is the inverse to second order
+        offset = 1e-4 * torch.randn(layer.weight.shape, generator=generator, dtype=torch.float64)
+        centre = torch.zeros_like(layer.weight)
+        centre[:, :, 1, 1] = torch.eye(2)
+        layer.weight.copy_(centre + offset)
+        layer.inverse_weight.copy_(centre - offset)
+    x = torch.randn(3, 2, 5, 6, generator=generator, dtype=torch.float64)
+    gradients = []
+    for mode in (True, False):
+        _, ladj = layer.train(mode)(x)
+        gradients.append(torch.autograd.grad(ladj.sum(), layer.weight)[0])
+    torch.testing.assert_close(gradients[0], gradients[1], atol=1e-5, rtol=1e-5)
+
+
+def test_self_normalizing_inverse_is_learnt(generator):
+    layer = flows.SelfNormalizingConvolution(2, 3)
+    with torch.no_grad():
+        layer.weight += 0.05 * torch.randn(layer.weight.shape, generator=generator)
+    x = torch.randn(16, 2, 6, 6, generator=generator)
+
+    def error():
+        return float((layer.inverse(layer.eval()(x)[0])[0] - x).square().mean().detach())
+
+    before = error()
+    optimizer = torch.optim.Adam([layer.inverse_weight], lr=1e-2)
+    for _ in range(60):
+        optimizer.zero_grad()
+        (-layer.train()(x)[1].mean()).backward()
+        optimizer.step()
+    assert error() < before / 4
+
+
+def test_mintnet_raises_rather_than_return_a_wrong_image(generator):
+    layer = flows.MintNetLayer(2, 3, iterations=1).double()
+    z = torch.randn(1, 2, 4, 4, generator=generator, dtype=torch.float64)
+    with pytest.raises(RuntimeError, match="did not converge in 1 iterations"):
+        layer.inverse(z)
+    with pytest.raises(RuntimeError, match="did not converge"):
+        layer.inverse(torch.full_like(z, torch.nan))
+
+
+def test_butterfly_mixes_all_pixels(generator):
+    layer = flows.ButterflyLayer((1, 3, 4)).double()
+    with torch.no_grad():
+        for parameter in layer.parameters():
+            parameter += 0.3 * torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
+    jacobian = torch.func.jacrev(lambda x: layer(x)[0].flatten())(torch.zeros(1, 1, 3, 4, dtype=torch.float64))
+    assert (jacobian.reshape(12, 12)[:8, :8] != 0).all()
+
+
+def test_woodbury_is_the_dense_product(generator):
+    layer = flows.Woodbury((3, 2, 4), rank=2).double()
+    x = torch.randn(2, 3, 2, 4, generator=generator, dtype=torch.float64)
+    channels = torch.eye(3) + layer.channels.left @ layer.channels.right
+    pixels = torch.eye(8) + layer.pixels.left @ layer.pixels.right
+    torch.testing.assert_close(layer(x)[0].flatten(2), channels @ x.flatten(2) @ pixels.mT)
+
+
+def test_periodic_convolution_is_periodic(generator):
+    layer = flows.PeriodicConvolution(2, 3).double()
+    x = torch.randn(1, 2, 5, 6, generator=generator, dtype=torch.float64)
+    expected = torch.nn.functional.conv2d(torch.nn.functional.pad(x, (1, 1, 1, 1), mode="circular"), layer.weight)
+    torch.testing.assert_close(layer(x)[0], expected)
+
+
+def test_spline_is_the_identity_outside_and_monotone_inside(generator):
+    raw = [2 * torch.randn(1, size, generator=generator, dtype=torch.float64) for size in (6, 6, 5)]
+    x = torch.linspace(-3, 3, 401, dtype=torch.float64)
+    y, _ = flows.rational_quadratic_spline(x, *(part.expand(401, -1) for part in raw), bound=2.0)
+    assert (y.diff() > 0).all()
+    outside = x.abs() > 2
+    assert torch.equal(y[outside], x[outside])
+    zeros = [torch.zeros(401, size, dtype=torch.float64) for size in (6, 6, 5)]
+    torch.testing.assert_close(flows.rational_quadratic_spline(x, *zeros, bound=2.0)[0], x)
+
+
+@pytest.mark.parametrize("name", ["inverse", "glow"])
+def test_sampling_exports(name):
+    """The sampler is plain convolutions: an exported one gives the same images, with weights as constants."""
+    model = small(name).eval()
+    z = torch.randn(2, 64, generator=torch.Generator().manual_seed(0))
+
+    class Sampler(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.model = model
+
+        def forward(self, z):
+            return self.model.decode(z)
+
+    with torch.no_grad():
+        expected = model.decode(z)
+        program = torch.export.export(Sampler(), (z,))
+    operations = {str(node.target) for node in program.graph.nodes if node.op == "call_function"}
+    assert not [operation for operation in operations if "linalg" in operation or "deconv" in operation]
+    torch.testing.assert_close(program.module()(z), expected)
