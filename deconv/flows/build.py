@@ -8,10 +8,9 @@ from contextlib import nullcontext
 import torch
 from torch import nn
 
-from .actnorm import ActNorm
 from .butterfly import ButterflyLayer
 from .cinc import CIncConvolution
-from .contract import Flow, Sequential
+from .contract import Flow
 from .coupling import AffineCoupling
 from .dequantisation import UniformDequantisation
 from .emerging import EmergingConvolution
@@ -20,11 +19,11 @@ from .inverse_unit import InverseUnit
 from .macow import MaCowUnit
 from .mintnet import MintNetUnit
 from .model import FlowModel
-from .one_by_one import OneByOne
 from .periodic import PeriodicConvolution
 from .preprocess import Centre, Logit
 from .self_normalizing import SelfNormalizingConvolution
 from .spline import SplineCoupling
+from .step import Step
 from .variational import VariationalDequantisation
 from .woodbury import Woodbury
 
@@ -110,13 +109,8 @@ def build_flow(
     }
 
     def step(shape: tuple[int, int, int]) -> Flow:
-        channels = shape[0]
-        return Sequential(
-            *FLOWS[name](shape, kernel_size),
-            ActNorm(channels),
-            OneByOne(channels, direction="inverse"),
-            _COUPLINGS[coupling](channels, width, num_classes=num_classes),
-        )
+        units = FLOWS[name](shape, kernel_size)
+        return Step(units, shape[0], _COUPLINGS[coupling](shape[0], width, num_classes=num_classes))
 
     with nullcontext() if seed is None else torch.random.fork_rng(devices=[]):
         if seed is not None:

@@ -8,9 +8,14 @@ from typing import TypeVar
 import torch
 from torch import nn
 
-__all__ = ["kept"]
+__all__ = ["is_kept", "kept"]
 
 Made = TypeVar("Made")
+
+
+def is_kept(module: nn.Module) -> bool:
+    """Whether it is worth making more of the weights than their parametrisation asks for: in evaluation only."""
+    return not module.training and not torch.is_grad_enabled()
 
 
 def kept(module: nn.Module, make: Callable[[], Made], name: str = "_kept") -> Made:
@@ -19,7 +24,7 @@ def kept(module: nn.Module, make: Callable[[], Made], name: str = "_kept") -> Ma
     In training, and wherever gradients are recorded, it is made anew each time. A parameter that was changed,
     replaced or moved is noticed. While a model is exported, what the last evaluation made enters as constants.
     """
-    if module.training or torch.is_grad_enabled():
+    if not is_kept(module):
         module.__dict__.pop(name, None)
         return make()
     if torch.compiler.is_compiling():

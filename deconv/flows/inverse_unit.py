@@ -60,13 +60,20 @@ class InverseUnit(Flow):
             max_gain=max_gain,
         )
 
-    def _kernels(self) -> tuple[tuple[Tensor, ...], Tensor]:
+    def weights_and_log_det(self) -> tuple[tuple[Tensor, ...], Tensor]:
+        """The kernels in the order of the corners, and the logarithm of their determinants per pixel."""
         weight, log_det = self.kernels.weight_and_log_det()
         return weight.chunk(len(self.corners)), log_det
 
+    def convolve(self, z: Tensor, weights: Sequence[Tensor]) -> Tensor:
+        """Plain convolutions with the kernels, from the last corner to the first."""
+        for corner, weight in zip(reversed(self.corners), reversed(weights), strict=True):
+            z = causal_conv2d(z, weight.to(z.dtype), corner=corner)
+        return z
+
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """The solves."""
-        weights, log_det = kept(self, self._kernels)
+        weights, log_det = kept(self, self.weights_and_log_det)
         check = self.kernels.max_gain is None  # within the bound nothing overflows
         z = x
         for corner, weight in zip(self.corners, weights, strict=True):
@@ -76,8 +83,5 @@ class InverseUnit(Flow):
     @exact
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Plain convolutions."""
-        weights, log_det = kept(self, self._kernels)
-        x = z
-        for corner, weight in zip(reversed(self.corners), reversed(weights), strict=True):
-            x = causal_conv2d(x, weight.to(z.dtype), corner=corner)
-        return x, per_image(z.shape[-2] * z.shape[-1] * log_det, z)
+        weights, log_det = kept(self, self.weights_and_log_det)
+        return self.convolve(z, weights), per_image(z.shape[-2] * z.shape[-1] * log_det, z)

@@ -63,7 +63,7 @@ class OneByOne(Flow):
         identity = torch.eye(len(self.sign), device=self.sign.device, dtype=self.sign.dtype)
         return identity + self.lower.tril(-1), self.upper.triu(1) + torch.diag(self.sign * self.log_scale.exp())
 
-    def _product(self) -> tuple[Tensor, Tensor]:
+    def product(self) -> tuple[Tensor, Tensor]:
         """M and the logarithm of its determinant."""
         if self.parametrisation == "direct":
             return self.matrix, torch.linalg.slogdet(self.matrix).logabsdet
@@ -80,12 +80,12 @@ class OneByOne(Flow):
 
     @exact
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        made = self._product if self.direction == "forward" else self._quotient
+        made = self.product if self.direction == "forward" else self._quotient
         return _mix(x, *kept(self, made, "_kept_forward"))
 
     @exact
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        made = self._quotient if self.direction == "forward" else self._product
+        made = self._quotient if self.direction == "forward" else self.product
         return _mix(z, *kept(self, made, "_kept_inverse"))
 
 
