@@ -34,10 +34,19 @@ class ConvNet(nn.Module):
         self.labels = None if num_classes is None else nn.Embedding(num_classes, width)
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
-        hidden = self.entry(x)
-        if self.labels is not None:
-            hidden = hidden + self.labels(self._checked(context, x))[:, :, None, None]
-        return self.exit(self.middle(hidden.relu_()).relu_()).to(x.dtype)
+        bias = None if self.labels is None else self.labels(self._checked(context, x))[:, :, None, None]
+        some = _images_at_a_time(x, self.middle.in_channels)
+        if some >= len(x):
+            return self._evaluate(x, bias)
+        biases = [None] * -(-len(x) // some) if bias is None else bias.split(some)
+        return torch.cat([self._evaluate(*part) for part in zip(x.split(some), biases, strict=True)])
+
+    def _evaluate(self, x: Tensor, bias: Tensor | None) -> Tensor:
+        # Convolutions of many channels are 1.3 to 1.7 times as fast with the channels last.
+        hidden = self.entry(x.contiguous(memory_format=torch.channels_last))
+        if bias is not None:
+            hidden = hidden + bias
+        return self.exit(self.middle(hidden.relu_()).relu_()).to(x.dtype, memory_format=torch.contiguous_format)
 
     def _checked(self, context: Tensor | None, x: Tensor) -> Tensor:
         if context is None:
@@ -47,3 +56,14 @@ class ConvNet(nn.Module):
                 f"context: must be int64 labels of shape ({x.shape[0]},), given {context.dtype} {tuple(context.shape)}"
             )
         return context
+
+
+# Values of a hidden layer that stay in the caches of a processor's core.
+_CACHED_VALUES = 1 << 19
+
+
+def _images_at_a_time(x: Tensor, width: int) -> int:
+    """Without gradients, nothing asks for the hidden layers of all images of a large batch to be in memory at once."""
+    if torch.is_grad_enabled() or x.device.type != "cpu" or torch.compiler.is_compiling():
+        return len(x)
+    return max(1, _CACHED_VALUES // (width * x.shape[-2] * x.shape[-1]))
