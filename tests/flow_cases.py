@@ -60,7 +60,7 @@ class Case:
 
 
 def _named(name: str, **options) -> Callable[[], nn.Module]:
-    return lambda: flows.build_flow(name, (1, 4, 4), levels=1, steps=1, width=4, **options)
+    return lambda: flows.build_flow(name, (1, 4, 4), **({"levels": 1, "steps": 1, "width": 4} | options))
 
 
 CASES = [
@@ -103,8 +103,8 @@ MODELS = [
          exact_inverse=name != "snf", differentiable_inverse=name != "mintnet", refused=(1, 3, 4))
     for name in flows.FLOWS
 ] + [
-    Case("model-2-levels", lambda: flows.InverseFlow((1, 4, 4), levels=2, steps=1, width=4, preprocessing="logit"),
-         (1, 4, 4), unit=True, any_size=False, disturb=0.05, refused=(1, 6, 4)),
+    Case("model-2-levels", _named("inverse", levels=2, corners="chain", preprocessing="logit"), (1, 4, 4), unit=True,
+         any_size=False, disturb=0.05, refused=(1, 6, 4)),
     Case("model-labels", _named("glow", num_classes=3, coupling="spline"), (1, 4, 4), unit=True, any_size=False,
          disturb=0.05, labels=3),
 ]  # fmt: skip

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 
 import torch
 from torch import nn
 
+from ..solvers.geometry import CORNERS
 from .butterfly import ButterflyLayer
 from .cinc import CIncConvolution
 from .contract import Flow
@@ -29,6 +31,11 @@ from .woodbury import Woodbury
 
 __all__ = ["FLOWS", "InverseFlow", "build_flow"]
 
+# What each step of flow solves from: one after another, neighbours looking in opposite directions, or all at once.
+_CORNERS: dict[str, list[tuple[str, ...]]] = {
+    "cycle": [("tl",), ("br",), ("tr",), ("bl",)],
+    "chain": [CORNERS],
+}
 _COUPLINGS: dict[str, Callable[..., Flow]] = {"affine": AffineCoupling, "spline": SplineCoupling}
 _DEQUANTISATION: dict[str, Callable[[int], nn.Module]] = {
     "uniform": lambda channels: UniformDequantisation(),
@@ -36,20 +43,20 @@ _DEQUANTISATION: dict[str, Callable[[int], nn.Module]] = {
 }
 _PREPROCESSING: dict[str, Callable[[], Flow]] = {"centre": Centre, "logit": Logit}
 
-# For images (C, H, W) and a kernel size, the layers under comparison. Each is followed by ActNorm, a 1 x 1 convolution
-# and a coupling, the same for all.
-FLOWS: dict[str, Callable[[tuple[int, int, int], int], list[Flow]]] = {
-    "inverse": lambda shape, size: [InverseUnit(shape[0], size)],
-    "finc": lambda shape, size: [FIncUnit(shape[0], size)],
-    "cinc": lambda shape, size: [CIncConvolution(shape[0], size)],
-    "emerging": lambda shape, size: [EmergingConvolution(shape[0], size)],
-    "glow": lambda shape, size: [],
-    "woodbury": lambda shape, size: [Woodbury(shape)],
-    "macow": lambda shape, size: [MaCowUnit(shape[0], size)],
-    "butterfly": lambda shape, size: [ButterflyLayer(shape)],
-    "snf": lambda shape, size: [SelfNormalizingConvolution(shape[0], size)],
-    "mintnet": lambda shape, size: [MintNetUnit(shape[0], size)],
-    "periodic": lambda shape, size: [PeriodicConvolution(shape[0], size)],
+# The layers under comparison, for images (C, H, W), a kernel size and corners. Each is followed by ActNorm, a 1 x 1
+# convolution and a coupling, the same for all.
+FLOWS: dict[str, Callable[[tuple[int, int, int], int, Sequence[str]], list[Flow]]] = {
+    "inverse": lambda shape, size, corners: [InverseUnit(shape[0], size, corners=corners)],
+    "finc": lambda shape, size, _: [FIncUnit(shape[0], size)],
+    "cinc": lambda shape, size, _: [CIncConvolution(shape[0], size)],
+    "emerging": lambda shape, size, _: [EmergingConvolution(shape[0], size)],
+    "glow": lambda shape, size, _: [],
+    "woodbury": lambda shape, size, _: [Woodbury(shape)],
+    "macow": lambda shape, size, _: [MaCowUnit(shape[0], size)],
+    "butterfly": lambda shape, size, _: [ButterflyLayer(shape)],
+    "snf": lambda shape, size, _: [SelfNormalizingConvolution(shape[0], size)],
+    "mintnet": lambda shape, size, _: [MintNetUnit(shape[0], size)],
+    "periodic": lambda shape, size, _: [PeriodicConvolution(shape[0], size)],
 }
 
 
@@ -62,6 +69,7 @@ def build_flow(
     kernel_size: int = 3,
     width: int = 64,
     num_classes: int | None = None,
+    corners: str = "cycle",
     coupling: str = "affine",
     preprocessing: str = "centre",
     dequantisation: str = "uniform",
@@ -77,6 +85,8 @@ def build_flow(
     kernel_size: of the layer, where it has one.
     width: hidden channels of the coupling networks.
     num_classes: makes the model conditional on int64 labels `(B,)`, its `context`.
+    corners: of the steps of ``"inverse"``. ``"cycle"``: one inverse convolution per step, from another corner at each.
+        ``"chain"``: four, one from every corner.
     coupling: ``"affine"`` or ``"spline"``.
     preprocessing: ``"centre"``: subtract 1/2. ``"logit"``: `Logit`, for images with much black or white.
     dequantisation: ``"uniform"`` or ``"variational"``.
@@ -89,6 +99,7 @@ def build_flow(
     if name not in FLOWS:
         raise ValueError(f"name: unknown flow {name!r}, allowed are {', '.join(FLOWS)}")
     for option, value, allowed in (
+        ("corners", corners, _CORNERS),
         ("coupling", coupling, _COUPLINGS),
         ("preprocessing", preprocessing, _PREPROCESSING),
         ("dequantisation", dequantisation, _DEQUANTISATION),
@@ -103,13 +114,16 @@ def build_flow(
         "kernel_size": kernel_size,
         "width": width,
         "num_classes": num_classes,
+        "corners": corners,
         "coupling": coupling,
         "preprocessing": preprocessing,
         "dequantisation": dequantisation,
     }
 
+    solved_from = itertools.cycle(_CORNERS[corners])
+
     def step(shape: tuple[int, int, int]) -> Flow:
-        units = FLOWS[name](shape, kernel_size)
+        units = FLOWS[name](shape, kernel_size, next(solved_from))
         return Step(units, shape[0], _COUPLINGS[coupling](shape[0], width, num_classes=num_classes))
 
     with nullcontext() if seed is None else torch.random.fork_rng(devices=[]):
