@@ -41,7 +41,7 @@ class Case:
             torch.manual_seed(seed)
             layer = self.build().double()
             for module in layer.modules():
-                if isinstance(module, flows.ActNorm):
+                if isinstance(module, (flows.ActNorm, flows.Gaussianise)):
                     module.initialised.fill_(True)
             with torch.no_grad():
                 for parameter in layer.parameters():
@@ -68,6 +68,7 @@ CASES = [
     Case("squeeze", flows.Squeeze, (2, 4, 6), refused=(2, 5, 4)),
     Case("centre", flows.Centre, refused=None),
     Case("logit", flows.Logit, unit=True, refused=None),
+    Case("gaussianise", lambda: flows.Gaussianise(8), unit=True, refused=None),
     Case("one-by-one", lambda: flows.OneByOne(4)),
     Case("one-by-one-inverse", lambda: flows.OneByOne(4, direction="inverse")),
     Case("one-by-one-direct", lambda: flows.OneByOne(4, parametrisation="direct")),

@@ -399,3 +399,22 @@ def test_sampling_exports(name):
     operations = {str(node.target) for node in program.graph.nodes if node.op == "call_function"}
     assert not [operation for operation in operations if "linalg" in operation or "deconv" in operation]
     torch.testing.assert_close(program.module()(z), expected)
+
+
+def test_gaussianise_makes_grey_levels_normal():
+    """After the histogram of a batch is taken, its dequantised pixels are standard normal, whatever they were."""
+    generator = torch.Generator().manual_seed(0)
+    shares = torch.tensor([0.7, 0.0, 0.05, 0.15, 0.1])
+    levels = torch.multinomial(shares, 20000, replacement=True, generator=generator)
+    noise = torch.rand(20000, generator=generator, dtype=torch.float64)
+    x = ((levels + noise) / 5).reshape(2, 1, 100, 100)
+    layer = flows.Gaussianise(5).double().train()
+    z, ladj = layer(x)
+    quantiles = torch.special.ndtr(z.flatten()).sort().values
+    assert (quantiles - torch.linspace(0, 1, 20000)).abs().max() < 0.02
+    # The log-density under a normal law is that of the levels: minus their entropy, and the width of a level.
+    base = flows.StandardNormal()
+    likelihood = (base.log_prob(z.flatten(1)) + ladj).sum().detach() / 20000
+    entropy = -torch.special.xlogy(shares, shares).sum()
+    assert float(likelihood) == pytest.approx(float(math.log(5) - entropy), abs=0.02)
+    assert layer.initialised

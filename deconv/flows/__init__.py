@@ -10,6 +10,7 @@ from .coupling import AffineCoupling, SplitPrior
 from .dequantisation import UniformDequantisation
 from .emerging import EmergingConvolution
 from .finc import FIncUnit
+from .gaussianise import Gaussianise
 from .inverse_unit import InverseUnit
 from .likelihood import bits_per_dim
 from .macow import MaCowUnit, MaskedAffine
@@ -35,6 +36,7 @@ __all__ = [
     "FIncUnit",
     "Flow",
     "FlowModel",
+    "Gaussianise",
     "Inverse",
     "InverseFlow",
     "InverseUnit",

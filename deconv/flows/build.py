@@ -17,6 +17,7 @@ from .coupling import AffineCoupling
 from .dequantisation import UniformDequantisation
 from .emerging import EmergingConvolution
 from .finc import FIncUnit
+from .gaussianise import Gaussianise
 from .inverse_unit import InverseUnit
 from .macow import MaCowUnit
 from .mintnet import MintNetUnit
@@ -41,7 +42,7 @@ _DEQUANTISATION: dict[str, Callable[[int], nn.Module]] = {
     "uniform": lambda channels: UniformDequantisation(),
     "variational": VariationalDequantisation,
 }
-_PREPROCESSING: dict[str, Callable[[], Flow]] = {"centre": Centre, "logit": Logit}
+_PREPROCESSING: dict[str, Callable[[], Flow]] = {"centre": Centre, "logit": Logit, "gaussianise": Gaussianise}
 
 # The layers under comparison, for images (C, H, W), a kernel size and corners. Each is followed by ActNorm, a 1 x 1
 # convolution and a coupling, the same for all.
@@ -89,6 +90,7 @@ def build_flow(
         ``"chain"``: four, one from every corner.
     coupling: ``"affine"`` or ``"spline"``.
     preprocessing: ``"centre"``: subtract 1/2. ``"logit"``: `Logit`, for images with much black or white.
+        ``"gaussianise"``: `Gaussianise`, for images of which few grey levels hold the most.
     dequantisation: ``"uniform"`` or ``"variational"``.
     seed: of the initial parameters; by default they come from torch's global generator.
 

@@ -13,6 +13,7 @@ from .base import StandardNormal
 from .contract import Flow, Sequential
 from .coupling import SplitPrior
 from .dequantisation import UniformDequantisation
+from .gaussianise import Gaussianise
 from .squeeze import Squeeze
 
 __all__ = ["FlowModel"]
@@ -213,14 +214,14 @@ class FlowModel(Flow):
 
     @property
     def initialised(self) -> bool:
-        """Whether the activation normalisations have seen data."""
-        return all(bool(layer.initialised) for layer in self.modules() if isinstance(layer, ActNorm))
+        """Whether the layers that start from data have seen some."""
+        return all(bool(layer.initialised) for layer in self.modules() if isinstance(layer, (ActNorm, Gaussianise)))
 
     @torch.no_grad()
     def initialise(self, x: Tensor, context: Tensor | None = None) -> None:
-        """Start every `ActNorm` anew from a batch of images in [0, 1]."""
+        """Start every `ActNorm` and `Gaussianise` anew from a batch of images in [0, 1]."""
         for layer in self.modules():
-            if isinstance(layer, ActNorm):
+            if isinstance(layer, (ActNorm, Gaussianise)):
                 layer.initialised.fill_(False)
         mode = self.training
         self.train()(x, context)
