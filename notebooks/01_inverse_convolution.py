@@ -307,6 +307,8 @@ for axis, (variable, problems) in zip(axes, SERIES.items(), strict=True):
     values = [point.value for point in points]
     axis.loglog(values, [point.solve * 1e3 for point in points], "o-", label="inverse_conv2d")
     axis.loglog(values, [point.convolution * 1e3 for point in points], "s--", label="fastest conv2d")
+    axis.set_xticks(values, values, rotation=45)
+    axis.minorticks_off()
     axis.set(xlabel=variable, ylabel="milliseconds", title=f"growth with the {variable}")
     axis.legend()
 print(f"{torch.get_num_threads()} thread(s) of the CPU")

@@ -53,10 +53,10 @@ def show_grids(grids, columns=8, side=3.4):
 #
 # $$ \log p(x) = \log \mathcal N(f(x); 0, I) + \log \left| \det \frac{\partial f}{\partial x} \right| . $$
 #
-# `InverseFlow` chains steps of four layers: inverse convolutions from the corners, a normalisation of each channel, a
-# $1 \times 1$ convolution, and a coupling, which changes half of the channels by a network of the other half. Between
-# levels, two by two pixels become channels, and half of the channels leave. Every layer knows its inverse and its
-# log-determinant. In *this* flow the solves are in $f$, so drawing images needs convolutions only.
+# `InverseFlow` chains steps of four layers: an inverse convolution, each step from another corner, a normalisation of
+# the channels, a $1 \times 1$ convolution, and a coupling, which changes half of the channels by a network of the other
+# half. Between levels, two by two pixels become channels, and half of the channels leave. Every layer knows its inverse
+# and its log-determinant. In *this* flow the solves are in $f$, so drawing images needs convolutions only.
 #
 # A small model in double precision, against the definition:
 
@@ -233,9 +233,8 @@ for axis, (title, task) in zip(axes, tasks.items(), strict=True):
 # %% [markdown]
 # The paper's point is the first panel: an inverse convolution in the density direction leaves plain convolutions for
 # drawing. How much that is worth depends on how fast one solves. Here both directions of a layer cost about the same
-# (notebook 1), so that what counts is how many operations a layer consists of: four full kernels one after the other
-# for Inverse-Flow, one kernel in four groups of channels for FInC, none for Glow. With a slow solver it is another
-# matter, as the two directions of one layer show:
+# ([notebook 1](01_inverse_convolution.ipynb)), and the flows differ less than their solvers might suggest. With a slow
+# solver it is another matter, as the two directions of one layer show:
 
 # %%
 z = torch.randn((8, 8, 8, 8) if FAST else (100, 12, 16, 16), generator=generator)

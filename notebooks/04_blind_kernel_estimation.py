@@ -1,0 +1,167 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Finding the blur of a photograph
+#
+# A photograph is blurred and nobody knows how: the camera was shaken, or out of focus. This notebook estimates the blur
+# from the photograph alone, coarse to fine, restores the photograph with it, and then looks at the other road, gradient
+# descent through the exact inverse, where the log-determinant decides between blur and no blur.
+
+# %%
+# %config InlineBackend.figure_formats = ["jpeg"]
+import os
+import time
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+from skimage import data
+
+import deconv
+from deconv import blind
+
+plt.style.use("quiet.mplstyle")
+FAST = "DECONV_NOTEBOOK_FAST" in os.environ  # smaller sizes, for the tests
+
+
+def show(panels, columns=3, side=3.4, **options):
+    """Images in rows, each under its title."""
+    rows = -(-len(panels) // columns)
+    _, axes = plt.subplots(rows, columns, figsize=(side * columns, (side + 0.2) * rows), squeeze=False)
+    for axis in axes.flat:
+        axis.axis("off")
+    for axis, (title, image) in zip(axes.flat, panels.items(), strict=False):
+        axis.imshow(np.clip(np.asarray(image).squeeze(), 0, 1), **{"vmin": 0, "vmax": 1} | options)
+        axis.set_title(title)
+
+
+# %% [markdown]
+# To use a photograph of your own, name its file here; a blur of more than some 20 pixels wants a larger `WINDOW`.
+
+# %%
+PHOTOGRAPH, WINDOW = None, 25
+
+# %%
+if PHOTOGRAPH is None:
+    side = 128 if FAST else 300
+    scene = data.coffee()[80 : 80 + side, 60 : 60 + side] / np.float32(255)
+    true_psf = deconv.imaging.psf.camera_shake(17, seed=5)
+    photograph = deconv.degrade(scene, true_psf, noise=0.005, seed=0)
+    scene = scene[8:-8, 8:-8]  # what the blurred photograph shows of it
+else:
+    photograph = deconv.imaging.read_image(PHOTOGRAPH)
+    photograph = photograph / np.float32(np.iinfo(photograph.dtype).max if photograph.dtype.kind == "u" else 1)
+    scene = true_psf = None
+
+# %% [markdown]
+# ## One equation, two unknowns
+#
+# In $y = h * x + n$ both the scene $x$ and the blur $h$ are unknown, and one pair always fits: $x = y$ with no blur at
+# all. Three ideas lead away from it.
+#
+# 1. **Only strong edges count.** Two steps alternate: find the scene of fewest edges that explains $y$ with the last
+#    $h$; then find the $h$ that turns the strongest of those edges into what was observed. Fine texture, which fits no
+#    blur as well as any, is left out.
+# 2. **Coarse to fine.** In a small version of the photograph the blur is small as well, and nearly any start finds it.
+# 3. **Evidence chooses.** Several starts lead to several candidates, and no blur is one of them. The one of greatest
+#    evidence is taken, $p(y \mid h)$, an average over all scenes. The one whose single best scene is likeliest would
+#    be no blur.
+
+# %%
+start = time.perf_counter()
+found = blind.estimate(photograph, WINDOW, starts=1 if FAST else 8)
+seconds = time.perf_counter() - start
+for warning in found.warnings:
+    print("warning:", warning)
+
+kernels = {f"scale {i}: {psf.shape[0]} x {psf.shape[1]}": psf for i, psf in enumerate(found.trace, start=1)}
+kernels[f"found, {seconds:.0f} s"] = found.psf
+if true_psf is not None:
+    kernels["true blur"] = np.pad(true_psf, (WINDOW - len(true_psf)) // 2)
+show({title: psf / psf.max() for title, psf in kernels.items()}, columns=6, side=1.6)
+
+# %% [markdown]
+# Notice how the path appears scale by scale: the end of each, enlarged, is the start of the next. At full size the
+# psf is refined once more, on a restored photograph.
+#
+# ## Restoration
+#
+# From here on the blur is known, as in [notebook 2](02_deblur_known_psf.ipynb). Nobody can tell where a blur has its
+# centre, so an estimate may be moved, and the restored image with it: scores are taken at the best shift.
+
+# %%
+restored = blind.deblur(photograph, estimated=found)
+panels = {"photograph": photograph, "restored": restored}
+if scene is not None:
+    reference = deconv.hyper_laplacian(photograph, true_psf)
+    panels = {
+        f"{name}: {blind.aligned_psnr(image, scene):.1f} dB": image
+        for name, image in (panels | {"restored with the true blur": reference}).items()
+    } | {"scene": scene}
+    print(f"similarity of the kernels {blind.kernel_similarity(found.psf, true_psf):.2f} (1: the same)")
+    print(f"error ratio {blind.error_ratio(restored, reference, scene):.1f} (below 2 or 3 they look alike)")
+middle = [slice(n // 2 - 125, n // 2 + 125) if n > 250 else slice(None) for n in photograph.shape[:2]]
+show({title: image[tuple(middle)] for title, image in panels.items()}, columns=2, side=4.2)
+
+# %% [markdown]
+# ## The other road: maximum likelihood through the exact inverse
+#
+# If the blur $A_h$ is causal and invertible, the scene is a function of the observation, $x = A_h^{-1} y$, and the
+# density of the observation follows from that of scenes by a change of variables, as in a normalizing flow:
+#
+# $$ \log p(y \mid h) = \log p(A_h^{-1} y) - \log |\det A_h|, \qquad \log |\det A_h| = H W \log |T| . $$
+#
+# The second term is what most methods lack. Here is a family of blurs of sum one, $h_a \propto \delta + a\, t$ with a
+# tail $t$, and a scene blurred with $a = 0.6$. The prior says that derivatives are sparse, on a scale that the
+# likelihood itself chooses: $\log p(x) = -\frac{H W}{\alpha} \log \sum |\nabla x|^\alpha + \text{const}$ with
+# $\alpha = 0.6$.
+
+# %%
+sharp = torch.from_numpy(data.camera()[40:240, 100:300] / 255)[None, None]
+distance = torch.arange(5, dtype=torch.float64)
+tail = torch.exp(-(distance[:, None] + distance) / 2)
+tail[0, 0] = 0
+tail = tail.flip(0, 1) / tail.sum()
+
+
+def blur(a):
+    """delta + a * tail, scaled to sum 1; the anchor comes last."""
+    kernel = a * tail
+    kernel[-1, -1] = 1
+    return (kernel / kernel.sum())[None, None]
+
+
+def log_prior(x, alpha=0.6):
+    """Per pixel, up to a constant."""
+    return -sum(x.diff(dim=d).abs().pow(alpha).mean() for d in (2, 3)).log() / alpha
+
+
+y = deconv.causal_conv2d(sharp, blur(0.6))
+amounts = np.linspace(0, 0.95, 12 if FAST else 39)
+prior = np.array([log_prior(deconv.inverse_conv2d(y, blur(a))) for a in amounts])
+determinant = np.array([-deconv.causal_log_abs_det(blur(a), 1, 1) for a in amounts])
+
+_, axes = plt.subplots(1, 3, figsize=(12, 3.2))
+curves = {"log p of the scene": prior, "-log|det A|": determinant, "their sum": prior + determinant}
+for axis, (title, curve) in zip(axes, curves.items(), strict=True):
+    axis.plot(amounts, curve)
+    best = np.argmax(curve)
+    axis.plot(amounts[best], curve[best], "C1o", label=f"best: a = {amounts[best]:.2f}")
+    axis.axvline(0.6, color="gray", linestyle=":", label="the truth")
+    axis.set(xlabel="a, how much blur", ylabel="nats a pixel", title=title)
+    axis.legend()
+
+# %% [markdown]
+# The prior alone prefers no blur, $a = 0$: what is blurred is smooth, and smooth scenes are likely. The determinant
+# rewards blur: it says how much a blur that large has shrunk the volume. Only the sum knows.
