@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.autograd import forward_ad
 
 from deconv import solvers
+from deconv.solvers.anchor import invert_anchor
 from deconv.solvers.geometry import opposite, transpose_weight
 
 from .causal_conv import mask_to_support
@@ -32,8 +33,10 @@ torch.library.define("deconv::inverse_conv2d", _SCHEMA, tags=(torch.Tag.pt2_comp
 @torch.library.impl("deconv::inverse_conv2d", "CompositeExplicitAutograd")
 def _solve(y, weight, corner, support, groups, solver, check_finite):
     x = solvers.solve(y, weight, corner=corner, support=support, groups=groups, name=solver or None)
-    # One cheap pass: a sum is finite unless a term is not, or unless it overflows by itself.
-    if check_finite and not math.isfinite(x.sum()) and not torch.isfinite(x).all():
+    # One cheap pass: a sum is finite unless a term is not, or unless it overflows by itself. A CUDA graph that is being
+    # captured has no values to look at.
+    capturing = x.is_cuda and torch.cuda.is_current_stream_capturing()
+    if check_finite and not capturing and not math.isfinite(x.sum()) and not torch.isfinite(x).all():
         raise FloatingPointError(_explain(y, weight, support, groups))
     return x
 
@@ -47,6 +50,7 @@ def _explain(y: Tensor, weight: Tensor, support: str, groups: int) -> str:
     for name, tensor in (("y", y), ("weight", weight)):
         if not torch.isfinite(tensor).all():
             return f"inverse_conv2d: {name} is not finite, so neither is the solution"
+    invert_anchor(weight, support, groups)  # raises where it is singular: a solver on a GPU cannot, it returns NaN
     bound = float(inverse_gain_bound(weight, support=support, groups=groups))
     return (
         f"inverse_conv2d: the solution is not finite in {y.dtype}: this inverse amplifies its input too much "
@@ -148,7 +152,7 @@ def inverse_conv2d(
     weight: kernel `(C, C / groups, kh, kw)`; see `causal_conv2d` for the layout, `corner`, `support` and `groups`.
     solver: name of a solver (``deconv info`` lists them); by default the fastest that can serve.
     check_finite: raise rather than return infinities or NaN. Switching it off saves one pass over the result, and on
-        an accelerator a synchronisation.
+        an accelerator a synchronisation. While a CUDA graph is captured, nothing is checked.
 
     Returns
     -------

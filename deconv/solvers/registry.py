@@ -55,6 +55,18 @@ def _numba_available() -> Verdict:
     return True, "numba, compiled on first use and cached on disk"
 
 
+def _cuda_available() -> Verdict:
+    from deconv_gpu import available
+
+    return available()
+
+
+def _on_cuda(y: Tensor, weight: Tensor, support: str, groups: int) -> Verdict:
+    from deconv_gpu import supports
+
+    return supports(y, weight, support, groups)
+
+
 def _on_cpu(y: Tensor, weight: Tensor, support: str, groups: int) -> Verdict:
     return y.device.type == "cpu", f"needs CPU tensors, given {y.device.type}"
 
@@ -70,6 +82,12 @@ def _tiny(y: Tensor, weight: Tensor, support: str, groups: int) -> Verdict:
 
 def _load_compiled():
     from .compiled import solve
+
+    return solve
+
+
+def _load_cuda():
+    from deconv_gpu import solve
 
     return solve
 
@@ -97,6 +115,7 @@ SOLVERS: dict[str, Solver] = {
     solver.name: solver
     for solver in (
         Solver("compiled", _numba_available, _on_cpu, _load_compiled),
+        Solver("cuda", _cuda_available, _on_cuda, _load_cuda),
         Solver("blocked", _always, _anything, _load_blocked),
         Solver("dense", _always, _tiny, _load_dense),
         Solver("reference", _always, _anything, _load_reference),

@@ -1,3 +1,61 @@
-"""The place of CUDA kernels for the causal solve. There are none yet: on a GPU the tiles of `deconv` serve."""
+"""CUDA kernels for the causal solve, compiled at run time through CuPy.
 
-__all__: list[str] = []
+How it works. An image is cut into cells; for four channels or more a cell is a pixel, for fewer it is up to 16
+unknowns, solved together by the dense inverse of the operator on a cell, which is the same for all cells. From cell
+to cell
+
+    x[cell] = M[0] y[cell] + sum over taps of M[tap] x[cell - tap],
+
+where the inverse of the anchor is multiplied into the matrices ``M``. The cell in row `i` and column `j` is solved in
+step ``j + (right + 1) i`` when taps see `right` columns ahead in the rows above: none for a quarter plane. Cells of
+one step do not depend on one another, and in these coordinates quarter and half planes are the same.
+
+A solve is two launches. `prepare` makes the matrices, in double precision, and sets the counters of the other to
+zero. In `solve`, a block of threads takes a strip of rows from the first step to the last. The steps that taps reach
+back to are in a ring in shared memory, so an image is read once and written once, in whole lines. Threads of a step
+are (row, some of the unknowns, share of the taps): each sums up several unknowns in registers, lanes that share the
+taps of a result add up by shuffles, and small tables of taps stay in registers from the first step to the last.
+Cells, rows and matrices lie at odd multiples of a vector, so that lanes do not meet in a bank of shared memory.
+
+A small image is one strip, and a batch keeps the processors busy. Of a large image, the strips are solved side by
+side, each some steps behind the one above it: a strip publishes how far it is by a store that releases, and the next
+one waits by a load that acquires. Blocks claim strips in an order in which a strip comes after the one above it, so
+that whoever waits, waits for a block that is running. It cannot deadlock, whatever the number of resident blocks.
+
+- Corners are signs of strides, and tensors of any strides are taken as they are.
+- The transposed solve is the solve of the transposed kernel from the opposite corner.
+- The order of all sums is fixed: results are the same bits every time.
+- Nothing waits for the device, so a solve can be captured in a CUDA graph, after a first call that compiles. A
+  singular anchor cannot raise then: the solution is NaN.
+
+The kernels are CUDA C++ in `kernels/`, everything of CuPy is in `compile.py`, and everything that is decided before a
+launch is in `plan.py`, in plain Python: the same plans run the same kernels on a CPU, in the tests.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from .compile import available, device_of, launcher
+from .launch import describe, run
+from .plan import Plan, plan
+
+__all__ = ["available", "solve", "supports"]
+
+
+def supports(y: Tensor, weight: Tensor, support: str, groups: int) -> tuple[bool, str]:
+    """Whether the kernels take a problem, and the reason in words."""
+    if y.device.type != "cuda":
+        return False, f"needs CUDA tensors, given {y.device.type}"
+    planned = plan(describe(y, weight, support, groups), device_of(y.device.index))
+    return (True, "fits into shared memory") if isinstance(planned, Plan) else (False, planned)
+
+
+def solve(y: Tensor, weight: Tensor, *, corner: str, support: str, groups: int) -> Tensor:
+    """Solve ``A x = y`` for a problem that is supported; see `deconv.solvers.solve` for the arguments.
+
+    The result is contiguous. Where an anchor matrix is singular it is NaN.
+    """
+    index = y.device.index
+    planned = plan(describe(y, weight, support, groups), device_of(index))
+    return run(y, weight, planned, corner, support, launcher(index))

@@ -1,0 +1,182 @@
+"""The CUDA kernels, compiled for a CPU and compared with the definition: what CI proves without a GPU."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+
+import pytest
+import torch
+from cases import CASES, LARGE_CASES, Case
+from cuda_shim.on_cpu import COMPILER, CPU, Library, planned
+from deconv_gpu.launch import describe, run
+from deconv_gpu.plan import Plan, cut, plan, shape_of
+
+import deconv
+from deconv import causal_conv2d, solvers
+from deconv.solvers.geometry import opposite, transpose_weight
+from deconv.solvers.reference import solve as reference
+
+pytestmark = pytest.mark.skipif(COMPILER is None, reason="the kernels run on a CPU where there is g++: none found")
+
+TOLERANCE = {torch.float64: 1e-12, torch.float32: 1e-5}
+DTYPES = pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
+TABLE = CASES + LARGE_CASES
+
+# Cells that hang over the edge, taps that reach past several strips or chunks, groups, one row and one column.
+CUT_CASES = [
+    Case(2, 1, 19, 14, (6, 3), corner="tr"),
+    Case(1, 4, 11, 9, (4, 3), corner="bl", groups=2),
+    Case(2, 5, 7, 6, (3, 4), corner="br"),
+    Case(1, 1, 6, 41, (4, 7), support="half", corner="br"),
+    Case(1, 4, 7, 9, (3, 5), support="half"),
+    Case(2, 6, 1, 9, (1, 4)),
+    Case(1, 32, 6, 3, (2, 2)),
+]
+RACE_CASES = [Case(1, 2, 8, 13, (3, 3)), Case(2, 3, 4, 4, (2, 3), support="half"), Case(1, 5, 3, 6, (2, 2))]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """For compiled programs, shared by all processes of a test run."""
+    base = tmp_path_factory.getbasetemp()
+    path = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "cuda_on_cpu"
+    path.mkdir(exist_ok=True)
+    return path
+
+
+@pytest.fixture(scope="module")
+def library(folder) -> Library:
+    """All shapes that the tests need, compiled once."""
+    shapes = [
+        planned(case.image(dtype), case.weight(dtype), case.support, case.groups).shape
+        for case in (*TABLE, *CUT_CASES)
+        for dtype in TOLERANCE
+    ]
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return Library(shapes, folder)
+
+
+@pytest.fixture(autouse=True)
+def _poisoned_memory():
+    """Fresh tensors hold NaN, and so does shared memory, so that reading either before it is written shows."""
+    torch.use_deterministic_algorithms(True)
+    yield
+    torch.use_deterministic_algorithms(False)
+
+
+def relative(a: torch.Tensor, b: torch.Tensor) -> float:
+    return float((a - b).abs().max() / b.abs().max())
+
+
+@DTYPES
+@pytest.mark.parametrize("case", TABLE, ids=str)
+def test_kernels_invert_the_convolution(case, dtype, library):
+    weight, x = case.weight(dtype), case.image()
+    y = causal_conv2d(x, weight.double(), **case.options).to(dtype)
+    kept = weight.clone(), y.clone()
+    result = library.solve(y, weight, **case.options)
+    assert result.dtype == dtype
+    assert result.is_contiguous()
+    assert relative(result, x) < TOLERANCE[dtype]
+    assert torch.equal(weight, kept[0])
+    assert torch.equal(y, kept[1])
+
+
+@pytest.mark.parametrize("case", TABLE[::3], ids=str)
+def test_transposed_kernel_gives_the_adjoint(case, library):
+    weight, y, g = case.weight(), case.image(seed=2), case.image(seed=3)
+    x = library.solve(y, weight, **case.options)
+    transposed = transpose_weight(weight, case.groups)
+    v = library.solve(g, transposed, **(case.options | {"corner": opposite(case.corner)}))
+    assert torch.isclose((x * g).sum(), (y * v).sum(), rtol=1e-10)
+
+
+@pytest.mark.parametrize("case", CUT_CASES, ids=str)
+def test_every_cut_gives_the_solution(case, library):
+    """Strips of one row to all, chunks of one step to all, one to three blocks side by side."""
+    weight, y = case.weight(), case.image()
+    expected = reference(y, weight, **case.options)
+    problem = describe(y, weight, case.support, case.groups)
+    shape = shape_of(problem, CPU)
+    rows, n = -(-case.height // shape.cell_rows), shape.rows_per_thread
+    most = CPU.threads // (shape.parts * shape.split) * n
+    for together, (strip_rows, chunk) in enumerate([(n, 1), (n, 3), (min(2 * n, most), 2), (min(rows, most), 64)], 1):
+        planned = cut(problem, CPU, shape, -(-strip_rows // n) * n, chunk)
+        x = run(y, weight, planned, case.corner, case.support, library.launcher(together))
+        assert relative(x, expected) < 1e-12, planned
+
+
+@pytest.mark.parametrize("case", [LARGE_CASES[8], LARGE_CASES[11]], ids=str)
+def test_the_number_of_resident_blocks_does_not_matter(case, library):
+    """One block that does everything, or many at once: no deadlock, and the same bits."""
+    weight, y = case.weight(torch.float32), case.image(torch.float32)
+    assert planned(y, weight, case.support, case.groups).blocks > 1
+    alone = library.solve(y, weight, **case.options, together=1)
+    assert torch.equal(library.solve(y, weight, **case.options, together=5), alone)
+
+
+def test_strides_are_taken_as_they_are(library):
+    case = TABLE[5]
+    weight, y = case.weight(), case.image()
+    expected = library.solve(y, weight, **case.options)
+    wide = torch.zeros(*y.shape[:3], 2 * case.width, dtype=y.dtype)
+    wide[..., ::2] = y
+    odd_weight = weight.permute(3, 2, 1, 0).contiguous().permute(3, 2, 1, 0)
+    for same in (y.contiguous(memory_format=torch.channels_last), y.mT.contiguous().mT, wide[..., ::2]):
+        for kernel in (weight, odd_weight):
+            assert torch.equal(library.solve(same, kernel, **case.options), expected)
+
+
+@pytest.mark.parametrize("case", [TABLE[0], TABLE[5], TABLE[7], LARGE_CASES[2]], ids=str)
+def test_singular_anchor_gives_nan(case, library):
+    """There is nobody to raise on a GPU. (The public functions look at the solution, and raise.)"""
+    weight = case.weight()
+    weight[0, :, -1, -1] = 0
+    assert library.solve(case.image(), weight, **case.options).isnan().all()
+    weight[:, :, -1, -1] = torch.nan
+    assert library.solve(case.image(), weight, **case.options).isnan().all()
+
+
+def test_growth_that_fits_the_image_does_not_overflow_in_the_cells(library):
+    # The solution grows by 1e4 with each diagonal, up to 1e33 in the last corner: one pixel more and it overflows.
+    weight = torch.tensor([[[[0.0, -1e4], [-1e4, 1.0]]]])
+    y = torch.zeros(1, 1, 5, 4)
+    y[0, 0, 0, 0] = 1.0
+    expected = reference(y.double(), weight.double(), corner="tl", support="quarter", groups=1).float()
+    x = library.solve(y, weight, corner="tl", support="quarter", groups=1)
+    torch.testing.assert_close(x, expected, rtol=1e-5, atol=0)
+
+
+@pytest.fixture
+def registered(library, monkeypatch):
+    """The kernels in the registry, on CPU tensors."""
+
+    def takes(y, weight, support, groups):
+        return isinstance(plan(describe(y, weight, support, groups), CPU), Plan), ""
+
+    row = solvers.Solver("cuda", lambda: (True, ""), takes, lambda: library.solve)
+    monkeypatch.setitem(solvers.SOLVERS, "cuda", row)
+
+
+@pytest.mark.usefixtures("registered")
+@pytest.mark.parametrize("case", [TABLE[5], TABLE[7], TABLE[-8]], ids=str)
+def test_gradients_through_the_public_function(case):
+    weight, y, g = case.weight().requires_grad_(), case.image().requires_grad_(), case.image(seed=3)
+    ours, theirs = (
+        torch.autograd.grad(deconv.inverse_conv2d(y, weight, **case.options, solver=name), (y, weight), g)
+        for name in ("cuda", "reference")
+    )
+    for a, b in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.usefixtures("registered")
+def test_public_function_refuses_a_singular_anchor():
+    case = TABLE[5]
+    weight = case.weight()
+    weight[0, :, -1, -1] = 0
+    with pytest.raises(ValueError, match="anchor matrix is singular"):
+        deconv.inverse_conv2d(case.image(), weight, **case.options, solver="cuda")
