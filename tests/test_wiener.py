@@ -53,9 +53,9 @@ def test_with_an_unknown_boundary_it_solves_the_normal_equations(mask):
     y, psf = random(1, 1, 9, 10), random(3, 4, seed=1)
     weight = (random(1, 1, 9, 10, seed=2) > 0.2).double() if mask else None
     ratio = 0.05
-    problem = Problem.of(y, psf, num_iter=300, sigma=0.1, mask=weight)
+    problem = Problem.of(y, psf, num_iter=2000, sigma=0.1, mask=weight)
     scenes = wiener.scenes(problem, noise_to_signal=ratio)
-    for _ in range(300):
+    for _ in range(2000):
         scene = next(scenes)
 
     shape = problem.canvas.shape

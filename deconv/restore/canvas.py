@@ -31,7 +31,7 @@ __all__ = ["BOUNDARIES", "Canvas"]
 
 BOUNDARIES = ("unknown", "circular", "reflect", "replicate", "zero")
 
-# Room for the seam to close, where the boundary leaves none.
+# Room for the seam to close. Without it, opposite borders of the frame see each other through the prior.
 _GAP = 16
 
 
@@ -64,9 +64,8 @@ class Canvas:
         self.margins = self._reach = [(0, 0)] * space
         if boundary != "circular":
             self._reach = valid_margins(psf.shape[-space:])
-            gap = 0 if boundary == "unknown" else _GAP
             self.margins = [
-                (before, fast_length(n + before + after + gap) - n - before)
+                (before, fast_length(n + before + after + _GAP) - n - before)
                 for n, (before, after) in zip(image.shape[2:], self._reach, strict=True)
             ]
         self.shape = tuple(n + sum(pair) for n, pair in zip(image.shape[2:], self.margins, strict=True))
@@ -129,10 +128,14 @@ class Canvas:
         """
         if self.inside is None:
             return scene
-        seen = [slice(0, n - gap) for n, (_, gap) in zip(self.shape, self._gap(), strict=True)]
         allowed = scene.clone()
-        allowed[(..., *seen)] = self._average(scene[(..., *seen)])
+        allowed[self.seen] = self._average(scene[self.seen])
         return allowed
+
+    @property
+    def seen(self) -> tuple:
+        """Index of the part of the canvas that is blurred into the frame: all but the gap."""
+        return (..., *[slice(0, n - gap) for n, (_, gap) in zip(self.shape, self._gap(), strict=True)])
 
     def _average(self, seen: Tensor) -> Tensor:
         if self.boundary == "zero":

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import torch
 from torch import Tensor
 
 from .derivatives import Gradient, Hessian
 from .frame import iterative
-from .problem import Problem, positive
+from .problem import Problem, growing
 from .shrinkage import power
-from .splitting import Term, sparse
+from .splitting import Analysis, Term, sparse
 
 __all__ = ["hyper_laplacian"]
 
 # weight = coefficient * noise^power, in units of the contrast: within 0.02 dB of the best for noise of 0.5, 1
-# and 3 % in photographs under camera shake. The penalty, also in that unit, only sets the pace.
-_COEFFICIENT, _POWER, _PENALTY = 0.21, 1.33, 8.7
+# and 3 % in photographs under camera shake.
+_COEFFICIENT, _POWER = 0.21, 1.33
+
+# Penalty of the splitting over the weight, in that unit, in the first iteration and in the last one.
+_PENALTIES = 1.0, 60.0
 
 
 @iterative(num_iter=30)
@@ -47,10 +51,12 @@ def hyper_laplacian(
     unit = problem.statistics.contrast ** (2 - alpha)
     if weight is None:
         weight = _COEFFICIENT / (1 + second_order) * problem.noise_to_signal**_POWER * unit
-    penalty = positive(_PENALTY * weight / unit)
-    terms = [
-        Term(analysis, lambda v: power(v, weight / penalty, alpha), share * penalty)
-        for analysis, share in ((Gradient(problem.space), 1.0), (Hessian(problem.space), second_order))
-        if share
-    ]
+    penalty, growth = growing(_PENALTIES, weight / unit, problem.num_iter)
+
+    def term(analysis: Analysis, share: float | Tensor) -> Term:
+        return Term(analysis, lambda v, t: power(v, share * t * weight, alpha), share * penalty, growth)
+
+    terms = [term(Gradient(problem.space), 1.0)]
+    if torch.is_tensor(second_order) or second_order:
+        terms.append(term(Hessian(problem.space), second_order))
     return sparse(problem.canvas, terms)

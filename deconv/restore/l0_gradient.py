@@ -8,14 +8,15 @@ from torch import Tensor
 
 from .derivatives import Gradient
 from .frame import iterative
-from .problem import Problem, positive
+from .problem import Problem, growing
 from .shrinkage import hard
 from .splitting import Term, sparse
 
 __all__ = ["l0_gradient"]
 
 # weight = coefficient * noise^power, in units of the contrast; see `hyper_laplacian`.
-_COEFFICIENT, _POWER, _PENALTY = 0.15, 1.33, 100.0
+_COEFFICIENT, _POWER = 0.15, 1.33
+_PENALTIES = 30.0, 3000.0
 
 
 @iterative(num_iter=40)
@@ -38,6 +39,6 @@ def l0_gradient(problem: Problem, *, weight: float | Tensor | None = None) -> It
     unit = problem.statistics.contrast.square()
     if weight is None:
         weight = _COEFFICIENT * problem.noise_to_signal**_POWER * unit
-    penalty = positive(_PENALTY * weight / unit)
-    term = Term(Gradient(problem.space), lambda v: hard(v, weight / penalty), penalty)
+    penalty, growth = growing(_PENALTIES, weight / unit, problem.num_iter)
+    term = Term(Gradient(problem.space), lambda v, t: hard(v, t * weight), penalty, growth)
     return sparse(problem.canvas, [term])

@@ -12,7 +12,7 @@ from ..imaging.arrays import as_image_batch, as_psf
 from ..imaging.noise import estimate_noise
 from .canvas import Canvas
 
-__all__ = ["Problem", "Statistics", "as_filter", "as_kernel", "as_mask", "positive", "spatial_axes"]
+__all__ = ["Problem", "Statistics", "as_filter", "as_kernel", "as_mask", "growing", "positive", "spatial_axes"]
 
 # A pixel from here on is taken for clipped: 8-bit white, less the rounding of one decoder.
 _CLIPPED = 254 / 255
@@ -104,6 +104,12 @@ class Problem:
 def positive(penalty: Tensor | float, least: float = 1e-6) -> Tensor:
     """A penalty that splitting works with also where the weight it was derived from is zero."""
     return torch.as_tensor(penalty).clamp_min(least)
+
+
+def growing(factors: tuple[float, float], weight: Tensor | float, num_iter: int) -> tuple[Tensor, float]:
+    """First penalty and its growth per iteration, where it goes from one multiple of the weight to another."""
+    first, last = factors
+    return positive(first * weight), (last / first) ** (1 / max(num_iter - 1, 1))
 
 
 def spatial_axes(psf: Any) -> int:

@@ -96,13 +96,16 @@ class Term:
     """One group of a sparse prior.
 
     analysis: the filters F.
-    prox: v -> the minimiser over z of ``phi(z) / penalty + |z - v|^2 / 2``, on the stack of responses.
-    penalty: positive, a number or a tensor that broadcasts against the image.
+    prox: v, t -> the minimiser over z of ``t phi(z) + |z - v|^2 / 2``, on the stack of responses.
+    penalty: positive, a number or a tensor that broadcasts against the image; 1 / t.
+    growth: what the penalty is multiplied by after each iteration. A convex prior needs none. One that is not
+        has many minima: a small penalty moves freely between them, a large one settles in the nearest.
     """
 
     analysis: Analysis
-    prox: Callable[[Tensor], Tensor]
+    prox: Callable[[Tensor, Tensor | float], Tensor]
     penalty: Tensor | float
+    growth: float = 1.0
 
 
 def sparse(canvas: Canvas, terms: Sequence[Term]) -> Iterator[Tensor]:
@@ -111,17 +114,21 @@ def sparse(canvas: Canvas, terms: Sequence[Term]) -> Iterator[Tensor]:
     observation = Observation(canvas, scene)
     responses = [term.analysis.analyse(scene) for term in terms]
     duals = [torch.zeros_like(v) for v in responses]
-    power = sum(term.penalty * term.analysis.power(canvas.shape, scene) for term in terms)
+    powers = [term.analysis.power(canvas.shape, scene) for term in terms]
+    penalties = [term.penalty for term in terms]
     while True:
         pull = sum(
-            term.penalty * term.analysis.adjoint(v + dual)
-            for term, v, dual in zip(terms, responses, duals, strict=True)
+            penalty * term.analysis.adjoint(v + dual)
+            for term, penalty, v, dual in zip(terms, penalties, responses, duals, strict=True)
         )
+        power = sum(penalty * power for penalty, power in zip(penalties, powers, strict=True))
         spectrum = observation.solve(power, canvas.fft(pull))
         scene = canvas.ifft(spectrum)
         yield scene
         observation.update(spectrum, scene)
         for i, term in enumerate(terms):
             wanted = torch.lerp(responses[i], term.analysis.analyse(scene), _RELAXATION) - duals[i]
-            responses[i] = term.prox(wanted)
-            duals[i] = responses[i] - wanted
+            responses[i] = term.prox(wanted, 1 / penalties[i])
+            # Scaled by the penalty, a multiplier shrinks where that grows.
+            duals[i] = (responses[i] - wanted) / term.growth
+            penalties[i] = penalties[i] * term.growth

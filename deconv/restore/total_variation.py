@@ -46,9 +46,9 @@ def total_variation(
         weight = (_COEFFICIENT if isotropic else 0.8 * _COEFFICIENT) * problem.noise_to_signal**_POWER * contrast
     penalty = positive(_PENALTY * weight / contrast)
 
-    def prox(v: Tensor) -> Tensor:
+    def prox(v: Tensor, t: Tensor | float) -> Tensor:
         if isotropic:
-            return soft(v, weight / penalty)
-        return torch.cat([soft(part, weight / penalty) for part in v.split(1)])
+            return soft(v, t * weight)
+        return torch.cat([soft(part, t * weight) for part in v.split(1)])
 
     return sparse(problem.canvas, [Term(Gradient(problem.space), prox, penalty)])

@@ -30,7 +30,7 @@ _FLATTEST = 0.01
 # Below this noise-to-signal ratio the filter reaches far, and so does what was made up outside the frame.
 _LOW_NOISE = 1e-3
 # A larger gain in contrast than this, outside the frame, gives away a contradiction. Sharpening stays below.
-_SHARPENED = 1.1
+_SHARPENED = 1.05
 # Steps that are taken before the first result in either case.
 _REFINEMENT = 8
 
@@ -162,8 +162,11 @@ def _needs_refinement(canvas: Canvas, ratio: Tensor, scene: Tensor, continued: T
     """
     axes = tuple(range(1, scene.ndim))
     sampled = (..., *[slice(None, None, 2)] * len(canvas.axes))  # a quarter of the pixels tells as much
-    missing = 1 - canvas.weight[sampled]
-    contrast = [(missing * image.detach()[sampled].square()).sum(axes, keepdim=True) for image in (scene, continued)]
+    missing = 1 - canvas.weight[canvas.seen][sampled]
+    contrast = [
+        (missing * image.detach()[canvas.seen][sampled].square()).sum(axes, keepdim=True)
+        for image in (scene, continued)
+    ]
     # Where nothing is missing, both are zero.
     return (contrast[0] > _SHARPENED * contrast[1]) | (ratio < _LOW_NOISE) & (contrast[1] > 0)
 
