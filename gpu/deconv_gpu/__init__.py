@@ -1,8 +1,7 @@
 """CUDA kernels for the causal solve, compiled at run time through CuPy.
 
-How it works. An image is cut into cells; for four channels or more a cell is a pixel, for fewer it is up to 16
-unknowns, solved together by the dense inverse of the operator on a cell, which is the same for all cells. From cell
-to cell
+How it works. An image is cut into cells: pixels, or with few channels some pixels, of up to 16 unknowns. A cell is
+solved by the dense inverse of the operator on it, which is the same for all cells. From cell to cell
 
     x[cell] = M[0] y[cell] + sum over taps of M[tap] x[cell - tap],
 

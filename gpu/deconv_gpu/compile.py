@@ -12,7 +12,8 @@ from functools import cache
 import torch
 
 from .launch import Launch
-from .plan import Device, Shape
+from .plan import Device
+from .shape import Shape
 from .source import kernel_name, source
 
 __all__ = ["available", "device_of", "launcher"]

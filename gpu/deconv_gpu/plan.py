@@ -9,7 +9,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
-__all__ = ["MAX_THREADS", "Device", "Plan", "Problem", "Shape", "cut", "plan", "shape_of"]
+from .shape import Shape
+
+__all__ = ["MAX_THREADS", "Device", "Plan", "Problem", "cut", "plan", "shapes"]
 
 MAX_THREADS = 512  # of a block that solves: leaves each of them 128 registers
 PREPARE_THREADS = 256  # of a block that makes a matrix, at most
@@ -51,80 +53,6 @@ class Problem:
 
 
 @dataclass(frozen=True)
-class Shape:
-    """The arguments of the C++ template of the same name, in its order."""
-
-    scalar: str
-    channels: int
-    cell_rows: int
-    cell_columns: int
-    above: int
-    left: int
-    right: int
-    split: int
-    outputs: int
-    rows_per_thread: int
-    held: bool
-
-    def __str__(self) -> str:
-        fields = (str(int(value)) if isinstance(value, int) else value for value in vars(self).values())
-        return f"Shape<{', '.join(fields)}>"
-
-    @property
-    def itemsize(self) -> int:
-        return 4 if self.scalar == "float" else 8
-
-    @property
-    def unknowns(self) -> int:
-        return self.channels * self.cell_rows * self.cell_columns
-
-    @property
-    def parts(self) -> int:
-        return -(-self.unknowns // self.outputs)
-
-    @property
-    def slope(self) -> int:
-        return self.right + 1
-
-    @property
-    def reach(self) -> int:
-        return self.left + self.slope * self.above
-
-    @property
-    def taps(self) -> int:
-        return self.left + self.above * (self.left + 1 + self.right)
-
-    @property
-    def table(self) -> int:
-        return 1 + -(-self.taps // self.split) * self.split
-
-    @property
-    def line(self) -> int:
-        return 16 // self.itemsize
-
-    @property
-    def cell(self) -> int:
-        vector = self.line if self.unknowns % self.line == 0 else 2 if self.unknowns % 2 == 0 else 1
-        return (-(-self.parts * self.outputs // vector) | 1) * vector
-
-    @property
-    def matrix(self) -> int:
-        return (-(-self.parts * self.unknowns * self.outputs // self.line) | 1) * self.line
-
-    @property
-    def prepare_shared_bytes(self) -> int:
-        square = self.channels**2
-        doubles = square + self.cell_rows * self.cell_columns * square + self.unknowns**2 + 2 * self.channels
-        return 8 * doubles + 4 * self.channels
-
-    def solve_shared_bytes(self, strip_rows: int, chunk: int) -> int:
-        integers = 4 + -(-self.table // 4) * 4
-        ring = (self.reach + chunk) * ((self.above + strip_rows) | 1) * self.cell
-        tables = 1 if self.held else self.table
-        return 4 * integers + self.itemsize * (tables * self.matrix + ring)
-
-
-@dataclass(frozen=True)
 class Plan:
     """A shape, and the sizes of its launches.
 
@@ -158,26 +86,29 @@ class Plan:
 def plan(problem: Problem, device: Device) -> Plan | str:
     """The plan for a problem, or the reason why there is none.
 
-    - *Cells.* With up to three channels, pixels are solved some at a time, by the dense inverse of the operator on a
-      cell: a step of the wavefront then has enough to do for a thread to be worth starting, and there are fewer steps.
+    - *Cells.* With few channels, pixels are solved some at a time, by the dense inverse of the operator on a cell: the
+      wavefront takes fewer steps, each of which has more to do.
     - *Strips.* Every strip but the first waits for the one above it, so high strips take fewer steps from the first
-      pixel to the last; low ones keep more processors busy. A model of the time decides.
-    - *Chunks.* Long ones cost less, short ones let the next strip start earlier: by the same model.
+      pixel to the last; low ones keep more processors busy.
+    - *Chunks.* Long ones cost less, short ones let the next strip start earlier.
+
+    Of all that fit, the one that is quickest by a model of the time is taken.
     """
-    shape = shape_of(problem, device)
     tasks = problem.batch * problem.groups * problem.height
     if tasks >= 2**31 or problem.height * problem.width >= 2**31:
         return "more than 2^31 rows in the batch, or pixels in an image"
-    lanes = shape.parts * shape.split
-    if lanes > device.threads:
-        return (
-            f"{problem.channels} channels per group need {lanes} threads in a block, at most {device.threads} allowed"
-        )
-    candidates = [cut(problem, device, shape, *sizes) for sizes in _sizes(problem, device, shape)]
-    needed = max(shape.prepare_shared_bytes, min(candidate.shared_bytes for candidate in candidates))
-    if needed > device.shared_bytes:
-        return f"needs {needed} bytes of shared memory in a block, the device has {device.shared_bytes}"
-    fitting = [candidate for candidate in candidates if candidate.shared_bytes <= device.shared_bytes]
+    allowed = [shape for shape in shapes(problem, device) if shape.parts * shape.split <= device.threads]
+    if not allowed:
+        return f"{problem.channels} channels per group need more than {device.threads} threads in a block"
+    candidates = [cut(problem, device, shape, *sizes) for shape in allowed for sizes in _sizes(problem, device, shape)]
+
+    def needed(candidate: Plan) -> int:
+        return max(candidate.shared_bytes, candidate.shape.prepare_shared_bytes)
+
+    fitting = [candidate for candidate in candidates if needed(candidate) <= device.shared_bytes]
+    if not fitting:
+        least = min(map(needed, candidates))
+        return f"needs {least} bytes of shared memory in a block, the device has {device.shared_bytes}"
     return min(fitting, key=lambda candidate: _cycles(candidate, device))
 
 
@@ -224,7 +155,8 @@ def cut(problem: Problem, device: Device, shape: Shape, strip_rows: int, chunk: 
 def _cycles(plan: Plan, device: Device) -> float:
     """A model of the time a plan takes. Its constants are estimates; they need to be right within a factor of two."""
     shape = plan.shape
-    busy = plan.strip_rows * shape.unknowns**2 * max(shape.taps, 1) / _PRODUCTS
+    reads = 4  # of a tap: where it is, what is there, what it is multiplied by
+    busy = plan.strip_rows * shape.unknowns * (shape.unknowns + reads) * max(shape.taps, 1) / _PRODUCTS
     step = _STEP + busy
     strip = plan.chunks * (plan.chunk * step + _CHUNK)
     lag = -(-(shape.slope * plan.strip_rows) // plan.chunk) + 1  # chunks that a strip is behind the one above it
@@ -233,25 +165,29 @@ def _cycles(plan: Plan, device: Device) -> float:
     return max(last, plan.images * plan.strips / together * strip)
 
 
-def _cell(problem: Problem) -> tuple[int, int]:
-    """Rows and columns of a cell, in pixels; never more than the image has, so that its inverse grows no further.
+def shapes(problem: Problem, device: Device) -> list[Shape]:
+    """What the kernels could be compiled for: cells of all sizes worth considering, the largest first.
 
-    A half plane is causal along rows only, so its cells are parts of a row.
+    A cell has up to 16 unknowns, and is never larger than the image, so that its inverse grows no further. A half plane
+    is causal along rows only, so its cells are parts of a row.
     """
-    if problem.channels > 3 or problem.kernel_height == problem.kernel_width == 1:
-        return 1, 1
-    across = {1: 16, 2: 8, 3: 4}[problem.channels] if problem.half else {1: 4, 2: 4, 3: 2}[problem.channels]
-    while across > problem.width:
-        across //= 2
-    down = 1 if problem.half else {1: 4, 2: 2, 3: 2}[problem.channels]
-    while down > problem.height:
-        down //= 2
-    return down, across
+    down = across = 1
+    recurrent = problem.kernel_height * problem.kernel_width > 1
+    while recurrent and 2 * down * across * problem.channels <= _CELL:
+        if not problem.half and down < across and 2 * down <= problem.height:
+            down *= 2
+        elif 2 * across <= problem.width:
+            across *= 2
+        else:
+            break
+    sizes = [(down, across)]
+    while down * across > 1:
+        down, across = (down, across // 2) if across >= down else (down // 2, across)
+        sizes.append((down, across))
+    return [_shape(problem, device, *size) for size in sizes]
 
 
-def shape_of(problem: Problem, device: Device) -> Shape:
-    """What the kernels are compiled for."""
-    down, across = _cell(problem)
+def _shape(problem: Problem, device: Device, down: int, across: int) -> Shape:
     rows, columns = -(-problem.height // down), -(-problem.width // across)
     reach = problem.kernel_width // 2 if problem.half else problem.kernel_width - 1
     left = min(-(-reach // across), columns - 1)  # what no pixel can see is left out

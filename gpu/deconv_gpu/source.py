@@ -5,7 +5,8 @@ from __future__ import annotations
 from functools import cache
 from importlib.resources import files
 
-from .plan import MAX_THREADS, Shape
+from .plan import MAX_THREADS
+from .shape import Shape
 
 __all__ = ["kernel_name", "kernels", "source"]
 

@@ -1,8 +1,8 @@
 // Enough of CUDA to run the kernels on a CPU: threads of a block are threads of the system, blocks run side by side.
 //
 // A barrier is a barrier, so a missing one is a data race that ThreadSanitizer sees; __syncthreads() tells which line it
-// stands on, so that a test can take a single one away. Values of atomics are exchanged in the order that the kernels ask
-// for and no stronger.
+// stands on, so that a test can take a single one away. Atomics order what the kernels ask for and no more. (A shuffle
+// does order the lanes of its warp, which on a GPU it does not: between those, races stay unseen.)
 #pragma once
 
 #include <cmath>

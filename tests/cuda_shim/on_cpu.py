@@ -12,7 +12,8 @@ from pathlib import Path
 
 import numpy as np
 from deconv_gpu.launch import Launch, describe, run
-from deconv_gpu.plan import Device, Plan, Shape, plan
+from deconv_gpu.plan import Device, Plan, plan
+from deconv_gpu.shape import Shape
 from deconv_gpu.source import kernel_name, kernels
 from torch import Tensor
 

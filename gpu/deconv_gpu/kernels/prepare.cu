@@ -90,7 +90,7 @@ __global__ void __launch_bounds__(256) prepare(
     SHARED_MEMORY(memory);
     double *inverse = reinterpret_cast<double *>(memory);  // C x C
     double *inner = inverse + C * C;                       // taps from pixel to pixel of one cell, C x C each
-    double *result = inner + pixels * C * C;               // N x N
+    double *result = inner + (pixels > 1 ? pixels * C * C : 0);  // N x N
     double *factors = result + N * N;
     double *sums = factors + C;
     int *pivots = reinterpret_cast<int *>(sums + C);

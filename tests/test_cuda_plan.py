@@ -1,0 +1,93 @@
+"""How solves are cut for a GPU: shapes, limits, refusals."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from cases import CASES, LARGE_CASES
+from deconv_gpu.launch import describe, run
+from deconv_gpu.plan import MAX_THREADS, Device, Plan, Problem, plan
+
+from deconv.bench.shapes import FEW_IMAGES, TABLE
+
+H100 = Device(processors=132, shared_bytes=232448, shared_bytes_per_processor=233472)
+A100 = Device(processors=108, shared_bytes=166912, shared_bytes_per_processor=167936)
+SMALL = Device(processors=20, shared_bytes=99 << 10, shared_bytes_per_processor=100 << 10, threads_per_processor=1536)
+DEVICES = pytest.mark.parametrize("device", [H100, A100, SMALL], ids=["H100", "A100", "small"])
+
+
+def problems(itemsize: int) -> list[Problem]:
+    of_bench = [
+        Problem(
+            p.batch, p.channels, 1, p.height, p.width, p.kernel_height, p.kernel_width, p.support == "half", itemsize
+        )
+        for p in (*TABLE, *FEW_IMAGES)
+    ]
+    dtype = {4: torch.float32, 8: torch.float64}[itemsize]
+    of_tests = [describe(c.image(dtype), c.weight(dtype), c.support, c.groups) for c in CASES + LARGE_CASES]
+    return of_bench + of_tests
+
+
+@DEVICES
+@pytest.mark.parametrize("itemsize", [4, 8])
+def test_plans_fit_and_cover_the_image(device, itemsize):
+    for problem in problems(itemsize):
+        planned = plan(problem, device)
+        if isinstance(planned, str):
+            assert "shared memory" in planned
+            assert problem.channels == 48
+            continue
+        shape = planned.shape
+        assert planned.shared_bytes <= device.shared_bytes
+        assert planned.threads % device.warp == 0
+        assert planned.threads <= MAX_THREADS
+        assert planned.strip_rows % shape.rows_per_thread == 0
+        assert planned.threads >= shape.parts * shape.split * planned.strip_rows // shape.rows_per_thread
+        rows, columns = -(-problem.height // shape.cell_rows), -(-problem.width // shape.cell_columns)
+        assert (planned.strips - 1) * planned.strip_rows < rows <= planned.strips * planned.strip_rows
+        assert planned.chunks * planned.chunk >= columns + shape.slope * (planned.strip_rows - 1)
+        assert 1 <= planned.blocks <= planned.images * planned.strips
+        assert shape.cell_rows <= problem.height
+        assert shape.cell_columns <= problem.width
+
+
+@DEVICES
+def test_every_row_of_the_benchmark_is_served_in_float32(device):
+    for problem in problems(4):
+        planned = plan(problem, device)
+        assert isinstance(planned, Plan) or (device is SMALL and problem.channels == 48), (problem, planned)
+
+
+def test_what_decides_on_strips():
+    many, one = Problem(1000, 12, 1, 32, 32, 3, 3, False, 4), Problem(1, 12, 1, 32, 32, 3, 3, False, 4)
+    assert plan(many, H100).images * plan(many, H100).strips >= H100.processors
+    assert plan(one, H100).strip_rows > 1
+    assert plan(replace(one, height=4096, width=4096), H100).strips > H100.processors / 8
+
+
+@pytest.mark.parametrize(
+    ("problem", "reason"),
+    [
+        (Problem(2, 600, 1, 5, 3, 1, 1, False, 4), "bytes of shared memory"),
+        (Problem(1, 48, 1, 64, 64, 7, 7, False, 4), "bytes of shared memory in a block, the device has 232448"),
+        (Problem(1, 5000, 1, 5, 3, 1, 1, False, 4), "channels per group need more than 512 threads in a block"),
+        (Problem(1 << 20, 1, 4096, 8, 8, 3, 3, False, 4), "more than 2^31 rows"),
+    ],
+)
+def test_refusals_say_why(problem, reason):
+    assert reason in plan(problem, H100)
+
+
+def test_launches_are_described_before_anything_is_launched():
+    """One launch for the matrices and one for the images, whatever the size; flips are signs of strides."""
+    y, weight = torch.zeros(1, 1, 512, 512), torch.zeros(1, 1, 5, 5)
+    planned = plan(describe(y, weight, "quarter", 1), H100)
+    launches = []
+    x = run(y, weight, planned, "br", "quarter", launches.append)
+    assert [launch.kernel for launch in launches] == ["prepare", "solve"]
+    solve = [value.item() for value in launches[1].arguments]
+    assert solve[0] == y.data_ptr() + 4 * (512 * 512 - 1)
+    assert solve[3:5] == [-512, -1]
+    assert solve[5:8] == [x.data_ptr() + 4 * (512 * 512 - 1), -512, -1]
