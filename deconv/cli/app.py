@@ -11,6 +11,7 @@ import typer
 from .benches import benches
 from .blur import blur
 from .deblur import deblur
+from .estimate_kernel import estimate_kernel
 from .evaluate import evaluate
 from .export import export
 from .info import info
@@ -66,6 +67,6 @@ def demo(
     run(output)
 
 
-for _command in (deblur, blur, train, sample, evaluate, export, demo, info):
+for _command in (deblur, estimate_kernel, blur, train, sample, evaluate, export, demo, info):
     app.command()(_command)
 app.add_typer(benches, name="bench")

@@ -68,6 +68,59 @@ def solver(
         raise typer.Exit(1)
 
 
+@benches.command()
+def flows(
+    shape: Annotated[str, Option(metavar="NAME", help="Of the images: mnist, cifar10 or imagenet64.")] = "mnist",
+    levels: Annotated[int, Option("--levels", "-L", metavar="L", help="Levels.")] = 2,
+    steps: Annotated[int, Option("--steps", "-K", metavar="K", help="Steps of flow per level; the papers' 16.")] = 4,
+    kernel_size: Annotated[int, Option(metavar="N", help="Of the layers that have one; odd for all of them.")] = 3,
+    width: Annotated[int, Option(metavar="N", help="Hidden channels of the couplings.")] = 32,
+    layers: Annotated[str | None, Option(metavar="NAME,NAME", help="Flows; by default all.")] = None,
+    matched: Annotated[bool, Option(help="The same number of parameters, not the same width.")] = True,
+    batch: Annotated[int, Option(metavar="N", help="Images of a training step.")] = 32,
+    device: Annotated[str, Option(metavar="NAME", help="Where to compute: cpu, cuda, ...")] = "cpu",
+    threads: Annotated[int, Option(metavar="N", min=1, help="Of the processor.")] = 1,
+    seconds: Annotated[float, Option(metavar="S", help="Time spent on each figure of each flow.")] = 0.5,
+    memory: Annotated[bool, Option(help="Measure memory.")] = True,
+    growth: Annotated[bool, Option(help="Vary image side and kernel size.")] = True,
+    data: Annotated[str, Option(metavar="NAME", help="Data set for bits per dimension.")] = "patches",
+    root: Annotated[Path | None, Option(metavar="DIR", help="Where it is; patches needs none.")] = None,
+    train_steps: Annotated[int, Option(metavar="N", help="Training steps of each flow; 0 for none.")] = 100,
+    train_seconds: Annotated[float | None, Option(metavar="S", help="Training time of each flow instead.")] = None,
+    out: Annotated[Path | None, Option(metavar="FILE", help="Also write all figures to this CSV file.")] = None,
+) -> None:
+    """Compare Inverse-Flow with other flows: speed, memory, growth, and bits per dimension after equal training.
+
+    \b
+    Examples:
+      deconv bench flows --out flows.csv
+      deconv bench flows -K 16 --width 64 --layers inverse,finc,glow --train-steps 0
+      deconv bench flows --data mnist --root mnist.npz --train-seconds 300 --no-growth
+    """
+    from ..bench.flows import main
+
+    main(
+        shape=shape,
+        levels=levels,
+        steps=steps,
+        kernel_size=kernel_size,
+        width=width,
+        layers=None if layers is None else layers.split(","),
+        matched=matched,
+        batch=batch,
+        device=device,
+        threads=threads,
+        seconds=seconds,
+        memory=memory,
+        **({} if growth else {"sides": (), "kernel_sizes": ()}),
+        data=data,
+        root=root,
+        train_steps=train_steps,
+        train_seconds=train_seconds,
+        out=out,
+    )
+
+
 def _whole_numbers(flag: str, text: str) -> list[int]:
     try:
         numbers = [int(part) for part in text.split(",")]
@@ -76,3 +129,37 @@ def _whole_numbers(flag: str, text: str) -> list[int]:
     if not numbers or min(numbers) < 1:
         raise ValueError(f"{flag}: expected whole numbers from 1, like 1,2, given {text!r}")
     return numbers
+
+
+@benches.command()
+def blind(
+    root: Annotated[
+        Path | None, Option(metavar="DIR", help="Folder with blurred/, kernels/, sharp/; by default a built-in suite.")
+    ] = None,
+    psfs: Annotated[
+        Path | None, Option(metavar="DIR", help="Folder of folders, one a method, with its psfs as CASE.png.")
+    ] = None,
+    noise: Annotated[
+        str | None, Option(metavar="NUMBER", help="White noise to add; 0.5% in the built-in suite.")
+    ] = None,
+    starts: Annotated[int, Option(metavar="N", help="Starts of each estimation.")] = 8,
+    kernel_size: Annotated[
+        int | None, Option(metavar="N", help="Window; by default a little more than the psf.")
+    ] = None,
+    only: Annotated[str, Option(metavar="TEXT", help="Only cases with this text in their name.")] = "",
+    json: Annotated[Path | None, Option(metavar="FILE", help="Also write the figures to this file.")] = None,
+) -> None:
+    """Estimate psfs that are known, and compare what they restore.
+
+    \b
+    Examples:
+      deconv bench blind --noise 1%
+      deconv bench blind --root levin --psfs levin/rivals
+    """
+    from .inputs import fraction
+
+    level = None if noise is None else fraction(noise, "--noise")
+
+    from ..bench.blind import main
+
+    main(root=root, psfs=psfs, noise=level, starts=starts, kernel_size=kernel_size, only=only, json=json)

@@ -1,4 +1,4 @@
-"""``deconv deblur``: restore a photograph whose blur is known."""
+"""``deconv deblur``: restore a photograph whose blur is known, or estimated."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 from typer import Argument, Option
 
+from .blind import KERNEL_SIZE, STARTS, check_psf_target, estimate_blur, write_psf
 from .closing import closing_line
 from .inputs import fraction, read_blur, read_source
 from .methods import DEFAULT, choose, listing
@@ -16,7 +17,10 @@ from .noise import estimate, overall
 
 __all__ = ["deblur"]
 
-_PSF = "The blur: a file (image, .npy, .mat) or a text such as motion:15,30, gaussian:2.0 or disk:4."
+_PSF = (
+    "The blur: a file (image, .npy, .mat) or a text such as motion:15,30, gaussian:2.0 or disk:4. "
+    "By default it is estimated from the picture."
+)
 _SIGMA = "Standard deviation of the noise as a share of full scale, 0.01 or 1%. Estimated by default."
 _RATIO = "Noise power over signal power, for Wiener filters. Estimated by default."
 _WEIGHT = "Strength of the prior. By default it follows from the noise."
@@ -35,7 +39,10 @@ def deblur(
         ),
     ],
     output: Annotated[Path, Option("--output", "-o", metavar="OUT", help="The restored picture.")],
-    psf: Annotated[str, Option("--psf", "-p", metavar="FILE|SPEC", help=_PSF)],
+    psf: Annotated[str | None, Option("--psf", "-p", metavar="FILE|SPEC", help=_PSF)] = None,
+    kernel_size: Annotated[str | None, Option("--kernel-size", "-k", metavar="N|HxW", help=KERNEL_SIZE)] = None,
+    starts: Annotated[int, Option(metavar="N", help=STARTS)] = 8,
+    save_psf: Annotated[Path | None, Option("--save-psf", metavar="FILE", help="Also write the psf.")] = None,
     method: Annotated[str, Option("--method", "-m", metavar="NAME", help=f"{listing()}.")] = DEFAULT,
     sigma: Annotated[str | None, Option(metavar="NUMBER", help=_SIGMA)] = None,
     noise_to_signal: Annotated[float | None, Option(metavar="NUMBER", help=_RATIO)] = None,
@@ -49,19 +56,26 @@ def deblur(
     device: Annotated[str, Option(metavar="NAME", help="Where to compute: cpu, cuda, ...")] = "cpu",
     quiet: Annotated[bool, Option("--quiet", "-q", help="No progress, no closing line.")] = False,
 ) -> None:
-    """Restore a photograph whose blur is known.
+    """Restore a photograph; its blur is estimated where it is not given.
 
     \b
     Examples:
+      deconv deblur blurred.jpg -o sharp.jpg --save-psf psf.png
       deconv deblur blurred.png -o sharp.png --psf motion:15,30
       deconv deblur blurred.tif -o sharp.tif --psf kernel.mat --method recursive --sigma 1%
     """
     chosen = choose(method)
     level = None if sigma is None else fraction(sigma, "--sigma")
-    blur = read_blur(psf, recentre=recentre)
+    blur = None if psf is None else read_blur(psf, recentre=recentre)
     photograph = read_source(source, blur, device=device)
     photograph.check_target(output, bits=bits)
+    if save_psf is not None:
+        check_psf_target(save_psf)
     started = time.perf_counter()
+    trusted = True
+    if blur is None:
+        clipped = True
+        blur, trusted = estimate_blur(photograph, kernel_size, starts=starts, sigma=level, linear=linear, quiet=quiet)
     estimated = None if level is not None else estimate(photograph, linear=linear)
     options = {
         "sigma": ("--sigma", level),
@@ -73,9 +87,12 @@ def deblur(
         "linear": ("--linear", linear),
     }
     defaults = {"sigma": estimated, "progress": False if quiet else None}
-    restored = chosen.call(photograph.batch, blur.psf, options, defaults)
+    # Where no psf is to be trusted, the picture stays what it is.
+    restored = chosen.call(photograph.batch, blur.psf, options, defaults) if trusted else photograph.batch
     seconds = time.perf_counter() - started
     photograph.write(output, restored, bits=bits)
+    if save_psf is not None:
+        write_psf(save_psf, blur.psf)
     if not quiet:
         noise = f"{level:.2%}" if estimated is None else f"{overall(estimated):.2%} (estimated)"
         done = [f"psf {blur.words}", f"noise {noise}", chosen.name]

@@ -88,8 +88,8 @@ def read_blur(text: str, *, recentre: bool = False) -> Blur:
     return Blur(values, f"{text} ({' x '.join(map(str, values.shape))})")
 
 
-def read_source(path: Path, blur: Blur, *, device: str = "cpu") -> Source:
-    """Read a picture, or a volume for a psf of three axes, and check that the psf is not larger."""
+def read_source(path: Path, blur: Blur | None, *, device: str = "cpu") -> Source:
+    """Read a picture, or a volume for a psf of three axes, and check that the psf, if there is one, is not larger."""
     import torch
     from PIL import Image
 
@@ -97,15 +97,16 @@ def read_source(path: Path, blur: Blur, *, device: str = "cpu") -> Source:
     from ..imaging.files import read_picture
 
     Image.MAX_IMAGE_PIXELS = None  # whoever names a large file on a command line means it
-    space = blur.psf.ndim
+    space = 2 if blur is None else blur.psf.ndim
     picture = read_picture(path) if space == 2 else None
     values = read_stack(path) if picture is None else picture.pixels
     try:
         batch, _ = as_image_batch(values, space=space)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
-    size, frame = (" x ".join(map(str, shape)) for shape in (blur.psf.shape, batch.shape[2:]))
-    if any(s > n for s, n in zip(blur.psf.shape, batch.shape[2:], strict=True)):
+    shapes = batch.shape[2:] if blur is None else blur.psf.shape, batch.shape[2:]
+    if any(s > n for s, n in zip(*shapes, strict=True)):
+        size, frame = (" x ".join(map(str, shape)) for shape in shapes)
         raise ValueError(f"psf: {size} is larger than the image, {frame}; give a smaller one")
     try:
         batch = batch.to(torch.device(device))

@@ -1,0 +1,95 @@
+"""From a small picture to the whole one: image step and psf step in turn at every scale."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .edges import strongest, threshold
+from .kernel_step import fit_psf
+from .latent import Scale
+from .support import centred, clean
+
+__all__ = ["RIDGE", "STARTS", "Start", "alternate", "climb", "pyramid", "resized"]
+
+_RATIO = 0.5**0.5
+_SMALLEST = 5  # pixels of the psf at the coarsest scale
+_ITERATIONS = 5
+_RELAXING = 1.1  # what weight and threshold are divided by at each iteration
+RIDGE = 40.0
+_EDGES = 5  # for each pixel of the psf's side, and each direction
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where to begin.
+
+    weight: of the L0 prior, in units of the contrast squared. direction: from one pixel of the first psf to the
+    other, `(rows, columns)`.
+    """
+
+    weight: float
+    direction: tuple[int, int]
+
+    def psf(self, size: tuple[int, int]) -> Tensor:
+        """Two pixels of one half."""
+        psf = torch.zeros(size)
+        row, column = ((s - 1) // 2 for s in size)
+        psf[row, column] = 0.5
+        psf[row + self.direction[0] if size[0] > 1 else row, column + self.direction[1] if size[1] > 1 else column] += (
+            0.5
+        )
+        return psf
+
+
+# The best first, for those who want one.
+STARTS = tuple(Start(weight, direction) for direction in ((0, 1), (-1, 1)) for weight in (0.04, 0.02, 0.08, 0.16))
+
+
+def pyramid(image: Tensor, size: tuple[int, int]) -> list[Scale]:
+    """The observation from coarse to fine, each scale sqrt(2) times the last one."""
+    count = 1
+    while max(size) * _RATIO**count >= _SMALLEST - 1:
+        count += 1
+    scales = []
+    for level in reversed(range(count)):
+        factor = _RATIO**level
+        window = tuple(min(s, max(3, 2 * round((s * factor - 1) / 2) + 1)) for s in size)
+        shape = [max(8, round(n * factor)) for n in image.shape[2:]]
+        # The triangle that antialiasing weighs by has the spread of a Gaussian of 0.4 / factor.
+        small = image if level == 0 else F.interpolate(image, shape, mode="bilinear", antialias=True)
+        scales.append(Scale(small, window))
+    return scales
+
+
+def resized(psf: Tensor, size: tuple[int, int]) -> Tensor:
+    """The psf at the next scale."""
+    if tuple(psf.shape) == tuple(size):
+        return psf
+    larger = F.interpolate(psf[None, None], size, mode="bicubic", align_corners=False)[0, 0].clamp_min(0)
+    return larger / larger.sum()
+
+
+def climb(scales: Sequence[Scale], start: Start) -> Iterator[Tensor]:
+    """Yield the psf at each scale."""
+    psf = start.psf(scales[0].size)
+    for scale in scales:
+        psf = alternate(scale, resized(psf, scale.size), start.weight)
+        yield psf
+
+
+def alternate(scale: Scale, psf: Tensor, weight: float) -> Tensor:
+    """Image step and psf step in turn, at one scale."""
+    least = None
+    for _ in range(_ITERATIONS):
+        slopes = scale.sharpen(psf, weight)
+        if least is None:
+            least = threshold(slopes, _EDGES * max(scale.size))
+        kept = strongest(slopes, least)
+        psf = clean(fit_psf(kept, scale.slopes, scale.size, ridge=RIDGE, start=psf))
+        weight, least = weight / _RELAXING, least / _RELAXING
+    return centred(psf)

@@ -1,0 +1,103 @@
+"""How good a psf and an image are that may both be moved: nobody can tell where a blur's centre is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..imaging.arrays import as_image_batch, as_psf
+from ..imaging.convolution import fast_length
+from ..imaging.metrics import psnr, ssim
+
+__all__ = ["aligned_psnr", "aligned_ssim", "error_ratio", "kernel_similarity"]
+
+_STEP = 0.25  # of the search for the best shift, in pixels
+_ZOOM = 8  # of the correlation of psfs
+
+
+def aligned_psnr(image: Any, truth: Any, *, border: int = 15, reach: int = 10) -> float:
+    """Peak signal-to-noise ratio in decibels at the best shift.
+
+    Parameters
+    ----------
+    image, truth: one image each, of one shape; see `deconv.imaging.arrays`.
+    border: pixels of `truth` to leave out on each side.
+    reach: how far to shift `image`, in pixels to each side; in steps of a quarter, bilinearly. At most `border`
+        where the image has no pixels beyond it.
+
+    Raises
+    ------
+    ValueError: the shapes differ, the reach is beyond the border, or the border leaves nothing.
+    """
+    return float(psnr(*_aligned(image, truth, border, reach)))
+
+
+def aligned_ssim(image: Any, truth: Any, *, border: int = 15, reach: int = 10) -> float:
+    """Structural similarity at the shift of least squared error; arguments as for `aligned_psnr`."""
+    return float(ssim(*_aligned(image, truth, border, reach)))
+
+
+def error_ratio(image: Any, reference: Any, truth: Any, *, border: int = 15, reach: int = 10) -> float:
+    """Squared error of `image` over that of `reference`, each at its best shift.
+
+    image: restored with the estimated psf. reference: with the true one, by the same method. Up to 2 or 3 the
+    two look alike.
+
+    Reference: Levin, Weiss, Durand and Freeman, "Understanding and evaluating blind deconvolution algorithms",
+    CVPR 2009.
+    """
+    quality = [aligned_psnr(each, truth, border=border, reach=reach) for each in (image, reference)]
+    return 10 ** ((quality[1] - quality[0]) / 10)
+
+
+def kernel_similarity(psf: Any, truth: Any) -> float:
+    """Greatest normalised cross-correlation of two psfs, over shifts of an eighth of a pixel; 1: the same shape.
+
+    psf, truth: `(kh, kw)`, of any sizes and sums.
+
+    Reference: Hu and Yang, "Good regions to deblur", ECCV 2012.
+    """
+    a, b = (as_psf(each).detach().double().cpu() for each in (psf, truth))
+    grid = [fast_length(n + m) for n, m in zip(a.shape, b.shape, strict=True)]
+    spectrum = torch.fft.fft2(a, s=grid) * torch.fft.fft2(b, s=grid).conj()
+    fine = torch.zeros([_ZOOM * n for n in grid], dtype=spectrum.dtype)
+    half = [n // 2 for n in grid]
+    fine[: grid[0], : grid[1]] = torch.fft.fftshift(spectrum)
+    correlation = torch.fft.ifft2(fine.roll((-half[0], -half[1]), (0, 1))).real * _ZOOM**2
+    return float(correlation.max() / (a.norm() * b.norm()))
+
+
+def _aligned(image: Any, truth: Any, border: int, reach: int) -> tuple[Tensor, Tensor]:
+    """The shifted image and the truth, within the border."""
+    (x, _), (t, _) = as_image_batch(image), as_image_batch(truth, name="truth")
+    if x.shape != t.shape or len(x) != 1:
+        raise ValueError(f"truth: expected one image of the shape {tuple(image.shape)}, given {tuple(truth.shape)}")
+    if not 0 <= reach <= border:
+        raise ValueError(f"reach: expected at least 0 and at most the border, {border}, given {reach}")
+    height, width = x.shape[2:]
+    if 2 * border >= min(height, width):
+        raise ValueError(f"border: {border} pixels on each side leave nothing of {height} x {width}")
+    truth = t[..., border : height - border, border : width - border].to(x)
+
+    def error(shift: tuple[float, float]) -> float:
+        return float((_shifted(x, shift, border) - truth).square().mean())
+
+    whole = range(-reach, reach + 1)
+    best = min(((float(i), float(j)) for i in whole for j in whole), key=error)
+    steps = [_STEP * i for i in range(-3, 4)]
+    nearby = [(best[0] + i, best[1] + j) for i in steps for j in steps]
+    best = min((s for s in nearby if max(map(abs, s)) <= reach), key=error)
+    return _shifted(x, best, border), truth
+
+
+def _shifted(image: Tensor, shift: tuple[float, float], border: int) -> Tensor:
+    """The image within the border, seen `shift` pixels further on, bilinearly."""
+    for axis, by in zip((-2, -1), shift, strict=True):
+        n = image.shape[axis] - 2 * border
+        first = border + int(by // 1)
+        part = by % 1
+        here = image.narrow(axis, first, n)
+        image = here if part == 0 else torch.lerp(here, image.narrow(axis, first + 1, n), part)
+    return image

@@ -1,0 +1,65 @@
+"""A psf made of least-squares weights: what is too weak, or apart from the rest, is taken away."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+__all__ = ["centred", "clean", "delta", "odd", "spread"]
+
+
+def clean(weights: Tensor, *, cut: float = 0.05, least_mass: float = 0.1) -> Tensor:
+    """The psf of sum 1 among these weights `(kh, kw)`.
+
+    cut: what is below this share of the greatest becomes zero. least_mass: so do connected pieces with less than
+    this share of the sum, except the largest. Nothing positive gives the psf of no blur.
+    """
+    from scipy import ndimage
+
+    greatest = float(weights.max())
+    if not greatest > 0:
+        return delta(weights)
+    psf = torch.where(weights >= cut * greatest, weights, 0)
+    labels, count = ndimage.label(psf.numpy() > 0, structure=[[1, 1, 1]] * 3)
+    if count > 1:
+        labels = torch.from_numpy(labels).long()
+        mass = torch.zeros(count + 1, dtype=psf.dtype).index_add(0, labels.flatten(), psf.flatten())
+        keep = mass >= min(least_mass * float(mass.sum()), float(mass.max()))
+        psf = psf * keep[labels]
+    return psf / psf.sum()
+
+
+def centred(psf: Tensor) -> Tensor:
+    """Moved by whole pixels so that the centre of mass comes to the centre; what leaves the window is lost."""
+    moved = psf
+    for axis, n in enumerate(psf.shape):
+        profile = psf.sum(1 - axis)
+        place = torch.arange(n, dtype=psf.dtype)
+        shift = (n - 1) // 2 - round(float((profile * place).sum() / profile.sum()))
+        if shift:
+            moved = moved.roll(shift, axis)
+            lost = slice(0, shift) if shift > 0 else slice(n + shift, n)
+            moved[(lost, slice(None)) if axis == 0 else (slice(None), lost)] = 0
+    return moved / moved.sum()
+
+
+def delta(like: Tensor) -> Tensor:
+    """The psf of no blur, of the same size."""
+    psf = torch.zeros_like(like)
+    psf[(psf.shape[0] - 1) // 2, (psf.shape[1] - 1) // 2] = 1
+    return psf
+
+
+def odd(length: float) -> int:
+    """The odd number nearest to a length, upwards from an even one."""
+    return 2 * int(length // 2) + 1
+
+
+def spread(psf: Tensor) -> float:
+    """Root mean square distance from the centre of mass, in pixels."""
+    variance = 0.0
+    for axis, n in enumerate(psf.shape):
+        profile = psf.sum(1 - axis) / psf.sum()
+        place = torch.arange(n, dtype=psf.dtype)
+        variance += float((profile * (place - (profile * place).sum()).square()).sum())
+    return variance**0.5

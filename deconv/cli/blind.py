@@ -1,0 +1,68 @@
+"""A blur that nobody knows: estimated from the picture, and kept in a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from .inputs import Blur, Source
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["KERNEL_SIZE", "STARTS", "check_psf_target", "estimate_blur", "kernel_size_of", "write_psf"]
+
+KERNEL_SIZE = "Window of the psf in pixels, 31 or 31x21: somewhat more than the blur's extent. By default it is chosen."
+STARTS = "How many starts to choose from, 1 (quickest) to 8."
+
+
+def estimate_blur(
+    photograph: Source, kernel_size: str | None, *, starts: int, sigma: float | None, linear: bool, quiet: bool
+) -> tuple[Blur, bool]:
+    """The psf of a picture, and whether it is to be trusted; why not is said on standard error."""
+    from ..blind import estimate
+    from ..restore.light import to_linear
+
+    found = estimate(
+        to_linear(photograph.batch) if linear else photograph.batch,
+        kernel_size_of(kernel_size),
+        starts=starts,
+        sigma=sigma,
+        progress=False if quiet else None,
+    )
+    for warning in found.warnings:
+        typer.echo(f"deconv: {warning}", err=True)
+    return Blur(found.psf, f"estimated ({' x '.join(map(str, found.psf.shape))})"), not found.warnings
+
+
+def kernel_size_of(text: str | None) -> int | tuple[int, int] | None:
+    """``31`` or ``31x21``, rows by columns."""
+    if text is None:
+        return None
+    try:
+        sides = [int(part) for part in text.lower().split("x")]
+    except ValueError:
+        sides = []
+    if len(sides) not in (1, 2):
+        raise ValueError(f"--kernel-size: expected a number of pixels, or two like 31x21, given {text!r}")
+    return sides[0] if len(sides) == 1 else (sides[0], sides[1])
+
+
+def check_psf_target(path: Path) -> None:
+    """Raise now what `write_psf` would raise at the end of the work."""
+    from ..imaging.files import check_writable
+
+    check_writable(path)
+
+
+def write_psf(path: Path, psf: Tensor) -> None:
+    """As numbers where the file holds floats; as a picture of which the greatest value is white."""
+    from ..imaging import write_image
+
+    suffix = path.suffix.lower()
+    if suffix in (".npy", ".tif", ".tiff"):
+        write_image(path, psf.cpu(), bits=32)
+    else:
+        write_image(path, psf.cpu() / psf.max().cpu(), bits=16 if suffix == ".png" else 8)

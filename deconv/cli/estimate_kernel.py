@@ -1,0 +1,45 @@
+"""``deconv estimate-kernel``: find the psf that has blurred a photograph."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from typer import Argument, Option
+
+from .blind import KERNEL_SIZE, STARTS, check_psf_target, estimate_blur, write_psf
+from .inputs import fraction, read_source
+
+__all__ = ["estimate_kernel"]
+
+
+def estimate_kernel(
+    source: Annotated[Path, Argument(metavar="IN", help="The blurred picture: PNG, JPEG, TIFF or .npy.")],
+    output: Annotated[
+        Path, Option("--output", "-o", metavar="OUT", help="The psf: a picture, its greatest value white, or .npy.")
+    ],
+    kernel_size: Annotated[str | None, Option("--kernel-size", "-k", metavar="N|HxW", help=KERNEL_SIZE)] = None,
+    starts: Annotated[int, Option(metavar="N", help=STARTS)] = 8,
+    sigma: Annotated[str | None, Option(metavar="NUMBER", help="Noise as a share of full scale; estimated.")] = None,
+    linear: Annotated[bool, Option("--linear", help="Undo the gamma of sRGB first: work on light.")] = False,
+    quiet: Annotated[bool, Option("--quiet", "-q", help="No progress, no closing line.")] = False,
+) -> None:
+    """Estimate the psf that has blurred a photograph.
+
+    Where none is to be trusted, the psf of no blur is written, and one line on standard error says why.
+
+    \b
+    Example:
+      deconv estimate-kernel blurred.jpg -o psf.png --kernel-size 31
+    """
+    level = None if sigma is None else fraction(sigma, "--sigma")
+    photograph = read_source(source, None)
+    check_psf_target(output)
+    started = time.perf_counter()
+    blur, _ = estimate_blur(photograph, kernel_size, starts=starts, sigma=level, linear=linear, quiet=quiet)
+    seconds = time.perf_counter() - started
+    write_psf(output, blur.psf)
+    if not quiet:
+        typer.echo(f"{source} -> {output}: psf {blur.words}; {seconds:.2f} s")

@@ -1,0 +1,146 @@
+"""Blind estimation: psfs that were put in are found, whatever cannot be found is said to be so."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from deconv import hyper_laplacian
+from deconv.bench.blind_cases import synthetic
+from deconv.blind import KernelEstimate, aligned_psnr, deblur, error_ratio, estimate, kernel_similarity
+from deconv.imaging.psf import camera_shake, gaussian
+
+SIDE = 160
+
+
+@pytest.fixture(scope="module")
+def cases():
+    return {case.name: case for case in synthetic(noise=0.005, side=SIDE)}
+
+
+@pytest.fixture(scope="module")
+def case(cases):
+    return cases["camera_shake13"]
+
+
+@pytest.fixture(scope="module")
+def found(case):
+    return estimate(case.blurred, case.window)
+
+
+@pytest.mark.parametrize("name", ["astronaut_shake15", "camera_shake15"])
+def test_it_finds_camera_shakes(cases, name):
+    case = cases[name]
+    psf = estimate(case.blurred, case.window).psf
+    images = (hyper_laplacian(case.blurred, each) for each in (psf, case.psf))
+    assert error_ratio(*images, case.sharp) < 2.5
+
+
+def test_the_psf_is_a_psf(found, case):
+    assert found.psf.shape == (case.window, case.window)
+    assert found.psf.dtype == torch.float32
+    assert float(found.psf.min()) >= 0
+    assert float(found.psf.sum()) == pytest.approx(1, abs=1e-5)
+    assert found.warnings == ()
+    middle = torch.arange(case.window) - case.window // 2
+    for axis in (0, 1):
+        assert abs(float((found.psf.sum(axis) * middle).sum())) <= 0.75
+
+
+def test_the_image_is_the_scene(found, case):
+    assert found.image.shape == case.blurred.shape
+    gain = aligned_psnr(found.image, case.sharp) - aligned_psnr(case.blurred, case.sharp)
+    assert gain > 2
+
+
+def test_deblurring_brings_the_image_nearer(found, case):
+    restored = deblur(case.blurred, estimated=found)
+    assert aligned_psnr(restored, case.sharp) > aligned_psnr(case.blurred, case.sharp) + 3
+
+
+def test_it_is_deterministic_and_knows_no_layout(case):
+    first = estimate(case.blurred, case.window, starts=1).psf
+    colour = np.repeat((case.blurred * 65535).round().astype(np.uint16)[..., None], 3, axis=2)
+    for again in (case.blurred, torch.from_numpy(case.blurred)):
+        assert torch.equal(estimate(again, case.window, starts=1).psf, first)
+    deep = estimate(colour, case.window, starts=1)
+    assert kernel_similarity(deep.psf, first) > 0.9  # rounding may take another way to much the same
+    assert (deep.image.shape, deep.image.dtype) == (colour.shape, colour.dtype)
+
+
+def test_the_unit_of_the_image_does_not_matter(case):
+    first = estimate(case.blurred, case.window, starts=1).psf
+    assert kernel_similarity(estimate(256 * case.blurred, case.window, starts=1).psf, first) > 0.9
+
+
+def test_each_scale_is_reported_and_may_be_the_last(case):
+    seen = []
+    full = estimate(case.blurred, 13, starts=1, callback=lambda scale, psf: seen.append((scale, psf)), progress=False)
+    assert [scale for scale, _ in seen] == list(range(len(seen)))
+    sides = [max(psf.shape) for _, psf in seen]
+    assert sides == sorted(sides)
+    assert sides[-1] == 13
+    assert len(full.trace) >= len(seen)
+    stopped = estimate(case.blurred, 13, starts=1, callback=lambda scale, psf: scale == 1)
+    assert stopped.warnings
+
+
+def test_a_sharp_image_stays_as_it_is(case):
+    found = estimate(case.sharp, 15)
+    assert _is_no_blur(found)
+    assert "sharp" in found.warnings[0]
+    assert deblur(case.sharp, estimated=found) is case.sharp
+
+
+def test_an_image_of_one_colour_has_no_psf():
+    found = estimate(np.full((64, 80), 0.3), 15)
+    assert _is_no_blur(found)
+    assert "one colour" in found.warnings[0]
+
+
+def _is_no_blur(found: KernelEstimate) -> bool:
+    kh, kw = found.psf.shape
+    return float(found.psf[kh // 2, kw // 2]) == 1 and float(found.psf.sum()) == 1
+
+
+@pytest.mark.parametrize(
+    ("image", "arguments", "named"),
+    [
+        (np.zeros((20, 80)), {}, "image: .*32 x 32.*20 x 80"),
+        (np.full((64, 64), np.nan), {}, "image"),
+        (np.zeros((64, 64)), {"kernel_size": 65}, "kernel_size: 65 x 65 .*64 x 64"),
+        (np.zeros((64, 64)), {"kernel_size": 1}, "kernel_size"),
+        (np.zeros((64, 64)), {"kernel_size": (5, 5, 5)}, "kernel_size"),
+        (np.zeros((64, 64)), {"method": "magic"}, "method: unknown 'magic'"),
+        (np.zeros((64, 64)), {"starts": 0}, "starts"),
+        (np.zeros((64, 64)), {"sigma": -1.0}, "sigma"),
+        (torch.zeros(2, 1, 64, 64), {}, "one image"),
+    ],
+)
+def test_what_will_not_do_is_refused_by_name(image, arguments, named):
+    with pytest.raises(ValueError, match=named):
+        estimate(image, **arguments)
+
+
+def test_similarity_does_not_mind_shifts():
+    psf = camera_shake(15, seed=4)
+    moved = torch.nn.functional.pad(psf, (3, 0, 0, 5))
+    assert kernel_similarity(moved, 7 * psf) == pytest.approx(1, abs=1e-6)
+    half = (psf + psf.roll(1, 1)) / 2  # moved by half a pixel, and a little softer
+    assert kernel_similarity(half, psf) > float((half * psf).sum() / half.norm() / psf.norm())
+    assert kernel_similarity(gaussian(1.0, 9), gaussian(3.0, 19)) < 0.7
+
+
+def test_aligned_psnr_undoes_quarter_pixels():
+    generator = torch.Generator().manual_seed(0)
+    wide = torch.rand(1, 1, 70, 70, generator=generator)
+    truth = 0.25 * wide[..., 3:63, 3:63] + 0.75 * wide[..., 4:64, 3:63]
+    image = wide[..., 5:65, 1:61]  # the truth is 1.25 rows before it, and two columns behind
+    assert aligned_psnr(image, truth, border=8, reach=4) > 80
+    with pytest.raises(ValueError, match="reach"):
+        aligned_psnr(image, truth, border=4, reach=5)
+    with pytest.raises(ValueError, match="border"):
+        aligned_psnr(image, truth, border=30, reach=5)
+    with pytest.raises(ValueError, match="truth"):
+        aligned_psnr(image, truth[..., 1:, :])
