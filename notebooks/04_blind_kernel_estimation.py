@@ -85,7 +85,7 @@ seconds = time.perf_counter() - start
 for warning in found.warnings:
     print("warning:", warning)
 
-kernels = {f"scale {i}: {psf.shape[0]} x {psf.shape[1]}": psf for i, psf in enumerate(found.trace, start=1)}
+kernels = {f"step {i}: {psf.shape[0]} x {psf.shape[1]}": psf for i, psf in enumerate(found.trace, start=1)}
 kernels[f"found, {seconds:.0f} s"] = found.psf
 if true_psf is not None:
     kernels["true blur"] = np.pad(true_psf, (WINDOW - len(true_psf)) // 2)
@@ -164,4 +164,7 @@ for axis, (title, curve) in zip(axes, curves.items(), strict=True):
 
 # %% [markdown]
 # The prior alone prefers no blur, $a = 0$: what is blurred is smooth, and smooth scenes are likely. The determinant
-# rewards blur: it says how much a blur that large has shrunk the volume. Only the sum knows.
+# rewards blur: it says by how much this blur has shrunk volumes. Only the sum knows.
+#
+# **Where to go on:** [a flow whose density of scenes is learnt](06_flow_prior.ipynb),
+# [deblurring with a known blur](02_deblur_known_psf.ipynb).
