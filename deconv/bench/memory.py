@@ -22,7 +22,7 @@ import torch
 from .operations import Operands, solution
 from .shapes import Problem
 
-__all__ = ["extra_memory"]
+__all__ = ["extra_memory", "peak_allocated", "peak_resident"]
 
 
 def extra_memory(problems: Sequence[Problem], solver: str | None, device: str) -> list[dict[str, int] | None]:
@@ -47,14 +47,15 @@ def _measure(problem: Problem, solver: str | None, device: str) -> dict[str, int
     operands = Operands.of(problem, device)
     forward, both = solution(operands, solver)
     both()  # compiles and loads what there is to compile and load
-    peak = _peak_resident if device == "cpu" else _peak_allocated
+    peak = peak_resident if device == "cpu" else peak_allocated
     try:
         return {"forward": peak(forward), "forward and backward": peak(both)}
     except OSError:
         return None
 
 
-def _peak_allocated(function: Callable[[], object]) -> int:
+def peak_allocated(function: Callable[[], object]) -> int:
+    """Bytes that a call adds on the current CUDA device, at the peak."""
     torch.cuda.synchronize()
     torch.cuda.reset_peak_memory_stats()
     before = torch.cuda.memory_allocated()
@@ -62,7 +63,8 @@ def _peak_allocated(function: Callable[[], object]) -> int:
     return torch.cuda.max_memory_allocated() - before
 
 
-def _peak_resident(function: Callable[[], object]) -> int:
+def peak_resident(function: Callable[[], object]) -> int:
+    """Bytes that a call adds to this process, at the peak. Raises OSError where Linux does not tell."""
     gc.collect()
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:

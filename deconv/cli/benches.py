@@ -35,7 +35,7 @@ def solver(
     json: Annotated[Path | None, Option(metavar="FILE", help="Also write the figures to this file.")] = None,
     plot: Annotated[Path | None, Option(metavar="FILE", help="Also draw the growth to this file.")] = None,
     memory: Annotated[bool, Option(help="Measure memory.")] = True,
-    rivals: Annotated[bool, Option(help="Time general solvers of linear systems.")] = True,
+    rivals: Annotated[bool, Option(help="Time what one would use instead.")] = True,
     growth: Annotated[bool, Option(help="Vary image side, kernel size and channels.")] = True,
 ) -> None:
     """Time the exact inverse of a convolution against the convolution itself.

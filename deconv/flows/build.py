@@ -28,7 +28,7 @@ from .self_normalizing import SelfNormalizingConvolution
 from .spline import SplineCoupling
 from .step import Step
 from .variational import VariationalDequantisation
-from .woodbury import Woodbury
+from .woodbury import MemoryEfficientWoodbury
 
 __all__ = ["FLOWS", "InverseFlow", "build_flow"]
 
@@ -45,15 +45,16 @@ _DEQUANTISATION: dict[str, Callable[[int], nn.Module]] = {
 _PREPROCESSING: dict[str, Callable[[], Flow]] = {"centre": Centre, "logit": Logit, "gaussianise": Gaussianise}
 
 # The layers under comparison, for images (C, H, W), a kernel size and corners. Each is followed by ActNorm, a 1 x 1
-# convolution and a coupling, the same for all.
+# convolution and a coupling, the same for all. (Of the Woodbury transformations, it is the memory-efficient one: the
+# other has a matrix with a row for every pixel.)
 FLOWS: dict[str, Callable[[tuple[int, int, int], int, Sequence[str]], list[Flow]]] = {
     "inverse": lambda shape, size, corners: [InverseUnit(shape[0], size, corners=corners)],
     "finc": lambda shape, size, _: [FIncUnit(shape[0], size)],
     "cinc": lambda shape, size, _: [CIncConvolution(shape[0], size)],
     "emerging": lambda shape, size, _: [EmergingConvolution(shape[0], size)],
     "glow": lambda shape, size, _: [],
-    "woodbury": lambda shape, size, _: [Woodbury(shape)],
-    "macow": lambda shape, size, _: [MaCowUnit(shape[0], size)],
+    "woodbury": lambda shape, size, _: [MemoryEfficientWoodbury(shape)],
+    "macow": lambda shape, size, _: [MaCowUnit(shape[0], size, width=max(8, 2 * shape[0]))],
     "butterfly": lambda shape, size, _: [ButterflyLayer(shape)],
     "snf": lambda shape, size, _: [SelfNormalizingConvolution(shape[0], size)],
     "mintnet": lambda shape, size, _: [MintNetUnit(shape[0], size)],

@@ -1,0 +1,143 @@
+"""``deconv bench flows``: the flows in one backbone, side by side."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from rich.console import Console
+
+from ..flows import FLOWS
+from ..training import Settings, load_data
+from .flows_models import SHAPES, Backbone, Contestant, contestants
+from .flows_quality import learn
+from .flows_report import Growth, Report, curves_table, growth_table, speed_table
+from .flows_speed import growth, measure_speed
+from .results import machine
+
+__all__ = ["main"]
+
+# The flows whose growth is compared, as in the papers, and how far.
+_GROWING = ("inverse", "finc")
+_SIDES = (16, 32, 64, 128, 256)
+_KERNEL_SIZES = (2, 3, 5, 7, 9, 11)
+
+
+def main(
+    *,
+    shape: str = "mnist",
+    levels: int = 2,
+    steps: int = 4,
+    kernel_size: int = 3,
+    width: int = 32,
+    layers: Sequence[str] | None = None,
+    matched: bool = True,
+    batch: int = 32,
+    device: str = "cpu",
+    threads: int = 1,
+    seconds: float = 0.5,
+    memory: bool = True,
+    sides: Sequence[int] = _SIDES,
+    kernel_sizes: Sequence[int] = _KERNEL_SIZES,
+    data: str = "patches",
+    root: Path | None = None,
+    train_steps: int = 100,
+    train_seconds: float | None = None,
+    out: Path | None = None,
+    console: Console | None = None,
+) -> Report:
+    """Measure, print tables, and write what `out` asks for.
+
+    Parameters
+    ----------
+    shape: a key of `SHAPES`. levels, steps: L and K of the backbone; the papers' tables have L = 2 and K = 16.
+    width: hidden channels of the couplings in ``"inverse"``. matched: the others' widths make as many parameters;
+        False: the same width for all.
+    layers: names out of `deconv.flows.FLOWS`, by default all.
+    batch: images of a training step.
+    threads: of the processor.
+    seconds: spent on one time of one flow.
+    sides, kernel_sizes: of the series; an empty one is left out.
+    data, root: see `deconv.training.load_data`, for bits per dimension.
+    train_steps: for all flows alike; 0 leaves the training out. train_seconds: stop each flow after so long instead.
+    out: file for all figures, as comma-separated values.
+
+    Raises
+    ------
+    ValueError: an unknown layer or shape, or a file that could not be written at the end.
+    """
+    console = console or Console(width=None if sys.stdout.isatty() else 170)
+    if shape not in SHAPES:
+        raise ValueError(f"shape: unknown {shape!r}, allowed are {', '.join(SHAPES)}")
+    if out is not None and not out.absolute().parent.is_dir():
+        raise ValueError(f"out: the directory of {out} does not exist")
+    names = list(FLOWS) if layers is None else list(layers)
+    backbone = Backbone(SHAPES[shape], levels, steps, kernel_size, width)
+    splits = load_data(data, root) if train_steps else None
+    report = Report(backbone, device, batch)
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        console.print(f"{machine()['processor']}, threads: {threads}, torch {torch.__version__}, {device}")
+        with console.status("building"):
+            flows = contestants(backbone, names, matched=matched, device=device)
+        with console.status("speed"):
+            report.speeds = measure_speed(flows, backbone, batch=batch, device=device, seconds=seconds, memory=memory)
+        console.print(speed_table(report))
+        growing = [name for name in _GROWING if name in names]
+        for variable, values in (("image side", sides), ("kernel size", kernel_sizes)):
+            if growing and values:
+                with console.status(variable):
+                    report.growth += _series(variable, values, backbone, growing, device, seconds)
+                console.print(growth_table([point for point in report.growth if point.variable == variable]))
+        if splits is not None:
+            settings = Settings(
+                steps=train_steps if train_seconds is None else 10**9,
+                time_limit=train_seconds,
+                batch_size=batch,
+                learning_rate=2e-3,
+                warmup=20,
+                average=0.0,
+                validate_every=max(1, train_steps // 5),
+                validation_images=500,
+            )
+            report.curves = _train(flows, replace(backbone, shape=splits.shape), splits, settings, device, console)
+            console.print(curves_table(report.curves))
+    finally:
+        torch.set_num_threads(before)
+    if out is not None:
+        report.write(out)
+        console.print(f"wrote {out}")
+    return report
+
+
+def _series(
+    variable: str, values: Sequence[int], backbone: Backbone, names: Sequence[str], device: str, seconds: float
+) -> list[Growth]:
+    if variable == "image side":
+        channels = backbone.shape[0]
+        backbones = {side: replace(backbone, shape=(channels, side, side)) for side in values}
+        batch = 10
+    else:
+        backbones = {size: replace(backbone, kernel_size=size) for size in values}
+        batch = 100
+    points = growth(backbones, names, batch=batch, device=device, seconds=seconds)
+    return [Growth(variable, *point) for point in points]
+
+
+def _train(flows: Sequence[Contestant], backbone: Backbone, splits, settings: Settings, device: str, console: Console):
+    curves = []
+    for flow in flows:
+        with console.status(f"training {flow.name}") as status:
+            curves.append(
+                learn(
+                    flow, backbone, splits, settings, device=device,
+                    progress=lambda row, name=flow.name, status=status: status.update(
+                        f"training {name}, step {row['step']}, {row['validation']:.3f} bits/dim"
+                    ),
+                )
+            )  # fmt: skip
+    return curves

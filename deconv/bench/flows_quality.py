@@ -1,0 +1,41 @@
+"""How well the flows fit the same images after the same training."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ..training import BITS_PER_DIM, Settings, Splits, evaluate, fit
+from .flows_models import Backbone, Contestant
+
+__all__ = ["Curve", "learn"]
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Of one flow: ``(step, seconds, bits/dim)`` on held-out images along the way; and at the end, on the test part.
+
+    bits, error: the mean and its standard error.
+    """
+
+    name: str
+    parameters: int
+    points: list[tuple[int, float, float]]
+    bits: float
+    error: float
+
+
+def learn(
+    flow: Contestant, backbone: Backbone, data: Splits, settings: Settings, *, device: str, progress: Callable
+) -> Curve:
+    """Train a fresh copy of a flow; the same batches, noise and schedule for all."""
+    model = backbone.build(flow.name, width=flow.width, device=device)
+    points: list[tuple[int, float, float]] = []
+
+    def note(row: dict, _) -> None:
+        points.append((row["step"], row["seconds"], row["validation"]))
+        progress(row)
+
+    fitted = fit(model, data, BITS_PER_DIM, settings, callback=note, progress=False)
+    score = evaluate(fitted.model, data.test, BITS_PER_DIM, limit=settings.validation_images, seed=settings.seed)
+    return Curve(flow.name, flow.parameters, points, score.mean, score.standard_error)
