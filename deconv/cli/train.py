@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -103,5 +104,5 @@ def train(
         tensorboard=tensorboard,
         progress=False if quiet else None,
     )
-    if not quiet and fitted is not None:
+    if not quiet and os.environ.get("RANK", "0") == "0":
         typer.echo(f"{folder}: {fitted.steps} steps, {fitted.seconds:.0f} s; deconv sample {folder} -o grid.png")

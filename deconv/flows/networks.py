@@ -36,7 +36,7 @@ class ConvNet(nn.Module):
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         bias = None if self.labels is None else self.labels(self._checked(context, x))[:, :, None, None]
         some = _images_at_a_time(x, self.middle.in_channels)
-        if some >= len(x):
+        if some >= x.shape[0]:
             return self._evaluate(x, bias)
         biases = [None] * -(-len(x) // some) if bias is None else bias.split(some)
         return torch.cat([self._evaluate(*part) for part in zip(x.split(some), biases, strict=True)])
@@ -65,5 +65,5 @@ _CACHED_VALUES = 1 << 19
 def _images_at_a_time(x: Tensor, width: int) -> int:
     """Without gradients, nothing asks for the hidden layers of all images of a large batch to be in memory at once."""
     if torch.is_grad_enabled() or x.device.type != "cpu" or torch.compiler.is_compiling():
-        return len(x)
+        return x.shape[0]  # len() would be a constant to torch.export
     return max(1, _CACHED_VALUES // (width * x.shape[-2] * x.shape[-1]))

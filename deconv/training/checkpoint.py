@@ -45,6 +45,8 @@ def read_checkpoint(path: str | os.PathLike) -> tuple[dict[str, Tensor], dict[st
     ValueError: it is not a checkpoint, or it is damaged; the message says why.
     """
     name = os.fspath(path)
+    if not os.path.isfile(path):
+        raise FileNotFoundError(f"{name}: there is no such file")
     try:
         with safe_open(path, "pt") as file:
             metadata = file.metadata() or {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -33,7 +34,7 @@ class Workers:
         if self.count == 1:
             return module
         ids = [self.device.index] if self.device.type == "cuda" else None
-        return DistributedDataParallel(module, device_ids=ids, broadcast_buffers=False, gradient_as_bucket_view=True)
+        return DistributedDataParallel(module, device_ids=ids, gradient_as_bucket_view=True)
 
     def sum(self, values: Tensor) -> Tensor:
         """The sum over the processes, on each of them."""
@@ -66,7 +67,9 @@ def workers(device: str | torch.device = "cpu") -> Iterator[Workers]:
         torch.cuda.set_device(place)
     dist.init_process_group("nccl" if place.type == "cuda" else "gloo")
     try:
-        yield Workers(dist.get_rank(), dist.get_world_size(), place)
+        with warnings.catch_warnings():  # of the gradients of 1 x 1 kernels, whose strides mean nothing
+            warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides", UserWarning)
+            yield Workers(dist.get_rank(), dist.get_world_size(), place)
     finally:
         dist.destroy_process_group()
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import math
 import os
+import warnings
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+
+from ..imaging.files import write_atomically
 
 __all__ = ["SUFFIXES", "Sampler", "export_sampler"]
 
@@ -51,7 +55,11 @@ def export_sampler(model: nn.Module, path: str | os.PathLike) -> None:
         if suffix == ".onnx":
             _write_onnx(sampler, noise, path, batch)
         else:
-            torch.export.save(torch.export.export(sampler, (noise,), dynamic_shapes=batch), os.fspath(path))
+            program = torch.export.export(sampler, (noise,), dynamic_shapes=batch)
+            with warnings.catch_warnings():  # of constants that are parts of one tensor, which matters off the CPU only
+                warnings.filterwarnings("ignore", "No complete tensor found in the group", UserWarning)
+                torch.export.save(program, written := io.BytesIO())
+            write_atomically(path, written.getvalue())
 
 
 def _write_onnx(sampler: Sampler, noise: Tensor, path: str | os.PathLike, batch: dict) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
@@ -23,7 +22,6 @@ from .evaluation import evaluate
 from .log import Log
 from .objective import Criterion, Objective
 from .order import ShardOrder, Stream, generator_for
-from .precision import networks_in
 from .progress import Reporter
 from .settings import Settings, learning_rate
 from .state import TrainingState
@@ -110,7 +108,7 @@ def fit(
 
     shown = progress if workers.first else False
     reporter = Reporter(settings, objective.name, first_step=state.step, shown=shown)
-    with reporter, networks_in(model, settings.precision):
+    with reporter:
         batches = run.batches(loaders)
         every = max(1, settings.validate_every // _ROWS_PER_VALIDATION)
         stop = state.step >= settings.steps
@@ -234,28 +232,36 @@ class _Run:
                 loss.backward()
             total += float(loss.detach())
         parameters = [p for p in self.model.parameters() if p.grad is not None]
-        norm = float(nn.utils.clip_grad_norm_(parameters, settings.clip or math.inf))
-        if not math.isfinite(norm):
+        norm = nn.utils.get_total_norm([p.grad for p in parameters])
+        if not norm.isfinite():
             raise FloatingPointError(self._failure(f"{first_bad_gradient(self.model)} is not finite"))
+        if settings.clip:
+            nn.utils.clip_grads_with_norm_(parameters, settings.clip, norm)
         state.optimiser.step()
         if state.average is not None:
             state.average.update_parameters(self.model)
         state.step += 1
-        return total, norm
+        return total, float(norm)
 
     def _loss(self, batch: Batch, shard: int) -> torch.Tensor:
         def noise() -> torch.Generator:
             return self._generator(Stream.NOISE, self.state.step, shard)
 
         try:
-            loss = self.criterion(batch, noise())
+            with self._precision():
+                loss = self.criterion(batch, noise())
             finite = bool(loss.isfinite())
         except FloatingPointError:
             finite = False
         if not finite:
-            culprit = blame(self.model, lambda: self.objective.loss(self.model, batch, noise()))
+            with self._precision():
+                culprit = blame(self.model, lambda: self.objective.loss(self.model, batch, noise()))
             raise FloatingPointError(self._failure(f"the loss is not finite, and first so in {culprit}"))
         return loss
+
+    def _precision(self) -> torch.autocast:
+        lowered = self.settings.precision != "float32"
+        return torch.autocast(self.workers.device.type, torch.bfloat16, enabled=lowered)
 
     def _failure(self, what: str) -> str:
         path = None if self.folder is None else self.folder / CHECKPOINT

@@ -7,6 +7,7 @@ what a step computes does not depend on the process that computes it.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from enum import IntEnum
 
@@ -30,7 +31,8 @@ class Stream(IntEnum):
 
 def seed_for(seed: int, stream: Stream, *place: int) -> int:
     """A seed below 2^63 for this place; two places share one with probability 2^-63."""
-    return int(np.random.SeedSequence([seed, stream, *place]).generate_state(1, np.uint64)[0] >> np.uint64(1))
+    text = ",".join(map(str, (seed, int(stream), *place)))
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little") >> 1
 
 
 def generator_for(device: torch.device | str, seed: int, stream: Stream, *place: int) -> torch.Generator:
@@ -40,7 +42,7 @@ def generator_for(device: torch.device | str, seed: int, stream: Stream, *place:
 
 def permutation(seed: int, epoch: int, size: int) -> np.ndarray:
     """The order of `size` images in an epoch."""
-    return np.random.default_rng([seed, Stream.ORDER, epoch]).permutation(size)
+    return np.random.default_rng(seed_for(seed, Stream.ORDER, epoch)).permutation(size)
 
 
 class ShardOrder(Sampler[list[int]]):

@@ -16,4 +16,26 @@ RECIPES: dict[str, Plan] = {
         data="patches",
         settings=Settings(steps=1500, batch_size=64, augmentation="dihedral", validate_every=250),
     ),
+    # Twenty minutes on one core of 2024.
+    "mnist": Plan(
+        model={
+            "name": "inverse",
+            "levels": 2,
+            "steps": 6,
+            "kernel_size": 3,
+            "width": 128,
+            "preprocessing": "gaussianise",
+        },
+        data="mnist",
+        settings=Settings(
+            steps=6000,
+            batch_size=64,
+            learning_rate=4e-3,
+            warmup=200,
+            average=0.999,
+            precision="bfloat16",
+            validate_every=500,
+            validation_images=1000,
+        ),
+    ),
 }

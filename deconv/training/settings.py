@@ -26,8 +26,8 @@ class Settings:
     clip: largest norm of the gradient; a longer one is shortened. 0: never.
     average: decay of the exponential moving average of the parameters, which is what is evaluated and kept; 0: none.
     augmentation: ``"flip"``: left to right, at random; ``"dihedral"``: all eight symmetries of the square.
-    precision: ``"bfloat16"`` runs the networks inside the layers with that on CUDA, the layers themselves always with
-        float32.
+    precision: ``"bfloat16"`` trains under autocast, which is for the networks inside the layers; the layers themselves
+        keep float32. Evaluation always has that.
     seed: of everything random in the run.
     time_limit: seconds after which to stop; the decay then ends there too. None: no limit.
     validate_every: steps between two evaluations. validation_images: so many of the validation part; 0: all.

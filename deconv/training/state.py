@@ -56,12 +56,12 @@ class TrainingState:
         if self.average is not None:
             self.average.load_state_dict(_under(_AVERAGE, tensors))
         moments: dict[str, dict[str, Tensor]] = {}
+        parameters = dict(self.model.named_parameters())
         for place, value in _under(_OPTIMISER, tensors).items():
             name, _, key = place.rpartition("/")
             moments.setdefault(name, {})[key] = value
-        names = [name for name, _ in self.model.named_parameters()]
         whole = self.optimiser.state_dict()
-        whole["state"] = {i: moments[name] for i, name in enumerate(names) if name in moments}
+        whole["state"] = {i: moments[name] for i, name in enumerate(parameters) if name in moments}
         self.optimiser.load_state_dict(whole)
         self.step, self.seconds = numbers["step"], numbers["seconds"]
         self.best = math.inf if numbers["best"] is None else numbers["best"]

@@ -18,7 +18,7 @@ __all__ = ["read_npz", "read_pickled_arrays"]
 def read_npz(path: Path, *choices: Sequence[str]) -> list[np.ndarray]:
     """The arrays of an npz file, by the first of several lists of names that it holds."""
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
             if not isinstance(archive, np.lib.npyio.NpzFile):
                 raise ValueError("a single array")
             names = next((names for names in choices if set(names) <= set(archive.files)), None)

@@ -27,7 +27,7 @@ def read_cifar10(root: Path) -> Splits:
     if folder is None:
         raise FileNotFoundError(f"{root}: holds no CIFAR-10; expected the python batches, data_batch_1 and so on")
     train = _joined([folder / name for name in _TRAIN])
-    end = len(train) - min(_VALIDATION, len(train) // 10)
+    end = len(train) - min(_VALIDATION, max(1, len(train) // 10))
     return Splits(train.part(0, end), train.part(end, len(train)), _joined([folder / "test_batch"]), num_classes=10)
 
 

@@ -46,7 +46,7 @@ def _read(root: Path, side: int) -> Splits:
     batches = [_read_batch(path, side) for path in parts]
     images, labels = (np.concatenate(arrays) for arrays in zip(*batches, strict=True))
     train = StoredImages(torch.from_numpy(images), torch.from_numpy(labels))
-    end = len(train) - min(_VALIDATION, len(train) // 10)
+    end = len(train) - min(_VALIDATION, max(1, len(train) // 10))
     test_images, test_labels = map(torch.from_numpy, _read_batch(test, side))
     return Splits(
         train.part(0, end), train.part(end, len(train)), StoredImages(test_images, test_labels), num_classes=1000
