@@ -14,9 +14,11 @@ import deconv
 from deconv import solvers
 from deconv.bench import growth, shapes
 from deconv.bench import solver as bench
+from deconv.bench.diagonals import by_diagonals
 from deconv.bench.memory import extra_memory
 from deconv.bench.operations import Operands, accuracy, convolutions, solution
 from deconv.bench.rivals import general_solvers, triangular_matrix
+from deconv.bench.roofline import Roofline
 from deconv.bench.shapes import FEW_IMAGES, TABLE, Problem
 from deconv.bench.timing import geometric_mean, interleaved_medians
 from deconv.solvers.blocked import solve as blocked
@@ -41,7 +43,19 @@ def run(**options):
 @pytest.mark.usefixtures("tiny")
 def test_a_whole_run(tmp_path):
     report, text = run(solver="blocked", json=tmp_path / "bench.json", plot=tmp_path / "bench.png")
-    for column in ("conv2d", "solve", "ratio", "+ backward", "error", "memory", "Geometric mean", "speed-up", "Growth"):
+    for column in (
+        "conv2d",
+        "solve",
+        "ratio",
+        "+ backward",
+        "error",
+        "memory",
+        "Geometric mean",
+        "speed-up",
+        "Growth",
+        "Roofline",
+        "diagonal",
+    ):
         assert column in text
     for problem in TINY:
         assert str(problem) in text
@@ -55,6 +69,8 @@ def test_a_whole_run(tmp_path):
     assert {row["solver"] for row in written["rows"]} == {"blocked"}
     assert all(row["accuracy"]["solution"] < 1e-6 for row in written["rows"])
     assert set(written["rivals"]) == {str(problem) for problem in TINY}
+    assert set(written["diagonals"]) == {str(problem) for problem in TINY}
+    assert min(written["roofline"].values()) > 1e6
     assert [point["value"] for point in written["growth"]] == [4, 8]
     assert (tmp_path / "bench.png").stat().st_size > 10_000
     assert report.correct
@@ -100,6 +116,7 @@ def test_some_rows_only():
     [
         ({"solver": "guess"}, "solver: given 'guess', allowed are"),
         ({"rows": [4]}, "rows: given 4, allowed are 1 to 3"),
+        ({"device": "cuda:99"}, "device: 'cuda:99' cannot be used here: "),
         ({"json": "nowhere/bench.json"}, "json: the directory"),
     ],
 )
@@ -157,6 +174,25 @@ def test_the_rivals_solve_the_same_system(problem):
         "scipy.sparse.linalg.spsolve_triangular",
         "torch.linalg.solve_triangular",
     }
+
+
+@pytest.mark.parametrize("problem", TINY, ids=str)
+def test_the_schedule_by_diagonals_is_corrected(problem):
+    operands = Operands.of(problem).double()
+    forward, both = by_diagonals(operands)
+    x, v, dweight = solution(operands, "reference")[1]()
+    torch.testing.assert_close(forward(), x)
+    for ours, theirs in zip(both(), (x, v, dweight), strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
+def test_the_roofline_is_the_slower_of_moving_and_computing():
+    problem = Problem(1, 2, 10, 10, 3, 3)
+    assert Roofline(1600.0, 1e9).seconds(problem) == pytest.approx(8 * 200 / 1600)
+    assert Roofline(1e9, 7200.0).seconds(problem) == pytest.approx(1)
+    measured = Roofline.measured()
+    assert measured.bytes_per_second > 1e8
+    assert measured.flops_per_second > 1e8
 
 
 def test_the_error_is_measured_against_float64():

@@ -39,10 +39,14 @@ class Operands:
 
 
 def solution(operands: Operands, solver: str | None) -> tuple[Callable[[], Tensor], Callable[[], tuple[Tensor, ...]]]:
-    """Solving, and solving with both gradients, as a user calls it."""
+    """Solving, and solving with both gradients, as a user calls it.
+
+    On an accelerator without the look at the result, which waits for the device as no convolution does.
+    """
+    options = {"support": operands.problem.support, "solver": solver, "check_finite": not operands.images.is_cuda}
 
     def solve(images: Tensor, weight: Tensor) -> Tensor:
-        return deconv.inverse_conv2d(images, weight, support=operands.problem.support, solver=solver)
+        return deconv.inverse_conv2d(images, weight, **options)
 
     return (lambda: solve(operands.images, operands.weight)), _with_gradients(solve, operands)
 

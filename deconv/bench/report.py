@@ -10,8 +10,9 @@ from rich.table import Table
 if TYPE_CHECKING:
     from .growth import Growth
     from .results import Row
+    from .roofline import Roofline
 
-__all__ = ["growth_table", "means_table", "rivals_table", "rows_table"]
+__all__ = ["diagonals_table", "growth_table", "means_table", "rivals_table", "roofline_table", "rows_table"]
 
 
 def rows_table(rows: Sequence[Row], what: str) -> Table:
@@ -69,6 +70,43 @@ def rivals_table(rivals: dict[str, dict[str, float]]) -> Table:
     return table
 
 
+def diagonals_table(diagonals: dict[str, list[dict[str, float]]]) -> Table:
+    """Times of the schedule that solves one diagonal after the other, and how many times faster the solver is."""
+    table = Table(title="Some launches for each diagonal of pixels, as in the paper, corrected", title_justify="left")
+    table.add_column("images, kernel", no_wrap=True)
+    for title in ("diagonals\nms", "solve\nms", "speed-up", "diagonals\n+ backward", "solve\n+ backward", "speed-up"):
+        table.add_column(title, justify="right")
+    for problem, measured in diagonals.items():
+        cells = [
+            (_milliseconds(times["diagonals"]), _milliseconds(times["solve"]), _speedup(times)) for times in measured
+        ]
+        table.add_row(problem, *cells[0], *cells[1])
+    return table
+
+
+def roofline_table(rows: Sequence[Row], roofline: Roofline) -> Table:
+    """What the device could do at best, and the share of it that the solver reaches."""
+    table = Table(
+        title=f"Roofline: copies {roofline.bytes_per_second / 1e9:.4g} GB/s, "
+        f"products of matrices {roofline.flops_per_second / 1e9:.4g} GFLOP/s",
+        title_justify="left",
+    )
+    table.add_column("images, kernel", no_wrap=True)
+    for title in ("MB moved", "GFLOP", "at best\nms", "solve\nms", "reached"):
+        table.add_column(title, justify="right")
+    for row in rows:
+        best = roofline.seconds(row.problem)
+        table.add_row(
+            str(row.problem),
+            f"{roofline.bytes(row.problem) / 1e6:.3g}",
+            f"{roofline.flops(row.problem) / 1e9:.3g}",
+            _milliseconds(best),
+            _milliseconds(row.solve),
+            f"{best / row.solve:.0%}",
+        )
+    return table
+
+
 def growth_table(points: Sequence[Growth]) -> Table:
     table = Table(title=f"Growth with the {points[0].variable}", title_justify="left")
     for title in (points[0].variable, "conv2d\nms", "solve\nms", "solve\nns per element", "ratio"):
@@ -86,6 +124,10 @@ def growth_table(points: Sequence[Growth]) -> Table:
 
 def _milliseconds(seconds: float | None) -> str:
     return "–" if seconds is None else f"{seconds * 1e3:.3g}"
+
+
+def _speedup(times: dict[str, float]) -> str:
+    return f"{times['diagonals'] / times['solve']:.1f} x"
 
 
 def _ratio(ratio: float | None) -> str:

@@ -13,6 +13,7 @@ import deconv
 
 from .growth import Growth
 from .operations import Accuracy
+from .roofline import Roofline
 from .shapes import Problem
 from .timing import geometric_mean
 
@@ -58,6 +59,8 @@ class Report:
     rows: list[Row] = field(default_factory=list)
     few_images: list[Row] = field(default_factory=list)
     rivals: dict[str, dict[str, float]] = field(default_factory=dict)
+    diagonals: dict[str, list[dict[str, float]]] = field(default_factory=dict)  # without and with gradients
+    roofline: Roofline | None = None
     growth: list[Growth] = field(default_factory=list)
 
     @property
@@ -93,6 +96,8 @@ class Report:
             "rows": [row.record() for row in self.rows],
             "few_images": [row.record() for row in self.few_images],
             "rivals": self.rivals,
+            "diagonals": self.diagonals,
+            "roofline": self.roofline and self.roofline.record(),
             "growth": [point.record() for point in self.growth],
         }
 

@@ -13,16 +13,20 @@ from rich.console import Console
 
 from deconv import solvers
 
+from .diagonals import by_diagonals
 from .growth import SERIES, measure_growth
 from .memory import extra_memory
 from .operations import Operands, accuracy, convolutions, solution
-from .report import growth_table, means_table, rivals_table, rows_table
+from .report import diagonals_table, growth_table, means_table, rivals_table, roofline_table, rows_table
 from .results import Report, Row, machine
 from .rivals import general_solvers
+from .roofline import Roofline
 from .shapes import FEW_IMAGES, TABLE, Problem
 from .timing import interleaved_medians
 
 __all__ = ["main", "measure_row"]
+
+_AGREEMENT = 1e-3  # relative, of float32 results that were summed in another order
 
 
 def main(
@@ -48,36 +52,38 @@ def main(
     Parameters
     ----------
     solver: name of a solver, by default the one that would be taken. Problems that it does not take are left out.
-    device: of the tensors. On an accelerator the number of threads does not matter, and the first one is used.
+    device: of the tensors. On an accelerator the number of threads does not matter, and the first one is used; times
+        are those between events on its stream, and convolutions are of IEEE float32, by the fastest algorithm that
+        cuDNN finds.
     threads: numbers of threads of the processor to measure with.
     json, plot: files to write.
     seconds: spent on timing one row with one number of threads.
     rows: positions in the table, from 1; by default all, and the problems with few images too.
-    memory, rivals, growth: whether to measure these.
+    memory, rivals, growth: whether to measure these. Rivals are the schedule of the paper, and on a CPU general solvers
+        of linear systems.
     console: where to print.
 
     Raises
     ------
-    ValueError: unknown solver or row, a solver that takes none of the rows, or a file that could not be written at
-        the end.
+    ValueError: unknown solver or row, a device that is not there, a solver that takes none of the rows, or a file that
+        could not be written at the end.
     """
     console = console or Console(width=None if sys.stdout.isatty() else 150)
+    _check_device(device)
     _check_files(json, plot)
     problems = _taken(TABLE if rows is None else map(_row, rows), solver, device, console)
     if not problems:
         raise ValueError(f"solver: {solver!r} takes none of these problems")
     few = _taken(FEW_IMAGES, solver, device, console) if rows is None else []
     report = Report(solver, device, list(threads) if device == "cpu" else list(threads)[:1], seconds)
-    console.print(f"{machine()['processor']}, torch {torch.__version__}, {device}, solver {solver or 'by default'}")
+    known = machine()
+    name = known["processor"] if device == "cpu" else known.get("accelerator", device)
+    console.print(f"{name}, torch {torch.__version__}, {device}, solver {solver or 'by default'}")
 
     threads_before = torch.get_num_threads()
     try:
-        _measure_tables(report, problems, few, memory, console)
-        torch.set_num_threads(report.threads[0])
-        if rivals and device == "cpu":
-            _measure_rivals(report, problems, console)
-        if growth:
-            _measure_series(report, console)
+        with torch.backends.cudnn.flags(enabled=True, benchmark=True, allow_tf32=False):
+            _measure_all(report, problems, few, memory, rivals, growth, console)
     finally:
         torch.set_num_threads(threads_before)
 
@@ -131,6 +137,30 @@ def measure_row(
     )
 
 
+def _measure_all(
+    report: Report,
+    problems: list[Problem],
+    few: list[Problem],
+    memory: bool,
+    rivals: bool,
+    growth: bool,
+    console: Console,
+) -> None:
+    _measure_tables(report, problems, few, memory, console)
+    torch.set_num_threads(report.threads[0])
+    rows = [row for row in (*report.rows, *report.few_images) if row.threads == report.threads[0]]
+    rows = [row for row in rows if row.accuracy.correct]
+    if rows:
+        report.roofline = Roofline.measured(report.device)
+        console.print(roofline_table(rows, report.roofline))
+    if rivals and rows:
+        _measure_diagonals(report, rows, console)
+    if rivals and report.device == "cpu":
+        _measure_rivals(report, problems, console)
+    if growth:
+        _measure_series(report, console)
+
+
 def _measure_tables(
     report: Report, problems: list[Problem], few: list[Problem], memory: bool, console: Console
 ) -> None:
@@ -154,6 +184,26 @@ def _measure_tables(
             if rows:
                 console.print(rows_table(rows, title))
         console.print(means_table(report.means(threads), len(problems)))
+
+
+def _measure_diagonals(report: Report, rows: list[Row], console: Console) -> None:
+    for row in rows:
+        with console.status(f"diagonal by diagonal: {row.problem}"):
+            operands = Operands.of(row.problem, report.device)
+            diagonals, ours = by_diagonals(operands), solution(operands, report.solver)
+            for mine, theirs in zip(ours[1](), diagonals[1](), strict=True):
+                if not (mine - theirs).abs().max() < _AGREEMENT * theirs.abs().max():
+                    raise RuntimeError(f"solving by diagonals differs from deconv.inverse_conv2d on {row.problem}")
+            report.diagonals[str(row.problem)] = [
+                interleaved_medians(
+                    {"diagonals": theirs, "solve": mine},
+                    seconds=report.seconds / 4,
+                    rounds=(2, 50),
+                    device=report.device,
+                )
+                for theirs, mine in zip(diagonals, ours, strict=True)
+            ]
+    console.print(diagonals_table(report.diagonals))
 
 
 def _measure_rivals(report: Report, problems: list[Problem], console: Console) -> None:
@@ -206,6 +256,13 @@ def _row(number: int) -> Problem:
     if not 1 <= number <= len(TABLE):
         raise ValueError(f"rows: given {number}, allowed are 1 to {len(TABLE)}")
     return TABLE[number - 1]
+
+
+def _check_device(device: str) -> None:
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(f"device: {device!r} cannot be used here: {str(error).splitlines()[0]}") from None
 
 
 def _check_files(json: Path | None, plot: Path | None) -> None:
