@@ -23,7 +23,6 @@
 
 # %%
 # %config InlineBackend.figure_formats = ["jpeg"]
-import functools
 import os
 import time
 
@@ -168,7 +167,6 @@ show({"observed" + quality(blurred, inside): blurred} | panels)
 # %%
 noises = np.array([0.003, 0.03] if FAST else [0.002, 0.005, 0.01, 0.02, 0.05, 0.1])
 _, (left, right) = plt.subplots(1, 2, figsize=(10.5, 3.8))
-methods["wiener, 30 iterations"] = functools.partial(deconv.wiener, num_iter=30)
 scores = {name: [] for name in ["observed", *methods]}
 for noise in noises:
     blurred = deconv.degrade(scene, psf, noise=noise, seed=0)
@@ -195,9 +193,7 @@ for axis in (left, right):
 print(f"true noise 1 %, estimated {100 * estimate:.2f} %")
 
 # %% [markdown]
-# Too small a $\sigma$ lets noise through, too large a one smooths. The estimate is good enough to be forgotten. A
-# single pass of the linear filter cannot profit from low noise, as what it has made up outside the frame comes through;
-# its iterations replace that by what the scene inside implies.
+# Too small a $\sigma$ lets noise through, too large a one smooths. The estimate is good enough to be forgotten.
 #
 # ## Colour and light
 #
