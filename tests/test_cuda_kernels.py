@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import fcntl
 import os
+import sys
+from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 from cases import CASES, LARGE_CASES, Case
 from cuda_shim.on_cpu import COMPILER, CPU, Library, planned
+from deconv_gpu import compile as on_gpu
 from deconv_gpu.launch import describe, run
 from deconv_gpu.plan import Plan, cut, plan, shapes
+from deconv_gpu.source import kernel_name, source
 
 import deconv
 from deconv import causal_conv2d, solvers
@@ -182,3 +187,63 @@ def test_public_function_refuses_a_singular_anchor():
     weight[0, :, -1, -1] = 0
     with pytest.raises(ValueError, match="anchor matrix is singular"):
         deconv.inverse_conv2d(case.image(), weight, **case.options, solver="cuda")
+
+
+@pytest.mark.parametrize("adopts", [True, False], ids=["streams adopted by protocol", "external streams"])
+def test_launches_through_cupy(library, monkeypatch, adopts):
+    """The way to a GPU, with as much of CuPy as it uses, and behind that the kernels on a CPU."""
+    launched, entered = [], []
+
+    class Kernel:
+        def __init__(self, name: str):
+            self.name, self.max_dynamic_shared_size_bytes = name, 0
+
+        def __call__(self, grid, block, arguments, *, shared_mem):
+            assert shared_mem <= self.max_dynamic_shared_size_bytes
+            assert entered[-2:] == [("device", 3), ("stream", 77)]
+            launched.append(self.name)
+            library.call(self.name, *grid, *block, shared_mem, 2, arguments)
+
+    class Module:
+        def __init__(self, *, code, options, name_expressions):
+            assert code == source()
+            self.names = name_expressions
+
+        def get_function(self, name):
+            assert name in self.names
+            return Kernel(name)
+
+    @contextmanager
+    def entering(*what):
+        entered.append(what)
+        yield
+
+    class Streams:  # as `cupy.cuda` has them: a context manager is entered more than once
+        def __init__(self, address, device=None):
+            self.address = address
+
+        def __enter__(self):
+            entered.append(("stream", self.address))
+
+        def __exit__(self, *failure):
+            pass
+
+    stream = type(
+        "Stream", (), {"from_external": lambda theirs: Streams(theirs.__cuda_stream__()[1])} if adopts else {}
+    )
+    cuda = SimpleNamespace(Device=lambda index: entering("device", index), ExternalStream=Streams, Stream=stream)
+    monkeypatch.setitem(sys.modules, "cupy", SimpleNamespace(RawModule=Module, cuda=cuda))
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda index: SimpleNamespace(cuda_stream=77))
+    monkeypatch.setattr(on_gpu, "device_of", lambda index: CPU)
+    on_gpu._kernel.cache_clear()
+    on_gpu._module.cache_clear()
+
+    case = TABLE[5]
+    weight, y = case.weight(), case.image()
+    found = planned(y, weight, case.support, case.groups)
+    for _ in range(2):
+        x = run(y, weight, found, case.corner, case.support, on_gpu.launcher(3))
+        assert relative(x, reference(y, weight, **case.options)) < 1e-12
+    assert launched == 2 * [kernel_name("prepare", found.shape), kernel_name("solve", found.shape)]
+    on_gpu._kernel.cache_clear()
+    on_gpu._module.cache_clear()

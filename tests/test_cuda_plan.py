@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
+from types import ModuleType
 
 import pytest
 import torch
 from cases import CASES, LARGE_CASES
+from deconv_gpu import compile as on_gpu
 from deconv_gpu.launch import describe, run
 from deconv_gpu.plan import MAX_THREADS, Device, Plan, Problem, plan
 
@@ -91,3 +94,33 @@ def test_launches_are_described_before_anything_is_launched():
     assert solve[0] == y.data_ptr() + 4 * (512 * 512 - 1)
     assert solve[3:5] == [-512, -1]
     assert solve[5:8] == [x.data_ptr() + 4 * (512 * 512 - 1), -512, -1]
+
+
+@pytest.mark.parametrize(
+    ("setting", "reason"),
+    [
+        ({"spec": None}, "CuPy is not installed"),
+        ({"hip": "6.2"}, "built for ROCm"),
+        ({"cuda": None}, "built without CUDA"),
+        ({"devices": False}, "torch finds no CUDA device"),
+        ({"capability": (6, 1)}, "Imaginary is older than compute capability 7.0"),
+        ({}, "CuPy does not work here: ImportError: no libcudart"),
+    ],
+)
+def test_why_there_are_no_kernels(setting, reason, monkeypatch):
+    setting = {"spec": True, "hip": None, "cuda": "12.8", "devices": True, "capability": (9, 0)} | setting
+
+    class Broken(ModuleType):
+        def __getattr__(self, name):
+            raise ImportError("no libcudart")
+
+    monkeypatch.setattr(on_gpu.importlib.util, "find_spec", lambda name: setting["spec"])
+    monkeypatch.setattr(torch.version, "hip", setting["hip"])
+    monkeypatch.setattr(torch.version, "cuda", setting["cuda"])
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: setting["devices"])
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: setting["capability"])
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "Imaginary")
+    monkeypatch.setitem(sys.modules, "cupy", Broken("cupy"))
+    ok, why = on_gpu.available.__wrapped__()
+    assert not ok
+    assert reason in why

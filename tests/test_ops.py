@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from cases import CASES, LARGE_CASES, Case
@@ -233,6 +234,19 @@ def test_only_the_gradients_asked_for():
         leaf = next(t for t in inputs if t.requires_grad)
         inverse_conv2d(*inputs, corner="tr").sum().backward()
         assert leaf.grad is not None
+
+
+@pytest.mark.parametrize("case", [CASE, HALF], ids=str)
+def test_arrays_give_arrays(case):
+    x, weight = problem(case)
+    y = causal_conv2d(x.numpy(), weight.numpy(), **case.options)
+    assert isinstance(y, np.ndarray)
+    np.testing.assert_array_equal(y, causal_conv2d(x, weight, **case.options))
+    again = inverse_conv2d(y, weight, **case.options)  # the kernel may be a tensor
+    assert isinstance(again, np.ndarray)
+    np.testing.assert_allclose(again, x, atol=1e-12)
+    with pytest.raises(TypeError, match="y: must be a floating-point tensor"):
+        inverse_conv2d(y.astype(int), weight, **case.options)
 
 
 def test_half_plane_ignores_the_taps_that_do_not_exist():

@@ -8,6 +8,7 @@ from torch.nn.functional import conv2d, pad
 from deconv.solvers.geometry import flip, padding, support_mask
 
 from .checks import check_problem
+from .dlpack import is_array, with_tensors
 
 __all__ = ["causal_conv2d", "mask_to_support"]
 
@@ -32,7 +33,7 @@ def causal_conv2d(
 
     Parameters
     ----------
-    x: image `(B, C, H, W)`, any floating-point dtype.
+    x: image `(B, C, H, W)`, any floating-point dtype. NumPy and CuPy arrays are taken too, and give one.
     weight: kernel `(C, C / groups, kh, kw)`, any size, also larger than the image.
     corner: ``"tl"``, ``"tr"``, ``"bl"`` or ``"br"``: where the past lies. The others are ``"tl"`` on a flipped image,
         with the kernel stored in the flipped frame too.
@@ -62,6 +63,8 @@ def causal_conv2d(
     >>> causal_conv2d(x, torch.tensor([[[[0.5, 1.0]]]]))
     tensor([[[[1.0000, 2.5000, 4.0000]]]])
     """
+    if is_array(x):
+        return with_tensors(causal_conv2d, x, weight, corner=corner, support=support, groups=groups)
     check_problem("x", x, weight, corner, support, groups)
     kernel = flip(mask_to_support(weight, support), corner)
     return conv2d(pad(x, padding(*weight.shape[-2:], support, corner)), kernel, groups=groups)

@@ -21,6 +21,7 @@ from deconv.solvers.geometry import opposite, transpose_weight
 from .causal_conv import mask_to_support
 from .checks import check_problem, common_dtype
 from .conditioning import inverse_gain_bound
+from .dlpack import is_array, with_tensors
 from .weight_gradient import causal_weight_gradient
 
 __all__ = ["inverse_conv2d"]
@@ -148,7 +149,8 @@ def inverse_conv2d(
 
     Parameters
     ----------
-    y: `(B, C, H, W)`, any floating-point dtype and strides. Half precision is solved in float32 and cast back.
+    y: `(B, C, H, W)`, any floating-point dtype and strides. Half precision is solved in float32 and cast back. NumPy
+        and CuPy arrays are taken too, and give one.
     weight: kernel `(C, C / groups, kh, kw)`; see `causal_conv2d` for the layout, `corner`, `support` and `groups`.
     solver: name of a solver (``deconv info`` lists them); by default the fastest that can serve.
     check_finite: raise rather than return infinities or NaN. Switching it off saves one pass over the result, and on
@@ -178,6 +180,9 @@ def inverse_conv2d(
     tensor([[[[1.0000, 0.5000],
               [0.7500, 0.5000]]]])
     """
+    if is_array(y):
+        options = {"corner": corner, "support": support, "groups": groups}
+        return with_tensors(inverse_conv2d, y, weight, **options, solver=solver, check_finite=check_finite)
     check_problem("y", y, weight, corner, support, groups)
     dtype = common_dtype("y", y, weight)
     kernel = mask_to_support(weight.to(dtype), support)

@@ -7,7 +7,7 @@ import hashlib
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -37,7 +37,7 @@ def compile_source(text: str, folder: Path, flags: Iterable[str]) -> Path:
     path, target = folder / f"{name}.cpp", folder / name
     if not target.exists():
         path.write_text(f'#include "{shim}"\n{text}')
-        unfinished = path.with_suffix(f".{id(text)}")
+        unfinished = path.with_suffix(f".{os.getpid()}")
         command = [COMPILER, "-std=c++17", "-pthread", "-Wall", "-Wno-unknown-pragmas", "-Werror", *flags]
         subprocess.run([*command, str(path), "-o", str(unfinished)], check=True)
         unfinished.rename(target)  # at once, so that no other process sees a part of it
@@ -62,16 +62,19 @@ class Library:
         )
         self.start = ctypes.CDLL(str(compile_source(text, folder, ("-O1", "-shared", "-fPIC")))).start
 
+    def call(self, name: str, blocks: int, threads: int, shared_bytes: int, together: int, arguments: Sequence) -> None:
+        """Launch a kernel; arguments are NumPy scalars, as CuPy takes them."""
+        values = [ctypes.create_string_buffer(value.tobytes()) for value in arguments]
+        pointers = (ctypes.c_void_p * len(values))(*map(ctypes.addressof, values))
+        intact = self.start(self.numbers[name], blocks, threads, ctypes.c_size_t(shared_bytes), together, pointers)
+        assert intact, f"{name} wrote past its shared memory"
+
     def launcher(self, together: int) -> Callable[[Launch], None]:
         """Launches with so many blocks side by side."""
 
         def start(launch: Launch) -> None:
-            values = [ctypes.create_string_buffer(value.tobytes()) for value in launch.arguments]
-            arguments = (ctypes.c_void_p * len(values))(*map(ctypes.addressof, values))
-            number = self.numbers[kernel_name(launch.kernel, launch.plan.shape)]
-            shared = ctypes.c_size_t(launch.shared_bytes)
-            intact = self.start(number, launch.blocks, launch.threads, shared, together, arguments)
-            assert intact, f"{launch} wrote past its shared memory"
+            name = kernel_name(launch.kernel, launch.plan.shape)
+            self.call(name, launch.blocks, launch.threads, launch.shared_bytes, together, launch.arguments)
 
         return start
 
