@@ -418,3 +418,22 @@ def test_gaussianise_makes_grey_levels_normal():
     entropy = -torch.special.xlogy(shares, shares).sum()
     assert float(likelihood) == pytest.approx(float(math.log(5) - entropy), abs=0.02)
     assert layer.initialised
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_compiles_as_one_graph(training, generator):
+    model = small(steps=1)
+    x = torch.rand(2, 1, 8, 8, generator=generator)
+    model.initialise(x)
+    model.train(training)(x)
+    compiled = torch.compile(model.log_prob, fullgraph=True, backend="aot_eager")
+    torch.testing.assert_close(compiled(x), model.log_prob(x))
+
+
+def test_loading_another_state_is_noticed(generator):
+    """A layer that loads a state without data starts from the next batch again."""
+    layer, fresh = flows.ActNorm(2), flows.ActNorm(2)
+    layer(3 + torch.randn(4, 2, 5, 5, generator=generator))
+    layer.load_state_dict(fresh.state_dict())
+    z, _ = layer(7 + torch.randn(4, 2, 5, 5, generator=generator))
+    assert z.mean().abs() < 1e-5

@@ -7,6 +7,7 @@ from .butterfly import ButterflyLayer
 from .cinc import CIncConvolution
 from .contract import Flow, Inverse, Sequential
 from .coupling import AffineCoupling, SplitPrior
+from .data_dependent import DataDependent
 from .dequantisation import UniformDequantisation
 from .emerging import EmergingConvolution
 from .finc import FIncUnit
@@ -32,6 +33,7 @@ __all__ = [
     "ButterflyLayer",
     "CIncConvolution",
     "Centre",
+    "DataDependent",
     "EmergingConvolution",
     "FIncUnit",
     "Flow",

@@ -5,12 +5,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from .contract import Flow, per_image
+from .contract import per_image
+from .data_dependent import DataDependent
 
 __all__ = ["ActNorm"]
 
 
-class ActNorm(Flow):
+class ActNorm(DataDependent):
     r"""A scale and a shift per channel, started so that the first batch leaves with mean 0 and variance 1.
 
     .. math:: z = (x - m) \, e^{s}, \qquad \mathrm{ladj} = H W \sum_c s_c
@@ -27,7 +28,6 @@ class ActNorm(Flow):
         super().__init__()
         self.mean = nn.Parameter(torch.zeros(channels))
         self.log_scale = nn.Parameter(torch.zeros(channels))
-        self.register_buffer("initialised", torch.tensor(False))
 
     @torch.no_grad()
     def initialise(self, x: Tensor) -> None:
@@ -38,8 +38,7 @@ class ActNorm(Flow):
         self.initialised.fill_(True)
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        if self.training and not self.initialised:
-            self.initialise(x)
+        self.begin(x)
         mean, log_scale = self.mean.to(x.dtype), self.log_scale.to(x.dtype)
         z = (x - mean[:, None, None]) * log_scale.exp()[:, None, None]
         return z, per_image(x[0, 0].numel() * log_scale.sum(), x)

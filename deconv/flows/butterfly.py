@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from .cache import kept
+from ..nn.cache import kept
 from .contract import Flow, exact, per_image
 
 __all__ = ["ButterflyLayer"]
@@ -86,12 +86,12 @@ class ButterflyLayer(Flow):
         z = x.flatten(2)
         for stage, matrix in enumerate(self.matrices):
             z = self._stage(z, stage, matrix)
-        return z.reshape(x.shape), per_image(kept(self, self._log_abs_det, "_kept_log_det"), x)
+        return z.reshape(x.shape), per_image(kept(self, self._log_abs_det, "log_det"), x)
 
     @exact
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         self._check(z)
         x = z.flatten(2)
-        for stage, matrix in reversed(list(enumerate(kept(self, self._inverses, "_kept_inverses")))):
+        for stage, matrix in reversed(list(enumerate(kept(self, self._inverses, "inverses")))):
             x = self._stage(x, stage, matrix)
-        return x.reshape(z.shape), per_image(-kept(self, self._log_abs_det, "_kept_log_det"), z)
+        return x.reshape(z.shape), per_image(-kept(self, self._log_abs_det, "log_det"), z)

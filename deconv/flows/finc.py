@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 
 from ..nn import InverseConv2d
+from ..nn.cache import kept
 from ..ops import causal_conv2d, inverse_conv2d
 from ..solvers.geometry import CORNERS, flip
-from .cache import kept
 from .contract import Flow, exact, per_image
 
 __all__ = ["FIncUnit"]

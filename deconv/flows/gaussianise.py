@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-from .contract import Flow, exact
+from .contract import exact
+from .data_dependent import DataDependent
 
 __all__ = ["Gaussianise"]
 
@@ -18,7 +19,7 @@ _LEAST_SHARE = 1e-3
 _TAIL = 1e-6
 
 
-class Gaussianise(Flow):
+class Gaussianise(DataDependent):
     r"""Images in [0, 1] to pixels that are standard normal, each by itself.
 
     .. math:: z = \Phi^{-1}(\delta + (1 - 2 \delta) F(x)), \qquad
@@ -49,7 +50,6 @@ class Gaussianise(Flow):
             raise ValueError(f"levels: must be at least 2, given {levels}")
         self.levels = levels
         self.logits = nn.Parameter(torch.zeros(levels))
-        self.register_buffer("initialised", torch.tensor(False))
 
     @torch.no_grad()
     def initialise(self, x: Tensor) -> None:
@@ -72,8 +72,7 @@ class Gaussianise(Flow):
 
     @exact
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        if self.training and not self.initialised:
-            self.initialise(x)
+        self.begin(x)
         shares, below = self._distribution(x.dtype)
         level = self._level(x)
         share = shares[level]

@@ -8,12 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .actnorm import ActNorm
 from .base import StandardNormal
 from .contract import Flow, Sequential
 from .coupling import SplitPrior
+from .data_dependent import DataDependent
 from .dequantisation import UniformDequantisation
-from .gaussianise import Gaussianise
 from .squeeze import Squeeze
 
 __all__ = ["FlowModel"]
@@ -212,17 +211,19 @@ class FlowModel(Flow):
 
     # Data-dependent initialisation
 
+    def _data_dependent(self) -> list[DataDependent]:
+        return [layer for layer in self.modules() if isinstance(layer, DataDependent)]
+
     @property
     def initialised(self) -> bool:
         """Whether the layers that start from data have seen some."""
-        return all(bool(layer.initialised) for layer in self.modules() if isinstance(layer, (ActNorm, Gaussianise)))
+        return all(bool(layer.initialised) for layer in self._data_dependent())
 
     @torch.no_grad()
     def initialise(self, x: Tensor, context: Tensor | None = None) -> None:
-        """Start every `ActNorm` and `Gaussianise` anew from a batch of images in [0, 1]."""
-        for layer in self.modules():
-            if isinstance(layer, (ActNorm, Gaussianise)):
-                layer.initialised.fill_(False)
+        """Start every layer that depends on data anew from a batch of images in [0, 1]."""
+        for layer in self._data_dependent():
+            layer.forget()
         mode = self.training
         self.train()(x, context)
         self.train(mode)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d
 
-from .cache import kept
+from ..nn.cache import kept
 from .contract import Flow, exact, per_image
 
 __all__ = ["OneByOne"]
@@ -81,12 +81,12 @@ class OneByOne(Flow):
     @exact
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         made = self.product if self.direction == "forward" else self._quotient
-        return _mix(x, *kept(self, made, "_kept_forward"))
+        return _mix(x, *kept(self, made, "forward"))
 
     @exact
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         made = self._quotient if self.direction == "forward" else self.product
-        return _mix(z, *kept(self, made, "_kept_inverse"))
+        return _mix(z, *kept(self, made, "inverse"))
 
 
 def _mix(x: Tensor, matrix: Tensor, log_det: Tensor) -> tuple[Tensor, Tensor]:

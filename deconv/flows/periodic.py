@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from .cache import kept
+from ..nn.cache import kept
 from .contract import Flow, exact, per_image
 
 __all__ = ["PeriodicConvolution", "periodic_log_abs_det", "transfer_function"]
@@ -81,13 +81,13 @@ class PeriodicConvolution(Flow):
     @exact
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         height, width = x.shape[-2:]
-        transfer, log_det = kept(self, lambda: self._transfer(height, width), f"_kept_forward_{height}x{width}")
+        transfer, log_det = kept(self, lambda: self._transfer(height, width), "forward", height, width)
         return _mix_frequencies(x, transfer), per_image(log_det, x)
 
     @exact
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         height, width = z.shape[-2:]
-        quotient, log_det = kept(self, lambda: self._quotient(height, width), f"_kept_inverse_{height}x{width}")
+        quotient, log_det = kept(self, lambda: self._quotient(height, width), "inverse", height, width)
         return _mix_frequencies(z, quotient), per_image(log_det, z)
 
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d
 
-from .cache import kept
+from ..nn.cache import kept
 from .contract import Flow, exact, per_image
 from .periodic import periodic_log_abs_det
 
@@ -70,8 +70,7 @@ class SelfNormalizingConvolution(Flow):
 
     def _exact_ladj(self, which: str, x: Tensor) -> Tensor:
         shape = x.shape[1:]
-        name = f"_kept_{which}_{shape[1]}x{shape[2]}"
-        return per_image(kept(self, lambda: self._log_abs_det(getattr(self, which), shape), name), x)
+        return per_image(kept(self, lambda: self._log_abs_det(getattr(self, which), shape), which, shape), x)
 
     def _self_normalized_ladj(self, x: Tensor, z: Tensor) -> Tensor:
         height, width = x.shape[-2:]

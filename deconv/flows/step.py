@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import conv2d
 
+from ..nn.cache import keeps, kept
 from .actnorm import ActNorm
-from .cache import is_kept, kept
 from .contract import Flow, Sequential, exact, per_image
 from .inverse_unit import InverseUnit
 from .one_by_one import OneByOne
@@ -49,12 +49,12 @@ class LinearPart(Sequential):
 
     @exact
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        if not is_kept(self):
+        if not keeps(self):
             return super().inverse(z, context)
         height, width = z.shape[-2:]
         *units, _, _ = self.layers
         if len(units) == 1 and isinstance(units[0], InverseUnit):
-            weights, image, log_det = kept(self, lambda: self._folded_kernels(height, width), f"_kept_{height}x{width}")
+            weights, image, log_det = kept(self, lambda: self._folded_kernels(height, width), "folded", height, width)
             x = units[0].convolve(z, weights)
             return x.add_(image), per_image(height * width * log_det, z)
         matrix, shift, log_det = kept(self, self._folded_mixing)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from .cache import kept
+from ..nn.cache import kept
 from .contract import Flow, exact, per_image
 
 __all__ = ["LowRankMixing", "MemoryEfficientWoodbury", "Woodbury"]
@@ -28,7 +28,7 @@ class LowRankMixing(nn.Module):
         return torch.eye(len(self.right), device=self.left.device, dtype=self.left.dtype) + self.right @ self.left
 
     def log_abs_det(self) -> Tensor:
-        return kept(self, lambda: torch.linalg.slogdet(self._core()).logabsdet, "_kept_log_det")
+        return kept(self, lambda: torch.linalg.slogdet(self._core()).logabsdet, "log_det")
 
     def multiply(self, x: Tensor) -> Tensor:
         """On the second last axis."""
@@ -36,7 +36,7 @@ class LowRankMixing(nn.Module):
 
     def divide(self, z: Tensor) -> Tensor:
         """On the second last axis."""
-        left = kept(self, lambda: torch.linalg.solve(self._core(), self.left, left=False), "_kept_left")
+        left = kept(self, lambda: torch.linalg.solve(self._core(), self.left, left=False), "left")
         return z - left.to(z.dtype) @ (self.right.to(z.dtype) @ z)
 
 
