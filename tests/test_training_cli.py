@@ -181,6 +181,13 @@ def test_errors(run, tmp_path, monkeypatch, capsys, arguments, message):
     assert [path.name for path in tmp_path.iterdir()] == ["damaged.safetensors"]
 
 
+def test_tensorboard_is_looked_for_first(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("deconv.training.log.find_spec", lambda name: None)
+    status, _, err = tries(capsys, "train", "--tensorboard", "-o", tmp_path / "run")
+    assert (status, err) == (2, "deconv: tensorboard: is not installed (pip install tensorboard)\n")
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_recipes_build(recipe):
     """Every recipe names a data set, and a model that can be built for images of its size."""

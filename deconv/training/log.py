@@ -5,11 +5,12 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 
 from ..imaging.files import write_atomically
 
-__all__ = ["COLUMNS", "Log", "read_log"]
+__all__ = ["COLUMNS", "Log", "check_tensorboard", "read_log"]
 
 COLUMNS = (
     "step",
@@ -24,6 +25,12 @@ COLUMNS = (
 )
 
 Row = Mapping[str, float | None]
+
+
+def check_tensorboard() -> None:
+    """Raise ValueError where TensorBoard is not installed."""
+    if find_spec("tensorboard") is None:
+        raise ValueError("tensorboard: is not installed (pip install tensorboard)")
 
 
 class Log:
@@ -42,10 +49,9 @@ class Log:
         write_atomically(self.path, text.getvalue().encode())
         self.events = None
         if tensorboard:
-            try:
-                from torch.utils.tensorboard import SummaryWriter
-            except ImportError:
-                raise ValueError("tensorboard: is not installed (pip install tensorboard)") from None
+            check_tensorboard()
+            from torch.utils.tensorboard import SummaryWriter
+
             self.events = SummaryWriter(str(folder), purge_step=step + 1)
 
     def write(self, row: Row) -> None:

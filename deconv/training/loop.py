@@ -126,7 +126,6 @@ def fit(
             judged = stop or state.step % settings.validate_every == 0
             if judged or state.step % every == 0:
                 row = run.row(window, state.seconds)
-                window = _Window()
                 if judged:
                     row |= run.validate()
                     reporter.row(row)
@@ -137,6 +136,7 @@ def fit(
                     stop = bool(callback(row, state.evaluated)) or stop
                 if judged:
                     stop = bool(workers.from_first(float(stop)))
+                window = _Window()
             if judged or clock() - saved >= save_seconds:
                 run.save()
                 saved = clock()

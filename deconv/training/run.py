@@ -15,6 +15,7 @@ from .data import load_data
 from .distributed import Workers, workers
 from .families import FAMILIES, draw
 from .grid import grid
+from .log import check_tensorboard
 from .loop import CHECKPOINT, MODEL, Fitted, fit
 from .models import build_model
 from .order import Stream, generator_for
@@ -59,6 +60,8 @@ def train(
         and `fit` raise.
     """
     folder, changes = Path(folder), changes or {}
+    if tensorboard:
+        check_tensorboard()
     begun = (folder / CHECKPOINT).exists()
     if begun and not resume and not overwrite:
         raise FileExistsError(f"{folder}: holds a run; --resume goes on with it, --overwrite begins anew")
