@@ -60,7 +60,7 @@ class Library:
             'extern "C" int start(int kernel, int grid, int size, size_t shared, int together, void **arguments)\n'
             f"{{\n    switch (kernel) {{\n{cases}\n    }}\n    return 0;\n}}\n"
         )
-        self.start = ctypes.CDLL(str(compile_source(text, folder, ("-O1", "-shared", "-fPIC")))).start
+        self.start = ctypes.CDLL(str(compile_source(text, folder, ("-shared", "-fPIC")))).start
 
     def call(self, name: str, blocks: int, threads: int, shared_bytes: int, together: int, arguments: Sequence) -> None:
         """Launch a kernel; arguments are NumPy scalars, as CuPy takes them."""
