@@ -97,6 +97,17 @@ def test_training_learns(dequantisation, generator):
     assert bits[-1] > math.log2(25) - 1  # not below what 25 grey values take, by much
 
 
+@pytest.mark.parametrize("base", [flows.StandardNormal(), flows.Logistic()])
+def test_base_densities(base, generator):
+    """They integrate to one, and their samples have the entropy that their density says."""
+    z = torch.linspace(-40, 40, 20001, dtype=torch.float64)[:, None]
+    density = base.log_prob(z).exp()
+    assert float(torch.trapezoid(density, dx=80 / 20000)) == pytest.approx(1)
+    entropy = -float(torch.trapezoid(density * base.log_prob(z), dx=80 / 20000))
+    sampled = base.log_prob(base.sample((50000, 1), generator=generator))
+    assert -float(sampled.mean()) == pytest.approx(entropy, abs=0.02)
+
+
 # Dequantisation
 
 
@@ -187,7 +198,9 @@ def test_a_constant_channel_is_only_shifted():
 
 @pytest.mark.parametrize("name", flows.FLOWS)
 def test_config_rebuilds_the_model(name, generator):
-    model = small(name, num_classes=3, preprocessing="logit", coupling="spline", dequantisation="variational")
+    model = small(
+        name, num_classes=3, preprocessing="logit", coupling="spline", dequantisation="variational", base="logistic"
+    )
     twin = flows.build_flow(**json.loads(json.dumps(model.config)))
     twin.load_state_dict(model.state_dict())
     x = torch.rand(2, 1, 8, 8, generator=generator)

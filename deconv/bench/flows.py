@@ -33,6 +33,7 @@ def main(
     steps: int = 4,
     kernel_size: int = 3,
     width: int = 32,
+    preprocessing: str = "logit",
     layers: Sequence[str] | None = None,
     matched: bool = True,
     batch: int = 32,
@@ -56,6 +57,7 @@ def main(
     shape: a key of `SHAPES`. levels, steps: L and K of the backbone; the papers' tables have L = 2 and K = 16.
     width: hidden channels of the couplings in ``"inverse"``. matched: the others' widths make as many parameters;
         False: the same width for all.
+    preprocessing: see `deconv.flows.build_flow`.
     layers: names out of `deconv.flows.FLOWS`, by default all.
     batch: images of a training step.
     threads: of the processor.
@@ -75,7 +77,7 @@ def main(
     if out is not None and not out.absolute().parent.is_dir():
         raise ValueError(f"out: the directory of {out} does not exist")
     names = list(FLOWS) if layers is None else list(layers)
-    backbone = Backbone(SHAPES[shape], levels, steps, kernel_size, width)
+    backbone = Backbone(SHAPES[shape], levels, steps, kernel_size, width, preprocessing)
     splits = load_data(data, root) if train_steps else None
     report = Report(backbone, device, batch)
     before = torch.get_num_threads()

@@ -75,6 +75,7 @@ def flows(
     steps: Annotated[int, Option("--steps", "-K", metavar="K", help="Steps of flow per level; the papers' 16.")] = 4,
     kernel_size: Annotated[int, Option(metavar="N", help="Of the layers that have one; odd for all of them.")] = 3,
     width: Annotated[int, Option(metavar="N", help="Hidden channels of the couplings.")] = 32,
+    preprocessing: Annotated[str, Option(metavar="NAME", help="centre, logit or gaussianise.")] = "logit",
     layers: Annotated[str | None, Option(metavar="NAME,NAME", help="Flows; by default all.")] = None,
     matched: Annotated[bool, Option(help="The same number of parameters, not the same width.")] = True,
     batch: Annotated[int, Option(metavar="N", help="Images of a training step.")] = 32,
@@ -95,7 +96,7 @@ def flows(
     Examples:
       deconv bench flows --out flows.csv
       deconv bench flows -K 16 --width 64 --layers inverse,finc,glow --train-steps 0
-      deconv bench flows --data mnist --root mnist.npz --train-seconds 300 --no-growth
+      deconv bench flows --data mnist --root mnist.npz --preprocessing gaussianise --no-growth
     """
     from ..bench.flows import main
 
@@ -105,6 +106,7 @@ def flows(
         steps=steps,
         kernel_size=kernel_size,
         width=width,
+        preprocessing=preprocessing,
         layers=None if layers is None else layers.split(","),
         matched=matched,
         batch=batch,

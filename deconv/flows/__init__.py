@@ -1,7 +1,7 @@
 """Normalizing flows: layers, multi-scale models, likelihood."""
 
 from .actnorm import ActNorm
-from .base import StandardNormal
+from .base import Logistic, StandardNormal
 from .build import FLOWS, InverseFlow, build_flow
 from .butterfly import ButterflyLayer
 from .cinc import CIncConvolution
@@ -42,6 +42,7 @@ __all__ = [
     "Inverse",
     "InverseFlow",
     "InverseUnit",
+    "Logistic",
     "Logit",
     "MaCowUnit",
     "MaskedAffine",

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from ..solvers.geometry import CORNERS
+from .base import Logistic, StandardNormal
 from .butterfly import ButterflyLayer
 from .cinc import CIncConvolution
 from .contract import Flow
@@ -38,6 +39,7 @@ _CORNERS: dict[str, list[tuple[str, ...]]] = {
     "chain": [CORNERS],
 }
 _COUPLINGS: dict[str, Callable[..., Flow]] = {"affine": AffineCoupling, "spline": SplineCoupling}
+_BASES: dict[str, Callable[[], nn.Module]] = {"normal": StandardNormal, "logistic": Logistic}
 _DEQUANTISATION: dict[str, Callable[[int], nn.Module]] = {
     "uniform": lambda channels: UniformDequantisation(),
     "variational": VariationalDequantisation,
@@ -75,6 +77,7 @@ def build_flow(
     coupling: str = "affine",
     preprocessing: str = "centre",
     dequantisation: str = "uniform",
+    base: str = "normal",
     seed: int | None = None,
 ) -> FlowModel:
     """A multi-scale flow of steps (layer `name`, ActNorm, 1 x 1 convolution, coupling).
@@ -93,6 +96,7 @@ def build_flow(
     preprocessing: ``"centre"``: subtract 1/2. ``"logit"``: `Logit`, for images with much black or white.
         ``"gaussianise"``: `Gaussianise`, for images of which few grey levels hold the most.
     dequantisation: ``"uniform"`` or ``"variational"``.
+    base: density of the latent, ``"normal"`` or ``"logistic"``.
     seed: of the initial parameters; by default they come from torch's global generator.
 
     Returns
@@ -106,6 +110,7 @@ def build_flow(
         ("coupling", coupling, _COUPLINGS),
         ("preprocessing", preprocessing, _PREPROCESSING),
         ("dequantisation", dequantisation, _DEQUANTISATION),
+        ("base", base, _BASES),
     ):
         if value not in allowed:
             raise ValueError(f"{option}: unknown {value!r}, allowed are {', '.join(allowed)}")
@@ -121,6 +126,7 @@ def build_flow(
         "coupling": coupling,
         "preprocessing": preprocessing,
         "dequantisation": dequantisation,
+        "base": base,
     }
 
     solved_from = itertools.cycle(_CORNERS[corners])
@@ -139,6 +145,7 @@ def build_flow(
             steps=steps,
             preprocessing=_PREPROCESSING[preprocessing](),
             dequantisation=_DEQUANTISATION[dequantisation](image_shape[0]),
+            base=_BASES[base](),
             config=config,
         )
 
