@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import inspect
 from io import StringIO
 
 import pytest
@@ -11,7 +12,9 @@ from rich.console import Console
 
 from deconv.bench import flows as bench
 from deconv.bench import flows_models, flows_speed
+from deconv.bench.flows import main as run_bench
 from deconv.bench.flows_models import Backbone, contestants, images
+from deconv.cli import main
 
 TINY = Backbone((1, 8, 8), levels=1, steps=1, width=6)
 
@@ -90,3 +93,19 @@ def test_refuses(monkeypatch, options, message):
 def test_refuses_a_file_that_cannot_be_written(monkeypatch, tmp_path):
     with pytest.raises(ValueError, match=r"out: the directory of .* does not exist"):
         run(monkeypatch, out=tmp_path / "missing" / "flows.csv")
+
+
+def test_the_command_hands_its_options_on(capsys, monkeypatch):
+    seen = {}
+    monkeypatch.setattr(bench, "main", lambda **options: seen.update(options))
+    assert main(["bench", "flows", "-K", "16", "--layers", "inverse,finc", "--no-matched", "--no-growth"]) == 0
+    assert (seen["steps"], seen["layers"], seen["matched"]) == (16, ["inverse", "finc"], False)
+    assert (seen["sides"], seen["kernel_sizes"]) == ((), ())
+    assert main(["bench", "flows"]) == 0
+    defaults = inspect.signature(run_bench).parameters
+    assert all(value == defaults[name].default for name, value in seen.items() if name not in ("sides", "kernel_sizes"))
+
+
+def test_the_command_refuses(capsys):
+    assert main(["bench", "flows", "--layers", "maf", "--train-steps", "0"]) == 2
+    assert "layers: unknown 'maf'" in capsys.readouterr().err
