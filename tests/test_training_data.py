@@ -168,6 +168,20 @@ def test_patches_share_no_pixel(monkeypatch, grey):
     assert splits.train.images.float().std() > 30
 
 
+@pytest.mark.parametrize("grey", [True, False])
+def test_patches_from_a_folder(tmp_path, grey):
+    """Each patch is a window of the photograph, in the part that its rows belong to."""
+    photograph = RNG.integers(0, 256, (200, 50), np.uint8)
+    Image.fromarray(photograph).save(tmp_path / "grey.png")
+    splits = load_data("patches", tmp_path, size=10, grey=grey)
+    windows = np.lib.stride_tricks.sliding_window_view(photograph, (10, 10))
+    for part, rows in (("train", (0, 150)), ("validation", (160, 170)), ("test", (180, 190))):
+        expected = {windows[r, c].tobytes() for r in range(rows[0], rows[1] + 1, 5) for c in range(0, 41, 5)}
+        images = splits[part].images
+        assert images.shape[1] == (1 if grey else 3)
+        assert {image.numpy().tobytes() for plane in images.unbind(1) for image in plane} == expected
+
+
 def test_nothing_but_arrays_is_unpickled(tmp_path):
     class Attack:
         def __reduce__(self):
@@ -223,7 +237,6 @@ def test_damage_is_named(tmp_path, layout, file, damage, error, message):
     [
         (("nonsense",), "data: unknown 'nonsense', allowed are patches, mnist"),
         (("mnist",), "root: the data set mnist needs the file or folder"),
-        (("patches", "somewhere"), "root: the data set patches comes with the toolkit"),
         (("mnist", "/does/not/exist"), "/does/not/exist: does not exist"),
     ],
 )
@@ -232,7 +245,7 @@ def test_errors(arguments, message):
         load_data(*arguments)
 
 
-@pytest.mark.parametrize("name", [name for name in DATASETS if name != "patches"])
+@pytest.mark.parametrize("name", DATASETS)
 def test_an_empty_folder_is_no_data_set(tmp_path, name):
     with pytest.raises(FileNotFoundError, match="holds"):
         load_data(name, tmp_path)

@@ -31,12 +31,12 @@ DATASETS: dict[str, Callable[..., Splits]] = {
 def load_data(name: str, root: str | os.PathLike | None = None, **options: Any) -> Splits:
     """The data set called `name`: `DATASETS` lists them.
 
-    root: its file or folder; every data set but ``"patches"`` needs one.
+    root: its file or folder; ``"patches"`` has pictures of its own where none is given.
     options: ``size`` (pixels a side) and ``grey``, where the reader takes them.
 
     Raises
     ------
-    ValueError: an unknown name or option, a root that is missing or not wanted, a damaged file.
+    ValueError: an unknown name or option, no root where one is needed, a damaged file.
     FileNotFoundError: the root does not hold the data set; the message says what was looked for.
     """
     if name not in DATASETS:
@@ -46,11 +46,9 @@ def load_data(name: str, root: str | os.PathLike | None = None, **options: Any) 
     for option in options:
         if option not in taken or option == "root":
             raise ValueError(f"{option}: the data set {name} does not take it")
-    if "root" not in taken:
-        if root is not None:
-            raise ValueError(f"root: the data set {name} comes with the toolkit, given {os.fspath(root)!r}")
-        return reader(**options)
     if root is None:
+        if taken["root"].default is None:
+            return reader(**options)
         raise ValueError(f"root: the data set {name} needs the file or folder where it is")
     if not Path(root).exists():
         raise FileNotFoundError(f"{os.fspath(root)}: does not exist")

@@ -15,7 +15,7 @@ from ...imaging.files import read_image
 from ..order import permutation
 from .images import Batch, Splits
 
-__all__ = ["FileImages", "read_celeba", "read_folder"]
+__all__ = ["FileImages", "image_files", "read_celeba", "read_folder", "read_pixels"]
 
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp")
 _VALIDATION_NAMES = ("validation", "val", "valid")
@@ -47,19 +47,27 @@ class FileImages:
     def _read(self, path: Path) -> np.ndarray:
         from PIL import Image
 
-        pixels = to_depth(fractions(read_image(path)), "uint8")
-        if self.grey and pixels.ndim == 3:
-            pixels = np.asarray(Image.fromarray(pixels).convert("L"))
-        elif not self.grey and pixels.ndim == 2:
-            pixels = np.repeat(pixels[..., None], 3, axis=-1)
-        side = self.crop or min(pixels.shape[:2])
-        if side > min(pixels.shape[:2]) or side < self.size:
-            found = " x ".join(map(str, pixels.shape[:2]))
+        pixels = read_pixels(path, grey=self.grey)
+        frame = pixels.shape[1:]
+        side = self.crop or min(frame)
+        if side > min(frame) or side < self.size:
+            found = " x ".join(map(str, frame))
             raise ValueError(f"{path}: {found} is smaller than the {max(side, self.size)} pixels a side needed")
-        top, left = ((n - side) // 2 for n in pixels.shape[:2])
-        square = Image.fromarray(np.ascontiguousarray(pixels[top : top + side, left : left + side]))
-        small = np.array(square.resize((self.size, self.size), Image.Resampling.LANCZOS, reducing_gap=3.0))
-        return small[None] if self.grey else np.ascontiguousarray(small.transpose(2, 0, 1))
+        top, left = ((n - side) // 2 for n in frame)
+        square = pixels[:, top : top + side, left : left + side]
+        size, method = (self.size, self.size), Image.Resampling.LANCZOS
+        return np.stack([Image.fromarray(c).resize(size, method, reducing_gap=3.0) for c in square])
+
+
+def read_pixels(path: Path, *, grey: bool) -> np.ndarray:
+    """An image file as uint8 `(1, H, W)`, or `(3, H, W)`, whatever it holds."""
+    from PIL import Image
+
+    pixels = to_depth(fractions(read_image(path)), "uint8")
+    if grey:
+        return np.array(Image.fromarray(pixels).convert("L"))[None]
+    channels = np.moveaxis(pixels, -1, 0) if pixels.ndim == 3 else np.broadcast_to(pixels, (3, *pixels.shape))
+    return np.ascontiguousarray(channels)
 
 
 def read_folder(root: Path, *, size: int = 64, grey: bool = False) -> Splits:
@@ -72,9 +80,9 @@ def read_folder(root: Path, *, size: int = 64, grey: bool = False) -> Splits:
     if not root.is_dir():
         raise FileNotFoundError(f"{root}: is not a folder")
     found = {path.name: path for path in root.iterdir() if path.is_dir()}
-    train = _files(found.get("train", root))
-    validation = next((_files(found[name]) for name in _VALIDATION_NAMES if name in found), [])
-    test = _files(found["test"]) if "test" in found else []
+    train = image_files(found.get("train", root))
+    validation = next((image_files(found[name]) for name in _VALIDATION_NAMES if name in found), [])
+    test = image_files(found["test"]) if "test" in found else []
     if "train" not in found:
         validation, test = [], []
     shuffled = [train[i] for i in permutation(0, 0, len(train))]
@@ -110,6 +118,7 @@ def read_celeba(root: Path, *, size: int = 64, grey: bool = False) -> Splits:
     return Splits(*(FileImages(tuple(part), size, grey, _CELEBA_CROP) for part in parts))
 
 
-def _files(folder: Path) -> list[Path]:
+def image_files(folder: Path) -> list[Path]:
+    """The image files in a folder, at any depth, in the order of their names."""
     found = (Path(top) / name for top, _, names in os.walk(folder) for name in names)
     return sorted(path for path in found if path.suffix.lower() in _SUFFIXES)

@@ -1,12 +1,15 @@
-"""Natural patches from the photographs that scikit-image brings along: a data set that needs no download."""
+"""Natural patches: from the photographs that scikit-image brings along, which needs no download, or from a folder."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ..order import permutation
+from .folder import image_files, read_pixels
 from .images import Splits, StoredImages
 
 __all__ = ["read_patches"]
@@ -16,13 +19,21 @@ _COLOUR = ("chelsea", "coffee", "rocket", "stereo_motorcycle")
 _GREY = ("brick", "coins", "grass", "gravel", "moon")
 
 
-def read_patches(*, size: int = 16, grey: bool = True) -> Splits:
+def read_patches(root: Path | None = None, *, size: int = 16, grey: bool = True) -> Splits:
     """Patches of `size` x `size` pixels, each half over its neighbour, from photographs and textures.
 
     The upper 80 % of every picture is for training, the next 10 % for validation, the last for testing: no pixel is
-    in two parts. grey: nine pictures, `(1, size, size)`; else the four colour photographs, `(3, size, size)`.
+    in two parts.
+
+    root: a folder of image files, at any depth; None: nine pictures of scikit-image, or four in colour.
+    grey: `(1, size, size)`; else `(3, size, size)`.
     """
-    pictures = [_picture(name, grey) for name in (_COLOUR + _GREY if grey else _COLOUR)]
+    if root is None:
+        pictures = [_picture(name, grey) for name in (_COLOUR + _GREY if grey else _COLOUR)]
+    else:
+        pictures = [torch.from_numpy(read_pixels(path, grey=grey)) for path in image_files(root)]
+    if not pictures:
+        raise FileNotFoundError(f"{root}: holds no image")
     lowest = min(picture.shape[1] for picture in pictures) // 10
     if not 2 <= size <= lowest:
         raise ValueError(f"size: expected 2 to {lowest} pixels a side, given {size}")
