@@ -11,9 +11,9 @@ import torch
 from rich.console import Console
 
 from ..flows import FLOWS
-from ..training import Settings, load_data
+from ..training import Settings, Splits, load_data
 from .flows_models import SHAPES, Backbone, Contestant, contestants
-from .flows_quality import learn
+from .flows_quality import Curve, learn
 from .flows_report import Growth, Report, curves_table, growth_table, speed_table
 from .flows_speed import growth, measure_speed
 from .results import machine
@@ -130,16 +130,16 @@ def _series(
     return [Growth(variable, *point) for point in points]
 
 
-def _train(flows: Sequence[Contestant], backbone: Backbone, splits, settings: Settings, device: str, console: Console):
+def _train(
+    flows: Sequence[Contestant], backbone: Backbone, data: Splits, settings: Settings, device: str, console: Console
+) -> list[Curve]:
     curves = []
     for flow in flows:
         with console.status(f"training {flow.name}") as status:
-            curves.append(
-                learn(
-                    flow, backbone, splits, settings, device=device,
-                    progress=lambda row, name=flow.name, status=status: status.update(
-                        f"training {name}, step {row['step']}, {row['validation']:.3f} bits/dim"
-                    ),
-                )
-            )  # fmt: skip
+
+            def show(row: dict, name: str = flow.name, status=status) -> None:
+                status.update(f"training {name}, step {row['step']}, {row['validation']:.3f} bits/dim")
+
+            curves.append(learn(flow, backbone, data, settings, device=device, progress=show))
+        console.print(f"{flow.name}: {curves[-1].bits:.3f} bits/dim after {curves[-1].points[-1][1]:.0f} s")
     return curves

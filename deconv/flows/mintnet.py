@@ -32,7 +32,7 @@ class MintNetLayer(Flow):
     kernel_size: odd; of the half-plane kernels `(k // 2 + 1, k)`.
     copies: hidden channels per channel.
     corner: ``"tl"`` for raster order, ``"br"`` for the opposite one, of channels too.
-    tolerance: on the residual, relative to ``1 + max |z|``; by default 20 units of rounding.
+    tolerance: on the residual, relative to ``1 + max |z|``; by default 50 units of rounding.
     iterations: at most.
 
     Raises
@@ -125,7 +125,7 @@ class MintNetLayer(Flow):
     @torch.no_grad()
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         z = self._oriented(z)
-        tolerance = 20 * torch.finfo(z.dtype).eps if self.tolerance is None else self.tolerance
+        tolerance = 50 * torch.finfo(z.dtype).eps if self.tolerance is None else self.tolerance
         x = z.clone()
         for _ in range(self.iterations):
             reached, diagonal = self._evaluate(x)
