@@ -9,8 +9,9 @@ import torch
 from cases import Case
 from cuda_shim.on_cpu import COMPILER, barriers, compile_source, race_program, races
 
-# Strips that wait for one another, several chunks, both supports, cells, taps held in registers and in shared memory.
-CASES = [Case(1, 2, 8, 13, (3, 3)), Case(2, 3, 4, 4, (2, 3), support="half"), Case(1, 12, 3, 4, (3, 3))]
+# Strips that wait for one another, that read past the one above them, several chunks, both supports, cells, taps held in
+# registers and in shared memory.
+CASES = [Case(1, 2, 8, 13, (3, 3)), Case(2, 3, 4, 4, (2, 3), support="half"), Case(1, 12, 4, 5, (4, 2))]
 
 
 @pytest.fixture(scope="module")
@@ -29,14 +30,14 @@ def program(tmp_path_factory):
 
 
 def test_there_is_no_race(program):
-    assert not races(program)
+    assert not any(races(program) for _ in range(5))
 
 
 def test_every_barrier_is_needed_and_missed(program, capsys):
-    """The detector detects: take away one barrier, and there is a race."""
+    """The detector detects: take away one barrier, and there is a race, if not every time that the program is run."""
     lines = barriers()
     assert len(lines) > 10
-    unnoticed = [line for line in lines if not races(program, without_barrier=line)]
+    unnoticed = [line for line in lines if not any(races(program, without_barrier=line) for _ in range(20))]
     assert not unnoticed
     with capsys.disabled():
         print(f" [each of {len(lines)} barriers of the kernels was left out once, and missed]", end="")

@@ -25,7 +25,7 @@ _OLDEST = (7, 0)  # the first with loads that acquire and stores that release
 def available() -> tuple[bool, str]:
     """Whether kernels can be compiled and run here, and the reason in words."""
     if importlib.util.find_spec("cupy") is None:
-        return False, "CuPy is not installed (pip install 'deconv-toolkit[cuda12]', or cuda13)"
+        return False, "CuPy is not installed (pip install cupy-cuda12x, or cupy-cuda13x)"
     if torch.version.hip is not None:
         return False, "this torch is built for ROCm, the kernels are for CUDA"
     if torch.version.cuda is None:
