@@ -22,7 +22,7 @@ from torch import Tensor
 
 from .arrays import as_image_batch, per_sample
 
-__all__ = ["estimate_noise"]
+__all__ = ["band_rows", "estimate_noise", "noise_in_bands"]
 
 # Mean ratio to the truth on photographs blurred by camera shake, motion, defocus or a Gaussian of 0.7 to 2
 # pixels at 0.5 % noise, the worst of them: second differences 1.18, fourth 1.05, sixth 1.02; Haar wavelet
@@ -85,12 +85,21 @@ def estimate_noise(image: Any, *, white: bool = True) -> Any:
 
 def _bands(planes: Tensor) -> Tensor:
     """`(N, H, W)` as `(N, bands, rows, W)`: all of it, or evenly spaced bands where there is plenty."""
-    height, width = planes.shape[1:]
+    return torch.stack([planes[:, start:stop] for start, stop in band_rows(*planes.shape[1:])], dim=1)
+
+
+def band_rows(height: int, width: int) -> list[tuple[int, int]]:
+    """The rows of a plane that its noise is estimated from: all of them, or bands of equal height."""
     rows = max(_ENOUGH // (_BANDS * width), 2 * (_COARSE_ORDER * _SPACING + _BLOCK))
     if _BANDS * rows >= height:
-        return planes[:, None]
+        return [(0, height)]
     starts = [(height - rows) * i // (_BANDS - 1) for i in range(_BANDS)]
-    return torch.stack([planes[:, start : start + rows] for start in starts], dim=1)
+    return [(start, start + rows) for start in starts]
+
+
+def noise_in_bands(bands: Tensor) -> Tensor:
+    """`estimate_noise` of planes of which only the bands are at hand: `(N, bands, rows, W)` -> `(N,)`."""
+    return _at_the_highest_frequencies(bands).sqrt()
 
 
 def _at_the_highest_frequencies(planes: Tensor) -> Tensor:

@@ -27,7 +27,7 @@ from torch import Tensor
 from ..imaging.boundary import crop, extend
 from ..imaging.convolution import fast_length, psf_to_otf, valid_margins
 
-__all__ = ["BOUNDARIES", "Canvas"]
+__all__ = ["BOUNDARIES", "Canvas", "fill"]
 
 BOUNDARIES = ("unknown", "circular", "reflect", "replicate", "zero")
 
@@ -72,7 +72,7 @@ class Canvas:
         self.otf = psf_to_otf(psf, self.shape)
 
         weight = torch.ones_like(image[:1, :1]) if mask is None else mask.to(image)
-        self.image = image if mask is None else _fill(image, weight)
+        self.image = image if mask is None else fill(image, weight)
         self.weight = extend(weight, self.margins, method="zero")
         self.observed = self.weight * extend(self.image, self.margins, method="zero")
         self.inside = None
@@ -168,7 +168,7 @@ def _offsets(psf: Tensor) -> Tensor:
     return (torch.stack(offsets, -1) + 0.5).floor().long()
 
 
-def _fill(image: Tensor, weight: Tensor) -> Tensor:
+def fill(image: Tensor, weight: Tensor) -> Tensor:
     """The image with its missing pixels filled from their neighbours, coarse to fine."""
     weight = weight.expand_as(image)
     known, count = image * weight, weight
@@ -176,6 +176,6 @@ def _fill(image: Tensor, weight: Tensor) -> Tensor:
         window = [min(2, n) for n in image.shape[2:]]
         pool = F.avg_pool2d if len(window) == 2 else F.avg_pool3d
         coarse = [pool(t, window, ceil_mode=True, count_include_pad=False) for t in (known, count)]
-        coarse_fill = _fill(coarse[0] / coarse[1].clamp_min(1e-6), (coarse[1] > 0).to(image))
+        coarse_fill = fill(coarse[0] / coarse[1].clamp_min(1e-6), (coarse[1] > 0).to(image))
         known = known + (1 - count) * F.interpolate(coarse_fill, image.shape[2:], mode="nearest")
     return known

@@ -21,7 +21,7 @@ from ..imaging.arrays import as_image_batch
 from .light import to_linear, to_srgb
 from .problem import Problem, Statistics, as_kernel, as_mask, spatial_axes
 
-__all__ = ["iterative"]
+__all__ = ["counted", "iterative"]
 
 Method = Callable[..., Iterator[Tensor]]
 
@@ -102,7 +102,7 @@ def iterative(*, num_iter: int) -> Callable[[Method], Callable[..., Any]]:
 
             scenes = method(problem, *own, **parameters)
             previous = None
-            for iteration in _counted(num_iter, method.__name__, progress):
+            for iteration in counted(num_iter, method.__name__, progress):
                 scene = next(scenes)
                 if callback is not None and callback(iteration, deliver(scene)):
                     break
@@ -144,7 +144,7 @@ def _change(scene: Tensor, previous: Tensor) -> float:
     return float((step / size).max())
 
 
-def _counted(num_iter: int, title: str, progress: bool | None) -> Iterator[int]:
+def counted(num_iter: int, title: str, progress: bool | None) -> Iterator[int]:
     """0 ... num_iter - 1, with a progress bar where one is wanted."""
     late = progress is None
     if progress is False or (late and not sys.stderr.isatty()):

@@ -30,11 +30,13 @@ class Statistics:
     contrast: standard deviation of the image without its noise; the unit in which priors measure edges, so that
         a restoration does not depend on the unit of the image.
     level: mean of the image, never below its contrast; the unit of brightness.
+    slopes: mean squared difference of neighbours, summed over the axes, noise included.
     """
 
     sigma: Tensor
     contrast: Tensor
     level: Tensor
+    slopes: Tensor
 
     @classmethod
     def of(cls, image: Tensor, sigma: Any = None) -> Statistics:
@@ -43,16 +45,35 @@ class Statistics:
         axes = tuple(range(2, image.ndim))
         mean = image.mean(axes, keepdim=True)
         variance = (image - mean).square().mean(axes, keepdim=True)
+        slopes = torch.zeros_like(mean)
+        for axis in axes:
+            if image.shape[axis] > 1:
+                slopes = slopes + image.diff(dim=axis).square().mean(axes, keepdim=True)
+        noise = cls.noise_of(image) if sigma is None else None
+        return cls.from_moments(mean, variance, slopes, sigma=sigma, noise=noise)
+
+    @classmethod
+    def from_moments(
+        cls, mean: Tensor, variance: Tensor, slopes: Tensor, *, sigma: Any = None, noise: Tensor | None = None
+    ) -> Statistics:
+        """From what was measured, each `(B, C, 1, 1)`; noise: what it was estimated at, where sigma is not given."""
         if sigma is None:
-            sigma = torch.maximum(_estimated(image), _LEAST_NOISE * variance.sqrt())
+            sigma = torch.maximum(noise, _LEAST_NOISE * variance.sqrt())
         else:
-            sigma = _as_sigma(sigma, image)
+            sigma = _as_sigma(sigma, mean)
         contrast = (variance - sigma.square()).clamp_min(0).sqrt()
         contrast = torch.maximum(contrast, sigma.expand_as(contrast))
         # An image of one colour has no unit of its own, and needs none.
         contrast = torch.where(contrast > 1e-6 * mean.abs(), contrast, mean.abs())
         contrast = torch.where(contrast > 0, contrast, 1)
-        return cls(sigma, contrast, torch.maximum(mean, contrast))
+        return cls(sigma, contrast, torch.maximum(mean, contrast), slopes)
+
+    @staticmethod
+    def noise_of(image: Tensor) -> Tensor:
+        """Noise level of every channel, `(B, C, 1, 1)`; that of a volume is measured in its slices."""
+        planes = image.reshape(-1, 1, *image.shape[-2:])
+        variance = estimate_noise(planes).square().reshape(*image.shape[:2], -1).mean(-1)
+        return variance.sqrt().reshape(*image.shape[:2], *[1] * (image.ndim - 2))
 
 
 @dataclass(frozen=True)
@@ -140,13 +161,6 @@ def as_filter(array: Any, image: Tensor, *, name: str) -> Tensor:
     if taps.ndim != image.ndim - 2 or taps.numel() == 0 or not bool(taps.isfinite().all()):
         raise ValueError(f"{name}: expected finite filters with {image.ndim - 2} axes, given {tuple(taps.shape)}")
     return taps
-
-
-def _estimated(image: Tensor) -> Tensor:
-    """Noise level of every channel, `(B, C, 1, 1)`; that of a volume is measured in its slices."""
-    planes = image.reshape(-1, 1, *image.shape[-2:])
-    variance = estimate_noise(planes).square().reshape(*image.shape[:2], -1).mean(-1)
-    return variance.sqrt().reshape(*image.shape[:2], *[1] * (image.ndim - 2))
 
 
 def _as_sigma(sigma: Any, image: Tensor) -> Tensor:

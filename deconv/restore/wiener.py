@@ -188,8 +188,7 @@ def _noise_to_signal(problem: Problem, given: Any, steepness: Tensor) -> Tensor:
         return values.flatten(1).mean(1).reshape(-1, *ones)
 
     noise = mean(statistics.sigma.square())
-    slopes = sum(mean(image.diff(dim=axis).square()) for axis in problem.canvas.axes if image.shape[axis] > 1)
-    by_slopes = (slopes - 2 * problem.space * noise) / mean(steepness)
+    by_slopes = (mean(statistics.slopes) - 2 * problem.space * noise) / mean(steepness)
     by_contrast = mean(statistics.contrast.square())
     signal = (torch.maximum(by_slopes, _FLATTEST * by_contrast) * by_contrast).sqrt()
     return (noise / signal).clamp_min(_LEAST_RATIO)

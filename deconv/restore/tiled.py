@@ -1,0 +1,148 @@
+"""Images larger than the memory, restored tile by tile."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..imaging.arrays import as_image_batch
+from .frame import counted
+from .module import method_named
+from .problem import Statistics, as_mask
+from .psf_field import PsfField
+from .survey import cut, spatial_positions, survey, window
+
+__all__ = ["tiled"]
+
+# The overlap of two tiles on either side of their seam, in sizes of the psf, and at least.
+_REACH, _LEAST = 4, 48
+
+
+def tiled(
+    method: str | Callable[..., Any],
+    image: Any,
+    psf: Any,
+    *,
+    out: Any = None,
+    tile: int | Sequence[int] = 1024,
+    overlap: int | Sequence[int] | None = None,
+    mask: Any = None,
+    sigma: Any = None,
+    statistics: Statistics | None = None,
+    progress: bool | None = None,
+    **parameters: Any,
+) -> Any:
+    r"""Restore an image tile by tile: the memory does not grow with it, and its blur may differ from place to place.
+
+    Each tile is restored with the pixels around it, of which those nearest to the seam are blended,
+
+    .. math:: x \leftarrow (1 - w)\, x + w\, x_t, \qquad w = \tfrac12 - \tfrac12 \cos(\pi u)
+
+    with u from 0 to 1 across the seam, and the rest is dropped. Noise, contrast and brightness are measured once, in
+    the whole image, so that all tiles agree on the automatic parameters. For methods that look at a neighbourhood
+    only, the result is the untiled one but for the influence of what is farther away than the overlap.
+
+    Parameters
+    ----------
+    method: a function of `deconv.restore`, or its name.
+    image: as for the method, or anything with `shape`, `dtype` and NumPy's slicing, such as a memory map; it is read
+        one tile at a time.
+    psf: as for the method, for the whole image, `(kh, kw)`; or one for each tile: an array `(gy, gx, kh, kw)`, psfs at
+        the centres of a grid of equal patches, interpolated linearly to the centre of each tile, which then is no
+        larger than a patch; or a function ``psf(y, x)`` of the tile's centre in pixels, which may also return one
+        for each sample and channel. For volumes all with one more axis.
+    out: where the result goes, like `image` but for its dtype, a memory map say; None: a new array. It must not be the
+        image itself, whose pixels are needed by more than one tile.
+    tile: height and width of the tiles, at most, without their overlap; one number or one per axis.
+    overlap: how far a tile is restored beyond its own pixels; None: four sizes of the psf, 48 pixels at least.
+    mask: as for the method, of the image's height and width, also a memory map; or ``"auto"``.
+    sigma, statistics: as for the method; None: measured in the whole image.
+    progress: show a bar; None: on a terminal, from the first second on.
+    parameters: the method's own. The boundary is unknown: a tile has no other.
+
+    Returns
+    -------
+    `out`: kind of array, layout, range and, if it was not given, dtype of `image`.
+
+    Raises
+    ------
+    ValueError: sizes that make no sense; a boundary other than unknown; an `out` of another shape, or `image` itself.
+    """
+    function = method_named(method)
+    for name, allowed in (("boundary", "unknown"), ("callback", None)):
+        if parameters.get(name, allowed) != allowed:
+            raise ValueError(f"{name}: tiles take {allowed!r} only, given {parameters[name]!r}")
+    field = PsfField(psf)
+    axes = spatial_positions(image, field.space)
+    frame = [image.shape[axis] for axis in axes]
+    core = _sizes("tile", tile, len(axes), 1)
+    if field.grid is not None:
+        core = [min(size, -(-n // count)) for size, n, count in zip(core, frame, field.grid, strict=True)]
+    reach = [max(_LEAST, _REACH * size) for size in field.size(frame)]
+    reach = reach if overlap is None else _sizes("overlap", overlap, len(axes), 0)
+    if out is None:
+        out = torch.zeros_like(image) if isinstance(image, Tensor) else np.zeros(image.shape, image.dtype)
+    elif tuple(out.shape) != tuple(image.shape):
+        raise ValueError(f"out: expected the image's shape {tuple(image.shape)}, given {tuple(out.shape)}")
+    elif out is image:
+        raise ValueError("out: must not be the image itself, whose pixels are needed by more than one tile")
+    if statistics is None:
+        statistics = survey(image, axes, mask=mask, sigma=sigma, linear=bool(parameters.get("linear")))
+
+    cores = list(itertools.product(*[_pieces(n, size) for n, size in zip(frame, core, strict=True)]))
+    for index in counted(len(cores), f"{function.__name__}, tiles", progress):
+        own = cores[index]
+        seen = [(max(a - r, 0), min(b + r, n)) for (a, b), r, n in zip(own, reach, frame, strict=True)]
+        piece, _ = as_image_batch(cut(image, axes, seen), space=field.space)
+        weight = mask
+        if mask is not None and not isinstance(mask, str):
+            weight = as_mask(cut(mask, spatial_positions(mask, field.space), seen), piece)
+        centre = [(a + b - 1) / 2 for a, b in own]
+        blur = field(centre, frame)
+        options = parameters | {"mask": weight, "statistics": statistics, "progress": False}
+        _blend(out, axes, own, seen, frame, function(piece, blur, **options))
+    return out
+
+
+def _blend(out: Any, axes: list[int], own: Sequence, seen: Sequence, frame: Sequence, restored: Tensor) -> None:
+    """Lay a restored piece over what is there: all of it inside, less and less across the seams with earlier tiles.
+
+    Each seam is crossed in the inner half of the overlap; the outer half is dropped.
+    """
+    kept, ramps = [], []
+    for (a, b), (low, high), n in zip(own, seen, frame, strict=True):
+        before, after = (a - low) // 2, (high - b) // 2
+        start, stop = (a - before if a else 0), (b + after if b < n else n)
+        kept.append((start, stop))
+        place = torch.arange(start, stop, dtype=restored.dtype, device=restored.device)
+        ramp = ((place - start + 0.5) / max(a + before - start, 1)).clamp_max(1) if a else torch.ones_like(place)
+        ramps.append(0.5 - 0.5 * torch.cos(torch.pi * ramp))
+    inside = [(a - low, b - low) for (a, b), (low, _) in zip(kept, seen, strict=True)]
+    restored = cut(restored, range(2, restored.ndim), inside)
+    weight = restored.new_ones(())
+    for ramp in ramps:
+        weight = weight.unsqueeze(-1) * ramp
+    # What no earlier tile has written may hold anything.
+    out[window(axes, [(2 * a - start, stop) for (a, _), (start, stop) in zip(own, kept, strict=True)])] = 0
+    place = window(axes, kept)
+    earlier, back = as_image_batch(out[place], space=len(axes), name="out")
+    out[place] = back(torch.lerp(earlier.to(restored), restored, weight))
+
+
+def _pieces(n: int, size: int) -> list[tuple[int, int]]:
+    """n pixels in pieces as equal as possible, `size` at most."""
+    count = -(-n // size)
+    ends = [n * i // count for i in range(count + 1)]
+    return list(itertools.pairwise(ends))
+
+
+def _sizes(name: str, given: int | Sequence[int], space: int, least: int) -> list[int]:
+    sizes = [given] * space if isinstance(given, int) else list(given)
+    if len(sizes) != space or not all(isinstance(size, int) and size >= least for size in sizes):
+        raise ValueError(f"{name}: expected a whole number of at least {least}, or {space} of them, given {given}")
+    return sizes

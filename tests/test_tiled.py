@@ -1,0 +1,158 @@
+"""Restoration tile by tile: equal to the whole, for any layout, in memory that does not grow."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from restorations import PSF, agreement
+
+from deconv import restore
+from deconv.imaging import degrade, psnr
+from deconv.imaging.psf import gaussian, motion
+from deconv.restore.problem import Statistics
+from deconv.restore.psf_field import PsfField
+from deconv.restore.survey import spatial_positions, survey
+
+
+def photograph() -> np.ndarray:
+    from skimage import data
+
+    return degrade(data.camera()[:300, :340] / np.float32(255), PSF.float(), noise=0.01, seed=0)
+
+
+@pytest.mark.parametrize("method", ["hyper_laplacian", "richardson_lucy", "tikhonov", "total_variation", "wiener"])
+def test_tiles_agree_with_the_whole(method):
+    image = photograph()
+    tiles = restore.tiled(method, image, PSF, tile=128)
+    assert tiles.dtype == image.dtype
+    # A linear filter reaches farther: here the frame is but twice as wide as its reach.
+    assert agreement(tiles, getattr(restore, method)(image, PSF)) > (46 if method == "wiener" else 50)
+
+
+def test_one_tile_is_the_whole():
+    image = photograph()
+    np.testing.assert_allclose(restore.tiled("wiener", image, PSF), restore.wiener(image, PSF), atol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(90, 70), (7, 41), (1, 30), (64, 50, 3)])
+@pytest.mark.parametrize("linear", [False, True])
+def test_the_survey_measures_what_statistics_do(shape, linear, monkeypatch):
+    from deconv.restore.light import to_linear
+
+    monkeypatch.setattr("deconv.restore.survey._STRIP", 500)
+    image = np.random.default_rng(0).random(shape)
+    batch = torch.from_numpy(image if image.ndim == 2 else np.moveaxis(image, -1, 0))[(None,) * (4 - image.ndim)]
+    expected = Statistics.of(to_linear(batch) if linear else batch)
+    found = survey(image, spatial_positions(image, 2), linear=linear)
+    for name in ("sigma", "contrast", "level", "slopes"):
+        torch.testing.assert_close(getattr(found, name), getattr(expected, name))
+
+
+def test_layouts_depths_and_masks():
+    image = photograph()[:150, :140]
+    whole = restore.tiled("tikhonov", image, PSF, tile=70)
+    colour = restore.tiled("tikhonov", np.stack([image] * 3, -1), PSF, tile=70)
+    assert agreement(colour[..., 1], whole) > 100
+    batch = restore.tiled("tikhonov", torch.from_numpy(image)[None, None], PSF, tile=70)
+    assert agreement(batch[0, 0], whole) > 100
+    words = restore.tiled("tikhonov", (65535 * image.clip(0, 1)).round().astype(np.uint16), PSF, tile=70)
+    assert words.dtype == np.uint16
+    assert agreement(words / 65535, whole.clip(0, 1)) > 55
+    mask = np.ones(image.shape, bool)
+    mask[60:80, 60:80] = False
+    hidden = restore.tiled("tikhonov", np.where(mask, image, 7), PSF, tile=70, mask=mask, sigma=0.01)
+    expected = restore.tikhonov(image, PSF, mask=mask, sigma=0.01)
+    assert agreement(hidden, expected) > 45
+
+
+def test_a_volume_in_tiles():
+    volume = np.stack([photograph()[:60, :60]] * 20)
+    psf = PSF[None] * torch.tensor([0.25, 0.5, 0.25])[:, None, None]
+    assert agreement(restore.tiled("tikhonov", volume, psf, tile=(20, 40, 40)), restore.tikhonov(volume, psf)) > 45
+
+
+def test_memory_maps_are_read_and_written(tmp_path):
+    np.save(tmp_path / "in.npy", photograph())
+    image = np.load(tmp_path / "in.npy", mmap_mode="r")
+    out = np.lib.format.open_memmap(tmp_path / "out.npy", "w+", np.float32, image.shape)
+    out[:] = np.nan
+    assert restore.tiled("wiener", image, PSF, tile=100, out=out) is out
+    np.testing.assert_allclose(out, restore.tiled("wiener", photograph(), PSF, tile=100), atol=1e-5)
+
+
+def test_a_grid_of_psfs_is_interpolated():
+    wide, narrow = gaussian(2.0, 13).double(), gaussian(0.5, 13).double()
+    field = PsfField(torch.stack([torch.stack([wide, narrow])]))
+    frame = (100, 200)
+    torch.testing.assert_close(field((10, 0), frame), wide)
+    torch.testing.assert_close(field((50, 49.5), frame), wide)
+    torch.testing.assert_close(field((50, 149.5), frame), narrow)
+    torch.testing.assert_close(field((50, 99.5), frame), (wide + narrow) / 2)
+
+
+def test_each_place_has_its_own_psf():
+    from skimage import data
+
+    sharp = data.camera()[:260, :300] / np.float32(255)
+    left, right = motion(9, 0), motion(9, 90)
+    size = max(*left.shape, *right.shape)
+
+    def padded(psf):
+        rows, columns = ((size - n) // 2 for n in psf.shape)
+        return torch.nn.functional.pad(psf, (columns, columns, rows, rows))
+
+    psfs = torch.stack([torch.stack([padded(left), padded(right)])])
+    halves = [degrade(sharp, psf, noise=0.005, seed=0) for psf in psfs[0]]
+    middle = halves[0].shape[1] // 2
+    observed = np.concatenate([halves[0][:, :middle], halves[1][:, middle:]], 1)
+    margin = size // 2
+    truth = sharp[margin:-margin, margin:-margin]
+    away = np.r_[0 : middle - 40, middle + 40 : observed.shape[1]]
+    by_grid = restore.tiled("tikhonov", observed, psfs)
+    by_function = restore.tiled(
+        "tikhonov", observed, lambda y, x: psfs[0, int(x >= middle)], tile=(1024, -(-observed.shape[1] // 2))
+    )
+    uniform = restore.tikhonov(observed, psfs[0, 0])
+    for restored in (by_grid, by_function):
+        assert psnr(restored[:, away], truth[:, away]) > psnr(uniform[:, away], truth[:, away]) + 3
+
+
+def test_memory_does_not_grow_with_the_image(tmp_path):
+    """Beyond what importing takes, restoring 16 times more pixels takes as much."""
+    code = (
+        "import resource, sys, numpy as np, torch\n"
+        "from deconv import restore\n"
+        "torch.set_num_threads(1)\n"
+        "n = int(sys.argv[1]); path = sys.argv[2]\n"
+        "image = np.lib.format.open_memmap(path + 'in.npy', 'w+', np.uint8, (n, 256))\n"
+        "image[:] = np.arange(256, dtype=np.uint8)\n"
+        "out = np.lib.format.open_memmap(path + 'out.npy', 'w+', np.uint8, (n, 256))\n"
+        "restore.tiled('wiener', image, np.full((3, 3), 1 / 9), tile=256, out=out)\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)\n"
+    )
+    peaks = []
+    for n in (2048, 32768):
+        command = [sys.executable, "-c", code, str(n), str(tmp_path / f"{n}")]
+        peaks.append(int(subprocess.run(command, capture_output=True, text=True, check=True).stdout))
+    assert peaks[1] - peaks[0] < 120_000  # kB; float32 of the larger one alone takes 32 MB, and many are needed
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"tile": 0}, "tile: expected a whole number of at least 1"),
+        ({"overlap": -1}, "overlap: expected a whole number of at least 0"),
+        ({"boundary": "zero"}, "boundary: tiles take 'unknown' only, given 'zero'"),
+        ({"out": np.zeros((3, 3))}, "out: expected the image's shape"),
+    ],
+)
+def test_errors(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        restore.tiled("wiener", photograph(), PSF, **arguments)
+    image = photograph()
+    with pytest.raises(ValueError, match="out: must not be the image itself"):
+        restore.tiled("wiener", image, PSF, out=image)
