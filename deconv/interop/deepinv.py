@@ -1,0 +1,64 @@
+"""Our restoration methods as reconstructors of deepinv, ``model(y, physics)``; deepinv itself is not needed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..restore import Restoration
+
+__all__ = ["Reconstructor"]
+
+# What deepinv calls our boundaries.
+_BOUNDARIES = {
+    "valid": "unknown",
+    "circular": "circular",
+    "reflect": "reflect",
+    "replicate": "replicate",
+    "constant": "zero",
+    "zeros": "zero",
+}
+
+
+class Reconstructor(Restoration):
+    """A restoration method as ``model(y, physics)``, as deepinv's `Reconstructor` is called.
+
+    It reads off the physics what the method has to know: the blur, `physics.filter`; what lies outside the frame,
+    `physics.padding`, circular where there is none, as in `BlurFFT`; and the noise, `physics.noise_model.sigma`, which
+    is estimated where the noise has none. Options given to the constructor go before what the physics says.
+
+    Parameters are those of `deconv.restore.Restoration`. The result has the size of y: with ``padding="valid"`` it is
+    the field of view, as much smaller than the scene as y.
+
+    Raises
+    ------
+    TypeError: the physics has no filter. ValueError: a padding that is not known here.
+
+    Examples
+    --------
+    >>> model = Reconstructor("total_variation", num_iter=20)
+    >>> model.method.__name__
+    'total_variation'
+    """
+
+    def forward(self, y: Tensor, physics: Any, **options: Any) -> Tensor:
+        psf = getattr(physics, "filter", None)
+        if not isinstance(psf, Tensor):
+            raise TypeError(f"physics: expected a blur with a filter, given {type(physics).__name__}")
+        padding = getattr(physics, "padding", "circular")
+        if padding not in _BOUNDARIES:
+            raise ValueError(f"physics: unknown padding {padding!r}, allowed are {', '.join(_BOUNDARIES)}")
+        known: dict[str, Any] = {"boundary": _BOUNDARIES[padding]}
+        sigma = getattr(getattr(physics, "noise_model", None), "sigma", None)
+        if sigma is not None:
+            known["sigma"] = sigma.flatten() if isinstance(sigma, Tensor) else sigma
+        given = {*self.options, *self.logarithms, *dict(self.named_buffers(recurse=False))}
+        known = {name: value for name, value in known.items() if name not in given}
+        return super().forward(y, _centred(psf, y.ndim - 2), **(known | options))
+
+
+def _centred(psf: Tensor, space: int) -> Tensor:
+    """With the centre of an even size where deepinv has it, at ``size // 2``: a row of zeros makes the size odd."""
+    return F.pad(psf, [side for n in reversed(psf.shape[-space:]) for side in (0, 1 - n % 2)])

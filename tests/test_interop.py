@@ -1,0 +1,65 @@
+"""Methods as deepinv calls them: by its protocol, and by itself where it is installed."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+from restorations import PSF, observation, scene
+
+from deconv import restore
+from deconv.imaging import psnr
+from deconv.interop import Reconstructor
+
+
+def physics(padding="valid", sigma=0.01, psf=PSF):
+    return SimpleNamespace(filter=psf[None, None], padding=padding, noise_model=SimpleNamespace(sigma=sigma))
+
+
+@pytest.mark.parametrize(
+    ("padding", "boundary"), [("valid", "unknown"), ("circular", "circular"), ("reflect", "reflect")]
+)
+def test_the_physics_tells_psf_boundary_and_noise(padding, boundary):
+    y = torch.from_numpy(observation())[None, None]
+    expected = restore.tikhonov(y, PSF, sigma=0.01, boundary=boundary)
+    for sigma in (0.01, torch.tensor([0.01]), torch.full((1, 1, 1, 1), 0.01)):
+        torch.testing.assert_close(Reconstructor("tikhonov")(y, physics(padding, sigma)), expected)
+    known = Reconstructor("tikhonov", sigma=0.01)(y, physics(padding, 0.5))
+    torch.testing.assert_close(known, expected)
+
+
+def test_without_padding_or_noise_it_is_circular_and_estimated():
+    y = torch.from_numpy(observation())[None, None]
+    blur = SimpleNamespace(filter=PSF[None, None])
+    torch.testing.assert_close(Reconstructor("wiener")(y, blur), restore.wiener(y, PSF, boundary="circular"))
+
+
+def test_errors():
+    y = torch.from_numpy(observation())[None, None]
+    with pytest.raises(TypeError, match="physics: expected a blur with a filter, given SimpleNamespace"):
+        Reconstructor("wiener")(y, SimpleNamespace())
+    with pytest.raises(ValueError, match="physics: unknown padding 'wrap', allowed are valid"):
+        Reconstructor("wiener")(y, physics("wrap"))
+
+
+@pytest.mark.parametrize("size", [(5, 7), (4, 6)])
+def test_with_deepinv(size):
+    deepinv = pytest.importorskip("deepinv")
+    x = torch.from_numpy(scene())[None, None].float()
+    psf = torch.rand(1, 1, *size, generator=torch.Generator().manual_seed(0))
+    psf = psf / psf.sum()
+    noise = deepinv.physics.GaussianNoise(0.005)
+    for blur in (
+        deepinv.physics.Blur(psf, padding="circular", noise_model=noise),
+        deepinv.physics.BlurFFT(tuple(x.shape[1:]), psf, noise_model=noise),
+    ):
+        y = blur(x)
+        assert psnr(Reconstructor("tikhonov")(y, blur), x) > psnr(y, x) + 2
+
+
+def test_denoisers_of_deepinv_plug_in():
+    deepinv = pytest.importorskip("deepinv")
+    y = torch.from_numpy(observation())[None, None].float()
+    restored = restore.plug_and_play(y, PSF.float(), deepinv.models.TVDenoiser(n_it_max=20), num_iter=4)
+    assert psnr(restored[0, 0], scene()[2:-2, 3:-3]) > psnr(y[0, 0], scene()[2:-2, 3:-3]) + 2
