@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import sys
 from contextlib import contextmanager
@@ -53,6 +52,7 @@ def folder(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def library(folder) -> Library:
     """All shapes that the tests need, compiled once."""
+    fcntl = pytest.importorskip("fcntl")
     needed = {
         planned(case.image(dtype), case.weight(dtype), case.support, case.groups).shape
         for case in TABLE

@@ -9,7 +9,7 @@ import torch
 from cases import Case
 from cuda_shim.on_cpu import COMPILER, barriers, compile_source, race_program, races
 
-# Strips that wait for one another, that read past the one above them, several chunks, both supports, cells, taps held in
+# Strips that wait for one another, and read past the one above them; several chunks, both supports, cells, taps held in
 # registers and in shared memory.
 CASES = [Case(1, 2, 8, 13, (3, 3)), Case(2, 3, 4, 4, (2, 3), support="half"), Case(1, 12, 4, 5, (4, 2))]
 

@@ -46,6 +46,8 @@ def supports(y: Tensor, weight: Tensor, support: str, groups: int) -> tuple[bool
     """Whether the kernels take a problem, and the reason in words."""
     if y.device.type != "cuda":
         return False, f"needs CUDA tensors, given {y.device.type}"
+    if not available()[0]:
+        return available()
     planned = plan(describe(y, weight, support, groups), device_of(y.device.index))
     return (True, "fits into shared memory") if isinstance(planned, Plan) else (False, planned)
 
