@@ -102,6 +102,13 @@ def build_flow(
     Returns
     -------
     `FlowModel`; ``build_flow(**model.config)`` builds its like.
+
+    Examples
+    --------
+    >>> model = build_flow("inverse", (1, 8, 8), levels=2, steps=1, width=8, seed=0).eval()
+    >>> images = model.sample(3, generator=torch.Generator().manual_seed(0))
+    >>> images.shape, model.log_prob(images).shape
+    (torch.Size([3, 1, 8, 8]), torch.Size([3]))
     """
     if name not in FLOWS:
         raise ValueError(f"name: unknown flow {name!r}, allowed are {', '.join(FLOWS)}")
