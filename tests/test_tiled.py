@@ -141,6 +141,18 @@ def test_memory_does_not_grow_with_the_image(tmp_path):
     assert peaks[1] - peaks[0] < 120_000  # kB; float32 of the larger one alone takes 32 MB, and many are needed
 
 
+def test_the_command_line_restores_in_tiles(tmp_path):
+    from deconv.cli.run import run
+    from deconv.imaging import read_image, write_image
+
+    write_image(tmp_path / "in.tif", photograph())
+    for name, flags in (("whole.tif", []), ("tiles.tif", ["--tiles", "128"])):
+        command = ["deblur", str(tmp_path / "in.tif"), "-o", str(tmp_path / name), "--psf", "motion:7,30", "--quiet"]
+        assert run([*command, "--method", "tikhonov", *flags]) == 0
+    whole, tiles = (read_image(tmp_path / name) for name in ("whole.tif", "tiles.tif"))
+    assert 46 < agreement(whole, tiles) < 100
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -24,6 +24,7 @@ _PSF = (
 _SIGMA = "Standard deviation of the noise as a share of full scale, 0.01 or 1%. Estimated by default."
 _RATIO = "Noise power over signal power, for Wiener filters. Estimated by default."
 _WEIGHT = "Strength of the prior. By default it follows from the noise."
+_TILES = "Restore a large image tile by tile, of so many pixels a side, 1024 say, to save memory."
 _BOUNDARY = (
     "What lies outside the frame: unknown; circular, reflect, replicate or zero for blur made by a computer. "
     "By default unknown."
@@ -48,6 +49,7 @@ def deblur(
     noise_to_signal: Annotated[float | None, Option(metavar="NUMBER", help=_RATIO)] = None,
     weight: Annotated[float | None, Option(metavar="NUMBER", help=_WEIGHT)] = None,
     boundary: Annotated[str | None, Option(metavar="NAME", help=_BOUNDARY)] = None,
+    tiles: Annotated[int | None, Option(metavar="SIDE", help=_TILES)] = None,
     iterations: Annotated[int | None, Option(metavar="N", help="At most so many, where there are any.")] = None,
     clipped: Annotated[bool, Option("--clipped", help="Leave clipped highlights out of the fit.")] = False,
     linear: Annotated[bool, Option("--linear", help="Undo the gamma of sRGB first: work on light.")] = False,
@@ -88,7 +90,7 @@ def deblur(
     }
     defaults = {"sigma": estimated, "progress": False if quiet else None}
     # Where no psf is to be trusted, the picture stays what it is.
-    restored = chosen.call(photograph.batch, blur.psf, options, defaults) if trusted else photograph.batch
+    restored = chosen.call(photograph.batch, blur.psf, options, defaults, tiles) if trusted else photograph.batch
     seconds = time.perf_counter() - started
     photograph.write(output, restored, bits=bits)
     if save_psf is not None:

@@ -36,12 +36,14 @@ class Method:
         psf: Any,
         options: Mapping[str, tuple[str, Any]],
         defaults: Mapping[str, Any],
+        tile: int | None = None,
     ) -> Any:
         """Restore `image`.
 
         options: by the function's parameter, the flag that gave it and its value. Those that are None or
             False were not given; one that is given and that the function does not take is an error.
         defaults: arguments for the parameters that the function has and no option gives.
+        tile: side of the tiles to restore one by one; None: the image as a whole.
         """
         function = self.load()
         taken = inspect.signature(function).parameters
@@ -52,6 +54,10 @@ class Method:
                 raise ValueError(f"{flag}: {self.name} does not take it; it takes {others}")
         arguments = {name: value for name, value in defaults.items() if name in taken}
         arguments |= {name: value for name, (_, value) in given.items()}
+        if tile is not None:
+            from ..restore import tiled
+
+            return tiled(function, image, psf, tile=tile, **arguments, **self.fixed)
         return function(image, psf, **arguments, **self.fixed)
 
 
