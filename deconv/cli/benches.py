@@ -165,3 +165,30 @@ def blind(
     from ..bench.blind import main
 
     main(root=root, psfs=psfs, noise=level, starts=starts, kernel_size=kernel_size, only=only, json=json)
+
+
+@benches.command()
+def restore(
+    root: Annotated[
+        Path | None, Option(metavar="DIR", help="Folder with levin/kernels and set12; by default bundled pictures.")
+    ] = None,
+    methods: Annotated[str | None, Option(metavar="NAME,NAME", help="Restoration methods; by default all.")] = None,
+    against: Annotated[str, Option(metavar="NAME", help="Other libraries beside: skimage.")] = "",
+    noise: Annotated[str, Option(metavar="NUMBER,NUMBER", help="Noise levels.")] = "0.5%,1%,3%",
+    json: Annotated[Path | None, Option(metavar="FILE", help="Also write the figures to this file.")] = None,
+) -> None:
+    """Compare what the restoration methods make of known blurs.
+
+    \b
+    Examples:
+      deconv bench restore --against skimage
+      deconv bench restore --methods wiener,total_variation --noise 1%
+    """
+    from .inputs import fraction
+
+    levels = [fraction(part, "--noise") for part in noise.split(",")]
+
+    from ..bench.restore import METHODS, main
+
+    chosen = METHODS if methods is None else methods.split(",")
+    main(root=root, methods=chosen, against=[name for name in against.split(",") if name], noise=levels, json=json)
