@@ -70,6 +70,14 @@ def test_train_says_how_it_goes_and_resumes(tmp_path, capsys):
     assert (status, out.startswith(f"{folder}: 5 steps")) == (0, True)
 
 
+def test_a_time_limit_alone_ends_the_run(tmp_path, capsys):
+    folder = tmp_path / "run"
+    status, out, _ = tries(capsys, "train", *TINY, "--time-limit", 0.5, "-o", folder, "--coupling", "spline")
+    assert (status, out.startswith(f"{folder}: ")) == (0, True)
+    assert read_log(folder / "log.csv")[-1]["seconds"] >= 0.5
+    assert load_model(folder).model.config["coupling"] == "spline"
+
+
 def test_sample_draws_what_the_model_draws(run, tmp_path, capsys):
     target = tmp_path / "grid.png"
     status, out, _ = tries(capsys, "sample", run, "-n", 6, "--columns", 3, "--temperature", 0.5, "-o", target)

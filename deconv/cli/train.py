@@ -13,9 +13,12 @@ __all__ = ["train"]
 
 _RECIPE = "Settings that belong together: patches (a few minutes, no download) or mnist."
 _MODEL = "inverse, finc, cinc, emerging, glow, woodbury, macow, butterfly, snf, mintnet or periodic."
-_DATA = "patches (bundled), mnist, cifar10, imagenet32, imagenet64, celeba or folder."
+_DATA = "patches (bundled, or of --root), mnist, cifar10, imagenet32, imagenet64, celeba or folder."
 _OUTPUT = "The folder of the run; by default runs/ and the recipe's name."
+_TIME = "Stop after so long; without --steps, however many steps that takes."
 _PRECISION = "float32, or bfloat16 for the networks inside the layers."
+
+_ENDLESS = 10**9
 
 
 def train(
@@ -33,8 +36,11 @@ def train(
     depth: Annotated[int | None, Option(metavar="K", help="Steps of the flow in each level.")] = None,
     kernel_size: Annotated[int | None, Option(metavar="N", help="Of its convolutions.")] = None,
     width: Annotated[int | None, Option(metavar="N", help="Hidden channels of its couplings.")] = None,
+    coupling: Annotated[str | None, Option(metavar="NAME", help="affine or spline.")] = None,
+    preprocessing: Annotated[str | None, Option(metavar="NAME", help="centre, logit or gaussianise.")] = None,
+    dequantisation: Annotated[str | None, Option(metavar="NAME", help="uniform or variational.")] = None,
     steps: Annotated[int | None, Option(metavar="N", help="Updates of the parameters.")] = None,
-    time_limit: Annotated[float | None, Option(metavar="SECONDS", help="Stop after so long.")] = None,
+    time_limit: Annotated[float | None, Option(metavar="SECONDS", help=_TIME)] = None,
     batch_size: Annotated[int | None, Option(metavar="N", help="Images of an update, over all processes.")] = None,
     shards: Annotated[int | None, Option(metavar="N", help="Parts a batch is computed in.")] = None,
     learning_rate: Annotated[float | None, Option(metavar="NUMBER", help="Of Adam, at its largest.")] = None,
@@ -70,12 +76,23 @@ def train(
     if recipe not in recipes.RECIPES:
         raise ValueError(f"--recipe: unknown {recipe!r}, allowed are {', '.join(recipes.RECIPES)}")
     folder = output or Path("runs") / recipe
+    if time_limit is not None and steps is None:
+        steps = _ENDLESS
     changes = {
         "data": data,
         "root": None if root is None else str(root),
         "conditional": conditional,
         "options": {"size": size, "grey": grey},
-        "model": {"name": model, "levels": levels, "steps": depth, "kernel_size": kernel_size, "width": width},
+        "model": {
+            "name": model,
+            "levels": levels,
+            "steps": depth,
+            "kernel_size": kernel_size,
+            "width": width,
+            "coupling": coupling,
+            "preprocessing": preprocessing,
+            "dequantisation": dequantisation,
+        },
         "settings": {
             "steps": steps,
             "time_limit": time_limit,

@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 
-from .settings import Settings
+from .settings import Settings, share_done
 
 __all__ = ["Reporter", "clock_time"]
 
@@ -34,7 +34,7 @@ class Reporter(AbstractContextManager):
         if sys.stderr.isatty():
             columns = (TextColumn("{task.description}"), BarColumn(bar_width=None), TextColumn("{task.fields[words]}"))
             self.bar = Progress(*columns, console=self.console, transient=True)
-            self.task = self.bar.add_task("", total=settings.steps, completed=first_step, words="")
+            self.task = self.bar.add_task("", total=1.0, words="")
 
     def __enter__(self) -> Reporter:
         if self.bar is not None:
@@ -56,8 +56,8 @@ class Reporter(AbstractContextManager):
             left = min(left, max(0.0, self.settings.time_limit - seconds))
         speed = self.settings.batch_size / pace
         words = f"{self.smooth:.3f} {self.figure}  {speed:,.0f} images/s  {clock_time(left)} left"
-        description = f"step {step}/{self.settings.steps}"
-        self.bar.update(self.task, completed=step, words=words, description=description)
+        done = share_done(self.settings, step, seconds)
+        self.bar.update(self.task, completed=done, words=words, description=f"step {step}")
 
     def row(self, row: Mapping[str, float | None]) -> None:
         """After each evaluation."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-__all__ = ["Settings", "learning_rate"]
+__all__ = ["Settings", "learning_rate", "share_done"]
 
 _DECAYS = ("cosine", "linear", "none")
 _AUGMENTATIONS = ("none", "flip", "dihedral")
@@ -74,10 +74,14 @@ def _check(name: str, value: object, fine: bool, allowed: str) -> None:
         raise ValueError(f"{name}: expected {allowed}, given {value!r}")
 
 
+def share_done(settings: Settings, step: int, seconds: float) -> float:
+    """How much of a run is over, from 0 to 1, after so many steps and seconds."""
+    done = step / settings.steps
+    return min(1.0, done if settings.time_limit is None else max(done, seconds / settings.time_limit))
+
+
 def learning_rate(settings: Settings, step: int, seconds: float) -> float:
     """The rate of a step, counted from 0, after so many seconds of training."""
-    done = step / settings.steps
-    if settings.time_limit is not None:
-        done = max(done, min(1.0, seconds / settings.time_limit))
+    done = share_done(settings, step, seconds)
     fall = {"cosine": (1 + math.cos(math.pi * done)) / 2, "linear": 1 - done, "none": 1.0}[settings.decay]
     return settings.learning_rate * min(1.0, (step + 1) / max(1, settings.warmup)) * fall
