@@ -48,9 +48,8 @@ def rational_quadratic_spline(
     one = math.log(math.expm1(1 - _LEAST_SLOPE))  # so that zero means a slope of one
     slopes = pad(_LEAST_SLOPE + softplus(slopes + one), (1, 1), value=1.0)
     searched = up if inverse else across
-    index = (torch.searchsorted(searched[..., 1:-1].contiguous(), clipped[..., None].contiguous(), right=True)).clamp(
-        0, bins - 1
-    )
+    inner, wanted = searched[..., 1:-1].contiguous(), clipped[..., None].contiguous()
+    index = torch.searchsorted(inner, wanted, right=True).clamp(0, bins - 1)
 
     def at(values: Tensor, offset: int = 0) -> Tensor:
         return values.gather(-1, index + offset)[..., 0]
