@@ -21,6 +21,7 @@ def info() -> None:
     """
     import torch
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     from ..solvers import SOLVERS
@@ -44,7 +45,7 @@ def info() -> None:
         table.add_column(heading)
     for solver in SOLVERS.values():
         ok, reason = solver.available()
-        table.add_row(solver.name, "yes" if ok else "no", reason)
+        table.add_row(solver.name, "yes" if ok else "no", escape(reason))
     console.print(table)
 
 
