@@ -66,8 +66,10 @@ def test_numbers_of_parameters_match():
     assert len({flow.width for flow in contestants(backbone, ["inverse", "glow"], matched=False, device="cpu")}) == 1
 
 
-def test_flows_have_seen_data():
+def test_who_has_seen_images():
+    """Flows to be timed have, flows to be trained have not: they start from what they are trained on."""
     assert TINY.build("inverse").initialised
+    assert not TINY.untouched("inverse").initialised
     assert images(3, (1, 8, 8)).float().std() > 10
 
 

@@ -28,8 +28,14 @@ class Backbone:
     preprocessing: str = "logit"
 
     def build(self, name: str, *, width: int | None = None, device: str = "cpu") -> FlowModel:
-        """A flow that has seen data, so that no activation normalisation waits for it."""
-        model = build_flow(
+        """A flow that has seen images, so that no layer waits for them."""
+        model = self.untouched(name, width=width, device=device)
+        model.initialise(images(16, self.shape, device) / 255)
+        return model
+
+    def untouched(self, name: str, *, width: int | None = None, device: str = "cpu") -> FlowModel:
+        """A flow that will start from the first images it is trained on."""
+        return build_flow(
             name,
             self.shape,
             levels=self.levels,
@@ -39,8 +45,6 @@ class Backbone:
             preprocessing=self.preprocessing,
             seed=0,
         ).to(device)
-        model.initialise(images(16, self.shape, device) / 255)
-        return model
 
 
 @dataclass(frozen=True)
@@ -58,7 +62,7 @@ class Contestant:
 
 def contestants(backbone: Backbone, names: Sequence[str], *, matched: bool, device: str) -> list[Contestant]:
     """matched: with as many parameters as ``"inverse"`` of the given width; otherwise of the same width."""
-    target = _parameters(backbone.build("inverse"))
+    target = _parameters(backbone.untouched("inverse"))
     found = []
     for name in names:
         if name not in FLOWS:
@@ -85,7 +89,7 @@ def _matching_width(backbone: Backbone, name: str, target: int) -> int:
     low, high = max(1, backbone.width // 4), 2 * backbone.width + 16
     while high - low > 1:
         middle = (low + high) // 2
-        if _parameters(backbone.build(name, width=middle)) <= target:
+        if _parameters(backbone.untouched(name, width=middle)) <= target:
             low = middle
         else:
             high = middle

@@ -29,7 +29,7 @@ def learn(
     flow: Contestant, backbone: Backbone, data: Splits, settings: Settings, *, device: str, progress: Callable
 ) -> Curve:
     """Train a fresh copy of a flow; the same batches, noise and schedule for all."""
-    model = backbone.build(flow.name, width=flow.width, device=device)
+    model = backbone.untouched(flow.name, width=flow.width, device=device)
     points: list[tuple[int, float, float]] = []
 
     def note(row: dict, _) -> None:
