@@ -20,7 +20,7 @@ _RATIO = 0.5**0.5
 _SMALLEST = 5  # pixels of the psf at the coarsest scale
 _ITERATIONS = 5
 _RELAXING = 1.1  # what weight and threshold are divided by at each iteration
-RIDGE = 40.0
+RIDGE = 160.0
 _EDGES = 5  # for each pixel of the psf's side, and each direction
 
 

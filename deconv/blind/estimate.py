@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -13,10 +13,11 @@ from ..imaging.arrays import as_image_batch
 from .coarse_to_fine import STARTS, Start, alternate, climb, pyramid
 from .latent import Scale
 from .observation import Observation, window
+from .paired import descend
 from .progress import Reporter
 from .refine import thin
-from .selection import restored, score
-from .support import delta, spread
+from .selection import Candidate, restored
+from .support import average, delta, spread
 
 __all__ = ["KernelEstimate", "estimate"]
 
@@ -24,8 +25,13 @@ _METHODS = ("coarse_to_fine",)
 _LEAST_SIDE = 32
 _POLISHED = 2  # candidates that are refined
 _THINNINGS = (0.03, 0.05, 0.08, 0.05)  # cuts, one after the other
+_DESCENT = 10  # steps through the recursive filter
+_AVERAGED = (3, 6, 12)  # of so many of the likeliest, whose errors differ, the mean is tried
 _FLATTER = 3.0  # the weight of the second polishing
 
+# A psf must not be less likely than no blur by more than this, in log evidence per pixel. Of a sharp image very narrow
+# psfs are found, which are told by their spread.
+_DOUBT = 0.25
 # A psf of less spread, in pixels, sharpens nothing.
 _SHARP = 0.75
 
@@ -48,21 +54,13 @@ class KernelEstimate:
     warnings: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class _Candidate:
-    psf: Tensor
-    scene: Tensor
-    score: float
-    start: Start | None = None
-    trace: tuple[Tensor, ...] = field(default=())
-
-
 def estimate(
     image: Any,
     kernel_size: int | tuple[int, int] | None = None,
     *,
     method: str = "coarse_to_fine",
     starts: int = 8,
+    refine: str | None = None,
     sigma: float | None = None,
     callback: Callable[[int, Tensor], bool | None] | None = None,
     progress: bool | None = None,
@@ -81,6 +79,8 @@ def estimate(
     kernel_size: the psf's window, a number or `(kh, kw)`, made odd; somewhat more than the blur's extent, and at most
         half of the image. None: an eighth of the image's shorter side.
     starts: how many, 1 to 8; each takes its time, a few more find the psf more surely.
+    refine: ``"gradient"``: also descend, from the best psf, through the recursive Wiener filter towards the restored
+        photograph (see `fit`), and keep what that brings if the evidence is greater.
     sigma: standard deviation of the noise, in the image's unit; None: estimated.
     callback: called as ``callback(scale, psf)`` after each scale of each start; stops by returning True, and what was
         found by then is refined.
@@ -103,6 +103,8 @@ def estimate(
     """
     if method not in _METHODS:
         raise ValueError(f"method: unknown {method!r}, allowed are {', '.join(_METHODS)}")
+    if refine not in (None, "gradient"):
+        raise ValueError(f'refine: expected None or "gradient", given {refine!r}')
     if not isinstance(starts, int) or not 1 <= starts <= len(STARTS):
         raise ValueError(f"starts: expected a whole number from 1 to {len(STARTS)}, given {starts!r}")
     batch, back = as_image_batch(image)
@@ -119,20 +121,31 @@ def estimate(
         nothing = delta(torch.zeros(size))
         return KernelEstimate(nothing, image, float("nan"), (nothing,), ("the image is of one colour: no blur to see",))
 
-    scales = pyramid(observation.image, size)
-    candidates = list(
-        _climbed(observation, scales, STARTS[:starts], Reporter(callback, progress, starts * len(scales)))
-    )
+    piece = observation.richest(size)
+    scales = pyramid(piece.smooth(piece.image), size)
+    candidates = list(_climbed(piece, scales, STARTS[:starts], Reporter(callback, progress, starts * len(scales))))
     best = sorted(candidates, key=lambda c: c.score)[:_POLISHED]
-    for candidate in best:
-        candidates += _refined(observation, scales[-1], candidate)
-    none = _candidate(observation, delta(torch.zeros(size)), None, (delta(torch.zeros(size)),))
-    return _judged(candidates, none, batch, back)
+    for root in best:
+        candidates += _refined(piece, scales[-1], root)
+    ranking = sorted(candidates, key=lambda c: c.score)
+    for count in _AVERAGED:
+        if len(ranking) >= count:
+            mean = average([each.psf for each in ranking[:count]])
+            candidates.append(Candidate.of(piece, mean, ranking[0].weight, (*ranking[0].trace, mean)))
+    if refine == "gradient" and candidates:
+        best = min(candidates, key=lambda c: c.score)
+        ratio = piece.sigma**2
+        psf = descend(piece.image, best.scene, best.psf, noise_to_signal=ratio, num_iter=_DESCENT)
+        candidates.append(Candidate.of(piece, psf, best.weight, (*best.trace, psf)))
+    none = Candidate.of(piece, delta(torch.zeros(size)), 0.0, ())
+    found, warnings = _judged(candidates, none)
+    scene = restored(observation.image, found.psf, observation.sigma)
+    return KernelEstimate(found.psf, back(observation.brought_back(scene, batch)), found.score, found.trace, warnings)
 
 
 def _climbed(
-    observation: Observation, scales: Sequence[Scale], starts: Sequence[Start], report: Reporter
-) -> Iterator[_Candidate]:
+    piece: Observation, scales: Sequence[Scale], starts: Sequence[Start], report: Reporter
+) -> Iterator[Candidate]:
     with report:
         for start in starts:
             trace = []
@@ -141,47 +154,32 @@ def _climbed(
                 if report(level, psf):
                     break
             if len(trace) == len(scales):
-                yield _candidate(observation, trace[-1], start, tuple(trace))
+                yield Candidate.of(piece, trace[-1], start.weight, tuple(trace))
             if report.stopped:
                 return
 
 
-def _refined(observation: Observation, scale: Scale, candidate: _Candidate) -> Iterator[_Candidate]:
+def _refined(piece: Observation, scale: Scale, found: Candidate) -> Iterator[Candidate]:
     """The candidate polished and thinned, step by step."""
-    start = candidate.start
-    flatter = alternate(scale, candidate.psf, _FLATTER * start.weight)
-    again = alternate(scale, candidate.psf, start.weight)
-    roots = [candidate, *(_candidate(observation, psf, start, candidate.trace) for psf in (again, flatter))]
-    for root in roots:
+    psfs = [alternate(scale, found.psf, factor * found.weight) for factor in (1.0, _FLATTER)]
+    for root in (found, *(Candidate.of(piece, psf, found.weight, found.trace) for psf in psfs)):
         yield root
         last = root
         for cut in _THINNINGS:
-            psf = thin(scale, last.scene, last.psf, cut=cut)
-            last = _candidate(observation, psf, start, (*last.trace, psf))
+            psf = thin(scale, piece.smooth(last.scene), last.psf, cut=cut)
+            last = Candidate.of(piece, psf, found.weight, (*last.trace, psf))
             yield last
 
 
-def _candidate(observation: Observation, psf: Tensor, start: Start | None, trace: tuple[Tensor, ...]) -> _Candidate:
-    scene = restored(observation.image, psf, observation.sigma)
-    return _Candidate(psf, scene, score(observation.image, scene, psf, observation.sigma), start, trace)
-
-
-def _judged(
-    candidates: Sequence[_Candidate], none: _Candidate, batch: Tensor, back: Callable[[Tensor], Any]
-) -> KernelEstimate:
-    """The likeliest candidate, or no blur where that is likelier or nothing else is to be trusted."""
-    found = min(candidates, key=lambda c: c.score, default=none)
-    warnings: tuple[str, ...] = ()
+def _judged(candidates: Sequence[Candidate], none: Candidate) -> tuple[Candidate, tuple[str, ...]]:
+    """The likeliest candidate, or no blur where that is likelier or nothing else is to be trusted, and why."""
     if not candidates:
-        warnings = ("stopped before a psf was found",)
-    elif not found.score < none.score:
-        warnings = (
-            "no blur explains the image better than any psf that was found: it is sharp, or too little to go by",
+        return none, ("stopped before a psf was found",)
+    found = min(candidates, key=lambda c: c.score)
+    if found.score > none.score + _DOUBT:
+        return none, (
+            "no blur explains the image better than any psf found: it is sharp, or there is too little to see",
         )
-    elif spread(found.psf) < _SHARP:
-        warnings = (f"the image is sharp already: its blur, {spread(found.psf):.2f} pixels, is less than a pixel",)
-    if warnings:
-        found = none
-    grey = batch.mean(1, keepdim=True)
-    scene = found.scene.to(batch) * grey.std(correction=0) + grey.mean()
-    return KernelEstimate(found.psf, back(scene.expand_as(batch)), found.score, found.trace, warnings)
+    if spread(found.psf) < _SHARP:
+        return none, (f"the image is sharp already: its blur spreads over {spread(found.psf):.2f} pixels only",)
+    return found, ()

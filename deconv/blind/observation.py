@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
+from ..imaging.convolution import convolve
 from ..imaging.noise import estimate_noise
+from ..imaging.psf import gaussian
 from .support import odd
 
 __all__ = ["Observation", "window"]
@@ -16,7 +19,14 @@ __all__ = ["Observation", "window"]
 _FLAT = 1e-4
 
 # Noise is never taken for less than this share of the contrast: no photograph is the exact blur of anything.
-_LEAST_NOISE = 0.005
+_LEAST_NOISE = 0.0075
+
+# The spread of the smoothing, in pixels, at noise from this share of the contrast on; below it falls with its root.
+_SMOOTHEST, _NOISY = 0.8, 0.04
+_LEAST_SPREAD = 0.4
+
+# A piece of so many pixels, or windows, on each side is enough of a large image.
+_ENOUGH, _ENOUGH_WINDOWS = 400, 10
 
 # The automatic window, as a share of the image's shorter side.
 _SHARE = 0.12
@@ -32,6 +42,31 @@ class Observation:
     sigma: float
     flat: bool
 
+    def smooth(self, image: Tensor) -> Tensor:
+        """`image`, for the estimation of edges, which takes noise for them: blurred by up to 0.8 pixels."""
+        spread = min(_SMOOTHEST, _SMOOTHEST * (self.sigma / _NOISY) ** 0.5)
+        return image if spread < _LEAST_SPREAD else convolve(image, gaussian(spread), boundary="reflect")
+
+    def richest(self, size: tuple[int, int]) -> Observation:
+        """The piece of a large image with the most edges, which tells as much about the psf in less time."""
+        shape = self.image.shape[2:]
+        piece = [min(n, max(_ENOUGH, _ENOUGH_WINDOWS * s)) for n, s in zip(shape, size, strict=True)]
+        if piece == list(shape):
+            return self
+        rows, columns = (self.image.diff(dim=axis)[..., : shape[0] - 1, : shape[1] - 1].abs() for axis in (-2, -1))
+        # What is strong in both directions; sums over all pieces by way of cumulative ones.
+        total = torch.minimum(*(_sums(each, piece) for each in (rows, columns)))
+        best = divmod(int(total.argmax()), total.shape[-1])
+        cut = self.image[..., best[0] : best[0] + piece[0], best[1] : best[1] + piece[1]]
+        centred = cut - cut.mean()
+        contrast = float(centred.square().mean().sqrt())
+        return Observation(centred / contrast, max(self.sigma / contrast, _LEAST_NOISE), False)
+
+    def brought_back(self, scene: Tensor, batch: Tensor) -> Tensor:
+        """A scene in the unit of the image `(1, C, H, W)` that was given, grey in all its channels."""
+        grey = batch.mean(1, keepdim=True)
+        return (scene.to(batch) * grey.std(correction=0) + grey.mean()).expand_as(batch)
+
     @classmethod
     def of(cls, image: Tensor, sigma: float | None) -> Observation:
         """image: `(1, C, H, W)`. sigma: in its unit; None: measured."""
@@ -43,9 +78,16 @@ class Observation:
         if contrast <= _FLAT * max(1.0, float(grey.abs().max())):
             return cls(torch.zeros_like(grey), _LEAST_NOISE, True)
         if sigma is None:
-            sigma = estimate_noise(grey, white=False)
+            sigma = estimate_noise(grey)
         # Averaging channels is left out of account: their noise is alike in compressed pictures.
         return cls(centred / contrast, max(float(sigma) / contrast, _LEAST_NOISE), False)
+
+
+def _sums(values: Tensor, piece: list[int]) -> Tensor:
+    """Sums `(rows, columns)` over all windows of the piece's size."""
+    total = F.pad(values[0, 0].double().cumsum(0).cumsum(1), (1, 0, 1, 0))
+    h, w = (min(p, n) for p, n in zip(piece, values.shape[2:], strict=True))
+    return total[h:, w:] - total[:-h, w:] - total[h:, :-w] + total[:-h, :-w]
 
 
 def window(kernel_size: int | tuple[int, int] | None, shape: tuple[int, int]) -> tuple[int, int]:

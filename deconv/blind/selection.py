@@ -13,13 +13,16 @@ The price of the edges is that of a heavy-tailed prior.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from torch import Tensor
 
 from ..imaging.convolution import convolve, psf_to_otf
 from ..restore import hyper_laplacian
 from ..restore.derivatives import Gradient
+from .observation import Observation
 
-__all__ = ["restored", "score"]
+__all__ = ["Candidate", "restored", "score"]
 
 _EDGE_PRICE, _EDGE_FLOOR, _SLOPE = 0.3, 3e-5, 0.06
 
@@ -47,3 +50,20 @@ def score(image: Tensor, scene: Tensor, psf: Tensor, sigma: float) -> float:
     power = (otf.real.square() + otf.imag.square()) / sigma**2
     volume = 0.5 * (power + _gradient.power(image.shape[2:], image) / _SLOPE**2).log().mean()
     return float(misfit + edges + volume)
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A psf to choose from. scene: what is restored with it; weight: of the L0 prior that found it; trace: the psfs
+    on the way."""
+
+    psf: Tensor
+    scene: Tensor
+    score: float
+    weight: float
+    trace: tuple[Tensor, ...]
+
+    @classmethod
+    def of(cls, observation: Observation, psf: Tensor, weight: float, trace: tuple[Tensor, ...]) -> Candidate:
+        scene = restored(observation.image, psf, observation.sigma)
+        return cls(psf, scene, score(observation.image, scene, psf, observation.sigma), weight, trace)

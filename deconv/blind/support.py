@@ -2,10 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
-__all__ = ["centred", "clean", "delta", "odd", "spread"]
+__all__ = ["average", "centred", "clean", "delta", "odd", "simplex", "spread"]
+
+
+# What is fainter in an average, relative to its greatest value, few of its members have.
+_FAINT = 0.03
+
+
+def average(psfs: Sequence[Tensor]) -> Tensor:
+    """The mean of psfs of one size, each moved by whole pixels to where it fits the first best."""
+    first = psfs[0]
+    moved = []
+    for psf in psfs:
+        fit = torch.fft.irfft2(torch.fft.rfft2(first) * torch.fft.rfft2(psf).conj(), s=psf.shape)
+        moved.append(psf.roll(divmod(int(fit.argmax()), psf.shape[1]), (0, 1)))
+    return centred(clean(torch.stack(moved).mean(0), cut=_FAINT))
 
 
 def clean(weights: Tensor, *, cut: float = 0.05, least_mass: float = 0.1) -> Tensor:
@@ -63,3 +79,10 @@ def spread(psf: Tensor) -> float:
         place = torch.arange(n, dtype=psf.dtype)
         variance += float((profile * (place - (profile * place).sum()).square()).sum())
     return variance**0.5
+
+
+def simplex(weights: Tensor) -> Tensor:
+    """The nearest psf: nothing negative, sum 1 (Duchi, Shalev-Shwartz, Singer and Chandra, ICML 2008)."""
+    ordered = weights.flatten().sort(descending=True).values
+    excess = (ordered.cumsum(0) - 1) / torch.arange(1, len(ordered) + 1, dtype=weights.dtype)
+    return (weights - excess[(ordered > excess).nonzero()[-1]]).clamp_min(0)
