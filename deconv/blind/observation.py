@@ -19,11 +19,11 @@ __all__ = ["Observation", "window"]
 _FLAT = 1e-4
 
 # Noise is never taken for less than this share of the contrast: no photograph is the exact blur of anything.
-_LEAST_NOISE = 0.0075
+_LEAST_NOISE = 0.02
 
 # The spread of the smoothing, in pixels, at noise from this share of the contrast on; below it falls with its root.
 _SMOOTHEST, _NOISY = 0.8, 0.04
-_LEAST_SPREAD = 0.4
+_LEAST_SPREAD = 0.6
 
 # A piece of so many pixels, or windows, on each side is enough of a large image.
 _ENOUGH, _ENOUGH_WINDOWS = 400, 10
