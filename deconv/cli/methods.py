@@ -72,7 +72,9 @@ METHODS: dict[str, Method] = {
         Method("total_variation", "flat areas with sharp edges", "total_variation"),
         Method("hyper_laplacian", "sparse derivatives: sharp edges, little ringing", "hyper_laplacian"),
         Method("l0_gradient", "few edges, for text and drawings", "l0_gradient"),
-        Method("plug_and_play", "by a denoiser; slowest", "plug_and_play"),
+        Method("plug_and_play", "by a denoiser", "plug_and_play"),
+        Method("epll", "by what photographs' patches look like, a mixture of Gaussians; slow", "epll"),
+        Method("flow", "the same by a normalizing flow; slowest, for photographs", "flow_map"),
     )
 }
 

@@ -1,5 +1,8 @@
 """Restoration of images whose psf is known."""
 
+from .epll import epll
+from .flow_map import flow_map
+from .flow_posterior import Posterior, flow_posterior
 from .hyper_laplacian import hyper_laplacian
 from .l0_gradient import l0_gradient
 from .module import Restoration
@@ -13,8 +16,12 @@ from .unsupervised_wiener import unsupervised_wiener
 from .wiener import wiener
 
 __all__ = [
+    "Posterior",
     "Restoration",
     "Statistics",
+    "epll",
+    "flow_map",
+    "flow_posterior",
     "hyper_laplacian",
     "l0_gradient",
     "plug_and_play",

@@ -11,16 +11,13 @@ from torch import Tensor
 
 from .denoisers import Denoiser, as_denoiser
 from .frame import iterative
-from .problem import Problem, positive
-from .splitting import Observation
+from .half_quadratic import falling, half_quadratic
+from .problem import Problem
 
 __all__ = ["plug_and_play"]
 
 # The first noise level, in units of the image's contrast.
 _FIRST = 0.75
-
-# Steps for the data between two denoisings, which cost more than all of them.
-_INNER = 8
 
 
 @iterative(num_iter=12)
@@ -57,46 +54,23 @@ def plug_and_play(
     GlobalSIP 2013.
     """
     denoise = as_denoiser(denoiser)
-    schedule = _levels(problem, levels)
-    canvas, sigma = problem.canvas, problem.statistics.sigma
-
-    def scenes() -> Iterator[Tensor]:
-        denoised = scene = canvas.start()
-        excess = torch.zeros_like(scene)
-        observation = Observation(canvas, scene)
-        penalty = None
-        for level in schedule:
-            previous, penalty = penalty, positive(weight * (sigma / level).square())
-            if multipliers and previous is not None:
-                excess = excess * (previous / penalty)
-            pull = penalty * canvas.fft(denoised - excess)
-            for _ in range(_INNER):
-                spectrum = observation.solve(penalty, pull)
-                scene = canvas.ifft(spectrum)
-                observation.update(spectrum, scene)
-            denoised = _apply(denoise, scene + excess, level)
-            if multipliers:
-                excess = excess + scene - denoised
-            yield denoised
-
-    return scenes()
+    levels = _levels(problem, levels)
+    return half_quadratic(
+        problem, lambda x, level: _apply(denoise, x, level), levels, weight=weight, multipliers=multipliers
+    )
 
 
 def _levels(problem: Problem, levels: Sequence[float] | None) -> Iterator[Tensor]:
     """Noise levels `(B, 1, 1, 1)`, without end. Channels share theirs: a denoiser sees them together."""
     statistics = problem.statistics
-    if levels is not None:
-        if len(levels) == 0 or min(levels) <= 0:
-            raise ValueError(f"levels: expected positive numbers, given {levels}")
-        falling = [statistics.contrast.new_tensor(level) for level in levels]
-    else:
-        first = _FIRST * statistics.contrast.mean(1, keepdim=True)
-        last = torch.minimum(statistics.sigma.mean(1, keepdim=True).clamp_min(1e-3 * first), first)
-        steps = max(problem.num_iter - 1, 1)
-        falling = [first * (last / first) ** (k / steps) for k in range(steps + 1)]
     shape = (len(problem.image), *[1] * (problem.image.ndim - 1))
-    falling = [level.expand(shape) for level in falling]
-    return itertools.chain(falling, itertools.repeat(falling[-1]))
+    if levels is None:
+        first = _FIRST * statistics.contrast.mean(1, keepdim=True)
+        return (level.expand(shape) for level in falling(problem, first, statistics.sigma.mean(1, keepdim=True)))
+    if len(levels) == 0 or min(levels) <= 0:
+        raise ValueError(f"levels: expected positive numbers, given {levels}")
+    given = [statistics.contrast.new_tensor(level).expand(shape) for level in levels]
+    return itertools.chain(given, itertools.repeat(given[-1]))
 
 
 def _apply(denoise: Denoiser, x: Tensor, level: Tensor) -> Tensor:

@@ -1,0 +1,133 @@
+"""A mixture of Gaussians as the density of patches: small, and exact in everything."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+from torch.autograd import Function
+
+from .patch_prior import PatchPrior
+
+__all__ = ["GaussianMixturePrior"]
+
+# Eigenvalues below this part of the noise's variance change a log-density by less than what float32 does.
+_NEGLIGIBLE = 1e-3
+
+# Components looked at together, by falling rank.
+_TOGETHER = 25
+
+# A component less probable than this contributes nothing to the mean.
+_IMPROBABLE = 1e-5
+
+
+class GaussianMixturePrior(PatchPrior):
+    r"""Patches from K Gaussians of mean zero, with noise:
+
+    .. math:: p_\sigma(v) = \sum_k \pi_k \, \mathcal N(v; 0, \Sigma_k + \sigma^2 I)
+
+    exact for every noise level; and the mean of the clean patches behind a noisy one is one Wiener filter a component,
+    :math:`\sum_k r_k(v) \, \Sigma_k (\Sigma_k + \sigma^2 I)^{-1} v`, weighted by how probable the component is.
+
+    Parameters
+    ----------
+    weights: :math:`\pi_k`, `(K,)`, positive.
+    values, vectors: eigenvalues `(K, D)` and eigenvectors `(K, D, D)`, in columns, of :math:`\Sigma_k`, D being
+        :math:`n^2 - 1` for patches of n x n pixels. The vectors need little precision: they are made orthonormal.
+    sigma_min, sigma_max: noise levels that are used as they are.
+
+    References
+    ----------
+    Zoran and Weiss, "From learning models of natural image patches to whole image restoration", ICCV 2011.
+    """
+
+    def __init__(
+        self,
+        weights: Tensor,
+        values: Tensor,
+        vectors: Tensor,
+        *,
+        sigma_min: float = 0.002,
+        sigma_max: float = 1.0,
+    ) -> None:
+        super().__init__(math.isqrt(values.shape[-1] + 1), sigma_min, sigma_max)
+        # Components of like rank stand together: what is negligible can then be left out of them all.
+        values, rank = values.double().sort(dim=-1, descending=True)
+        order = torch.argsort(values.clamp_min(1e-6).log().sum(-1), descending=True)
+        vectors = torch.linalg.qr(vectors.double()).Q.gather(2, rank.unsqueeze(1).expand_as(vectors))
+        self.register_buffer("weights", (weights / weights.sum())[order].float())
+        self.register_buffer("values", values[order].clamp_min(0).float())
+        self.register_buffer("vectors", vectors[order].float())
+
+    @classmethod
+    def from_covariances(cls, weights: Tensor, covariances: Tensor, **levels: float) -> GaussianMixturePrior:
+        """Make it of :math:`\\Sigma_k`, `(K, D, D)`, symmetric; negative eigenvalues become zero."""
+        return cls(weights, *torch.linalg.eigh(covariances.double()), **levels)
+
+    def patch_log_prob(self, coefficients: Tensor, sigma: float) -> Tensor:
+        return _LogProb.apply(coefficients, self, float(sigma))
+
+    def patch_score(self, coefficients: Tensor, sigma: float) -> Tensor:
+        return (self.patch_denoise(coefficients, sigma) - coefficients) / sigma**2
+
+    def patch_denoise(self, coefficients: Tensor, sigma: float) -> Tensor:
+        responsibilities = self.joint(coefficients, self.nearest_level(sigma)).softmax(1)
+        return self._filtered(coefficients, responsibilities, sigma)
+
+    def sample(self, count: int, sigma: float, *, generator: torch.Generator | None = None) -> Tensor:
+        """Noisy patches drawn from the mixture, `(count, D)`."""
+        k = torch.multinomial(self.weights, count, replacement=True, generator=generator)
+        normal = torch.randn(count, self.values.shape[1], generator=generator)
+        scaled = (self.values[k] + sigma**2).sqrt() * normal
+        return (self.vectors[k] @ scaled.unsqueeze(2)).squeeze(2)
+
+    def joint(self, v: Tensor, sigma: float) -> Tensor:
+        r"""Log-density of patch and component, `(N, K)`.
+
+        With the eigenvalues l and the projections c on the eigenvectors, the exponent is
+        :math:`|v|^2/\sigma^2 - \sum_i (1/\sigma^2 - 1/(l_i + \sigma^2)) c_i^2`: eigenvalues far below the noise drop
+        out.
+        """
+        noise = sigma**2
+        values, vectors, weights = (t.to(v) for t in (self.values, self.vectors, self.weights))
+        volume = (values + noise).log().sum(1) + v.shape[1] * math.log(2 * math.pi)
+        constant = weights.log() - 0.5 * volume
+        outside = v.square().sum(1, keepdim=True) / noise
+        joint = []
+        for some, axes in zip(values.split(_TOGETHER), vectors.split(_TOGETHER), strict=True):
+            rank = int((some > _NEGLIGIBLE * noise).sum(1).max())
+            gain = (1 / noise - 1 / (some[:, :rank] + noise)).sqrt()
+            matrix = (axes[..., :rank] * gain.unsqueeze(1)).transpose(0, 1).flatten(1)
+            inside = (v @ matrix).unflatten(1, (len(some), rank))
+            joint.append(torch.linalg.vector_norm(inside, dim=2).square())
+        return constant - 0.5 * (outside - torch.cat(joint, 1))
+
+    def _filtered(self, v: Tensor, responsibilities: Tensor, sigma: float) -> Tensor:
+        clean = torch.zeros_like(v)
+        for k, share in enumerate(responsibilities.unbind(1)):
+            chosen = (share > _IMPROBABLE).nonzero().squeeze(1)
+            if len(chosen):
+                vectors, values = self.vectors[k].to(v), self.values[k].to(v)
+                filtered = (v[chosen] @ vectors * (values / (values + sigma**2))) @ vectors.T
+                clean = clean.index_add(0, chosen, share[chosen].unsqueeze(1) * filtered)
+        return clean
+
+
+class _LogProb(Function):
+    """The log-density, whose gradient is taken through the few components that are probable and not through all."""
+
+    @staticmethod
+    def forward(ctx, v: Tensor, prior: GaussianMixturePrior, sigma: float) -> Tensor:
+        joint = prior.joint(v, sigma)
+        ctx.prior, ctx.sigma = prior, sigma
+        ctx.save_for_backward(v, joint.softmax(1))
+        return joint.logsumexp(1)
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None, None]:
+        v, responsibilities = ctx.saved_tensors
+        if torch.is_grad_enabled():  # to be differentiated again
+            responsibilities = ctx.prior.joint(v, ctx.sigma).softmax(1)
+        clean = ctx.prior._filtered(v, responsibilities, ctx.sigma)
+        return gradient.unsqueeze(1) * (clean - v) / ctx.sigma**2, None, None

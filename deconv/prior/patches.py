@@ -1,0 +1,87 @@
+r"""Overlapping square patches of images, without their means.
+
+A patch of n x n pixels is written in the orthonormal cosine basis without its constant: :math:`n^2 - 1`
+coefficients v, in which white noise stays white. What is left out, the mean, says where a patch is in the range of
+the image and nothing about what is on it: priors on v do not depend on brightness.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+__all__ = ["PatchGrid", "cosine_basis"]
+
+# Patches whose coefficients are in memory at once.
+_AT_ONCE = 2**14
+
+
+@functools.lru_cache
+def cosine_basis(size: int) -> Tensor:
+    """The orthonormal cosines of a `size` x `size` patch without the constant, `(size^2 - 1, size^2)`, float64;
+    from low to high frequency."""
+    place = torch.arange(size, dtype=torch.float64)
+    waves = torch.cos(math.pi / size * (place + 0.5) * place[:, None]) * math.sqrt(2 / size)
+    waves[0] /= math.sqrt(2)
+    order = torch.argsort((place[:, None] ** 2 + place**2).flatten(), stable=True)[1:]
+    return torch.einsum("ai,bj->abij", waves, waves).reshape(size**2, size**2)[order]
+
+
+@dataclass(frozen=True)
+class PatchGrid:
+    """Patches at every `stride`-th row and column from the first on.
+
+    size: side of a patch, in pixels. stride: from 1, every patch there is, to `size`, a tiling.
+    """
+
+    size: int
+    stride: int
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.stride <= self.size:
+            raise ValueError(f"stride: expected 1 to {self.size}, the side of a patch, given {self.stride}")
+
+    def margins(self, length: int, offset: int) -> tuple[int, int]:
+        """How far to continue an axis on both sides so that the grid covers it, from `offset` pixels (0 to stride - 1)
+        further out than it must; then all of it is seen by nearly as many patches."""
+        before = self.size - self.stride + offset
+        after = max(self.size - self.stride, self.size - before - length)
+        return before, after + -(before + length + after - self.size) % self.stride
+
+    def bands(self, planes: Tensor) -> Iterator[slice]:
+        """Rows of `planes`, `(N, H, W)`, to look at together, so that memory stays bounded: every patch is in one."""
+        rows, columns = ((n - self.size) // self.stride + 1 for n in planes.shape[1:])
+        together = max(1, _AT_ONCE // (len(planes) * columns))
+        for first in range(0, rows, together):
+            last = min(first + together, rows) - 1
+            yield slice(first * self.stride, last * self.stride + self.size)
+
+    def gather(self, planes: Tensor) -> Tensor:
+        """Coefficients of all patches, `(N, H, W)` to `(N * patches, size^2 - 1)`."""
+        patches = F.unfold(planes.unsqueeze(1), self.size, stride=self.stride)
+        return (patches.transpose(1, 2) @ self._basis(planes).T).flatten(0, 1)
+
+    def scatter(self, coefficients: Tensor, like: Tensor) -> Tensor:
+        """Adjoint of `gather`: the patches put back and added up, on planes of the shape of `like`."""
+        patches = (coefficients @ self._basis(like)).unflatten(0, (len(like), -1))
+        return F.fold(patches.transpose(1, 2), like.shape[1:], self.size, stride=self.stride).squeeze(1)
+
+    def counts(self, like: Tensor) -> Tensor:
+        """How many patches see each pixel, `(H, W)`."""
+        height, width = (self._count(n, like) for n in like.shape[1:])
+        return height[:, None] * width
+
+    def _count(self, length: int, like: Tensor) -> Tensor:
+        seen = like.new_zeros(length)
+        for first in range(0, length - self.size + 1, self.stride):
+            seen[first : first + self.size] += 1
+        return seen
+
+    def _basis(self, like: Tensor) -> Tensor:
+        return cosine_basis(self.size).to(like)

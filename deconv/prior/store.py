@@ -1,0 +1,73 @@
+"""Priors in files, and those that come with the package."""
+
+from __future__ import annotations
+
+import json
+import os
+from importlib.resources import files
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from .flow import FlowPrior
+from .mixture import GaussianMixturePrior
+from .patch_prior import PatchPrior
+
+__all__ = ["SHIPPED", "load_prior", "save_prior"]
+
+SHIPPED = {"natural": "natural.safetensors", "gmm": "gmm.safetensors"}
+"""The priors of the package by their names; a page beside each says what it was made of."""
+
+_FORMAT = "deconv-prior"
+_MIXTURE = ("weights", "values", "vectors")
+
+
+def save_prior(prior: PatchPrior, path: str | os.PathLike) -> None:
+    """Write a prior to a safetensors file. Eigenvectors are kept in half precision; reading makes them orthogonal.
+
+    The file is there as a whole or not at all.
+    """
+    tensors = {name: tensor.detach().cpu() for name, tensor in prior.state_dict().items()}
+    small = {name: t.half() if name.endswith("vectors") else t for name, t in tensors.items()}
+    config = prior.config if isinstance(prior, FlowPrior) else {}
+    kind = "flow" if isinstance(prior, FlowPrior) else "gmm"
+    path = Path(path)
+    partial = path.with_name(path.name + ".partial")
+    metadata = {"format": _FORMAT, "kind": kind, "config": json.dumps(config)}
+    save_file({name: t.contiguous() for name, t in small.items()}, partial, metadata=metadata)
+    partial.replace(path)
+
+
+def load_prior(prior: str | os.PathLike | PatchPrior) -> PatchPrior:
+    """A prior by its name, `SHIPPED`, or from a file that `save_prior` wrote; one that is a prior already as it is.
+
+    Raises FileNotFoundError for neither a name nor a file, ValueError for a file that holds no prior.
+    """
+    if not isinstance(prior, (str, os.PathLike)):
+        return prior
+    if str(prior) in SHIPPED:
+        path = files(__package__) / "weights" / SHIPPED[str(prior)]
+    else:
+        path = Path(prior)
+        if not path.is_file():
+            allowed = ", ".join(map(repr, SHIPPED))
+            raise FileNotFoundError(f"prior: {str(prior)!r} is neither a file nor one of {allowed}")
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except SafetensorError as error:
+        raise ValueError(f"prior: {path} is not a safetensors file ({error})") from None
+    if metadata.get("format") != _FORMAT:
+        raise ValueError(f"prior: {path} holds no prior of this package")
+    if metadata["kind"] == "gmm":
+        return _mixture(tensors).eval()
+    loaded = FlowPrior(_mixture(tensors, "base."), **json.loads(metadata["config"]))
+    loaded.load_state_dict({name: t for name, t in tensors.items() if not name.startswith("base.")}, strict=False)
+    return loaded.eval().requires_grad_(False)
+
+
+def _mixture(tensors: dict[str, Tensor], prefix: str = "") -> GaussianMixturePrior:
+    return GaussianMixturePrior(*(tensors[prefix + name] for name in _MIXTURE))

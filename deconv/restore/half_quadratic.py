@@ -1,0 +1,65 @@
+r"""Half-quadratic splitting: a step for the data and a step for the prior, at noise levels that fall.
+
+.. math:: x \leftarrow \arg\min_x \tfrac12 \| y - h * x \|^2 + \frac{\lambda\sigma^2}{2 s_k^2} \| x - z \|^2,
+    \qquad z \leftarrow D(x, s_k)
+
+The levels :math:`s_k` fall, so that large structures settle before fine ones.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Iterator
+
+import torch
+from torch import Tensor
+
+from .problem import Problem, positive
+from .splitting import Observation
+
+__all__ = ["falling", "half_quadratic"]
+
+# Steps for the data between two of the prior, which cost more than all of them.
+_INNER = 8
+
+
+def falling(problem: Problem, first: Tensor, last: Tensor) -> Iterator[Tensor]:
+    """Levels `(B, 1, 1, 1)` from `first` down to `last` within the problem's iterations, then `last` without end."""
+    last = torch.minimum(last.clamp_min(1e-3 * first), first)
+    steps = max(problem.num_iter - 1, 1)
+    levels = [first * (last / first) ** (k / steps) for k in range(steps + 1)]
+    return itertools.chain(levels, itertools.repeat(last))
+
+
+def half_quadratic(
+    problem: Problem,
+    denoise: Callable[[Tensor, Tensor], Tensor],
+    levels: Iterable[Tensor],
+    *,
+    weight: float | Tensor,
+    multipliers: bool = False,
+) -> Iterator[Tensor]:
+    """Yield scenes, each fresh from the denoiser.
+
+    denoise: D, of a canvas and its level. levels: :math:`s_k`, tensors that broadcast against the canvas.
+    weight: :math:`\\lambda`. multipliers: carry the difference of x and z along, which makes it the alternating
+        direction method.
+    """
+    canvas, sigma = problem.canvas, problem.statistics.sigma
+    denoised = scene = canvas.start()
+    excess = torch.zeros_like(scene)
+    observation = Observation(canvas, scene)
+    penalty = None
+    for level in levels:
+        previous, penalty = penalty, positive(weight * (sigma / level).square())
+        if multipliers and previous is not None:
+            excess = excess * (previous / penalty)
+        pull = penalty * canvas.fft(denoised - excess)
+        for _ in range(_INNER):
+            spectrum = observation.solve(penalty, pull)
+            scene = canvas.ifft(spectrum)
+            observation.update(spectrum, scene)
+        denoised = denoise(scene + excess, level)
+        if multipliers:
+            excess = excess + scene - denoised
+        yield denoised

@@ -1,0 +1,288 @@
+"""Priors of patches: densities that are densities, scores that are gradients, denoisers that are Tweedie's."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from deconv.prior import (
+    FlowPrior,
+    GaussianMixturePrior,
+    Prior,
+    cosine_basis,
+    fit_mixture,
+    load_prior,
+    save_prior,
+)
+from deconv.prior.patches import PatchGrid
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def random(*shape: int, seed: int = 0) -> torch.Tensor:
+    return torch.randn(shape, generator=generator(seed), dtype=torch.float64)
+
+
+def covariances(components: int = 3, dimensions: int = 63) -> torch.Tensor:
+    """From nearly flat to strong, of falling spectrum."""
+    axes = torch.linalg.qr(random(components, dimensions, dimensions)).Q
+    values = 0.3 * torch.exp(-0.15 * torch.arange(dimensions, dtype=torch.float64))
+    scales = torch.logspace(-3, 0, components, dtype=torch.float64)
+    return axes * (scales[:, None, None] * values) @ axes.mT
+
+
+def mixture() -> GaussianMixturePrior:
+    return GaussianMixturePrior.from_covariances(torch.tensor([0.5, 0.3, 0.2]), covariances()).double()
+
+
+def bent_flow() -> FlowPrior:
+    """A flow that is far from the identity."""
+    flow = FlowPrior(mixture(), steps=3, width=24, generator=generator()).double()
+    for i, parameter in enumerate(flow.parameters()):
+        parameter.data += 0.05 * random(*parameter.shape, seed=i)
+    return flow.requires_grad_(False)
+
+
+PRIORS = {
+    "mixture": mixture,
+    "flow": bent_flow,
+    "gmm": lambda: load_prior("gmm").double(),
+    "natural": lambda: load_prior("natural").double(),
+}
+
+
+@pytest.fixture(params=PRIORS, scope="module")
+def prior(request):
+    return PRIORS[request.param]()
+
+
+def photograph(height: int = 40, width: int = 33) -> torch.Tensor:
+    from skimage import data
+
+    return torch.from_numpy(data.camera()[120 : 120 + height, 220 : 220 + width] / 255)[None, None]
+
+
+def test_the_basis_is_orthonormal_and_blind_to_the_mean():
+    basis = cosine_basis(8)
+    torch.testing.assert_close(basis @ basis.T, torch.eye(63, dtype=torch.float64))
+    assert float(basis.sum(1).abs().max()) < 1e-12
+
+
+@pytest.mark.parametrize(("stride", "shape"), [(1, (2, 9, 11)), (3, (1, 20, 17)), (8, (1, 16, 24))])
+def test_scatter_is_the_adjoint_of_gather(stride, shape):
+    grid = PatchGrid(8, stride)
+    x = random(*shape)
+    v = random(*grid.gather(x).shape, seed=1)
+    torch.testing.assert_close((grid.gather(x) * v).sum(), (x * grid.scatter(v, x)).sum())
+    # Together with the means, each patch comes back: the counts are what scatter of gather multiplies by.
+    x = x - x.mean((1, 2), keepdim=True)
+    if stride == 8:
+        blocks = x.unfold(1, 8, 8).unfold(2, 8, 8).mean((3, 4)).repeat_interleave(8, 1).repeat_interleave(8, 2)
+        torch.testing.assert_close(grid.scatter(grid.gather(x), x), x - blocks)
+
+
+def test_bands_hold_every_patch_once(monkeypatch):
+    monkeypatch.setattr("deconv.prior.patches._AT_ONCE", 20)
+    grid, x = PatchGrid(8, 3), random(1, 41, 20)
+    by_band = torch.cat([grid.gather(x[:, rows]) for rows in grid.bands(x)])
+    torch.testing.assert_close(by_band, grid.gather(x))
+    assert len(list(grid.bands(x))) > 2
+
+
+def test_the_mixture_is_that_of_torch():
+    v, sigma = random(50, 63), 0.05
+    noisy = covariances() + sigma**2 * torch.eye(63)
+    components = torch.distributions.MultivariateNormal(torch.zeros(63, dtype=torch.float64), noisy)
+    weights = torch.distributions.Categorical(torch.tensor([0.5, 0.3, 0.2], dtype=torch.float64))
+    expected = torch.distributions.MixtureSameFamily(weights, components).log_prob(v)
+    torch.testing.assert_close(mixture().patch_log_prob(v, sigma), expected, rtol=1e-5, atol=1e-3)
+
+
+def test_the_score_is_the_gradient(prior):
+    v = (0.1 * random(6, 63)).requires_grad_()
+    (gradient,) = torch.autograd.grad(prior.patch_log_prob(v, 0.05).sum(), v)
+    torch.testing.assert_close(prior.patch_score(v.detach(), 0.05), gradient)
+    direction, step = random(6, 63, seed=2), 1e-5
+    there, here = (prior.patch_log_prob(v.detach() + s * step * direction, 0.05) for s in (1, -1))
+    slope = (there - here) / (2 * step)
+    torch.testing.assert_close((gradient * direction).sum(1), slope, rtol=2e-3, atol=2e-3 * float(slope.abs().max()))
+
+
+def test_the_score_can_be_differentiated(prior):
+    v = (0.1 * random(2, 63)).requires_grad_()
+    direction = random(2, 63, seed=2)
+    (product,) = torch.autograd.grad((prior.patch_score(v, 0.05) * direction).sum(), v)
+    step = 1e-5
+    there, here = (prior.patch_score(v.detach() + s * step * direction, 0.05) for s in (1, -1))
+    numeric = ((there - here) / (2 * step)).detach()
+    assert float((product - numeric).norm() / numeric.norm()) < 0.02
+
+
+def test_tweedie_is_the_mean_of_the_clean_patches():
+    """For the mixture: by the drawn patches themselves, weighted by how likely they look like the noisy one."""
+    m = GaussianMixturePrior.from_covariances(torch.tensor([0.6, 0.4]), covariances(2, 3)).double()
+    clean = m.sample(400_000, 0.0, generator=generator()).double()
+    noisy, sigma = torch.tensor([[0.3, 0.1, -0.2]], dtype=torch.float64), 0.3
+    weight = (-(clean - noisy).square().sum(1) / (2 * sigma**2)).softmax(0)
+    torch.testing.assert_close(m.patch_denoise(noisy, sigma), (weight @ clean)[None], atol=5e-3, rtol=0)
+
+
+def test_the_log_determinant_of_the_flow():
+    flow = bent_flow()
+    sigma = torch.tensor([0.02])
+    x = random(1, 63)
+
+    def bend(v):
+        from deconv.prior.flow import _as_image, _as_vector
+
+        return _as_vector(flow.flow(_as_image(v), flow._features(sigma.double()))[0])
+
+    jacobian = torch.autograd.functional.jacobian(bend, x).view(63, 63)
+    expected = torch.linalg.slogdet(jacobian).logabsdet + flow.base.patch_log_prob(0.02 * bend(x), 0.02)
+    torch.testing.assert_close(flow.patch_log_prob(0.02 * x, 0.02), expected, rtol=1e-6, atol=1e-5)
+    assert float((bend(x) - x).abs().max()) > 0.05
+
+
+def test_the_flow_is_the_mixture_before_training_and_inverts_after():
+    flow = FlowPrior(mixture(), steps=2, width=8, generator=generator()).double()
+    v = 0.1 * random(5, 63)
+    torch.testing.assert_close(flow.patch_log_prob(v, 0.05), mixture().patch_log_prob(v, 0.05))
+    z = random(5, 7, 3, 3)
+    flow = bent_flow()
+    context = flow._features(torch.tensor([0.05], dtype=torch.float64))
+    x, ladj = flow.flow.inverse(z, context)
+    again, back = flow.flow(x, context)
+    torch.testing.assert_close(again, z)
+    torch.testing.assert_close(ladj, -back)
+
+
+def test_parts_may_have_noise_of_their_own():
+    flow, v = bent_flow(), 0.1 * random(6, 63)
+    together = flow.patch_log_prob(v, torch.tensor([0.01, 0.1]))
+    apart = torch.cat([flow.patch_log_prob(v[:3], 0.01), flow.patch_log_prob(v[3:], 0.1)])
+    torch.testing.assert_close(together, apart)
+
+
+def test_the_score_of_an_image_is_the_gradient_of_its_log_density(prior):
+    image = photograph().clone().requires_grad_()
+    for stride in (1, 4):
+        (gradient,) = torch.autograd.grad(prior.log_prob(image, 0.03, stride=stride).sum(), image)
+        torch.testing.assert_close(prior.score(image.detach(), 0.03, stride=stride), gradient)
+        offset = {"stride": stride, "generator": generator(3)}
+        (gradient,) = torch.autograd.grad(prior.log_prob(image, 0.03, **offset).sum(), image)
+        offset = {"stride": stride, "generator": generator(3)}
+        torch.testing.assert_close(prior.score(image.detach(), 0.03, **offset), gradient)
+
+
+def test_brightness_symmetry_and_batches(prior):
+    image = photograph(16, 16)
+    value = prior.log_prob(image, 0.03)
+    torch.testing.assert_close(prior.log_prob(image + 0.2, 0.03), value)
+    batch = torch.cat([image, image.flip(-1), 1.1 * image])
+    torch.testing.assert_close(prior.log_prob(batch, 0.03)[0], value[0])
+    torch.testing.assert_close(prior.denoise(batch, 0.03)[:1], prior.denoise(image, 0.03))
+    torch.testing.assert_close(prior.denoise(image + 0.2, 0.03), prior.denoise(image, 0.03) + 0.2)
+
+
+def test_memory_does_not_grow_with_the_image(monkeypatch):
+    prior, image = load_prior("gmm"), photograph(120, 100).float()
+    whole = prior.denoise(image, 0.1), prior.score(image, 0.1, stride=4), prior.log_prob(image, 0.1, stride=4)
+    monkeypatch.setattr("deconv.prior.patches._AT_ONCE", 100)
+    seen = []
+    monkeypatch.setattr(prior, "joint", lambda v, s, joint=prior.joint: seen.append(len(v)) or joint(v, s))
+    parts = prior.denoise(image, 0.1), prior.score(image, 0.1, stride=4), prior.log_prob(image, 0.1, stride=4)
+    for one, other in zip(whole, parts, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
+    assert max(seen) <= 100
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (3, 20), (8, 8), (9, 31)])
+def test_any_size_can_be_denoised(prior, shape):
+    x = 0.5 + 0.1 * random(1, 2, *shape)
+    assert prior.denoise(x, 0.1).shape == x.shape
+    # What is flat stays so; a flow may lean to one side by a little of the noise.
+    leaning = 2e-3 if isinstance(prior, FlowPrior) else 1e-5
+    flat = torch.full_like(x, 0.3)
+    torch.testing.assert_close(prior.denoise(flat, 0.1), flat, atol=leaning, rtol=0)
+
+
+@pytest.mark.parametrize(("name", "gain"), [("gmm", 7.0), ("natural", 7.0)])
+def test_shipped_priors_denoise(name, gain):
+    clean, sigma = photograph(96, 96), 25 / 255
+    noisy = clean + sigma * random(1, 1, 96, 96)
+    prior = load_prior(name).double()
+    assert isinstance(prior, Prior)
+
+    def decibels(x):
+        return -10 * math.log10((x - clean).square().mean())
+
+    assert decibels(prior.denoise(noisy, sigma)) > decibels(noisy) + gain
+
+
+def test_the_flow_knows_photographs_better_than_its_mixture():
+    flow, v = load_prior("natural"), PatchGrid(8, 2).gather(photograph(128, 128).float().squeeze(1))
+    for sigma in (0.005, 0.01, 0.03):
+        noisy = v + sigma * torch.randn(v.shape, generator=generator())
+        assert float(flow.patch_log_prob(noisy, sigma).mean()) > float(flow.base.patch_log_prob(noisy, sigma).mean())
+
+
+def test_a_mixture_is_found_again():
+    truth = GaussianMixturePrior.from_covariances(torch.tensor([0.7, 0.3]), covariances(2, 8))
+    draw, sigma = generator(), 0.01
+
+    def batches():
+        while True:
+            yield truth.sample(4000, sigma, generator=draw)
+
+    found = fit_mixture(batches(), components=2, sigma=sigma, steps=60, generator=generator(1))
+    fresh = truth.sample(20_000, sigma, generator=generator(2))
+    lost = truth.patch_log_prob(fresh, sigma).mean() - found.patch_log_prob(fresh, sigma).mean()
+    assert 0 < float(lost) < 0.02
+
+
+@pytest.mark.parametrize("make", [mixture, bent_flow])
+def test_files_keep_priors(make, tmp_path):
+    prior = make().float()
+    save_prior(prior, tmp_path / "p.safetensors")
+    again = type(prior).load(tmp_path / "p.safetensors")
+    v = 0.1 * random(20, 63).float()
+    torch.testing.assert_close(again.patch_log_prob(v, 0.1), prior.patch_log_prob(v, 0.1), atol=0.02, rtol=1e-3)
+    assert not list(tmp_path.glob("*.partial"))
+    assert load_prior(again) is again
+
+
+def test_samples_look_like_the_density():
+    flow = bent_flow().float()
+    v = flow.sample(20_000, 0.1, generator=generator())
+    # The entropy of what is drawn, and of what the mixture draws, by importance weights of mean one.
+    ratio = flow.base.patch_log_prob(v, 0.1) - flow.patch_log_prob(v, 0.1)
+    assert abs(float(ratio.clamp(max=20).exp().mean()) - 1) < 0.25
+    assert isinstance(flow.flow, nn.Module)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda p: p.log_prob(torch.zeros(1, 1, 7, 9)), r"image: expected \(B, C, H, W\) of 8 or more"),
+        (lambda p: p.log_prob(torch.zeros(1, 1, 9, 9), stride=9), "stride: expected 1 to 8"),
+        (lambda p: p.denoise(torch.zeros(1, 1, 9, 9), 0.1, stride=0), "stride: expected 1 to 8"),
+        (lambda p: p.score(torch.zeros(1, 1, 9, 9), -1), "sigma: expected 0 or more, given -1"),
+        (lambda p: FlowPrior.load("gmm"), "'gmm' is a GaussianMixturePrior, expected a FlowPrior"),
+    ],
+)
+def test_errors_name_the_argument(call, message):
+    with pytest.raises(ValueError, match=message):
+        call(mixture())
+
+
+def test_files_that_hold_no_prior(tmp_path):
+    with pytest.raises(FileNotFoundError, match="prior: 'nature' is neither a file nor one of 'natural', 'gmm'"):
+        load_prior("nature")
+    (tmp_path / "x.safetensors").write_bytes(b"nothing")
+    with pytest.raises(ValueError, match="is not a safetensors file"):
+        load_prior(tmp_path / "x.safetensors")
