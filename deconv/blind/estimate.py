@@ -77,7 +77,7 @@ def estimate(
     image: one grey or colour photograph, at least 32 x 32; see `deconv.imaging.arrays`. The blur is taken to be the
         same all over it.
     kernel_size: the psf's window, a number or `(kh, kw)`, made odd; somewhat more than the blur's extent, and at most
-        half of the image. None: an eighth of the image's shorter side.
+        half of the image. None: an eighth of the image's shorter side, from 15 to 51.
     starts: how many, 1 to 8; each takes its time, a few more find the psf more surely.
     refine: ``"gradient"``: also descend, from the best psf, through the recursive Wiener filter towards the restored
         photograph (see `fit`), and keep what that brings if the evidence is greater.

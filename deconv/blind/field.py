@@ -16,7 +16,7 @@ from .support import centred
 
 __all__ = ["estimate_field"]
 
-_OVERLAP = 1.5  # side of a tile, in distances between tiles
+_OVERLAP = 1.2  # side of a tile, in distances between tiles
 _ROUNDS = 2
 
 
@@ -31,7 +31,7 @@ def estimate_field(
 ) -> Tensor:
     """Estimate a psf for each tile of a photograph.
 
-    Each tile is estimated by itself, with half a tile of overlap. Then tiles learn from their neighbours: a tile takes
+    Each tile is estimated by itself, with a little overlap. Then tiles learn from their neighbours: a tile takes
     a neighbour's psf, or the mean of its own and the neighbours', where the evidence for that is greater on the tile
     itself. A tile of plain sky, which knows no psf of its own, gets one that way.
 

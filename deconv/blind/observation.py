@@ -30,7 +30,7 @@ _ENOUGH, _ENOUGH_WINDOWS = 400, 10
 
 # The automatic window, as a share of the image's shorter side.
 _SHARE = 0.12
-_LEAST_WINDOW, _LARGEST_WINDOW = 15, 101
+_LEAST_WINDOW, _LARGEST_WINDOW = 15, 51
 
 
 @dataclass(frozen=True)

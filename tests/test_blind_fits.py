@@ -1,0 +1,134 @@
+"""Psfs from pairs, from likelihood, and from place to place."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import skimage.data
+import torch
+
+from deconv.blind import estimate_field, fit, fit_causal, kernel_similarity, sparse_gradients
+from deconv.blind.paired import descend, equation_error
+from deconv.blind.support import simplex
+from deconv.imaging import degrade
+from deconv.imaging.psf import camera_shake, gaussian
+from deconv.ops import causal_conv2d
+
+
+def photograph(name: str = "camera") -> torch.Tensor:
+    pixels = torch.from_numpy(getattr(skimage.data, name)()).double() / 255
+    return (pixels if pixels.ndim == 2 else pixels.mean(2)).float()
+
+
+def relative(psf: torch.Tensor, truth: torch.Tensor) -> float:
+    return float((psf - truth).norm() / truth.norm())
+
+
+def pair(psf: torch.Tensor, noise: float = 0.0) -> tuple[torch.Tensor, torch.Tensor]:
+    scene = photograph()[100:230, 150:290]
+    top, left = ((n - 1) // 2 for n in psf.shape)
+    blurred = degrade(scene, psf, noise=noise, seed=0)
+    return blurred, scene[top : top + blurred.shape[0], left : left + blurred.shape[1]]
+
+
+def test_the_equation_error_of_an_exact_pair_is_the_psf():
+    psf = camera_shake(9, seed=2)
+    blurred, sharp = (each.double()[None, None] for each in pair(psf))
+    assert relative(equation_error(blurred, sharp, (9, 9)), psf.double()) < 0.01
+
+
+def test_the_psf_of_a_noisy_pair():
+    psf = camera_shake(13, seed=1)
+    blurred, sharp = pair(psf, noise=0.005)
+    found = fit(blurred, sharp, 13)
+    assert relative(found, psf) < 0.1
+    assert float(found.min()) >= 0
+    assert float(found.sum()) == pytest.approx(1, abs=1e-5)
+
+
+def test_the_gradient_runs_through_the_recursive_filter():
+    """From a psf that is wrong, the descent comes nearer to the true one."""
+    psf = gaussian(1.2, 9)
+    blurred, sharp = (each[None, None] for each in pair(psf, noise=0.002))
+    start = gaussian(1.8, 9)
+    found = descend(blurred, sharp, start, noise_to_signal=1e-3, num_iter=15)
+    assert relative(found, psf) < 0.7 * relative(start, psf)
+    assert float(found.sum()) == pytest.approx(1, abs=1e-5)
+
+
+def test_the_nearest_psf():
+    weights = torch.tensor([[0.8, 0.6], [-0.5, 0.1]])
+    assert torch.allclose(simplex(weights), torch.tensor([[0.6, 0.4], [0.0, 0.0]]))
+    psf = camera_shake(7, seed=0)
+    assert torch.allclose(simplex(psf), psf, atol=1e-6)
+
+
+@pytest.fixture(scope="module")
+def causal():
+    weight = torch.tensor([[[[0.0, 0.08, 0.02], [0.05, 0.03, 0.1], [0.02, 0.1, 0.6]]]])
+    scene = photograph("rocket")[:320, :320][None, None]
+    return weight[0, 0], causal_conv2d(scene, weight)
+
+
+def test_a_causal_blur_is_what_makes_the_image_likeliest(causal):
+    truth, blurred = causal
+    assert relative(fit_causal(blurred, 3), truth) < 0.1
+
+
+def test_without_the_determinant_no_blur_wins(causal):
+    truth, blurred = causal
+    found = fit_causal(blurred, 3, determinant=False)
+    assert float(found[-1, -1]) > 0.95
+    assert relative(found, truth) > 0.3
+
+
+def test_the_prior_may_be_anything(causal):
+    _, blurred = causal
+    seen = []
+
+    def log_prior(x: torch.Tensor) -> torch.Tensor:
+        seen.append(x.shape)
+        return sparse_gradients(x).expand(len(x))
+
+    kernel = fit_causal(blurred, (2, 3), log_prior, num_iter=3)
+    assert kernel.shape == (2, 3)
+    assert seen == [blurred.shape] * 3
+
+
+def test_the_unit_does_not_change_the_order_of_likelihoods():
+    sharp = photograph()[None, None, :200, :200]
+    soft = (sharp + sharp.roll(1, 3)) / 2
+    difference = sparse_gradients(sharp) - sparse_gradients(soft)
+    assert float(sparse_gradients(5 * sharp) - sparse_gradients(5 * soft)) == pytest.approx(float(difference), rel=1e-3)
+    assert float(difference) < 0
+
+
+def test_tiles_have_psfs_of_their_own():
+    scene = photograph()[60:300, 20:500].numpy()
+    left, right = camera_shake(9, seed=1), camera_shake(9, seed=3)
+    halves = degrade(scene, left, noise=0.003, seed=0), degrade(scene, right, noise=0.003, seed=0)
+    mixed = np.where(np.arange(halves[0].shape[1]) < halves[0].shape[1] // 2, *halves)
+    psfs = estimate_field(mixed, (1, 2), 11, starts=1)
+    assert psfs.shape == (1, 2, 11, 11)
+    assert torch.allclose(psfs.sum((2, 3)), torch.ones(1, 2), atol=1e-5)
+    assert kernel_similarity(psfs[0, 0], left) > kernel_similarity(psfs[0, 0], right)
+    assert kernel_similarity(psfs[0, 1], right) > kernel_similarity(psfs[0, 1], left)
+
+
+@pytest.mark.parametrize(
+    ("call", "named"),
+    [
+        (lambda y: fit(y, y[1:], 5), "sharp"),
+        (lambda y: fit(y, y, 5, num_iter=-1), "num_iter"),
+        (lambda y: fit(y, y, 5, noise_to_signal=0), "noise_to_signal"),
+        (lambda y: fit(y, y, 99), "kernel_size"),
+        (lambda y: fit_causal(y, 1), "kernel_size"),
+        (lambda y: fit_causal(y, 99), "kernel_size"),
+        (lambda y: fit_causal(y, 3, num_iter=0), "num_iter"),
+        (lambda y: estimate_field(y, (0, 2)), "grid"),
+        (lambda y: estimate_field(y, (2, 2), 41), "kernel_size"),
+    ],
+)
+def test_what_will_not_do_is_refused_by_name(call, named):
+    with pytest.raises(ValueError, match=named):
+        call(np.random.default_rng(0).random((64, 64)))
