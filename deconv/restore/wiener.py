@@ -30,7 +30,7 @@ _FLATTEST = 0.01
 # Below this noise-to-signal ratio the filter reaches far, and so does what was made up outside the frame.
 _LOW_NOISE = 1e-3
 # A larger gain in contrast than this, outside the frame, gives away a contradiction. Sharpening stays below.
-_SHARPENED = 1.05
+_SHARPENED = 1.04
 # Steps that are taken before the first result in either case.
 _REFINEMENT = 8
 
