@@ -12,7 +12,15 @@ from .inputs import Blur, Source
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["KERNEL_SIZE", "STARTS", "check_psf_target", "estimate_blur", "kernel_size_of", "write_psf"]
+__all__ = [
+    "KERNEL_SIZE",
+    "STARTS",
+    "check_psf_target",
+    "estimate_blur",
+    "kernel_size_of",
+    "with_inexact_psf",
+    "write_psf",
+]
 
 KERNEL_SIZE = "Window of the psf in pixels, 31 or 31x21: somewhat more than the blur's extent. By default it is chosen."
 STARTS = "How many starts to choose from, 1 (quickest) to 8."
@@ -48,6 +56,14 @@ def kernel_size_of(text: str | None) -> int | tuple[int, int] | None:
     if len(sides) not in (1, 2):
         raise ValueError(f"--kernel-size: expected a number of pixels, or two like 31x21, given {text!r}")
     return sides[0] if len(sides) == 1 else (sides[0], sides[1])
+
+
+def with_inexact_psf(photograph: Source, noise: Tensor, *, linear: bool) -> Tensor:
+    """The noise of each channel, and no less than what an estimated psf leaves unexplained."""
+    from ..blind.deblur import trusted_noise
+    from ..restore.light import to_linear
+
+    return noise.maximum(trusted_noise(to_linear(photograph.batch) if linear else photograph.batch))
 
 
 def check_psf_target(path: Path) -> None:

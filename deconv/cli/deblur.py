@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from typer import Argument, Option
 
-from .blind import KERNEL_SIZE, STARTS, check_psf_target, estimate_blur, write_psf
+from .blind import KERNEL_SIZE, STARTS, check_psf_target, estimate_blur, with_inexact_psf, write_psf
 from .closing import closing_line
 from .inputs import fraction, read_blur, read_source
 from .methods import DEFAULT, choose, listing
@@ -79,6 +79,8 @@ def deblur(
         clipped = True
         blur, trusted = estimate_blur(photograph, kernel_size, starts=starts, sigma=level, linear=linear, quiet=quiet)
     estimated = None if level is not None else estimate(photograph, linear=linear)
+    if psf is None and estimated is not None:
+        estimated = with_inexact_psf(photograph, estimated, linear=linear)
     options = {
         "sigma": ("--sigma", level),
         "noise_to_signal": ("--noise-to-signal", noise_to_signal),

@@ -1,0 +1,53 @@
+"""The command on pictures whose blur nobody tells it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from deconv.bench.blind_cases import synthetic
+from deconv.blind import aligned_psnr, kernel_similarity
+from deconv.cli import main
+from deconv.imaging import read_image, write_image
+from deconv.imaging.psf import from_file
+
+
+@pytest.fixture
+def case(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    case = next(synthetic(noise=0.005, side=160))
+    write_image("blurred.png", case.blurred, bits=16)
+    return case
+
+
+def test_deblur_without_a_psf_estimates_it(case, capsys):
+    arguments = ["deblur", "blurred.png", "-o", "out.png", "--save-psf", "psf.png", "-k", str(case.window)]
+    assert main([*arguments, "--starts", "2"]) == 0
+    said = capsys.readouterr()
+    assert said.err == ""
+    assert f"psf estimated ({case.window} x {case.window})" in said.out
+    restored = read_image("out.png") / 65535
+    assert aligned_psnr(restored, case.sharp.astype(float)) > aligned_psnr(case.blurred, case.sharp) + 2
+    assert kernel_similarity(from_file("psf.png")[0], case.psf) > 0.8
+
+
+@pytest.mark.parametrize("name", ["psf.png", "psf.npy", "psf.tif", "psf.jpg"])
+def test_estimate_kernel_writes_every_kind(case, capsys, name):
+    assert main(["estimate-kernel", "blurred.png", "-o", name, "-k", "11x13", "--starts", "1"]) == 0
+    assert f"blurred.png -> {name}: psf estimated (11 x 13)" in capsys.readouterr().out
+    assert from_file(name)[0].shape == (11, 13)
+
+
+def test_a_sharp_picture_is_left_as_it_is(case, capsys):
+    write_image("sharp.png", case.sharp, bits=8)
+    assert main(["deblur", "sharp.png", "-o", "out.png", "-k", "11", "--starts", "1", "-q"]) == 0
+    assert "sharp" in capsys.readouterr().err
+    np.testing.assert_array_equal(read_image("out.png"), read_image("sharp.png"))
+
+
+@pytest.mark.parametrize("size", ["big", "9x9x9", "999"])
+def test_a_window_that_will_not_do(case, capsys, size):
+    assert main(["estimate-kernel", "blurred.png", "-o", "psf.png", "-k", size]) == 2
+    error = capsys.readouterr().err
+    assert "kernel" in error
+    assert error.count("\n") == 1
