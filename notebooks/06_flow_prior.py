@@ -1,0 +1,253 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # A normalizing flow as the prior of photographs
+#
+# [Notebook 2](02_deblur_known_psf.ipynb) restores with priors that say little: derivatives are sparse. A normalizing
+# flow has learnt from photographs what small patches of them look like, and says it as a density, with a gradient. That
+# makes it a denoiser, a prior for deblurring, and the judge of what is made up and what is not.
+
+# %%
+# %config InlineBackend.figure_formats = ["jpeg"]
+import os
+import time
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+from scipy.stats import spearmanr
+from skimage import data
+
+import deconv
+from deconv import blind, restore
+from deconv.imaging import valid_margins
+from deconv.prior import cosine_basis, load_prior
+from deconv.training.grid import grid
+
+plt.style.use("quiet.mplstyle")
+FAST = "DECONV_NOTEBOOK_FAST" in os.environ  # smaller sizes, for the tests
+
+
+def show(panels, columns=3, side=3.4, **options):
+    """Images in rows, each under its title."""
+    rows = -(-len(panels) // columns)
+    _, axes = plt.subplots(rows, columns, figsize=(side * columns, (side + 0.2) * rows), squeeze=False)
+    for axis in axes.flat:
+        axis.axis("off")
+    for axis, (title, image) in zip(axes.flat, panels.items(), strict=False):
+        axis.imshow(np.asarray(image).squeeze(), **{"vmin": 0, "vmax": 1} | options)
+        axis.set_title(title)
+
+
+# %% [markdown]
+# ## A density of patches
+#
+# A patch of $8 \times 8$ pixels, less its mean, has 63 cosine coefficients $v$. Two densities of them come with the
+# package, both learnt from photographs and both *conditional on the noise* $\sigma$ in the patch:
+#
+# - a mixture of 200 Gaussians, $q_\sigma(v) = \sum_k \pi_k\, \mathcal N(v; 0, \Sigma_k + \sigma^2 I)$,
+# - a flow, $\log p_\sigma(v) = \log q_\sigma(f_\sigma(v)) + \log |\det f_\sigma'|$, which bends the mixture by
+#   couplings between inverse convolutions of the coefficients.
+#
+# What do they take for patches? Draw some, next to those of a photograph:
+
+# %%
+mixture, flow = load_prior("gmm"), load_prior("natural")
+print(
+    f"{sum(t.numel() for t in flow.state_dict().values()):,} numbers in the flow, of them "
+    f"{sum(t.numel() for t in mixture.state_dict().values()):,} of the mixture"
+)
+
+generator = torch.Generator().manual_seed(0)
+side = 96 if FAST else 224
+sharp = torch.from_numpy(data.camera()[30 : 30 + side, 120 : 120 + side] / np.float32(255))[None, None]
+patches = torch.nn.functional.unfold(sharp, 8, stride=8)[0].T
+patches = patches[torch.randperm(len(patches), generator=generator)[:100]]
+sheets = {"a photograph": patches - patches.mean(1, keepdim=True)}
+for name, prior in {"the mixture": mixture, "the flow": flow}.items():
+    sheets[f"drawn from {name}"] = prior.sample(100, 0.01, generator=generator) @ cosine_basis(8).float()
+show({name: grid(0.5 + sheet.view(-1, 1, 8, 8)) for name, sheet in sheets.items()}, interpolation="nearest")
+
+# %% [markdown]
+# The density of a whole image is the mean over all ways to cut it into patches. It is given in nats a pixel:
+
+# %%
+noise = torch.randn(sharp.shape, generator=generator)
+soft = deconv.imaging.convolve(sharp, deconv.imaging.psf.gaussian(1.0), boundary="reflect")
+versions = {
+    "photograph": sharp,
+    "blurred": soft,
+    "5 % noise": sharp + 0.05 * noise,
+    "pixels shuffled": sharp.flatten()[torch.randperm(sharp.numel(), generator=generator)].view(sharp.shape),
+}
+show(
+    {
+        f"{name}: {float(flow.log_prob(image, 0.01, stride=3)) / image.numel():.2f} nats a pixel": image
+        for name, image in versions.items()
+    },
+    columns=4,
+    side=3,
+)
+
+# %% [markdown]
+# Noise and disorder are unlikely. But notice that the *blurred* photograph is likelier than the sharp one: smooth
+# things are common. A prior alone does not deblur; what the observation says must stand beside it.
+#
+# ## The gradient is a denoiser
+#
+# Tweedie's formula: if $v$ is a clean patch plus noise, the mean of the clean patches behind it is
+#
+# $$ v + \sigma^2 \nabla \log p_\sigma(v) . $$
+#
+# The patches of an image overlap, and their means are averaged:
+
+# %%
+level = 25 / 255
+noisy = sharp + level * noise
+with torch.no_grad():
+    panels = {"noisy": noisy, "the mixture": mixture.denoise(noisy, level), "the flow": flow.denoise(noisy, level)}
+show({f"{name}: {float(deconv.psnr(image, sharp)):.2f} dB": image for name, image in panels.items()})
+
+# %% [markdown]
+# ## Deblurring: the most probable scene
+#
+# $$ \min_x \tfrac12 \| y - h * x \|^2 - \lambda \sigma^2 \sum_i \log p(P_i x), $$
+#
+# $P_i$ cutting out a patch, is solved by turns: a step for the data in the frequency domain, and a denoising step, at
+# noise levels that fall from the contrast of the image to its noise.
+
+# %%
+psf = deconv.imaging.psf.camera_shake(15, seed=2)
+observed = deconv.degrade(sharp, psf, noise=0.01, seed=0)
+scene = deconv.imaging.crop(sharp, valid_margins(psf.shape))
+methods = {
+    "hyper_laplacian": deconv.hyper_laplacian,
+    "plug_and_play": deconv.plug_and_play,
+    "epll, the mixture": restore.epll,
+    "flow_map, the flow": restore.flow_map,
+}
+panels = {f"observed: {float(deconv.psnr(observed, scene)):.2f} dB": observed}
+for name, method in methods.items():
+    start = time.perf_counter()
+    with torch.no_grad():
+        restored = method(observed, psf)
+    seconds = time.perf_counter() - start
+    panels[f"{name}: {float(deconv.psnr(restored, scene)):.2f} dB, {seconds:.1f} s"] = restored
+show(panels | {"scene": scene})
+
+# %% [markdown]
+# The learnt densities know patches rather than edges, and score a little higher than sparse derivatives. What they take
+# in time is the price of looking at every patch.
+#
+# ## What is made up?
+#
+# The most probable scene is one answer. The posterior has many, and where they differ, nothing observed decides.
+# `flow_posterior` draws several: the same two steps in turn, each with noise of the right size, as in annealed Langevin
+# dynamics.
+
+# %%
+start = time.perf_counter()
+with torch.no_grad():
+    posterior = restore.flow_posterior(observed, psf, samples=2 if FAST else 6)
+print(f"{len(posterior.samples)} samples in {time.perf_counter() - start:.0f} s")
+
+error = (posterior.mean - scene).abs()
+correlation = spearmanr(posterior.deviation.flatten(), error.flatten()).statistic
+print(f"rank correlation of the deviation and the actual error, over pixels: {correlation:.2f}")
+show(
+    {
+        f"a sample: {float(deconv.psnr(posterior.samples[0], scene)):.2f} dB": posterior.samples[0],
+        f"mean of all: {float(deconv.psnr(posterior.mean, scene)):.2f} dB": posterior.mean,
+        "deviation": posterior.deviation / posterior.deviation.quantile(0.99),
+        "actual error of the mean": error / error.quantile(0.99),
+    },
+    columns=2,
+    side=4,
+)
+
+order = posterior.deviation.flatten().argsort()
+groups = [(posterior.deviation.flatten()[part], error.flatten()[part]) for part in order.chunk(20)]
+_, axis = plt.subplots(figsize=(5, 3.4))
+axis.plot([100 * d.mean() for d, _ in groups], [100 * e.square().mean().sqrt() for _, e in groups], "o-")
+axis.set(
+    xlabel="deviation of the samples, % of full scale",
+    ylabel="error of their mean, %",
+    title="Pixels in twenty groups of like deviation",
+)
+
+# %% [markdown]
+# Where the samples disagree, the error is large: at edges that the blur has smeared, and in texture. The deviation is a
+# guide to the error and not its size, as the axes of the last plot show.
+#
+# ## The blur itself, by maximum likelihood
+#
+# In [notebook 4](04_blind_kernel_estimation.ipynb) the likelihood of a causal blur,
+#
+# $$ \log p(y \mid h) = \log p(A_h^{-1} y) - \log |\det A_h| , $$
+#
+# had a simple density of scenes. With the flow in its place, gradients run through the flow's inverse convolutions and
+# through that of the blur. First along a family of blurs, $h_a \propto \delta + a\, t$ with $a = 2/3$ the truth:
+
+# %%
+small = torch.from_numpy(data.camera()[:: 8 if FAST else 4, :: 8 if FAST else 4] / np.float32(255))[None, None]
+tail = torch.zeros(5, 5)
+for row, column, share in ((3, 4, 2), (3, 3, 2), (2, 2, 2), (1, 1, 1), (1, 0, 1)):
+    tail[row, column] = share / 8
+
+
+def blur(a):
+    """delta + a * tail, scaled to sum 1; the anchor comes last."""
+    kernel = a * tail
+    kernel[-1, -1] = 1
+    return (kernel / kernel.sum())[None, None]
+
+
+truth = 2 / 3
+y = deconv.causal_conv2d(small, blur(truth))
+amounts = np.append(np.linspace(0, 0.95, 4 if FAST else 20), truth)
+amounts.sort()
+determinant = np.array([-float(deconv.causal_log_abs_det(blur(a), 1, 1)) for a in amounts])
+with torch.no_grad():
+    prior = np.array([float(flow.log_prob(deconv.inverse_conv2d(y, blur(a)))) for a in amounts]) / y.numel()
+
+_, axis = plt.subplots(figsize=(6, 3.2))
+for name, curve in {"log p of the scene": prior, "with the determinant": prior + determinant}.items():
+    best = np.argmax(curve)
+    axis.plot(amounts, curve, label=f"{name}, best: a = {amounts[best]:.2f}")
+    axis.plot(amounts[best], curve[best], "ko")
+axis.axvline(truth, color="gray", linestyle=":", label="the truth")
+axis.set(xlabel="a, how much blur", ylabel="nats a pixel", title="Likelihood of the blur, by the flow")
+axis.legend()
+
+# %% [markdown]
+# Then all taps, from nothing but $y$:
+
+# %%
+true_kernel = blur(truth)[0, 0]
+kernels = {"the true kernel": true_kernel}
+steps = 3 if FAST else 120
+for name, log_prior in {
+    "sparse gradients": blind.sparse_gradients,
+    "the flow": lambda x: flow.log_prob(x, stride=4),
+}.items():
+    start = time.perf_counter()
+    kernel = blind.fit_causal(y, 5, log_prior, num_iter=steps)
+    off = float((kernel - true_kernel).norm() / true_kernel.norm())
+    kernels[f"{name}: {off:.0%} off, {time.perf_counter() - start:.0f} s"] = kernel
+show({title: kernel / true_kernel[:-1].max() for title, kernel in kernels.items()}, side=2.6)
+
+# %% [markdown]
+# Both find the path. The simple density is the closer one here, and by far the quicker: differences of neighbours make
+# an exact density of images, a mean over overlapping patches does not quite. Blurs that are neither causal nor without
+# noise are estimated as in [notebook 4](04_blind_kernel_estimation.ipynb), and restored by `flow_map` as above.
