@@ -77,7 +77,7 @@ class PatchPrior(nn.Module, abc.ABC):
 
     def patch_score(self, coefficients: Tensor, sigma: float) -> Tensor:
         """Gradient of `patch_log_prob`, `(N, size^2 - 1)`; itself differentiable where gradients are recorded."""
-        further = torch.is_grad_enabled()
+        further = torch.is_grad_enabled() and coefficients.requires_grad
         with torch.enable_grad():
             v = coefficients if coefficients.requires_grad else coefficients.detach().requires_grad_()
             (score,) = torch.autograd.grad(self.patch_log_prob(v, sigma).sum(), v, create_graph=further)
