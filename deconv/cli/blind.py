@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import typer
 
 from .inputs import Blur, Source
+from .noise import estimate as noise_levels
+from .noise import overall
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -33,6 +35,9 @@ def estimate_blur(
     from ..blind import estimate
     from ..restore.light import to_linear
 
+    if sigma is None and photograph.picture is not None and photograph.picture.loss > 0:
+        # A coder's errors are no white noise, and not what a psf is to be blamed for.
+        sigma = overall(noise_levels(photograph, linear=linear))
     found = estimate(
         to_linear(photograph.batch) if linear else photograph.batch,
         kernel_size_of(kernel_size),
