@@ -76,6 +76,28 @@ def test_the_methods_are_functions_of_restore_and_the_default_is_one(sharp):
     assert methods.choose("Hyper-Laplacian").name == "hyper_laplacian"
 
 
+@pytest.mark.parametrize(
+    ("shape", "seconds", "expected"),
+    [
+        ((1, 1, 512, 512), 60, "flow"),
+        ((1, 3, 512, 512), 20, "hyper_laplacian"),
+        ((1, 3, 4000, 3000), 20, "wiener"),
+        ((1, 1, 4000, 3000), 0.01, "wiener"),
+        ((1, 1, 8, 128, 128), 60, "hyper_laplacian"),
+    ],
+)
+def test_auto_takes_the_best_within_the_time(shape, seconds, expected):
+    assert methods.best(torch.empty(shape), seconds).name == expected
+
+
+def test_auto_says_what_it_took(sharp, blurred, capsys):
+    status, out, _ = tries(
+        capsys, "deblur", "blurred.png", "-o", "out.png", "--psf", PSF, "--method", "auto", "--budget", "0.5"
+    )
+    assert status == 0
+    assert "; hyper_laplacian; " in out
+
+
 def test_the_options_arrive_at_the_method(blurred, capsys, monkeypatch):
     seen = {}
 
@@ -215,8 +237,10 @@ def test_volumes_are_blurred_and_deblurred(capsys):
         ("deblur sharp.png -o no/out.png --psf disk:3", "no does not exist"),
         (
             "deblur sharp.png -o out.png --psf disk:3 --method magic",
-            "--method: unknown 'magic', allowed are wiener",
+            "--method: unknown 'magic', allowed are auto, wiener",
         ),
+        ("deblur sharp.png -o out.png --psf disk:3 --budget 5", "--budget: is for --method auto"),
+        ("deblur sharp.png -o out.png --psf disk:3 -m auto --budget 0", "--budget: expected a positive number"),
         ("deblur sharp.png -o out.png --psf disk:3 --sigma lots", "--sigma: 'lots' is not a number"),
         (
             "deblur sharp.png -o out.png --psf disk:3 --sigma -1%",

@@ -12,7 +12,7 @@ from typer import Argument, Option
 from .blind import KERNEL_SIZE, STARTS, check_psf_target, estimate_blur, with_inexact_psf, write_psf
 from .closing import closing_line
 from .inputs import fraction, read_blur, read_source
-from .methods import DEFAULT, choose, listing
+from .methods import DEFAULT, best, choose, listing
 from .noise import estimate, overall
 
 __all__ = ["deblur"]
@@ -24,6 +24,7 @@ _PSF = (
 _SIGMA = "Standard deviation of the noise as a share of full scale, 0.01 or 1%. Estimated by default."
 _RATIO = "Noise power over signal power, for Wiener filters. Estimated by default."
 _WEIGHT = "Strength of the prior. By default it follows from the noise."
+_BUDGET = "What --method auto may take, on one core of a CPU; 60 by default."
 _TILES = "Restore a large image tile by tile, of so many pixels a side, 1024 say, to save memory."
 _BOUNDARY = (
     "What lies outside the frame: unknown; circular, reflect, replicate or zero for blur made by a computer. "
@@ -45,6 +46,7 @@ def deblur(
     starts: Annotated[int, Option(metavar="N", help=STARTS)] = 8,
     save_psf: Annotated[Path | None, Option("--save-psf", metavar="FILE", help="Also write the psf.")] = None,
     method: Annotated[str, Option("--method", "-m", metavar="NAME", help=f"{listing()}.")] = DEFAULT,
+    budget: Annotated[float | None, Option(metavar="SECONDS", help=_BUDGET)] = None,
     sigma: Annotated[str | None, Option(metavar="NUMBER", help=_SIGMA)] = None,
     noise_to_signal: Annotated[float | None, Option(metavar="NUMBER", help=_RATIO)] = None,
     weight: Annotated[float | None, Option(metavar="NUMBER", help=_WEIGHT)] = None,
@@ -67,12 +69,18 @@ def deblur(
       deconv deblur blurred.tif -o sharp.tif --psf kernel.mat --method recursive --sigma 1%
     """
     chosen = choose(method)
+    if budget is not None and chosen is not None:
+        raise ValueError(f"--budget: is for --method auto, given --method {chosen.name}")
+    if budget is not None and not budget > 0:
+        raise ValueError(f"--budget: expected a positive number of seconds, given {budget}")
     level = None if sigma is None else fraction(sigma, "--sigma")
     blur = None if psf is None else read_blur(psf, recentre=recentre)
     photograph = read_source(source, blur, device=device)
     photograph.check_target(output, bits=bits)
     if save_psf is not None:
         check_psf_target(save_psf)
+    if chosen is None:
+        chosen = best(photograph.batch, 60 if budget is None else budget)
     started = time.perf_counter()
     trusted = True
     if blur is None:
