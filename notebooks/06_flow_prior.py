@@ -115,8 +115,7 @@ show(
 # %%
 level = 25 / 255
 noisy = sharp + level * noise
-with torch.no_grad():
-    panels = {"noisy": noisy, "the mixture": mixture.denoise(noisy, level), "the flow": flow.denoise(noisy, level)}
+panels = {"noisy": noisy, "the mixture": mixture.denoise(noisy, level), "the flow": flow.denoise(noisy, level)}
 show({f"{name}: {float(deconv.psnr(image, sharp)):.2f} dB": image for name, image in panels.items()})
 
 # %% [markdown]
@@ -140,8 +139,7 @@ methods = {
 panels = {f"observed: {float(deconv.psnr(observed, scene)):.2f} dB": observed}
 for name, method in methods.items():
     start = time.perf_counter()
-    with torch.no_grad():
-        restored = method(observed, psf)
+    restored = method(observed, psf)
     seconds = time.perf_counter() - start
     panels[f"{name}: {float(deconv.psnr(restored, scene)):.2f} dB, {seconds:.1f} s"] = restored
 show(panels | {"scene": scene})
@@ -158,8 +156,7 @@ show(panels | {"scene": scene})
 
 # %%
 start = time.perf_counter()
-with torch.no_grad():
-    posterior = restore.flow_posterior(observed, psf, samples=2 if FAST else 6)
+posterior = restore.flow_posterior(observed, psf, samples=2 if FAST else 6)
 print(f"{len(posterior.samples)} samples in {time.perf_counter() - start:.0f} s")
 
 error = (posterior.mean - scene).abs()
