@@ -16,19 +16,27 @@ import deconv
 ROOT = Path(__file__).parent.parent
 
 PUBLIC = [
+    "FlowPrior",
     "InverseConv2d",
+    "InverseFlow",
     "RecursiveDeconv2d",
+    "blind",
+    "build_flow",
     "causal_conv2d",
     "causal_log_abs_det",
+    "deblur",
     "degrade",
+    "flow_map",
     "flows",
     "hyper_laplacian",
     "imaging",
+    "interop",
     "inverse_conv2d",
     "inverse_gain_bound",
     "nn",
     "ops",
     "plug_and_play",
+    "prior",
     "psnr",
     "restore",
     "richardson_lucy",
@@ -36,6 +44,7 @@ PUBLIC = [
     "spectral_factor",
     "ssim",
     "total_variation",
+    "training",
     "wiener",
 ]
 
