@@ -1,0 +1,50 @@
+"""Restoration by priors of patches: drawing from the posterior."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from restorations import PSF, field_of_view, observation
+from scipy.stats import spearmanr
+
+from deconv import restore
+from deconv.imaging import psnr
+
+QUICK = {"prior": "gmm", "samples": 4, "num_iter": 6}
+
+
+def test_samples_differ_where_the_error_is():
+    drawn = restore.flow_posterior(observation(), PSF, **QUICK)
+    error = np.abs(drawn.mean - field_of_view())[6:-6, 6:-6]
+    deviation = drawn.deviation[6:-6, 6:-6]
+    assert spearmanr(error.ravel(), deviation.ravel()).statistic > 0.15
+    assert psnr(drawn.mean, field_of_view()) > psnr(observation(), field_of_view()) + 4
+    np.testing.assert_allclose(np.mean(drawn.samples, 0), drawn.mean, atol=1e-5)
+    np.testing.assert_allclose(np.std(drawn.samples, 0, ddof=1), drawn.deviation, atol=1e-5)
+
+
+def test_the_seed_decides_and_without_noise_all_are_alike():
+    quick = QUICK | {"samples": 2, "num_iter": 3}
+    one, same = (restore.flow_posterior(observation(), PSF, seed=3, **quick) for _ in range(2))
+    np.testing.assert_array_equal(one.samples[0], same.samples[0])
+    assert np.abs(one.samples[0] - one.samples[1]).max() > 1e-3
+    still = restore.flow_posterior(observation(), PSF, temperature=0.0, **quick)
+    assert still.deviation.max() < 1e-6
+
+
+def test_layout_and_depth_are_kept():
+    image = (255 * observation()[:40, :48].clip(0, 1)).astype(np.uint8)[..., None].repeat(2, -1)
+    drawn = restore.flow_posterior(image, PSF, **QUICK | {"samples": 2, "num_iter": 2})
+    assert drawn.mean.dtype == np.uint8
+    assert drawn.mean.shape == image.shape == drawn.deviation.shape
+    assert drawn.deviation.dtype == np.float32
+    assert 0 < drawn.deviation.mean() < 0.2
+
+
+@pytest.mark.parametrize(
+    ("keywords", "message"), [({"samples": 1}, "samples: "), ({"temperature": 2.0}, "temperature: expected 0 to 1")]
+)
+def test_errors_name_the_argument(keywords, message):
+    with pytest.raises(ValueError, match=message):
+        restore.flow_posterior(torch.rand(20, 20), PSF, "gmm", **keywords)
