@@ -57,10 +57,7 @@ class Statistics:
         cls, mean: Tensor, variance: Tensor, slopes: Tensor, *, sigma: Any = None, noise: Tensor | None = None
     ) -> Statistics:
         """From what was measured, each `(B, C, 1, 1)`; noise: what it was estimated at, where sigma is not given."""
-        if sigma is None:
-            sigma = torch.maximum(noise, _LEAST_NOISE * variance.sqrt())
-        else:
-            sigma = _as_sigma(sigma, mean)
+        sigma = torch.maximum(noise, _LEAST_NOISE * variance.sqrt()) if sigma is None else _as_sigma(sigma, mean)
         contrast = (variance - sigma.square()).clamp_min(0).sqrt()
         contrast = torch.maximum(contrast, sigma.expand_as(contrast))
         # An image of one colour has no unit of its own, and needs none.
