@@ -37,7 +37,6 @@ class Row:
 
 METHODS = {
     "epll": Row(restore.epll, 4.5, close=38, steady=30, options={"num_iter": 4, "stride": 4}),
-    "flow_map": Row(restore.flow_map, 4.5, close=38, steady=30, options={"num_iter": 4, "stride": 5}),
     "hyper_laplacian": Row(restore.hyper_laplacian, 5.0, close=40),
     "hyper_laplacian, first order": Row(
         restore.hyper_laplacian, 4.0, close=35, options={"alpha": 2 / 3, "second_order": 0}

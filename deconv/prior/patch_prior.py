@@ -139,7 +139,7 @@ class PatchPrior(nn.Module, abc.ABC):
         return nn.functional.pad(gradient, (left, 0, top, 0)).view_as(image).to(image.dtype)
 
     def denoise(
-        self, image: Tensor, sigma: float, *, stride: int = 3, generator: torch.Generator | None = None
+        self, image: Tensor, sigma: float, *, stride: int = 2, generator: torch.Generator | None = None
     ) -> Tensor:
         """Remove white noise: the mean of the denoised overlapping patches.
 
