@@ -33,6 +33,15 @@ def test_tiles_agree_with_the_whole(method):
     assert agreement(tiles, getattr(restore, method)(image, PSF)) > (46 if method == "wiener" else 50)
 
 
+def test_a_given_noise_level_goes_before_the_statistics():
+    da = pytest.importorskip("dask.array")
+    image = photograph()[:60, :60]
+    given = {"sigma": 0.05, "statistics": Statistics.of(torch.from_numpy(image)[None, None])}
+    expected = restore.tikhonov(image, PSF, **given)
+    for kind in (np.asarray, da.from_array):
+        np.testing.assert_allclose(restore.tiled("tikhonov", kind(image), PSF, **given), expected, atol=1e-5)
+
+
 def test_one_tile_is_the_whole():
     image = photograph()
     np.testing.assert_allclose(restore.tiled("wiener", image, PSF), restore.wiener(image, PSF), atol=1e-5)
@@ -82,6 +91,90 @@ def test_memory_maps_are_read_and_written(tmp_path):
     out[:] = np.nan
     assert restore.tiled("wiener", image, PSF, tile=100, out=out) is out
     np.testing.assert_allclose(out, restore.tiled("wiener", photograph(), PSF, tile=100), atol=1e-5)
+
+
+def test_tiff_files_are_read_and_written(tmp_path):
+    import tifffile
+
+    words = (65535 * photograph()[:120, :110].clip(0, 1)).round().astype(np.uint16)
+    tifffile.imwrite(tmp_path / "in.tif", words)
+    image = tifffile.memmap(tmp_path / "in.tif", mode="r")
+    out = tifffile.memmap(tmp_path / "out.tif", shape=image.shape, dtype=image.dtype)
+    assert restore.tiled("tikhonov", image, PSF, tile=70, out=out) is out
+    out.flush()
+    expected = restore.tiled("tikhonov", words, PSF, tile=70)
+    np.testing.assert_array_equal(tifffile.imread(tmp_path / "out.tif"), expected)
+
+
+@pytest.mark.parametrize("method", ["hyper_laplacian", "tikhonov"])
+def test_chunks_of_a_dask_array_agree_with_the_whole(method):
+    da = pytest.importorskip("dask.array")
+    image = photograph()
+    lazy = restore.tiled(method, da.from_array(image, chunks=128), PSF, boundary="unknown", progress=False)
+    assert isinstance(lazy, da.Array)
+    assert (lazy.shape, lazy.dtype) == (image.shape, image.dtype)
+    assert agreement(lazy.compute(), getattr(restore, method)(image, PSF)) > 50
+
+
+def test_a_dask_array_is_read_when_computed_and_measured_once(monkeypatch):
+    da = pytest.importorskip("dask.array")
+    read, measured = [], []
+
+    def source(block):
+        read.append(block.shape)
+        return block
+
+    def counting(*arguments, **keywords):
+        measured.append(arguments)
+        return survey(*arguments, **keywords)
+
+    monkeypatch.setattr("deconv.restore.dask_tiles.survey", counting)
+    image = photograph()[:150, :140]
+    chunks = da.from_array(image, chunks=75).map_blocks(source, meta=image[:0, :0])
+    lazy = restore.tiled("tikhonov", chunks, PSF)
+    assert lazy.numblocks == (2, 2)
+    assert not read
+    assert not measured
+    restored = lazy.compute()
+    assert len(measured) == 1
+    assert agreement(restored, restore.tikhonov(image, PSF)) > 45
+
+
+def test_dask_layouts_depths_and_tiles():
+    da = pytest.importorskip("dask.array")
+    image = photograph()[:150, :140]
+    whole = restore.tiled("tikhonov", da.from_array(image), PSF, tile=75, mask="auto", sigma=0.01).compute()
+    assert agreement(whole, restore.tikhonov(image, PSF, mask="auto", sigma=0.01)) > 45
+    lazy = restore.tiled("tikhonov", da.from_array(np.stack([image] * 3, -1), chunks=(75, 75, 1)), PSF, sigma=0.01)
+    assert lazy.numblocks == (2, 2, 1)
+    assert agreement(lazy.compute()[..., 1], whole) > 100
+    words = (65535 * image.clip(0, 1)).round().astype(np.uint16)
+    restored = restore.tiled("tikhonov", da.from_array(words, chunks=75), PSF, sigma=0.01).compute()
+    assert restored.dtype == np.uint16
+    assert agreement(restored / 65535, whole.clip(0, 1)) > 55
+    thin = image[:40]  # thinner than the overlap
+    restored = restore.tiled("tikhonov", da.from_array(thin, chunks=20), PSF, sigma=0.01).compute()
+    assert agreement(restored, restore.tikhonov(thin, PSF, sigma=0.01)) > 45
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"out": np.zeros((60, 60))}, "out: not for a dask image"),
+        ({"mask": np.ones((60, 60))}, 'mask: a dask image takes None or "auto", given ndarray'),
+        ({"psf": PSF[None, None]}, "psf: a dask image takes one for the whole image"),
+        ({"psf": lambda y, x: PSF}, "psf: a dask image takes one for the whole image"),
+        ({"progress": True}, "progress: a dask image takes None or False"),
+        ({"boundary": "zero"}, "boundary: tiles take 'unknown' only"),
+    ],
+)
+def test_errors_for_dask_arrays(arguments, message):
+    da = pytest.importorskip("dask.array")
+    image = da.zeros((60, 60))
+    with pytest.raises(ValueError, match=message):
+        restore.tiled("wiener", image, **({"psf": PSF} | arguments))
+    with pytest.raises(ValueError, match="image: the shape of a dask image must be known"):
+        restore.tiled("wiener", image[image[:, 0] > 0], PSF)
 
 
 def test_a_grid_of_psfs_is_interpolated():

@@ -33,6 +33,11 @@ class PsfField:
         else:
             spatial_axes(psf)
 
+    @property
+    def varies(self) -> bool:
+        """Whether there may be another psf at another place."""
+        return self.grid is not None or (callable(self.psf) and not hasattr(self.psf, "ndim"))
+
     def __call__(self, place: Sequence[float], frame: Sequence[int]) -> Any:
         """The psf at a place of the frame, both in pixels."""
         if self.grid is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ..imaging.arrays import as_image_batch
+from .dask_tiles import is_dask, restore_chunks
 from .frame import counted
 from .module import method_named
 from .problem import Statistics, as_mask
@@ -21,6 +23,7 @@ __all__ = ["tiled"]
 
 # The overlap of two tiles on either side of their seam, in sizes of the psf, and at least.
 _REACH, _LEAST = 4, 48
+_TILE = 1024
 
 
 def tiled(
@@ -29,7 +32,7 @@ def tiled(
     psf: Any,
     *,
     out: Any = None,
-    tile: int | Sequence[int] = 1024,
+    tile: int | Sequence[int] | None = None,
     overlap: int | Sequence[int] | None = None,
     mask: Any = None,
     sigma: Any = None,
@@ -47,18 +50,23 @@ def tiled(
     the whole image, so that all tiles agree on the automatic parameters. For methods that look at a neighbourhood
     only, the result is the untiled one but for the influence of what is farther away than the overlap.
 
+    A dask array gives a lazy dask array: its chunks are the tiles, overlapping as above and joined without blending.
+    Nothing is read before it is computed; one task then reads the whole once for the statistics, strip by strip, so
+    persist what is costly to compute, or give `statistics`. Such an image has one psf, and its mask is ``"auto"``.
+
     Parameters
     ----------
     method: a function of `deconv.restore`, or its name.
-    image: as for the method, or anything with `shape`, `dtype` and NumPy's slicing, such as a memory map; it is read
-        one tile at a time.
+    image: as for the method, or anything with `shape`, `dtype` and NumPy's slicing, such as a memory map (also
+        `tifffile.memmap`); it is read one tile at a time. Or a dask array.
     psf: as for the method, for the whole image, `(kh, kw)`; or one for each tile: an array `(gy, gx, kh, kw)`, psfs at
         the centres of a grid of equal patches, interpolated linearly to the centre of each tile, which then is no
         larger than a patch; or a function ``psf(y, x)`` of the tile's centre in pixels, which may also return one
         for each sample and channel. For volumes all with one more axis.
     out: where the result goes, like `image` but for its dtype, a memory map say; None: a new array. It must not be the
         image itself, whose pixels are needed by more than one tile.
-    tile: height and width of the tiles, at most, without their overlap; one number or one per axis.
+    tile: height and width of the tiles, at most, without their overlap; one number or one per axis. None: 1024, and
+        the chunks of a dask array, merged where they are smaller than the overlap.
     overlap: how far a tile is restored beyond its own pixels; None: four sizes of the psf, 48 pixels at least.
     mask: as for the method, of the image's height and width, also a memory map; or ``"auto"``.
     sigma, statistics: as for the method; None: measured in the whole image.
@@ -71,7 +79,8 @@ def tiled(
 
     Raises
     ------
-    ValueError: sizes that make no sense; a boundary other than unknown; an `out` of another shape, or `image` itself.
+    ValueError: sizes that make no sense; a boundary other than unknown; an `out` of another shape, or `image` itself;
+        for a dask array `out`, a progress bar, a mask other than ``"auto"``, more than one psf.
     """
     function = method_named(method)
     for name, allowed in (("boundary", "unknown"), ("callback", None)):
@@ -80,11 +89,16 @@ def tiled(
     field = PsfField(psf)
     axes = spatial_positions(image, field.space)
     frame = [image.shape[axis] for axis in axes]
-    core = _sizes("tile", tile, len(axes), 1)
+    core = _sizes("tile", _TILE if tile is None else tile, len(axes), 1)
     if field.grid is not None:
         core = [min(size, -(-n // count)) for size, n, count in zip(core, frame, field.grid, strict=True)]
     reach = [max(_LEAST, _REACH * size) for size in field.size(frame)]
     reach = reach if overlap is None else _sizes("overlap", overlap, len(axes), 0)
+    if is_dask(image):
+        _check_lazy(frame, out, mask, field, progress)
+        place = {"axes": axes, "tile": None if tile is None else core, "reach": reach}
+        known = {"mask": mask, "sigma": sigma, "statistics": statistics}
+        return restore_chunks(function, image, psf, **place, **known, **parameters)
     if out is None:
         out = torch.zeros_like(image) if isinstance(image, Tensor) else np.zeros(image.shape, image.dtype)
     elif tuple(out.shape) != tuple(image.shape):
@@ -104,7 +118,7 @@ def tiled(
             weight = as_mask(cut(mask, spatial_positions(mask, field.space), seen), piece)
         centre = [(a + b - 1) / 2 for a, b in own]
         blur = field(centre, frame)
-        options = parameters | {"mask": weight, "statistics": statistics, "progress": False}
+        options = parameters | {"mask": weight, "sigma": sigma, "statistics": statistics, "progress": False}
         _blend(out, axes, own, seen, frame, function(piece, blur, **options))
     return out
 
@@ -132,6 +146,20 @@ def _blend(out: Any, axes: list[int], own: Sequence, seen: Sequence, frame: Sequ
     place = window(axes, kept)
     earlier, back = as_image_batch(out[place], space=len(axes), name="out")
     out[place] = back(torch.lerp(earlier.to(restored), restored, weight))
+
+
+def _check_lazy(frame: Sequence, out: Any, mask: Any, field: PsfField, progress: bool | None) -> None:
+    """Refuse what a dask array cannot have."""
+    if any(math.isnan(n) for n in frame):
+        raise ValueError("image: the shape of a dask image must be known; call its compute_chunk_sizes() first")
+    if out is not None:
+        raise ValueError("out: not for a dask image, whose result is lazy; store it with dask.array.store")
+    if mask is not None and not isinstance(mask, str):
+        raise ValueError(f'mask: a dask image takes None or "auto", given {type(mask).__name__}')
+    if field.varies:
+        raise ValueError("psf: a dask image takes one for the whole image, given one for each tile")
+    if progress:
+        raise ValueError("progress: a dask image takes None or False; use dask.diagnostics.ProgressBar")
 
 
 def _pieces(n: int, size: int) -> list[tuple[int, int]]:
