@@ -11,7 +11,10 @@ from typer import Option
 
 __all__ = ["train"]
 
-_RECIPE = "Settings that belong together: patches (a few minutes, no download) or mnist."
+_RECIPE = (
+    "Settings that belong together: patches (a few minutes, no download), mnist, or prior (with --root, a folder of "
+    "photographs)."
+)
 _MODEL = "inverse, finc, cinc, emerging, glow, woodbury, macow, butterfly, snf, mintnet or periodic."
 _DATA = "patches (bundled, or of --root), mnist, cifar10, imagenet32, imagenet64, celeba or folder."
 _OUTPUT = "The folder of the run; by default runs/ and the recipe's name."
