@@ -73,7 +73,7 @@ def train(
       deconv train --recipe mnist --root mnist.npz -o runs/mnist
       deconv train --model glow --data folder --root photographs --size 64 --time-limit 3600
     """
-    from ..training import recipes
+    from ..training import families, recipes
     from ..training.run import train as run
 
     if recipe not in recipes.RECIPES:
@@ -125,4 +125,6 @@ def train(
         progress=False if quiet else None,
     )
     if not quiet and os.environ.get("RANK", "0") == "0":
-        typer.echo(f"{folder}: {fitted.steps} steps, {fitted.seconds:.0f} s; deconv sample {folder} -o grid.png")
+        draws = families.FAMILIES[recipes.RECIPES[recipe].family].draws
+        hint = f"; deconv sample {folder} -o grid.png" if draws else ""
+        typer.echo(f"{folder}: {fitted.steps} steps, {fitted.seconds:.0f} s{hint}")
