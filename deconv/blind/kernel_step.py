@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ..imaging.convolution import fast_length
+from .conjugate_gradients import conjugate_gradients
 
 __all__ = ["fit_psf"]
 
@@ -41,20 +42,8 @@ def fit_psf(
     def normal(h: Tensor) -> Tensor:
         return torch.fft.irfft2(torch.fft.rfft2(h, s=grid) * transfer, s=grid)[: size[0], : size[1]] + ridge * h
 
-    psf = torch.zeros_like(target) if start is None else start
-    residual = target - normal(psf)
-    direction, energy = residual, residual.square().sum()
-    enough = _TOLERANCE**2 * target.square().sum()
-    for _ in range(_ITERATIONS):
-        if energy <= enough:
-            break
-        image = normal(direction)
-        length = energy / (direction * image).sum()
-        psf = psf + length * direction
-        residual = residual - length * image
-        previous, energy = energy, residual.square().sum()
-        direction = residual + (energy / previous) * direction
-    return psf
+    first = torch.zeros_like(target) if start is None else start
+    return conjugate_gradients(normal, target, first, num_iter=_ITERATIONS, tolerance=_TOLERANCE)
 
 
 def _around_origin(periodic: Tensor, before: list[int], after: list[int]) -> Tensor:

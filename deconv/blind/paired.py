@@ -13,12 +13,14 @@ from ..imaging.boundary import crop, extend
 from ..imaging.convolution import convolve, fast_length, valid_margins
 from ..imaging.noise import estimate_noise
 from ..nn.recursive_filter import fading_margins, recursive_filter, wiener_factor
+from .conjugate_gradients import conjugate_gradients
 from .observation import window
 from .support import simplex
 
 __all__ = ["descend", "equation_error", "fit"]
 
 _CONJUGATE_STEPS = 60
+_TOLERANCE = 1e-5
 _RATE = 0.05
 _LEAST_RATIO = 1e-4
 
@@ -83,20 +85,8 @@ def equation_error(blurred: Tensor, sharp: Tensor, size: tuple[int, int]) -> Ten
     def normal(h: Tensor) -> Tensor:
         return sum(_correlate(x, convolve(x, h)) for _, x in seen)
 
-    psf = blurred.new_zeros(size)
-    residual = sum(_correlate(x, y) for y, x in seen)
-    direction, energy = residual, residual.square().sum()
-    enough = 1e-10 * energy
-    for _ in range(_CONJUGATE_STEPS):
-        if energy <= enough:
-            break
-        image = normal(direction)
-        length = energy / (direction * image).sum()
-        psf = psf + length * direction
-        residual = residual - length * image
-        previous, energy = energy, residual.square().sum()
-        direction = residual + (energy / previous) * direction
-    return psf
+    target = sum(_correlate(x, y) for y, x in seen)
+    return conjugate_gradients(normal, target, blurred.new_zeros(size), num_iter=_CONJUGATE_STEPS, tolerance=_TOLERANCE)
 
 
 def _correlate(sharp: Tensor, seen: Tensor) -> Tensor:
