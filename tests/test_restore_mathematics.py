@@ -316,7 +316,7 @@ SKIMAGE = {
     "denoise_nl_means": 3.5,
     "denoise_tv_bregman": 3.5,
     "denoise_tv_chambolle": 4.0,
-    "denoise_wavelet": 0.7,  # Haar wavelets, its default
+    "denoise_wavelet": 1.5,
 }
 
 
