@@ -78,6 +78,18 @@ def test_nothing_observed_is_blurred_from_across_the_seam():
         c = Canvas(torch.zeros(1, 1, n, n), torch.ones(5, 4) / 20)
         assert c.shape[0] >= n + 4
         assert c.shape[1] >= n + 3
+        padded = Canvas(torch.zeros(1, 1, n, n), torch.nn.functional.pad(torch.ones(5, 4) / 20, (2, 2, 4, 4)))
+        assert padded.margins == c.margins  # an empty border of the psf sees nothing
+
+
+@pytest.mark.parametrize(("name", "floor"), [("total_variation", 80), ("hyper_laplacian", 55)])
+def test_opposite_borders_do_not_see_each_other(name, floor):
+    """Whatever is at the bottom, the top comes out the same; up to rounding, where the prior is convex."""
+    bright = observation()
+    bright[-20:] = 1 - bright[-20:]
+    statistics = Statistics.of(torch.from_numpy(observation())[None, None])
+    tops = [getattr(restore, name)(image, PSF, statistics=statistics)[:20] for image in (observation(), bright)]
+    assert agreement(*tops) > floor
 
 
 def test_missing_pixels_are_filled_from_their_neighbours():
@@ -184,7 +196,7 @@ def test_total_variation_reaches_its_minimum(isotropic, boundary):
         slopes = Gradient().analyse(scene)
         contours = slopes.square().sum(0).sqrt() if isotropic else slopes.abs().sum(0)
         fit = (c.weight * (c.blur(scene) * (c.weight > 0) - c.observed).square()).sum() / 2
-        return float(fit + weight * contours.sum())
+        return float(fit + weight * contours[..., ~c.seam].sum())
 
     problem = Problem(c.image, c, Statistics.of(c.image, 0.1), 1)
     best = c.project(nth(restore.total_variation.scenes(problem, weight=weight, isotropic=isotropic), 4000))

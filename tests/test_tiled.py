@@ -12,7 +12,7 @@ from restorations import PSF, agreement
 
 from deconv import restore
 from deconv.imaging import degrade, psnr
-from deconv.imaging.psf import gaussian, motion
+from deconv.imaging.psf import camera_shake, gaussian, motion
 from deconv.restore.problem import Statistics
 from deconv.restore.psf_field import PsfField
 from deconv.restore.survey import spatial_positions, survey
@@ -31,6 +31,16 @@ def test_tiles_agree_with_the_whole(method):
     assert tiles.dtype == image.dtype
     # A linear filter reaches farther: here the frame is but twice as wide as its reach.
     assert agreement(tiles, getattr(restore, method)(image, PSF)) > (46 if method == "wiener" else 50)
+
+
+@pytest.mark.parametrize("method", ["hyper_laplacian", "richardson_lucy", "total_variation"])
+def test_tiles_agree_with_the_whole_under_a_large_psf(method):
+    from skimage import data
+
+    psf = camera_shake(27, seed=2)
+    image = degrade(data.camera()[100:400, 100:440] / np.float32(255), psf, noise=0.01, seed=0)
+    tiles = restore.tiled(method, image, psf, tile=150)
+    assert agreement(tiles, getattr(restore, method)(image, psf)) > 50
 
 
 def test_a_given_noise_level_goes_before_the_statistics():

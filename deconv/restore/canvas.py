@@ -25,13 +25,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..imaging.boundary import crop, extend
-from ..imaging.convolution import fast_length, psf_to_otf, valid_margins
+from ..imaging.convolution import fast_length, psf_to_otf
 
 __all__ = ["BOUNDARIES", "Canvas", "fill"]
 
 BOUNDARIES = ("unknown", "circular", "reflect", "replicate", "zero")
 
-# Room for the seam to close. Without it, opposite borders of the frame see each other through the prior.
+# Room for the seam to close, wider than what priors look at: opposite borders of the frame must not see each other.
 _GAP = 16
 
 
@@ -63,7 +63,7 @@ class Canvas:
         self.axes = tuple(range(-space, 0))
         self.margins = self._reach = [(0, 0)] * space
         if boundary != "circular":
-            self._reach = valid_margins(psf.shape[-space:])
+            self._reach = _reach(psf, space)
             self.margins = [
                 (before, fast_length(n + before + after + _GAP) - n - before)
                 for n, (before, after) in zip(image.shape[2:], self._reach, strict=True)
@@ -137,6 +137,13 @@ class Canvas:
         """Index of the part of the canvas that is blurred into the frame: all but the gap."""
         return (..., *[slice(0, n - gap) for n, (_, gap) in zip(self.shape, self._gap(), strict=True)])
 
+    @property
+    def seam(self) -> Tensor:
+        """True in the gap, where the torus closes and nothing is known or supposed; of the canvas's shape."""
+        seam = torch.ones(self.shape, dtype=torch.bool, device=self.image.device)
+        seam[self.seen] = False
+        return seam
+
     def _average(self, seen: Tensor) -> Tensor:
         if self.boundary == "zero":
             return extend(crop(seen, self._reach), self._reach, method="zero")
@@ -152,6 +159,18 @@ class Canvas:
     def _gap(self) -> list[tuple[int, int]]:
         """Margins around the part of the canvas that the observation sees."""
         return [(0, after - reach) for (_, after), (_, reach) in zip(self.margins, self._reach, strict=True)]
+
+
+def _reach(psf: Tensor, space: int) -> list[tuple[int, int]]:
+    """How far the scene is seen beyond the frame, one pair per spatial axis: what the psf has there counts, and not the
+    size of its window."""
+    taps = psf.detach() != 0
+    reach = []
+    for axis in range(psf.ndim - space, psf.ndim):
+        seen = taps.movedim(axis, 0).flatten(1).any(1).nonzero().flatten().tolist() or [0]
+        centre = (psf.shape[axis] - 1) // 2
+        reach.append((max(seen[-1] - centre, 0), max(centre - seen[0], 0)))
+    return reach
 
 
 def _offsets(psf: Tensor) -> Tensor:

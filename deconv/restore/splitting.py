@@ -109,8 +109,12 @@ class Term:
 
 
 def sparse(canvas: Canvas, terms: Sequence[Term]) -> Iterator[Tensor]:
-    r"""Yield better and better scenes for :math:`\phi = \sum_g \phi_g(F_g s)`."""
+    r"""Yield better and better scenes for :math:`\phi = \sum_g \phi_g(F_g s)`, summed over all but the seam.
+
+    A penalty there would tie each border of the frame to the opposite one.
+    """
     scene = canvas.start()
+    seam = canvas.seam
     observation = Observation(canvas, scene)
     responses = [term.analysis.analyse(scene) for term in terms]
     duals = [torch.zeros_like(v) for v in responses]
@@ -128,7 +132,7 @@ def sparse(canvas: Canvas, terms: Sequence[Term]) -> Iterator[Tensor]:
         observation.update(spectrum, scene)
         for i, term in enumerate(terms):
             wanted = torch.lerp(responses[i], term.analysis.analyse(scene), _RELAXATION) - duals[i]
-            responses[i] = term.prox(wanted, 1 / penalties[i])
+            responses[i] = torch.where(seam, wanted, term.prox(wanted, 1 / penalties[i]))
             # Scaled by the penalty, a multiplier shrinks where that grows.
             duals[i] = (responses[i] - wanted) / term.growth
             penalties[i] = penalties[i] * term.growth
