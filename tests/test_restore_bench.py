@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import json
 
+import numpy as np
 import pytest
 from rich.console import Console
+from skimage import data
 
 from deconv.bench.restore import main
+from deconv.bench.restore_rivals import rivals
+from deconv.imaging import degrade, psnr
+from deconv.imaging.psf import gaussian
 
 
 def test_it_measures_methods_and_rivals(tmp_path):
@@ -22,11 +28,24 @@ def test_it_measures_methods_and_rivals(tmp_path):
     assert all(name in console.file.getvalue() for name in quality)
 
 
+def test_deepinv_is_measured_where_it_is_installed():
+    if importlib.util.find_spec("deepinv") is None:
+        with pytest.raises(ValueError, match="against: deepinv is not installed"):
+            rivals("deepinv")
+        return
+    scene = np.float32(data.camera()[:120, :150] / 255)
+    kernel = gaussian(1.5, 9)
+    observed = degrade(scene, kernel, noise=0.01, seed=0)
+    for settings in rivals("deepinv").values():
+        best = max(float(psnr(restore(observed, kernel), scene[4:-4, 4:-4])) for restore in settings)
+        assert best > float(psnr(observed, scene[4:-4, 4:-4])) + 1
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ({"methods": ["sharpen"]}, "method: unknown 'sharpen'"),
-        ({"against": ["photoshop"]}, "against: unknown 'photoshop', allowed is skimage"),
+        ({"against": ["photoshop"]}, "against: unknown 'photoshop', allowed are skimage, deepinv"),
         ({"root": "/nowhere"}, "root: /nowhere has no levin/kernels"),
     ],
 )

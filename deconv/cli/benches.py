@@ -173,7 +173,7 @@ def restore(
         Path | None, Option(metavar="DIR", help="Folder with levin/kernels and set12; by default bundled pictures.")
     ] = None,
     methods: Annotated[str | None, Option(metavar="NAME,NAME", help="Restoration methods; by default all.")] = None,
-    against: Annotated[str, Option(metavar="NAME", help="Other libraries beside: skimage.")] = "",
+    against: Annotated[str, Option(metavar="NAME", help="Other libraries beside: skimage,deepinv.")] = "",
     noise: Annotated[str, Option(metavar="NUMBER,NUMBER", help="Noise levels.")] = "0.5%,1%,3%",
     json: Annotated[Path | None, Option(metavar="FILE", help="Also write the figures to this file.")] = None,
 ) -> None:
@@ -181,7 +181,7 @@ def restore(
 
     \b
     Examples:
-      deconv bench restore --against skimage
+      deconv bench restore --against skimage,deepinv
       deconv bench restore --methods wiener,total_variation --noise 1%
     """
     from .inputs import fraction
