@@ -29,8 +29,8 @@ def test_tiles_agree_with_the_whole(method):
     image = photograph()
     tiles = restore.tiled(method, image, PSF, tile=128)
     assert tiles.dtype == image.dtype
-    # A linear filter reaches farther: here the frame is but twice as wide as its reach.
-    assert agreement(tiles, getattr(restore, method)(image, PSF)) > (46 if method == "wiener" else 50)
+    # The Wiener filter, which smooths least, reaches farther: here the frame is but twice as wide as its reach.
+    assert agreement(tiles, getattr(restore, method)(image, PSF)) > (48 if method == "wiener" else 50)
 
 
 @pytest.mark.parametrize("method", ["hyper_laplacian", "richardson_lucy", "total_variation"])

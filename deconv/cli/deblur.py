@@ -24,6 +24,7 @@ _PSF = (
 _SIGMA = "Standard deviation of the noise as a share of full scale, 0.01 or 1%. Estimated by default."
 _RATIO = "Noise power over signal power, for Wiener filters. Estimated by default."
 _WEIGHT = "Strength of the prior. By default it follows from the noise."
+_SAVE_PSF = "Also write the psf. One that was estimated is by default written beside OUT, as OUT-psf.png."
 _BUDGET = "What --method auto may take, on one core of a CPU; 60 by default."
 _TILES = "Restore a large image tile by tile, of so many pixels a side, 1024 say, to save memory."
 _BOUNDARY = (
@@ -44,7 +45,7 @@ def deblur(
     psf: Annotated[str | None, Option("--psf", "-p", metavar="FILE|SPEC", help=_PSF)] = None,
     kernel_size: Annotated[str | None, Option("--kernel-size", "-k", metavar="N|HxW", help=KERNEL_SIZE)] = None,
     starts: Annotated[int, Option(metavar="N", help=STARTS)] = 8,
-    save_psf: Annotated[Path | None, Option("--save-psf", metavar="FILE", help="Also write the psf.")] = None,
+    save_psf: Annotated[Path | None, Option("--save-psf", metavar="FILE", help=_SAVE_PSF)] = None,
     method: Annotated[str, Option("--method", "-m", metavar="NAME", help=f"{listing()}.")] = DEFAULT,
     budget: Annotated[float | None, Option(metavar="SECONDS", help=_BUDGET)] = None,
     sigma: Annotated[str | None, Option(metavar="NUMBER", help=_SIGMA)] = None,
@@ -64,7 +65,7 @@ def deblur(
 
     \b
     Examples:
-      deconv deblur blurred.jpg -o sharp.jpg --save-psf psf.png
+      deconv deblur blurred.jpg -o sharp.jpg
       deconv deblur blurred.png -o sharp.png --psf motion:15,30
       deconv deblur blurred.tif -o sharp.tif --psf kernel.mat --method recursive --sigma 1%
     """
@@ -77,6 +78,8 @@ def deblur(
     blur = None if psf is None else read_blur(psf, recentre=recentre)
     photograph = read_source(source, blur, device=device)
     photograph.check_target(output, bits=bits)
+    if blur is None and save_psf is None:
+        save_psf = output.with_name(f"{output.stem}-psf.png")
     if save_psf is not None:
         check_psf_target(save_psf)
     if chosen is None:
@@ -103,9 +106,11 @@ def deblur(
     restored = chosen.call(photograph.batch, blur.psf, options, defaults, tiles) if trusted else photograph.batch
     seconds = time.perf_counter() - started
     photograph.write(output, restored, bits=bits)
-    if save_psf is not None:
+    words = f"psf {blur.words}"
+    if save_psf is not None and trusted:
         write_psf(save_psf, blur.psf)
+        words += f" -> {save_psf}"
     if not quiet:
         noise = f"{level:.2%}" if estimated is None else f"{overall(estimated):.2%} (estimated)"
-        done = [f"psf {blur.words}", f"noise {noise}", chosen.name]
+        done = [words, f"noise {noise}", chosen.name if trusted else "left as it is"]
         typer.echo(closing_line(photograph, output, restored, done, seconds))

@@ -19,6 +19,7 @@ inner solver.
 from __future__ import annotations
 
 import copy
+import math
 
 import torch
 import torch.nn.functional as F
@@ -31,8 +32,9 @@ __all__ = ["BOUNDARIES", "Canvas", "fill"]
 
 BOUNDARIES = ("unknown", "circular", "reflect", "replicate", "zero")
 
-# Room for the seam to close, wider than what priors look at: opposite borders of the frame must not see each other.
-_GAP = 16
+# Room for the seam to close, in pixels at least, and in widths of the psf: opposite borders of the frame must not see
+# each other, neither through what priors look at nor through what the inverse of the blur reaches.
+_LEAST_GAP, _GAP = 16, 2.0
 
 
 class Canvas:
@@ -65,7 +67,7 @@ class Canvas:
         if boundary != "circular":
             self._reach = _reach(psf, space)
             self.margins = [
-                (before, fast_length(n + before + after + _GAP) - n - before)
+                (before, fast_length(n + before + after + _gap(before + after)) - n - before)
                 for n, (before, after) in zip(image.shape[2:], self._reach, strict=True)
             ]
         self.shape = tuple(n + sum(pair) for n, pair in zip(image.shape[2:], self.margins, strict=True))
@@ -159,6 +161,10 @@ class Canvas:
     def _gap(self) -> list[tuple[int, int]]:
         """Margins around the part of the canvas that the observation sees."""
         return [(0, after - reach) for (_, after), (_, reach) in zip(self.margins, self._reach, strict=True)]
+
+
+def _gap(reach: int) -> int:
+    return max(_LEAST_GAP, math.ceil(_GAP * reach))
 
 
 def _reach(psf: Tensor, space: int) -> list[tuple[int, int]]:
