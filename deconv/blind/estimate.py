@@ -122,11 +122,10 @@ def estimate(
         return KernelEstimate(nothing, image, float("nan"), (nothing,), ("the image is of one colour: no blur to see",))
 
     piece = observation.richest(size)
-    scales = pyramid(piece.smooth(piece.image), size)
-    candidates = list(_climbed(piece, scales, STARTS[:starts], Reporter(callback, progress, starts * len(scales))))
-    best = sorted(candidates, key=lambda c: c.score)[:_POLISHED]
-    for root in best:
-        candidates += _refined(piece, scales[-1], root)
+    scales = pyramid(piece, size)
+    with Reporter(callback, progress, len(scales)) as report:
+        roots = climb(scales, STARTS[:starts], report)
+    candidates = [each for root in roots for each in _refined(piece, scales[-1], root)]
     ranking = sorted(candidates, key=lambda c: c.score)
     for count in _AVERAGED:
         if len(ranking) >= count:
@@ -143,26 +142,10 @@ def estimate(
     return KernelEstimate(found.psf, back(observation.brought_back(scene, batch)), found.score, found.trace, warnings)
 
 
-def _climbed(
-    piece: Observation, scales: Sequence[Scale], starts: Sequence[Start], report: Reporter
-) -> Iterator[Candidate]:
-    with report:
-        for start in starts:
-            trace = []
-            for level, psf in enumerate(climb(scales, start)):
-                trace.append(psf)
-                if report(level, psf):
-                    break
-            if len(trace) == len(scales):
-                yield Candidate.of(piece, trace[-1], start.weight, tuple(trace))
-            if report.stopped:
-                return
-
-
 def _refined(piece: Observation, scale: Scale, found: Candidate) -> Iterator[Candidate]:
     """The candidate polished and thinned, step by step."""
     psfs = [alternate(scale, found.psf, factor * found.weight) for factor in (1.0, _FLATTER)]
-    for root in (found, *(Candidate.of(piece, psf, found.weight, found.trace) for psf in psfs)):
+    for root in (Candidate.of(piece, psf, found.weight, found.trace) for psf in (found.psf, *psfs)):
         yield root
         last = root
         for cut in _THINNINGS:
