@@ -63,16 +63,28 @@ def test_the_nearest_psf():
     assert torch.allclose(simplex(psf), psf, atol=1e-6)
 
 
+CAUSAL = torch.tensor([[0.0, 0.08, 0.02], [0.05, 0.03, 0.1], [0.02, 0.1, 0.6]])
+
+
+def causally_blurred(name: str) -> torch.Tensor:
+    scene = photograph(name)
+    top, left = ((n - 320) // 2 for n in scene.shape)
+    return causal_conv2d(scene[top : top + 320, left : left + 320][None, None], CAUSAL[None, None])
+
+
 @pytest.fixture(scope="module")
 def causal():
-    weight = torch.tensor([[[[0.0, 0.08, 0.02], [0.05, 0.03, 0.1], [0.02, 0.1, 0.6]]]])
-    scene = photograph("rocket")[:320, :320][None, None]
-    return weight[0, 0], causal_conv2d(scene, weight)
+    return CAUSAL, causally_blurred("rocket")
 
 
-def test_a_causal_blur_is_what_makes_the_image_likeliest(causal):
-    truth, blurred = causal
-    assert relative(fit_causal(blurred, 3), truth) < 0.1
+@pytest.mark.parametrize("name", ["rocket", "camera", "coffee"])
+def test_a_causal_blur_is_what_makes_the_image_likeliest(name):
+    assert relative(fit_causal(causally_blurred(name), 3), CAUSAL) < 0.05
+
+
+def test_softness_of_the_scene_is_not_taken_for_blur():
+    blurred = causally_blurred("camera")
+    assert relative(fit_causal(blurred, 3, softness=False), CAUSAL) > 0.1
 
 
 def test_without_the_determinant_no_blur_wins(causal):

@@ -16,7 +16,7 @@ from .observation import Observation
 from .selection import Candidate
 from .support import centred, clean
 
-__all__ = ["RIDGE", "STARTS", "Start", "alternate", "climb", "pyramid", "resized"]
+__all__ = ["RIDGE", "STARTS", "Start", "alternate", "clearest", "climb", "pyramid", "resized"]
 
 _RATIO = 0.5**0.5
 _SMALLEST = 5  # pixels of the psf at the coarsest scale
@@ -119,6 +119,11 @@ def _different(ways: Sequence[Candidate]) -> list[Candidate]:
         if all(float((way.psf - other.psf).abs().sum()) > _SAME for other in kept):
             kept.append(way)
     return kept
+
+
+def clearest(scale: Scale) -> float:
+    """The gradient's magnitude that as many pixels reach in each of four directions as a psf is estimated from."""
+    return threshold(scale.slopes, _EDGES * max(scale.size))
 
 
 def alternate(scale: Scale, psf: Tensor, weight: float) -> Tensor:

@@ -25,7 +25,7 @@ __all__ = [
 ]
 
 KERNEL_SIZE = "Window of the psf in pixels, 31 or 31x21: somewhat more than the blur's extent. By default it is chosen."
-STARTS = "How many starts to choose from, 1 (quickest) to 8."
+STARTS = "How many starts to choose from, 1 (quickest) to 16."
 
 
 def estimate_blur(

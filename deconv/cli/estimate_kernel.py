@@ -21,7 +21,7 @@ def estimate_kernel(
         Path, Option("--output", "-o", metavar="OUT", help="The psf: a picture, its greatest value white, or .npy.")
     ],
     kernel_size: Annotated[str | None, Option("--kernel-size", "-k", metavar="N|HxW", help=KERNEL_SIZE)] = None,
-    starts: Annotated[int, Option(metavar="N", help=STARTS)] = 8,
+    starts: Annotated[int, Option(metavar="N", help=STARTS)] = 16,
     sigma: Annotated[str | None, Option(metavar="NUMBER", help="Noise as a share of full scale; estimated.")] = None,
     linear: Annotated[bool, Option("--linear", help="Undo the gamma of sRGB first: work on light.")] = False,
     quiet: Annotated[bool, Option("--quiet", "-q", help="No progress, no closing line.")] = False,
