@@ -13,6 +13,7 @@ from deconv.blind.support import simplex
 from deconv.imaging import degrade
 from deconv.imaging.psf import camera_shake, gaussian
 from deconv.ops import causal_conv2d
+from deconv.prior import load_prior
 
 
 def photograph(name: str = "camera") -> torch.Tensor:
@@ -77,9 +78,9 @@ def causal():
     return CAUSAL, causally_blurred("rocket")
 
 
-@pytest.mark.parametrize("name", ["rocket", "camera", "coffee"])
-def test_a_causal_blur_is_what_makes_the_image_likeliest(name):
-    assert relative(fit_causal(causally_blurred(name), 3), CAUSAL) < 0.05
+@pytest.mark.parametrize(("name", "error"), [("rocket", 0.01), ("camera", 0.05), ("coffee", 0.08)])
+def test_a_causal_blur_is_what_makes_the_image_likeliest(name, error):
+    assert relative(fit_causal(causally_blurred(name), 3), CAUSAL) < error
 
 
 def test_softness_of_the_scene_is_not_taken_for_blur():
@@ -92,6 +93,15 @@ def test_without_the_determinant_no_blur_wins(causal):
     found = fit_causal(blurred, 3, determinant=False)
     assert float(found[-1, -1]) > 0.95
     assert relative(found, truth) > 0.3
+
+
+def test_a_density_of_photographs_finds_the_blur_by_likelihood():
+    """The prior of patches knows how soft photographs are."""
+    scene = photograph("camera")[160:288, 160:288][None, None]
+    blurred = causal_conv2d(scene, CAUSAL[None, None])
+    prior = load_prior("gmm")
+    found = fit_causal(blurred, 3, lambda x: prior.log_prob(x, stride=4), softness=False, num_iter=50)
+    assert relative(found, CAUSAL) < 0.1
 
 
 def test_the_prior_may_be_anything(causal):

@@ -19,7 +19,7 @@ __all__ = ["fit_causal", "sparse_gradients"]
 _FREEDOM = 0.5
 _LEAST_ANCHOR = 0.5
 # Step of Adam for the blur, and for the softness, whose three numbers weigh on every pixel.
-_RATE, _SOFTNESS_RATE = 0.08, 0.02
+_RATE, _SOFTNESS_RATE = 0.08, 0.05
 # Pixels that are mirrored around the scene before its softness is undone.
 _MIRRORED = 16
 
@@ -47,7 +47,7 @@ class _Softness(nn.Module):
     r"""The softness that a photograph has of its own, from lens and sensor: a symmetric filter S with
 
     .. math:: \log S(\omega) = - a (1 - \cos \omega_1) - b (1 - \cos \omega_2)
-        - c (1 - \cos \omega_1)(1 - \cos \omega_2) .
+        - c (1 - \cos \omega_1 \cos \omega_2) .
 
     ``forward(x)`` gives :math:`S^{-1} x`; `log_abs_det` is :math:`\log|\det S^{-1}|` of a pixel, a + b + c, since each
     cosine is zero in the mean.
@@ -64,11 +64,11 @@ class _Softness(nn.Module):
     def forward(self, scene: Tensor) -> Tensor:
         wide = F.pad(scene, [_MIRRORED] * 4, "reflect")
         rows, columns = (
-            1 - (2 * math.pi * frequency(n, dtype=scene.dtype, device=scene.device)).cos()
+            (2 * math.pi * frequency(n, dtype=scene.dtype, device=scene.device)).cos()
             for n, frequency in zip(wide.shape[2:], (torch.fft.fftfreq, torch.fft.rfftfreq), strict=True)
         )
         a, b, c = self.coefficients
-        gain = (a * rows[:, None] + b * columns + c * rows[:, None] * columns).exp()
+        gain = (a * (1 - rows[:, None]) + b * (1 - columns) + c * (1 - rows[:, None] * columns)).exp()
         sharp = torch.fft.irfft2(gain * torch.fft.rfft2(wide), s=wide.shape[2:])
         return sharp[..., _MIRRORED:-_MIRRORED, _MIRRORED:-_MIRRORED]
 
@@ -95,6 +95,7 @@ def sparse_gradients(image: Tensor) -> Tensor:
     return total
 
 
+@torch.enable_grad()
 def fit_causal(
     image: Any,
     kernel_size: int | tuple[int, int],
@@ -102,7 +103,7 @@ def fit_causal(
     *,
     softness: bool = True,
     determinant: bool = True,
-    num_iter: int = 150,
+    num_iter: int = 300,
     callback: Callable[[int, Tensor], bool | None] | None = None,
 ) -> Tensor:
     r"""The causal blur A under which an image y = A S x is likeliest, x being distributed as `log_prior` says.

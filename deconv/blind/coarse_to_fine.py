@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..imaging.boundary import crop
 from .edges import strongest, threshold
 from .kernel_step import fit_psf
 from .latent import Scale
@@ -88,9 +89,7 @@ def resized(psf: Tensor, size: tuple[int, int]) -> Tensor:
     return larger / larger.sum()
 
 
-def climb(
-    scales: Sequence[Scale], starts: Sequence[Start], report: Callable[[int, Tensor], bool]
-) -> list[Candidate]:
+def climb(scales: Sequence[Scale], starts: Sequence[Start], report: Callable[[int, Tensor], bool]) -> list[Candidate]:
     """The psfs at the finest scale, the most promising first; nothing where `report` has stopped it before.
 
     All starts go together. Between scales those that lead to one psf become one, and the least promising are given up.
@@ -123,7 +122,8 @@ def _different(ways: Sequence[Candidate]) -> list[Candidate]:
 
 def clearest(scale: Scale) -> float:
     """The gradient's magnitude that as many pixels reach in each of four directions as a psf is estimated from."""
-    return threshold(scale.slopes, _EDGES * max(scale.size))
+    seen = crop(scale.slopes, scale.margins)[:, :-1, :-1]  # without the steps to what continues the image
+    return threshold(seen, _EDGES * max(scale.size))
 
 
 def alternate(scale: Scale, psf: Tensor, weight: float) -> Tensor:

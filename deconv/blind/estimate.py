@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -10,8 +11,10 @@ import torch
 from torch import Tensor
 
 from ..imaging.arrays import as_image_batch
+from ..prior import Prior
 from .coarse_to_fine import STARTS, alternate, clearest, climb, pyramid
 from .latent import Scale
+from .likelihood import as_prior, likeliest
 from .observation import Observation, window
 from .paired import descend
 from .progress import Reporter
@@ -37,9 +40,9 @@ _UNEXPLAINED = 1.6
 # By how much the scene must be less disordered than the image: 0.07 to 0.66 in blurred photographs, nothing where a
 # wide psf was found for a sharp one.
 _ORDER = 0.05
-# What the strongest edges must exceed the noise by in each of four directions: 3.8 to 100 in photographs, 0.8 to 2.2 in
-# noise, slopes, and where there is but one edge.
-_SEEN = 3.0
+# How often the strongest edges must exceed the noise of gradients, in each of four directions: 10 and more in
+# photographs, 1 to 3 in noise, slopes, and where there is but one edge.
+_SEEN = 5.0
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,7 @@ def estimate(
     method: str = "coarse_to_fine",
     starts: int = 16,
     refine: str | None = None,
+    prior: str | os.PathLike | Prior | None = None,
     sigma: float | None = None,
     callback: Callable[[int, Tensor], bool | None] | None = None,
     progress: bool | None = None,
@@ -87,6 +91,11 @@ def estimate(
     starts: how many, 1 to 16; all are followed at coarse scales, the two most promising to the end.
     refine: ``"gradient"``: also descend, from the best psf, through the recursive Wiener filter towards the restored
         photograph (see `fit`), and keep what that brings if the evidence is greater.
+    prior: also descend to where the photograph is likeliest under this density of photographs (see
+        `deconv.blind.likelihood`), and keep what that brings if the evidence is greater: ``"flow"``, another name or a
+        file of `deconv.prior.load_prior`, or an object with ``log_prob(image, sigma)``. It takes seconds for every
+        hundred thousand pixels, and on blur by camera shake it has gained nothing so far: there the log-determinant
+        outweighs what the prior tells apart.
     sigma: standard deviation of the noise, in the image's unit; None: estimated.
     callback: called as ``callback(scale, psf)`` after each scale, with the most promising psf; stops by returning
         True, and no psf is found but after the last one.
@@ -111,6 +120,7 @@ def estimate(
         raise ValueError(f"method: unknown {method!r}, allowed are {', '.join(_METHODS)}")
     if refine not in (None, "gradient"):
         raise ValueError(f'refine: expected None or "gradient", given {refine!r}')
+    density = None if prior is None else as_prior(prior)
     if not isinstance(starts, int) or not 1 <= starts <= len(STARTS):
         raise ValueError(f"starts: expected a whole number from 1 to {len(STARTS)}, given {starts!r}")
     batch, back = as_image_batch(image)
@@ -128,7 +138,7 @@ def estimate(
 
     piece = observation.richest(size)
     scales = pyramid(piece, size)
-    if clearest(scales[-1]) < _SEEN * piece.sigma:
+    if clearest(scales[-1]) < _SEEN * piece.slope_noise():
         return _no_blur(image, size, "too few edges stand out from the noise to tell a blur by")
     with Reporter(callback, progress, len(scales)) as report:
         roots = climb(scales, STARTS[:starts], report)
@@ -140,11 +150,14 @@ def estimate(
         if len(ranking) >= count:
             mean = average([each.psf for each in ranking[:count]])
             candidates.append(Candidate.of(piece, mean, ranking[0].weight, (*ranking[0].trace, mean)))
+    best = min(candidates, key=lambda c: c.score)
+    descended = []
     if refine == "gradient":
-        best = min(candidates, key=lambda c: c.score)
         ratio = piece.sigma**2
-        psf = descend(piece.image, best.scene, best.psf, noise_to_signal=ratio, num_iter=_DESCENT)
-        candidates.append(Candidate.of(piece, psf, best.weight, (*best.trace, psf)))
+        descended.append(descend(piece.image, best.scene, best.psf, noise_to_signal=ratio, num_iter=_DESCENT))
+    if density is not None:
+        descended.append(likeliest(piece, best.psf, density))
+    candidates += (Candidate.of(piece, psf, best.weight, (*best.trace, psf)) for psf in descended)
     found = min(candidates, key=lambda c: c.score)
     doubt = _doubt(found, piece)
     if doubt is not None:
