@@ -17,7 +17,7 @@ from .observation import Observation
 from .selection import Candidate
 from .support import centred, clean
 
-__all__ = ["RIDGE", "STARTS", "Start", "alternate", "clearest", "climb", "pyramid", "resized"]
+__all__ = ["RIDGE", "STARTS", "Start", "Way", "alternate", "clearest", "climb", "pyramid", "resized"]
 
 _RATIO = 0.5**0.5
 _SMALLEST = 5  # pixels of the psf at the coarsest scale
@@ -89,31 +89,41 @@ def resized(psf: Tensor, size: tuple[int, int]) -> Tensor:
     return larger / larger.sum()
 
 
-def climb(scales: Sequence[Scale], starts: Sequence[Start], report: Callable[[int, Tensor], bool]) -> list[Candidate]:
-    """The psfs at the finest scale, the most promising first; nothing where `report` has stopped it before.
+@dataclass(frozen=True)
+class Way:
+    """A psf on its way up. weight: of the L0 prior; trace: the psfs of all scales so far, it the last one."""
+
+    psf: Tensor
+    weight: float
+    trace: tuple[Tensor, ...] = ()
+
+
+def climb(scales: Sequence[Scale], starts: Sequence[Start], report: Callable[[int, Tensor], bool]) -> list[Way]:
+    """The psfs at the finest scale; nothing where `report` has stopped it before.
 
     All starts go together. Between scales those that lead to one psf become one, and the least promising are given up.
     report: called with a scale and the most promising psf there; returns True to stop.
     """
-    ways: list[Candidate] = []
+    ways = [Way(start.psf(scales[0].size), start.weight) for start in starts]
     for level, scale in enumerate(scales):
-        found = []
-        for index in range(len(ways) or len(starts)):
-            weight = ways[index].weight if ways else starts[index].weight
-            psf = resized(ways[index].psf, scale.size) if ways else starts[index].psf(scale.size)
-            psf = alternate(scale, psf, weight)
-            trace = ways[index].trace if ways else ()
-            found.append(Candidate.of(scale, psf, weight, (*trace, psf)))
-        ways = _different(sorted(found, key=lambda way: way.promise))
-        ways = ways[: _ARRIVING * 2 ** max(len(scales) - level - 2, 0)]
-        if report(level, ways[0].psf) and level + 1 < len(scales):
+        ways = [_further(way, scale) for way in ways]
+        above = len(scales) - level - 1
+        if above and len(ways) > 1:
+            ranking = sorted(ways, key=lambda way: Candidate.of(scale, way.psf, way.weight, ()).promise)
+            ways = _different(ranking)[: _ARRIVING * 2 ** (above - 1)]
+        if report(level, ways[0].psf) and above:
             return []
     return ways
 
 
-def _different(ways: Sequence[Candidate]) -> list[Candidate]:
+def _further(way: Way, scale: Scale) -> Way:
+    psf = alternate(scale, resized(way.psf, scale.size), way.weight)
+    return Way(psf, way.weight, (*way.trace, psf))
+
+
+def _different(ways: Sequence[Way]) -> list[Way]:
     """The first of all that are alike."""
-    kept: list[Candidate] = []
+    kept: list[Way] = []
     for way in ways:
         if all(float((way.psf - other.psf).abs().sum()) > _SAME for other in kept):
             kept.append(way)

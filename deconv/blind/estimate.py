@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..imaging.arrays import as_image_batch
 from ..prior import Prior
-from .coarse_to_fine import STARTS, alternate, clearest, climb, pyramid
+from .coarse_to_fine import STARTS, Way, alternate, clearest, climb, pyramid
 from .latent import Scale
 from .likelihood import as_prior, likeliest
 from .observation import Observation, window
@@ -171,8 +171,8 @@ def _no_blur(image: Any, size: tuple[int, int], why: str) -> KernelEstimate:
     return KernelEstimate(psf, image, float("nan"), (psf,), (why,))
 
 
-def _refined(piece: Observation, scale: Scale, found: Candidate) -> Iterator[Candidate]:
-    """The candidate polished and thinned, step by step."""
+def _refined(piece: Observation, scale: Scale, found: Way) -> Iterator[Candidate]:
+    """What was found, as it is, polished, and thinned step by step."""
     psfs = [alternate(scale, found.psf, factor * found.weight) for factor in (1.0, _FLATTER)]
     for root in (Candidate.of(piece, psf, found.weight, found.trace) for psf in (found.psf, *psfs)):
         yield root

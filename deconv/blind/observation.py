@@ -26,7 +26,7 @@ _SMOOTHEST, _NOISY = 0.8, 0.04
 _LEAST_SPREAD = 0.6
 
 # A piece of so many pixels, or windows, on each side is enough of a large image.
-_ENOUGH, _ENOUGH_WINDOWS = 400, 6
+_ENOUGH, _ENOUGH_WINDOWS = 560, 8
 
 # The automatic window, as a share of the image's shorter side.
 _SHARE = 0.12
