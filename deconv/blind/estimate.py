@@ -191,6 +191,7 @@ def _doubt(found: Candidate, piece: Observation) -> str | None:
     if width < _SHARP:
         return f"the image is sharp already: its blur spreads over {width:.2f} pixels only"
     none = Candidate.of(piece, delta(found.psf), 0.0, ())
-    if found.disorder > none.disorder - _ORDER or (width < _NARROW and found.score > none.score):
+    unlikely = found.promise > none.promise or (width < _NARROW and found.score > none.score)
+    if unlikely or found.disorder > none.disorder - _ORDER:
         return "no blur explains the image as well as any psf found: it is sharp, or there is too little to see"
     return None
