@@ -9,7 +9,11 @@ import torch
 from deconv import hyper_laplacian
 from deconv.bench.blind_cases import synthetic
 from deconv.blind import KernelEstimate, aligned_psnr, deblur, error_ratio, estimate, kernel_similarity
-from deconv.imaging.psf import camera_shake, gaussian
+from deconv.blind.likelihood import likeliest, surprise
+from deconv.blind.observation import Observation
+from deconv.imaging.psf import camera_shake, gaussian, motion
+from deconv.nn.recursive_filter import wiener_factor
+from deconv.prior import load_prior
 
 SIDE = 160
 
@@ -152,6 +156,58 @@ def test_descending_through_the_filter_never_lowers_the_evidence(case):
     assert refined.score <= plain.score
     with pytest.raises(ValueError, match="refine"):
         estimate(case.blurred, case.window, refine="luck")
+
+
+def test_a_prior_of_photographs_never_lowers_the_evidence(case):
+    piece = case.blurred[:72, :72]
+    plain, refined = (estimate(piece, 9, starts=1, prior=prior) for prior in (None, "gmm"))
+    assert refined.score <= plain.score
+    with pytest.raises(FileNotFoundError, match="prior"):
+        estimate(case.blurred, case.window, prior="nothing")
+    with pytest.raises(TypeError, match="prior"):
+        estimate(case.blurred, case.window, prior=3)
+
+
+@pytest.mark.parametrize("transposed", [False, True])
+def test_the_surprise_has_the_determinant_of_the_causal_solve(transposed):
+    """With a prior that says nothing, what is left beside the misfit is half the mean logarithm of R."""
+    psf = motion(7, 20)
+    psf = psf.mT if transposed else psf
+    piece = Observation.of(torch.rand(1, 1, 40, 48, generator=torch.Generator().manual_seed(0)), 0.05)
+
+    class Ignorant:
+        def log_prob(self, image, sigma=None):
+            return image.new_zeros(len(image))
+
+    def denominator(psf):
+        grid = (256, 256)
+        waves = [2 - 2 * (2 * torch.pi * torch.fft.fftfreq(n, dtype=torch.float64)).cos() for n in grid]
+        slopes = waves[0][:, None] + waves[1]
+        return torch.fft.fft2(psf.double(), s=grid).abs().square() + piece.sigma**2 * (slopes + slopes.square())
+
+    found = [float(surprise(piece, each, Ignorant())) for each in (psf, psf.flip(0, 1))]
+    volume = float(denominator(psf).log().mean() / 2)
+    factor, _ = wiener_factor(psf, piece.sigma**2)
+    assert float(factor[-1, factor.shape[-1] // 2].abs().log()) == pytest.approx(volume, abs=2e-3)
+    assert all(value > volume - 1e-3 for value in found)
+
+
+def test_descending_the_surprise_brings_it_down(case):
+    piece = Observation.of(torch.from_numpy(case.blurred)[None, None], None)
+    prior = load_prior("gmm")
+    start = torch.nn.functional.pad(gaussian(2.0, 13), (1, 1, 1, 1))
+    with torch.no_grad():
+        before, after = (float(surprise(piece, h, prior)) for h in (start, likeliest(piece, start, prior, num_iter=3)))
+    assert after < before
+
+
+def test_what_shows_no_edges_has_no_psf():
+    generator = np.random.default_rng(0)
+    slope = np.add.outer(np.arange(96), np.arange(96)) / 192
+    for image in (0.5 + 0.1 * generator.standard_normal((96, 96)), slope + 0.003 * generator.standard_normal((96, 96))):
+        found = estimate(image, 15, starts=2)
+        assert _is_no_blur(found)
+        assert "edges" in found.warnings[0]
 
 
 def test_a_piece_of_a_large_image_is_enough():

@@ -13,6 +13,7 @@ from deconv.blind.support import simplex
 from deconv.imaging import degrade
 from deconv.imaging.psf import camera_shake, gaussian
 from deconv.ops import causal_conv2d
+from deconv.prior import load_prior
 
 
 def photograph(name: str = "camera") -> torch.Tensor:
@@ -63,16 +64,28 @@ def test_the_nearest_psf():
     assert torch.allclose(simplex(psf), psf, atol=1e-6)
 
 
+CAUSAL = torch.tensor([[0.0, 0.08, 0.02], [0.05, 0.03, 0.1], [0.02, 0.1, 0.6]])
+
+
+def causally_blurred(name: str) -> torch.Tensor:
+    scene = photograph(name)
+    top, left = ((n - 320) // 2 for n in scene.shape)
+    return causal_conv2d(scene[top : top + 320, left : left + 320][None, None], CAUSAL[None, None])
+
+
 @pytest.fixture(scope="module")
 def causal():
-    weight = torch.tensor([[[[0.0, 0.08, 0.02], [0.05, 0.03, 0.1], [0.02, 0.1, 0.6]]]])
-    scene = photograph("rocket")[:320, :320][None, None]
-    return weight[0, 0], causal_conv2d(scene, weight)
+    return CAUSAL, causally_blurred("rocket")
 
 
-def test_a_causal_blur_is_what_makes_the_image_likeliest(causal):
-    truth, blurred = causal
-    assert relative(fit_causal(blurred, 3), truth) < 0.1
+@pytest.mark.parametrize(("name", "error"), [("rocket", 0.01), ("camera", 0.05), ("coffee", 0.08)])
+def test_a_causal_blur_is_what_makes_the_image_likeliest(name, error):
+    assert relative(fit_causal(causally_blurred(name), 3), CAUSAL) < error
+
+
+def test_softness_of_the_scene_is_not_taken_for_blur():
+    blurred = causally_blurred("camera")
+    assert relative(fit_causal(blurred, 3, softness=False), CAUSAL) > 0.1
 
 
 def test_without_the_determinant_no_blur_wins(causal):
@@ -80,6 +93,15 @@ def test_without_the_determinant_no_blur_wins(causal):
     found = fit_causal(blurred, 3, determinant=False)
     assert float(found[-1, -1]) > 0.95
     assert relative(found, truth) > 0.3
+
+
+def test_a_density_of_photographs_finds_the_blur_by_likelihood():
+    """The prior of patches knows how soft photographs are."""
+    scene = photograph("camera")[160:288, 160:288][None, None]
+    blurred = causal_conv2d(scene, CAUSAL[None, None])
+    prior = load_prior("gmm")
+    found = fit_causal(blurred, 3, lambda x: prior.log_prob(x, stride=4), softness=False, num_iter=50)
+    assert relative(found, CAUSAL) < 0.1
 
 
 def test_the_prior_may_be_anything(causal):

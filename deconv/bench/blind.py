@@ -51,7 +51,7 @@ class Outcome:
         return 10 ** ((self.known.psnr - score.psnr) / 10)
 
 
-def measure(case: Case, *, starts: int = 8, kernel_size: int | None = None, others: Path | None = None) -> Outcome:
+def measure(case: Case, *, starts: int = 16, kernel_size: int | None = None, others: Path | None = None) -> Outcome:
     """Estimate, restore and compare, all by the same restoration; the clock runs for the estimation only."""
     started = time.perf_counter()
     found = estimate(case.blurred, kernel_size or case.window, starts=starts, progress=False)
@@ -80,7 +80,7 @@ def main(
     root: Path | None = None,
     psfs: Path | None = None,
     noise: float | None = None,
-    starts: int = 8,
+    starts: int = 16,
     kernel_size: int | None = None,
     only: str = "",
     json: Path | None = None,

@@ -2,10 +2,12 @@ r"""Maximum likelihood of a causal blur, from the blurred image alone."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..imaging.arrays import as_image_batch
@@ -16,7 +18,10 @@ __all__ = ["fit_causal", "sparse_gradients"]
 # Degrees of freedom of the default prior: tails heavier than Cauchy's.
 _FREEDOM = 0.5
 _LEAST_ANCHOR = 0.5
-_RATE = 0.08
+# Step of Adam for the blur, and for the softness, whose three numbers weigh on every pixel.
+_RATE, _SOFTNESS_RATE = 0.08, 0.05
+# Pixels that are mirrored around the scene before its softness is undone.
+_MIRRORED = 16
 
 
 class _CausalBlur(nn.Module):
@@ -36,6 +41,36 @@ class _CausalBlur(nn.Module):
         anchor = _LEAST_ANCHOR + (1 - _LEAST_ANCHOR) * self.anchor.sigmoid()
         taps = torch.cat([(1 - anchor) * self.others.softmax(0), anchor[None]])
         return taps.view(1, 1, *self.kernel_size)
+
+
+class _Softness(nn.Module):
+    r"""The softness that a photograph has of its own, from lens and sensor: a symmetric filter S with
+
+    .. math:: \log S(\omega) = - a (1 - \cos \omega_1) - b (1 - \cos \omega_2)
+        - c (1 - \cos \omega_1 \cos \omega_2) .
+
+    ``forward(x)`` gives :math:`S^{-1} x`; `log_abs_det` is :math:`\log|\det S^{-1}|` of a pixel, a + b + c, since each
+    cosine is zero in the mean.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.coefficients = nn.Parameter(torch.zeros(3))
+
+    @property
+    def log_abs_det(self) -> Tensor:
+        return self.coefficients.sum()
+
+    def forward(self, scene: Tensor) -> Tensor:
+        wide = F.pad(scene, [_MIRRORED] * 4, "reflect")
+        rows, columns = (
+            (2 * math.pi * frequency(n, dtype=scene.dtype, device=scene.device)).cos()
+            for n, frequency in zip(wide.shape[2:], (torch.fft.fftfreq, torch.fft.rfftfreq), strict=True)
+        )
+        a, b, c = self.coefficients
+        gain = (a * (1 - rows[:, None]) + b * (1 - columns) + c * (1 - rows[:, None] * columns)).exp()
+        sharp = torch.fft.irfft2(gain * torch.fft.rfft2(wide), s=wide.shape[2:])
+        return sharp[..., _MIRRORED:-_MIRRORED, _MIRRORED:-_MIRRORED]
 
 
 def sparse_gradients(image: Tensor) -> Tensor:
@@ -60,28 +95,33 @@ def sparse_gradients(image: Tensor) -> Tensor:
     return total
 
 
+@torch.enable_grad()
 def fit_causal(
     image: Any,
     kernel_size: int | tuple[int, int],
     log_prior: Callable[[Tensor], Tensor] = sparse_gradients,
     *,
+    softness: bool = True,
     determinant: bool = True,
-    num_iter: int = 150,
+    num_iter: int = 300,
     callback: Callable[[int, Tensor], bool | None] | None = None,
 ) -> Tensor:
-    r"""The causal blur A under which an image y = A x is likeliest, x being distributed as `log_prior` says.
+    r"""The causal blur A under which an image y = A S x is likeliest, x being distributed as `log_prior` says.
 
-    .. math:: \max_A \; \log p(A^{-1} y) + \log |\det A^{-1}|
+    .. math:: \max_{A, S} \; \log p(S^{-1} A^{-1} y) + \log |\det A^{-1}| + \log |\det S^{-1}|
 
     by gradient descent through the exact inverse. The determinant is what makes this a likelihood: without it no blur
-    at all wins, as that leaves the smoothest x. No noise is modelled.
+    at all wins, as that leaves the smoothest x. S is the softness that the scene would have without the blur, a
+    symmetric filter of three parameters: the magnitude of a causal blur of minimum phase is tied to its phase, that of
+    a symmetric one is not, which a prior that is not Gaussian can see. No noise is modelled.
 
     Parameters
     ----------
     image: array or tensor, one image or a batch under the same blur, dark outside of its frame.
     kernel_size: of the causal kernel, a number or `(kh, kw)`, rows above and columns to the left included.
     log_prior: maps images `(B, C, H, W)` to their log density, summed or one for each sample.
-    determinant: False leaves the determinant out, to see what it is for.
+    softness: False for S = 1: the prior knows how soft photographs are, or the scene is not soft at all.
+    determinant: False leaves the determinant out, and S, to see what it is for.
     num_iter: steps of Adam.
     callback: called as ``callback(iteration, kernel)``, stops by returning True.
 
@@ -89,10 +129,6 @@ def fit_causal(
     -------
     Kernel `(kh, kw)`, positive, of sum 1, its anchor ``[-1, -1]`` above one half: `weight[0, 0]` of
     `deconv.causal_conv2d`.
-
-    Notes
-    -----
-    What a photograph has of softness by its own cannot be told from blur, and ends in the kernel.
 
     Raises
     ------
@@ -104,19 +140,26 @@ def fit_causal(
         raise ValueError(f"kernel_size: expected a whole number from 2 on, or two, given {kernel_size!r}")
     if any(s > n for s, n in zip(size, batch.shape[2:], strict=True)):
         raise ValueError(f"kernel_size: {size} is larger than the image, {tuple(batch.shape[2:])}")
+    if softness and determinant and min(batch.shape[2:]) <= _MIRRORED:
+        raise ValueError(f"image: expected more than {_MIRRORED} pixels a side, given {tuple(batch.shape[2:])}")
     if num_iter < 1:
         raise ValueError(f"num_iter: expected at least 1, given {num_iter}")
     channels = batch.shape[1]
     stack = batch.detach().reshape(-1, 1, *batch.shape[2:])
     blur = _CausalBlur(size).to(batch)
-    optimiser = torch.optim.Adam(blur.parameters(), lr=_RATE)
+    soft = _Softness().to(batch) if softness and determinant else None
+    groups = [{"params": blur.parameters()}]
+    if soft is not None:
+        groups.append({"params": soft.parameters(), "lr": _SOFTNESS_RATE})
+    optimiser = torch.optim.Adam(groups, lr=_RATE)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, num_iter)
     for iteration in range(num_iter):
         kernel = blur()
         scene = inverse_conv2d(stack, kernel)
-        evidence = log_prior(scene.view(-1, channels, *scene.shape[2:])).sum()
-        if determinant:
-            evidence = evidence - len(stack) * causal_log_abs_det(kernel, *scene.shape[2:])
+        gain = -len(stack) * causal_log_abs_det(kernel, *scene.shape[2:]) if determinant else 0.0
+        if soft is not None:
+            scene, gain = soft(scene), gain + scene.numel() * soft.log_abs_det
+        evidence = log_prior(scene.view(-1, channels, *scene.shape[2:])).sum() + gain
         optimiser.zero_grad()
         (-evidence / stack.numel()).backward()
         optimiser.step()

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..imaging.boundary import crop
 from .edges import strongest, threshold
 from .kernel_step import fit_psf
 from .latent import Scale
+from .observation import Observation
+from .selection import Candidate
 from .support import centred, clean
 
-__all__ = ["RIDGE", "STARTS", "Start", "alternate", "climb", "pyramid", "resized"]
+__all__ = ["RIDGE", "STARTS", "Start", "Way", "alternate", "clearest", "climb", "pyramid", "resized"]
 
 _RATIO = 0.5**0.5
 _SMALLEST = 5  # pixels of the psf at the coarsest scale
@@ -46,23 +49,35 @@ class Start:
         return psf
 
 
-# The best first, for those who want one.
-STARTS = tuple(Start(weight, direction) for direction in ((0, 1), (-1, 1)) for weight in (0.04, 0.02, 0.08, 0.16))
+# The best first, for those who want few.
+STARTS = tuple(
+    Start(weight, direction)
+    for weights in ((0.04, 0.02), (0.08, 0.16))
+    for direction in ((0, 1), (-1, 1), (1, 0), (1, 1))
+    for weight in weights
+)
+
+# How many ways reach the finest scale; twice as many the one before it, of half the pixels, and so on, so that every
+# scale costs the same until there are no more starts.
+_ARRIVING = 2
+# Two psfs of less difference, summed over their pixels, are one way.
+_SAME = 0.1
 
 
-def pyramid(image: Tensor, size: tuple[int, int]) -> list[Scale]:
+def pyramid(observation: Observation, size: tuple[int, int]) -> list[Scale]:
     """The observation from coarse to fine, each scale sqrt(2) times the last one."""
     count = 1
     while max(size) * _RATIO**count >= _SMALLEST - 1:
         count += 1
     scales = []
+    image = observation.smooth(observation.image)
     for level in reversed(range(count)):
         factor = _RATIO**level
         window = tuple(min(s, max(3, 2 * round((s * factor - 1) / 2) + 1)) for s in size)
         shape = [max(8, round(n * factor)) for n in image.shape[2:]]
         # The triangle that antialiasing weighs by has the spread of a Gaussian of 0.4 / factor.
         small = image if level == 0 else F.interpolate(image, shape, mode="bilinear", antialias=True)
-        scales.append(Scale(small, window))
+        scales.append(Scale(small, window, observation.at_scale(factor)))
     return scales
 
 
@@ -74,12 +89,51 @@ def resized(psf: Tensor, size: tuple[int, int]) -> Tensor:
     return larger / larger.sum()
 
 
-def climb(scales: Sequence[Scale], start: Start) -> Iterator[Tensor]:
-    """Yield the psf at each scale."""
-    psf = start.psf(scales[0].size)
-    for scale in scales:
-        psf = alternate(scale, resized(psf, scale.size), start.weight)
-        yield psf
+@dataclass(frozen=True)
+class Way:
+    """A psf on its way up. weight: of the L0 prior; trace: the psfs of all scales so far, it the last one."""
+
+    psf: Tensor
+    weight: float
+    trace: tuple[Tensor, ...] = ()
+
+
+def climb(scales: Sequence[Scale], starts: Sequence[Start], report: Callable[[int, Tensor], bool]) -> list[Way]:
+    """The psfs at the finest scale; nothing where `report` has stopped it before.
+
+    All starts go together. Between scales those that lead to one psf become one, and the least promising are given up.
+    report: called with a scale and the most promising psf there; returns True to stop.
+    """
+    ways = [Way(start.psf(scales[0].size), start.weight) for start in starts]
+    for level, scale in enumerate(scales):
+        ways = [_further(way, scale) for way in ways]
+        above = len(scales) - level - 1
+        if above and len(ways) > 1:
+            ranking = sorted(ways, key=lambda way: Candidate.of(scale, way.psf, way.weight, ()).promise)
+            ways = _different(ranking)[: _ARRIVING * 2 ** (above - 1)]
+        if report(level, ways[0].psf) and above:
+            return []
+    return ways
+
+
+def _further(way: Way, scale: Scale) -> Way:
+    psf = alternate(scale, resized(way.psf, scale.size), way.weight)
+    return Way(psf, way.weight, (*way.trace, psf))
+
+
+def _different(ways: Sequence[Way]) -> list[Way]:
+    """The first of all that are alike."""
+    kept: list[Way] = []
+    for way in ways:
+        if all(float((way.psf - other.psf).abs().sum()) > _SAME for other in kept):
+            kept.append(way)
+    return kept
+
+
+def clearest(scale: Scale) -> float:
+    """The gradient's magnitude that as many pixels reach in each of four directions as a psf is estimated from."""
+    seen = crop(scale.slopes, scale.margins)[:, :-1, :-1]  # without the steps to what continues the image
+    return threshold(seen, _EDGES * max(scale.size))
 
 
 def alternate(scale: Scale, psf: Tensor, weight: float) -> Tensor:

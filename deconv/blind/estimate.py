@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import os
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,8 +11,10 @@ import torch
 from torch import Tensor
 
 from ..imaging.arrays import as_image_batch
-from .coarse_to_fine import STARTS, Start, alternate, climb, pyramid
+from ..prior import Prior
+from .coarse_to_fine import STARTS, Way, alternate, clearest, climb, pyramid
 from .latent import Scale
+from .likelihood import as_prior, likeliest
 from .observation import Observation, window
 from .paired import descend
 from .progress import Reporter
@@ -23,17 +26,23 @@ __all__ = ["KernelEstimate", "estimate"]
 
 _METHODS = ("coarse_to_fine",)
 _LEAST_SIDE = 32
-_POLISHED = 2  # candidates that are refined
 _THINNINGS = (0.03, 0.05, 0.05, 0.05)  # cuts, one after the other
 _DESCENT = 10  # steps through the recursive filter
 _AVERAGED = (3, 6, 12)  # of so many of the likeliest, whose errors differ, the mean is tried
 _FLATTER = 3.0  # the weight of the second polishing
 
-# A psf must not be less likely than no blur by more than this, in log evidence per pixel. Of a sharp image very narrow
-# psfs are found, which are told by their spread.
-_DOUBT = 0.25
-# A psf of less spread, in pixels, sharpens nothing.
-_SHARP = 0.75
+# Sharp photographs come out with psfs of less spread than the second, in pixels, 0.6 to 1.4 of two dozen, and blurred
+# ones with more: in between, the psf must be likelier than no blur. Below the first it would sharpen nothing.
+_SHARP, _NARROW = 0.75, 1.5
+# The variance that a psf may leave unexplained, over that of the noise: 0.1 to 1.3 for those that were right, 2.2 to 5
+# for sharp pictures of fine texture.
+_UNEXPLAINED = 1.6
+# By how much the scene must be less disordered than the image: 0.07 to 0.66 in blurred photographs, nothing where a
+# wide psf was found for a sharp one.
+_ORDER = 0.05
+# How often the strongest edges must exceed the noise of gradients, in each of four directions: 10 and more in
+# photographs, 1 to 3 in noise, slopes, and where there is but one edge.
+_SEEN = 5.0
 
 
 @dataclass(frozen=True)
@@ -59,8 +68,9 @@ def estimate(
     kernel_size: int | tuple[int, int] | None = None,
     *,
     method: str = "coarse_to_fine",
-    starts: int = 8,
+    starts: int = 16,
     refine: str | None = None,
+    prior: str | os.PathLike | Prior | None = None,
     sigma: float | None = None,
     callback: Callable[[int, Tensor], bool | None] | None = None,
     progress: bool | None = None,
@@ -78,12 +88,17 @@ def estimate(
         same all over it.
     kernel_size: the psf's window, a number or `(kh, kw)`, made odd; somewhat more than the blur's extent, and at most
         half of the image. None: an eighth of the image's shorter side, from 15 to 51.
-    starts: how many, 1 to 8; each takes its time, a few more find the psf more surely.
+    starts: how many, 1 to 16; all are followed at coarse scales, the two most promising to the end.
     refine: ``"gradient"``: also descend, from the best psf, through the recursive Wiener filter towards the restored
         photograph (see `fit`), and keep what that brings if the evidence is greater.
+    prior: also descend to where the photograph is likeliest under this density of photographs (see
+        `deconv.blind.likelihood`), and keep what that brings if the evidence is greater: ``"flow"``, another name or a
+        file of `deconv.prior.load_prior`, or an object with ``log_prob(image, sigma)``. It takes seconds for every
+        hundred thousand pixels, and on blur by camera shake it has gained nothing so far: there the log-determinant
+        outweighs what the prior tells apart.
     sigma: standard deviation of the noise, in the image's unit; None: estimated.
-    callback: called as ``callback(scale, psf)`` after each scale of each start; stops by returning True, and what was
-        found by then is refined.
+    callback: called as ``callback(scale, psf)`` after each scale, with the most promising psf; stops by returning
+        True, and no psf is found but after the last one.
     progress: show a bar; None: on a terminal.
 
     Returns
@@ -105,6 +120,7 @@ def estimate(
         raise ValueError(f"method: unknown {method!r}, allowed are {', '.join(_METHODS)}")
     if refine not in (None, "gradient"):
         raise ValueError(f'refine: expected None or "gradient", given {refine!r}')
+    density = None if prior is None else as_prior(prior)
     if not isinstance(starts, int) or not 1 <= starts <= len(STARTS):
         raise ValueError(f"starts: expected a whole number from 1 to {len(STARTS)}, given {starts!r}")
     batch, back = as_image_batch(image)
@@ -118,51 +134,47 @@ def estimate(
     size = window(kernel_size, shape)
     observation = Observation.of(batch, sigma)
     if observation.flat:
-        nothing = delta(torch.zeros(size))
-        return KernelEstimate(nothing, image, float("nan"), (nothing,), ("the image is of one colour: no blur to see",))
+        return _no_blur(image, size, "the image is of one colour: no blur to see")
 
     piece = observation.richest(size)
-    scales = pyramid(piece.smooth(piece.image), size)
-    candidates = list(_climbed(piece, scales, STARTS[:starts], Reporter(callback, progress, starts * len(scales))))
-    best = sorted(candidates, key=lambda c: c.score)[:_POLISHED]
-    for root in best:
-        candidates += _refined(piece, scales[-1], root)
+    scales = pyramid(piece, size)
+    if clearest(scales[-1]) < _SEEN * piece.slope_noise():
+        return _no_blur(image, size, "too few edges stand out from the noise to tell a blur by")
+    with Reporter(callback, progress, len(scales)) as report:
+        roots = climb(scales, STARTS[:starts], report)
+    if not roots:
+        return _no_blur(image, size, "stopped before a psf was found")
+    candidates = [each for root in roots for each in _refined(piece, scales[-1], root)]
     ranking = sorted(candidates, key=lambda c: c.score)
     for count in _AVERAGED:
         if len(ranking) >= count:
             mean = average([each.psf for each in ranking[:count]])
             candidates.append(Candidate.of(piece, mean, ranking[0].weight, (*ranking[0].trace, mean)))
-    if refine == "gradient" and candidates:
-        best = min(candidates, key=lambda c: c.score)
+    best = min(candidates, key=lambda c: c.score)
+    descended = []
+    if refine == "gradient":
         ratio = piece.sigma**2
-        psf = descend(piece.image, best.scene, best.psf, noise_to_signal=ratio, num_iter=_DESCENT)
-        candidates.append(Candidate.of(piece, psf, best.weight, (*best.trace, psf)))
-    none = Candidate.of(piece, delta(torch.zeros(size)), 0.0, ())
-    found, warnings = _judged(candidates, none)
+        descended.append(descend(piece.image, best.scene, best.psf, noise_to_signal=ratio, num_iter=_DESCENT))
+    if density is not None:
+        descended.append(likeliest(piece, best.psf, density))
+    candidates += (Candidate.of(piece, psf, best.weight, (*best.trace, psf)) for psf in descended)
+    found = min(candidates, key=lambda c: c.score)
+    doubt = _doubt(found, piece)
+    if doubt is not None:
+        return _no_blur(image, size, doubt)
     scene = restored(observation.image, found.psf, observation.sigma)
-    return KernelEstimate(found.psf, back(observation.brought_back(scene, batch)), found.score, found.trace, warnings)
+    return KernelEstimate(found.psf, back(observation.brought_back(scene, batch)), found.score, found.trace)
 
 
-def _climbed(
-    piece: Observation, scales: Sequence[Scale], starts: Sequence[Start], report: Reporter
-) -> Iterator[Candidate]:
-    with report:
-        for start in starts:
-            trace = []
-            for level, psf in enumerate(climb(scales, start)):
-                trace.append(psf)
-                if report(level, psf):
-                    break
-            if len(trace) == len(scales):
-                yield Candidate.of(piece, trace[-1], start.weight, tuple(trace))
-            if report.stopped:
-                return
+def _no_blur(image: Any, size: tuple[int, int], why: str) -> KernelEstimate:
+    psf = delta(torch.zeros(size))
+    return KernelEstimate(psf, image, float("nan"), (psf,), (why,))
 
 
-def _refined(piece: Observation, scale: Scale, found: Candidate) -> Iterator[Candidate]:
-    """The candidate polished and thinned, step by step."""
+def _refined(piece: Observation, scale: Scale, found: Way) -> Iterator[Candidate]:
+    """What was found, as it is, polished, and thinned step by step."""
     psfs = [alternate(scale, found.psf, factor * found.weight) for factor in (1.0, _FLATTER)]
-    for root in (found, *(Candidate.of(piece, psf, found.weight, found.trace) for psf in psfs)):
+    for root in (Candidate.of(piece, psf, found.weight, found.trace) for psf in (found.psf, *psfs)):
         yield root
         last = root
         for cut in _THINNINGS:
@@ -171,15 +183,15 @@ def _refined(piece: Observation, scale: Scale, found: Candidate) -> Iterator[Can
             yield last
 
 
-def _judged(candidates: Sequence[Candidate], none: Candidate) -> tuple[Candidate, tuple[str, ...]]:
-    """The likeliest candidate, or no blur where that is likelier or nothing else is to be trusted, and why."""
-    if not candidates:
-        return none, ("stopped before a psf was found",)
-    found = min(candidates, key=lambda c: c.score)
-    if found.score > none.score + _DOUBT:
-        return none, (
-            "no blur explains the image better than any psf found: it is sharp, or there is too little to see",
-        )
-    if spread(found.psf) < _SHARP:
-        return none, (f"the image is sharp already: its blur spreads over {spread(found.psf):.2f} pixels only",)
-    return found, ()
+def _doubt(found: Candidate, piece: Observation) -> str | None:
+    """Why a psf is not to be trusted."""
+    if found.misfit > _UNEXPLAINED:
+        return f"no psf explains the image: what is left is {found.misfit**0.5:.1f} times the noise"
+    width = spread(found.psf)
+    if width < _SHARP:
+        return f"the image is sharp already: its blur spreads over {width:.2f} pixels only"
+    none = Candidate.of(piece, delta(found.psf), 0.0, ())
+    unlikely = found.promise > none.promise or (width < _NARROW and found.score > none.score)
+    if unlikely or found.disorder > none.disorder - _ORDER:
+        return "no blur explains the image as well as any psf found: it is sharp, or there is too little to see"
+    return None

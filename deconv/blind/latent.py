@@ -29,11 +29,13 @@ class Scale:
     """An observation at one scale of the pyramid, laid out on a torus that continues it smoothly.
 
     image: `(1, 1, H, W)`, of mean zero and unit contrast. size: that of the psf's window, `(kh, kw)`.
+    sigma: standard deviation of its noise.
     """
 
-    def __init__(self, image: Tensor, size: tuple[int, int]) -> None:
+    def __init__(self, image: Tensor, size: tuple[int, int], sigma: float) -> None:
         self.image = image
         self.size = size
+        self.sigma = sigma
         self.margins = canvas_margins(image.shape[2:], size)
         self.canvas = extend(image, self.margins)
         self.shape = tuple(self.canvas.shape[2:])

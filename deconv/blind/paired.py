@@ -99,6 +99,7 @@ def _correlate(sharp: Tensor, seen: Tensor) -> Tensor:
     return lags.flip(0, 1)
 
 
+@torch.enable_grad()
 def descend(
     blurred: Tensor,
     sharp: Tensor,

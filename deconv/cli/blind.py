@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "KERNEL_SIZE",
+    "PRIOR",
     "STARTS",
     "check_psf_target",
     "estimate_blur",
@@ -25,11 +26,19 @@ __all__ = [
 ]
 
 KERNEL_SIZE = "Window of the psf in pixels, 31 or 31x21: somewhat more than the blur's extent. By default it is chosen."
-STARTS = "How many starts to choose from, 1 (quickest) to 8."
+STARTS = "How many starts to choose from, 1 (quickest) to 16."
+PRIOR = "Refine the psf under a density of photographs: flow, gmm or a file. Slow."
 
 
 def estimate_blur(
-    photograph: Source, kernel_size: str | None, *, starts: int, sigma: float | None, linear: bool, quiet: bool
+    photograph: Source,
+    kernel_size: str | None,
+    *,
+    starts: int,
+    sigma: float | None,
+    linear: bool,
+    quiet: bool,
+    prior: str | None = None,
 ) -> tuple[Blur, bool]:
     """The psf of a picture, and whether it is to be trusted; why not is said on standard error."""
     from ..blind import estimate
@@ -42,6 +51,7 @@ def estimate_blur(
         to_linear(photograph.batch) if linear else photograph.batch,
         kernel_size_of(kernel_size),
         starts=starts,
+        prior=prior,
         sigma=sigma,
         progress=False if quiet else None,
     )

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from typer import Argument, Option
 
-from .blind import KERNEL_SIZE, STARTS, check_psf_target, estimate_blur, write_psf
+from .blind import KERNEL_SIZE, PRIOR, STARTS, check_psf_target, estimate_blur, write_psf
 from .inputs import fraction, read_source
 
 __all__ = ["estimate_kernel"]
@@ -21,7 +21,8 @@ def estimate_kernel(
         Path, Option("--output", "-o", metavar="OUT", help="The psf: a picture, its greatest value white, or .npy.")
     ],
     kernel_size: Annotated[str | None, Option("--kernel-size", "-k", metavar="N|HxW", help=KERNEL_SIZE)] = None,
-    starts: Annotated[int, Option(metavar="N", help=STARTS)] = 8,
+    starts: Annotated[int, Option(metavar="N", help=STARTS)] = 16,
+    prior: Annotated[str | None, Option(metavar="NAME|FILE", help=PRIOR)] = None,
     sigma: Annotated[str | None, Option(metavar="NUMBER", help="Noise as a share of full scale; estimated.")] = None,
     linear: Annotated[bool, Option("--linear", help="Undo the gamma of sRGB first: work on light.")] = False,
     quiet: Annotated[bool, Option("--quiet", "-q", help="No progress, no closing line.")] = False,
@@ -38,7 +39,9 @@ def estimate_kernel(
     photograph = read_source(source, None)
     check_psf_target(output)
     started = time.perf_counter()
-    blur, _ = estimate_blur(photograph, kernel_size, starts=starts, sigma=level, linear=linear, quiet=quiet)
+    blur, _ = estimate_blur(
+        photograph, kernel_size, starts=starts, prior=prior, sigma=level, linear=linear, quiet=quiet
+    )
     seconds = time.perf_counter() - started
     write_psf(output, blur.psf)
     if not quiet:
