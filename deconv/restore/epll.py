@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from torch import Tensor
 
-from ..prior import PatchPrior, load_prior
+from ..prior import ImagePrior, load_prior
 from .frame import iterative
 from .problem import Problem
 from .with_prior import map_scenes
@@ -18,7 +18,7 @@ __all__ = ["epll"]
 @iterative(num_iter=8)
 def epll(
     problem: Problem,
-    prior: str | os.PathLike | PatchPrior = "gmm",
+    prior: str | os.PathLike | ImagePrior = "gmm",
     *,
     weight: float | Tensor = 0.3,
     stride: int = 3,

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from torch import Tensor
 
-from ..prior import PatchPrior, load_prior
+from ..prior import ImagePrior, load_prior
 from .frame import iterative
 from .problem import Problem
 from .with_prior import map_scenes
@@ -18,7 +18,7 @@ __all__ = ["flow_map"]
 @iterative(num_iter=9)
 def flow_map(
     problem: Problem,
-    prior: str | os.PathLike | PatchPrior = "natural",
+    prior: str | os.PathLike | ImagePrior = "natural",
     *,
     weight: float | Tensor = 0.27,
     stride: int = 4,
