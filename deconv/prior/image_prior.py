@@ -105,7 +105,7 @@ class ImagePrior(nn.Module, abc.ABC):
         sigma: float,
         *,
         passes: int = 3,
-        stride: int = 2,
+        stride: int = 4,
         generator: torch.Generator | None = None,
     ) -> Tensor:
         r"""Remove white noise, by the most probable image or, in one pass, by `tweedie`.

@@ -27,8 +27,7 @@ __all__ = ["PatchPrior"]
 class PatchPrior(ImagePrior):
     """A prior of images made of a density of their patches; subclasses say what that density is.
 
-    size: side of a patch. sigma_min, sigma_max: the noise levels that the density knows; others are taken for the
-    nearest of these.
+    A grid of patches may overlap itself: all that start at every `stride`-th row and column are looked at together.
     """
 
     @abc.abstractmethod
@@ -97,7 +96,9 @@ class PatchPrior(ImagePrior):
         if image.ndim != 4 or min(image.shape[-2:]) < self.size:
             raise ValueError(f"image: expected (B, C, H, W) of {self.size} or more pixels, given {tuple(image.shape)}")
         grid = PatchGrid(self.size, stride)
-        offsets = (o % (n - self.size + 1) for n, o in zip(image.shape[-2:], grid_offset(stride, generator), strict=True))
+        offsets = (
+            o % (n - self.size + 1) for n, o in zip(image.shape[-2:], grid_offset(stride, generator), strict=True)
+        )
         top, left = offsets
         return grid, image.flatten(0, 1)[:, top:, left:].to(self._dtype)
 

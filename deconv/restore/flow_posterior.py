@@ -43,7 +43,7 @@ def flow_posterior(
     seed: int = 0,
     temperature: float = 0.5,
     weight: float = 0.27,
-    stride: int = 4,
+    stride: int = 8,
     **common: Any,
 ) -> Posterior:
     r"""Restore an image several times, as different as data and prior allow.

@@ -63,7 +63,7 @@ def _sparse_scene(problem: Problem) -> Tensor:
 
 
 def prior_step(problem: Problem, prior: ImagePrior, stride: int) -> Callable[[Tensor, Tensor], Tensor]:
-    """The prior's denoiser for the unit and the level of each sample; another grid of patches every time."""
+    """The prior's denoiser for the unit and the level of each sample; other grids every time."""
     prior, unit = prior.to(problem.image.device), _natural_unit(problem)
     iterations = itertools.count()
 
