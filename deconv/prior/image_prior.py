@@ -113,7 +113,7 @@ class ImagePrior(nn.Module, abc.ABC):
         One pass is what splitting algorithms ask for. What grids make of a pixel does not agree, though, and their mean
         is not a probable image; further passes are half-quadratic splitting of
 
-        .. math:: \min_x \frac{\| x - y \|^2}{2\sigma^2} - \sum_{\text{grids}} \log p(x)
+        .. math:: \min_x \frac{\| x - y \|^2}{2\sigma^2} - \log p(x)
 
         image: y, `(B, C, H, W)` of any size, values in about [0, 1]. sigma: standard deviation of the noise.
         passes: at levels that fall from the noise to two fifths of it. stride, generator: as for `log_prob`.

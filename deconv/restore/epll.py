@@ -25,10 +25,11 @@ def epll(
 ) -> Iterator[Tensor]:
     r"""Deblur with the expected patch log-likelihood of a Gaussian mixture.
 
-    .. math:: \min_x \tfrac12 \| y - h * x \|^2 - \lambda\sigma^2 \sum_i \log p(P_i x)
+    .. math:: \min_x \tfrac12 \| y - h * x \|^2 - \frac{\lambda\sigma^2}{64} \sum_i \log p(P_i x)
 
     by half-quadratic splitting, where the step for the prior is the mean of its clean patches behind the noisy ones,
-    one Wiener filter for each component that may be there. Sharp, and better at texture than priors on derivatives.
+    one Wiener filter for each component that may be there. It starts from `hyper_laplacian`. Sharp, and better at
+    texture than priors on derivatives.
 
     Parameters
     ----------

@@ -35,7 +35,7 @@ def flow_map(
     ----------
     prior: ``"natural"``, learnt from photographs; ``"gmm"``, the mixture of `epll`; a file that
         `deconv.prior.save_prior` wrote; or a prior. It sees the image at the contrast that it was learnt at.
-    weight: :math:`\lambda`, for p counted once for each of the 64 grids of blocks that there are; 0.2 to 0.5 is usual.
+    weight: :math:`\lambda`; 0.2 to 0.5 is usual.
     stride: 8: one grid of blocks in each iteration, another one every time; 4: four grids, which takes four times as
         long and is a little better. For a mixture, rows and columns between patches: 3 or 4.
 
