@@ -12,64 +12,23 @@ formula :math:`v + \sigma^2 \nabla \log p_\sigma(v)` is the mean of the clean pa
 from __future__ import annotations
 
 import abc
-import os
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from ..imaging.boundary import crop, extend
+from .image_prior import ImagePrior, grid_offset
 from .patches import PatchGrid
 
-if TYPE_CHECKING:
-    from typing_extensions import Self
-
-__all__ = ["PatchPrior", "Prior"]
+__all__ = ["PatchPrior"]
 
 
-@runtime_checkable
-class Prior(Protocol):
-    """What restoration needs to know of images.
-
-    Images are tensors `(B, C, H, W)` with values in about [0, 1]; `sigma` is the standard deviation of white noise in
-    them, in the same unit.
-    """
-
-    def log_prob(self, image: Tensor, sigma: float | None = None) -> Tensor:
-        """Log-density of each image with noise of `sigma`, in nats, `(B,)`."""
-        ...
-
-    def score(self, image: Tensor, sigma: float | None = None) -> Tensor:
-        """The gradient of `log_prob` with respect to `image`."""
-        ...
-
-    def denoise(self, image: Tensor, sigma: float) -> Tensor:
-        """The image without its noise."""
-        ...
-
-
-class PatchPrior(nn.Module, abc.ABC):
+class PatchPrior(ImagePrior):
     """A prior of images made of a density of their patches; subclasses say what that density is.
 
-    size: side of a patch. sigma_min, sigma_max: the noise levels that the density knows; others are taken for the
-    nearest of these.
+    A grid of patches may overlap itself: all that start at every `stride`-th row and column are looked at together.
     """
-
-    def __init__(self, size: int, sigma_min: float, sigma_max: float) -> None:
-        super().__init__()
-        self.size, self.sigma_min, self.sigma_max = size, sigma_min, sigma_max
-
-    @classmethod
-    def load(cls, prior: str | os.PathLike) -> Self:
-        """A prior of this class by its name or from a file; see `deconv.prior.load_prior`."""
-        from .store import load_prior
-
-        loaded = load_prior(prior)
-        if not isinstance(loaded, cls):
-            raise ValueError(f"prior: {str(prior)!r} is a {type(loaded).__name__}, expected a {cls.__name__}")
-        return loaded
 
     @abc.abstractmethod
     def patch_log_prob(self, coefficients: Tensor, sigma: float) -> Tensor:
@@ -88,14 +47,6 @@ class PatchPrior(nn.Module, abc.ABC):
         level = self.nearest_level(sigma)
         return coefficients + sigma**2 * self.patch_score(coefficients, level)
 
-    def nearest_level(self, sigma: float | None) -> float:
-        """The noise level that the density knows; None: the least."""
-        if sigma is None:
-            return self.sigma_min
-        if not sigma >= 0:
-            raise ValueError(f"sigma: expected 0 or more, given {sigma}")
-        return min(max(float(sigma), self.sigma_min), self.sigma_max)
-
     def log_prob(
         self,
         image: Tensor,
@@ -104,15 +55,6 @@ class PatchPrior(nn.Module, abc.ABC):
         stride: int = 1,
         generator: torch.Generator | None = None,
     ) -> Tensor:
-        """Log-density of each image, in nats, `(B,)`; differentiable, in memory that does not grow with the patches.
-
-        image: `(B, C, H, W)` in about [0, 1], not smaller than a patch; channels count as images of their own.
-        sigma: standard deviation of the noise in it; None: the least that the prior knows.
-        stride: look at the patches at every so many rows and columns, `stride**2` times as fast.
-        generator: draws the grid's offset, so that the mean over many calls is that of stride 1; None: no offset.
-
-        Raises ValueError: an image smaller than a patch; a stride beyond the size of a patch.
-        """
         total = 0.0
         grid, planes = self._on_grid(image, stride, generator)
         level = self.nearest_level(sigma)
@@ -128,7 +70,6 @@ class PatchPrior(nn.Module, abc.ABC):
         stride: int = 1,
         generator: torch.Generator | None = None,
     ) -> Tensor:
-        """The gradient of `log_prob`, of the shape of `image`; takes the same arguments."""
         grid, planes = self._on_grid(image, stride, generator)
         level = self.nearest_level(sigma)
         gradient = torch.zeros_like(planes)
@@ -138,17 +79,10 @@ class PatchPrior(nn.Module, abc.ABC):
         top, left = (n - m for n, m in zip(image.shape[-2:], planes.shape[-2:], strict=True))
         return nn.functional.pad(gradient, (left, 0, top, 0)).view_as(image).to(image.dtype)
 
-    def denoise(
-        self, image: Tensor, sigma: float, *, stride: int = 2, generator: torch.Generator | None = None
-    ) -> Tensor:
-        """Remove white noise: the mean of the denoised overlapping patches.
-
-        image: `(B, C, H, W)` of any size, values in about [0, 1]. sigma: standard deviation of the noise.
-        stride, generator: as for `log_prob`.
-        """
+    def tweedie(self, image: Tensor, sigma: float, *, stride: int, generator: torch.Generator | None = None) -> Tensor:
         grid = PatchGrid(self.size, stride)
         margins = [
-            grid.margins(n, offset) for n, offset in zip(image.shape[-2:], _offset(stride, generator), strict=True)
+            grid.margins(n, offset) for n, offset in zip(image.shape[-2:], grid_offset(stride, generator), strict=True)
         ]
         planes = extend(image.flatten(0, 1).to(self._dtype), margins, method="reflect")
         change = torch.zeros_like(planes)
@@ -157,17 +91,14 @@ class PatchPrior(nn.Module, abc.ABC):
             change[:, rows] += grid.scatter(self.patch_denoise(noisy, sigma) - noisy, planes[:, rows])
         return crop(planes + change / grid.counts(planes), margins).view_as(image).to(image.dtype)
 
-    @property
-    def _dtype(self) -> torch.dtype:
-        """What the prior computes with, whatever the image's."""
-        return next(self.buffers()).dtype
-
     def _on_grid(self, image: Tensor, stride: int, generator: torch.Generator | None) -> tuple[PatchGrid, Tensor]:
         """The grid and the part of the image's planes on which it lies."""
         if image.ndim != 4 or min(image.shape[-2:]) < self.size:
             raise ValueError(f"image: expected (B, C, H, W) of {self.size} or more pixels, given {tuple(image.shape)}")
         grid = PatchGrid(self.size, stride)
-        offsets = (o % (n - self.size + 1) for n, o in zip(image.shape[-2:], _offset(stride, generator), strict=True))
+        offsets = (
+            o % (n - self.size + 1) for n, o in zip(image.shape[-2:], grid_offset(stride, generator), strict=True)
+        )
         top, left = offsets
         return grid, image.flatten(0, 1)[:, top:, left:].to(self._dtype)
 
@@ -179,9 +110,3 @@ class PatchPrior(nn.Module, abc.ABC):
         """What one patch counts for."""
         rows, columns = ((n - grid.size) // grid.stride + 1 for n in planes.shape[1:])
         return image.shape[-2] * image.shape[-1] / (grid.size**2 * rows * columns)
-
-
-def _offset(stride: int, generator: torch.Generator | None) -> Iterator[int]:
-    if generator is None:
-        return iter((0, 0))
-    return iter(torch.randint(stride, (2,), generator=generator).tolist())

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["PatchGrid", "cosine_basis"]
+__all__ = ["PatchGrid", "cosine_basis", "detail_power"]
 
 # Patches whose coefficients are in memory at once.
 _AT_ONCE = 2**14
@@ -31,6 +31,23 @@ def cosine_basis(size: int) -> Tensor:
     waves[0] /= math.sqrt(2)
     order = torch.argsort((place[:, None] ** 2 + place**2).flatten(), stable=True)[1:]
     return torch.einsum("ai,bj->abij", waves, waves).reshape(size**2, size**2)[order]
+
+
+def detail_power(size: int, shape: Sequence[int]) -> Tensor:
+    r"""What is left of each frequency's power in patches without their means, on a torus of the given `(H, W)`.
+
+    .. math:: \operatorname{mean}_i \| P_i x - \overline{P_i x} \|^2 \propto \sum_\omega (1 - |b(\omega)|^2) |\hat x|^2
+
+    b being the transfer function of the mean over `size` x `size` pixels. As `torch.fft.rfft2` lays frequencies out,
+    `(H, W // 2 + 1)`, float64: from 0 at frequency 0 to about 1 from wavelengths of `size` pixels on.
+    """
+    means = []
+    for n in shape:
+        box = torch.zeros(n, dtype=torch.float64)
+        box.index_add_(0, torch.arange(size) % n, torch.full((size,), 1 / size, dtype=torch.float64))
+        means.append(torch.fft.fft(box).abs().square())
+    rows, columns = means
+    return 1 - rows[:, None] * columns[: len(columns) // 2 + 1]
 
 
 @dataclass(frozen=True)

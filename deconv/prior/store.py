@@ -12,8 +12,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from .flow import FlowPrior
+from .image_prior import ImagePrior
 from .mixture import GaussianMixturePrior
-from .patch_prior import PatchPrior
 
 __all__ = ["SHIPPED", "load_prior", "save_prior"]
 
@@ -24,7 +24,7 @@ _FORMAT = "deconv-prior"
 _MIXTURE = ("weights", "values", "vectors")
 
 
-def save_prior(prior: PatchPrior, path: str | os.PathLike) -> None:
+def save_prior(prior: ImagePrior, path: str | os.PathLike) -> None:
     """Write a prior to a safetensors file. Eigenvectors are kept in half precision; reading makes them orthogonal.
 
     The file is there as a whole or not at all.
@@ -40,7 +40,7 @@ def save_prior(prior: PatchPrior, path: str | os.PathLike) -> None:
     partial.replace(path)
 
 
-def load_prior(prior: str | os.PathLike | PatchPrior) -> PatchPrior:
+def load_prior(prior: str | os.PathLike | ImagePrior) -> ImagePrior:
     """A prior by its name, `SHIPPED`, or from a file that `save_prior` wrote; one that is a prior already as it is.
 
     Raises FileNotFoundError for neither a name nor a file, ValueError for a file that holds no prior.

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from torch import Tensor
 
-from ..prior import PatchPrior, load_prior
+from ..prior import ImagePrior, load_prior
 from .frame import iterative
 from .problem import Problem
 from .with_prior import map_scenes
@@ -18,17 +18,18 @@ __all__ = ["epll"]
 @iterative(num_iter=8)
 def epll(
     problem: Problem,
-    prior: str | os.PathLike | PatchPrior = "gmm",
+    prior: str | os.PathLike | ImagePrior = "gmm",
     *,
     weight: float | Tensor = 0.3,
     stride: int = 3,
 ) -> Iterator[Tensor]:
     r"""Deblur with the expected patch log-likelihood of a Gaussian mixture.
 
-    .. math:: \min_x \tfrac12 \| y - h * x \|^2 - \lambda\sigma^2 \sum_i \log p(P_i x)
+    .. math:: \min_x \tfrac12 \| y - h * x \|^2 - \frac{\lambda\sigma^2}{64} \sum_i \log p(P_i x)
 
     by half-quadratic splitting, where the step for the prior is the mean of its clean patches behind the noisy ones,
-    one Wiener filter for each component that may be there. Sharp, and better at texture than priors on derivatives.
+    one Wiener filter for each component that may be there. It starts from `hyper_laplacian`. Sharp, and better at
+    texture than priors on derivatives.
 
     Parameters
     ----------

@@ -12,11 +12,10 @@ import torch
 from torch import Tensor
 
 from ..imaging.arrays import as_image_batch
-from ..prior import PatchPrior, load_prior
+from ..prior import ImagePrior, load_prior
 from .frame import iterative
-from .half_quadratic import half_quadratic
 from .problem import Problem
-from .with_prior import levels, prior_step
+from .with_prior import prior_step, split
 
 __all__ = ["Posterior", "flow_posterior"]
 
@@ -38,13 +37,13 @@ class Posterior:
 def flow_posterior(
     image: Any,
     psf: Any,
-    prior: str | os.PathLike | PatchPrior = "natural",
+    prior: str | os.PathLike | ImagePrior = "natural",
     *,
     samples: int = 8,
     seed: int = 0,
     temperature: float = 0.5,
     weight: float = 0.27,
-    stride: int = 4,
+    stride: int = 8,
     **common: Any,
 ) -> Posterior:
     r"""Restore an image several times, as different as data and prior allow.
@@ -83,7 +82,7 @@ def flow_posterior(
 
 @iterative(num_iter=9)
 def _draw(
-    problem: Problem, prior: PatchPrior, *, seed: int, temperature: float, weight: float, stride: int
+    problem: Problem, prior: ImagePrior, *, seed: int, temperature: float, weight: float, stride: int
 ) -> Iterator[Tensor]:
     """Yield scenes that end as a draw from the posterior."""
     generator = torch.Generator(problem.image.device).manual_seed(seed)
@@ -97,4 +96,4 @@ def _draw(
         noise = torch.randn(clean.shape, generator=generator, dtype=clean.dtype, device=clean.device)
         return clean + temperature * level * noise
 
-    return half_quadratic(problem, disturbed, levels(problem), weight=weight)
+    return split(problem, prior, disturbed, weight=weight)

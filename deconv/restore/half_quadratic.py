@@ -1,9 +1,11 @@
 r"""Half-quadratic splitting: a step for the data and a step for the prior, at noise levels that fall.
 
-.. math:: x \leftarrow \arg\min_x \tfrac12 \| y - h * x \|^2 + \frac{\lambda\sigma^2}{2 s_k^2} \| x - z \|^2,
-    \qquad z \leftarrow D(x, s_k)
+.. math:: x \leftarrow \arg\min_x \tfrac12 \| y - h * x \|^2
+    + \frac{\lambda\sigma^2}{2 s_k^2} \langle x - z, M (x - z) \rangle, \qquad z \leftarrow D(x, s_k)
 
-The levels :math:`s_k` fall, so that large structures settle before fine ones.
+The levels :math:`s_k` fall, so that large structures settle before fine ones. M is the identity, or says which
+frequencies the prior sees: where it sees nothing z is x as it was, and holding on to it would only keep the data from
+being heard.
 """
 
 from __future__ import annotations
@@ -38,15 +40,18 @@ def half_quadratic(
     *,
     weight: float | Tensor,
     multipliers: bool = False,
+    start: Tensor | None = None,
+    seen: Tensor | float = 1.0,
 ) -> Iterator[Tensor]:
     """Yield scenes, each fresh from the denoiser.
 
     denoise: D, of a canvas and its level. levels: :math:`s_k`, tensors that broadcast against the canvas.
     weight: :math:`\\lambda`. multipliers: carry the difference of x and z along, which makes it the alternating
-        direction method.
+        direction method. start: the first z; None: the observation, continued beyond its frame.
+    seen: M, from 0 to 1 for each frequency of the canvas.
     """
     canvas, sigma = problem.canvas, problem.statistics.sigma
-    denoised = scene = canvas.start()
+    denoised = scene = canvas.start() if start is None else start
     excess = torch.zeros_like(scene)
     observation = Observation(canvas, scene)
     penalty = None
@@ -54,9 +59,9 @@ def half_quadratic(
         previous, penalty = penalty, positive(weight * (sigma / level).square())
         if multipliers and previous is not None:
             excess = excess * (previous / penalty)
-        pull = penalty * canvas.fft(denoised - excess)
+        pull = penalty * seen * canvas.fft(denoised - excess)
         for _ in range(_INNER):
-            spectrum = observation.solve(penalty, pull)
+            spectrum = observation.solve(penalty * seen, pull)
             scene = canvas.ifft(spectrum)
             observation.update(spectrum, scene)
         denoised = denoise(scene + excess, level)

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
-from ..prior import PatchPrior
+from ..prior import ImagePrior, detail_power
 from .half_quadratic import falling, half_quadratic
+from .hyper_laplacian import hyper_laplacian
 from .problem import Problem
 
-__all__ = ["levels", "map_scenes", "prior_step"]
+__all__ = ["map_scenes", "prior_step", "split"]
 
 # Standard deviation of the photographs that priors are learnt from, values in [0, 1].
 _CONTRAST = 0.235
 
 # The first level, in units of the contrast, and the last one, in units of the noise.
 _FIRST, _LAST = 0.6, 0.9
+
+# Iterations of `hyper_laplacian` to start from, its default.
+_STARTING = 30
 
 
 def _natural_unit(problem: Problem) -> Tensor:
@@ -27,20 +32,38 @@ def _natural_unit(problem: Problem) -> Tensor:
     return (contrast / _CONTRAST).expand(len(problem.image), *contrast.shape[1:])
 
 
-def levels(problem: Problem) -> Iterator[Tensor]:
-    """Noise levels from the contrast down to the noise."""
-    statistics = problem.statistics
-    first = _FIRST * statistics.contrast.mean(1, keepdim=True)
-    return falling(problem, first, _LAST * statistics.sigma.mean(1, keepdim=True))
-
-
-def map_scenes(problem: Problem, prior: PatchPrior, *, weight: float | Tensor, stride: int) -> Iterator[Tensor]:
+def map_scenes(problem: Problem, prior: ImagePrior, *, weight: float | Tensor, stride: int) -> Iterator[Tensor]:
     """Yield scenes ever more probable under data and prior."""
-    return half_quadratic(problem, prior_step(problem, prior, stride), levels(problem), weight=weight)
+    return split(problem, prior, prior_step(problem, prior, stride), weight=weight)
 
 
-def prior_step(problem: Problem, prior: PatchPrior, stride: int) -> Callable[[Tensor, Tensor], Tensor]:
-    """The prior's denoiser for the unit and the level of each sample; another grid of patches every time."""
+def split(
+    problem: Problem, prior: ImagePrior, step: Callable[[Tensor, Tensor], Tensor], *, weight: float | Tensor
+) -> Iterator[Tensor]:
+    """Half-quadratic splitting with noise levels from the contrast down to the noise.
+
+    Patches without their means know nothing of long waves. Those that the blur has taken as well come from the start,
+    for which derivatives have decided; the others, from the data alone.
+    """
+    statistics, canvas = problem.statistics, problem.canvas
+    contrast, sigma = (t.mean(1, keepdim=True) for t in (statistics.contrast, statistics.sigma))
+    return half_quadratic(
+        problem,
+        step,
+        falling(problem, _FIRST * contrast, _LAST * sigma),
+        weight=weight,
+        start=_sparse_scene(problem),
+        seen=detail_power(prior.size, canvas.shape[-2:]).to(canvas.observed),
+    )
+
+
+def _sparse_scene(problem: Problem) -> Tensor:
+    scenes = hyper_laplacian.scenes(replace(problem, num_iter=_STARTING))
+    return next(itertools.islice(scenes, _STARTING - 1, None))
+
+
+def prior_step(problem: Problem, prior: ImagePrior, stride: int) -> Callable[[Tensor, Tensor], Tensor]:
+    """The prior's denoiser for the unit and the level of each sample; other grids every time."""
     prior, unit = prior.to(problem.image.device), _natural_unit(problem)
     iterations = itertools.count()
 
@@ -53,7 +76,7 @@ def prior_step(problem: Problem, prior: PatchPrior, stride: int) -> Callable[[Te
             # The slices of a volume are images.
             images = sample.transpose(0, 1) if sample.ndim == 4 else sample.unsqueeze(0)
             offset = torch.Generator().manual_seed(seed)
-            clean = prior.denoise(images / scale, noise / scale, stride=stride, generator=offset) * scale
+            clean = prior.denoise(images / scale, noise / scale, passes=1, stride=stride, generator=offset) * scale
             samples.append(clean.transpose(0, 1) if sample.ndim == 4 else clean.squeeze(0))
         return torch.stack(samples)
 

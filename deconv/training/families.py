@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from .data import Batch
 from .objective import Objective
-from .priors import NATS_PER_DIM, build_prior
+from .priors import DENOISING, build_prior
 
 __all__ = ["BITS_PER_DIM", "FAMILIES", "Family", "draw"]
 
@@ -56,7 +56,7 @@ BITS_PER_DIM = Objective("bits/dim", _bits_per_dim, _initialise)
 
 FAMILIES: dict[str, Family] = {
     "flow": Family(_build_flow, BITS_PER_DIM),
-    "prior": Family(build_prior, NATS_PER_DIM, draws=False),
+    "prior": Family(build_prior, DENOISING, draws=False),
 }
 
 

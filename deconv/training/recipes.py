@@ -38,21 +38,22 @@ RECIPES: dict[str, Plan] = {
             validation_images=1000,
         ),
     ),
-    # The prior of photographs that comes with the package; give --root a folder of photographs.
+    # The prior of photographs that comes with the package, in half an hour or so of one core; give --root a folder of
+    # photographs.
     "prior": Plan(
         family="prior",
-        data="patches",
-        options={"size": 8},
+        data="crops",
+        options={"size": 64},
         settings=Settings(
-            steps=2000,
-            batch_size=1024,
+            steps=2500,
+            batch_size=8,
             learning_rate=1.5e-3,
             betas=(0.9, 0.99),
             clip=1.0,
             average=0.998,
             augmentation="dihedral",
             validate_every=500,
-            validation_images=4000,
+            validation_images=200,
         ),
     ),
 }

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from .cifar10 import read_cifar10
+from .crops import read_crops
 from .folder import read_celeba, read_folder
 from .imagenet import read_imagenet32, read_imagenet64
 from .images import Batch, ImageSet, Splits, StoredImages
@@ -19,6 +20,7 @@ __all__ = ["DATASETS", "Batch", "ImageSet", "Splits", "StoredImages", "load_data
 
 DATASETS: dict[str, Callable[..., Splits]] = {
     "patches": read_patches,
+    "crops": read_crops,
     "mnist": read_mnist,
     "cifar10": read_cifar10,
     "imagenet32": read_imagenet32,

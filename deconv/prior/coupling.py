@@ -1,0 +1,101 @@
+"""A step of the flow: details see each other through the inverse of a convolution, then bend what they see."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..nn import InverseConv2d
+
+__all__ = ["DetailStep"]
+
+_CORNERS = ("tl", "br", "tr", "bl")
+
+# A step changes the scale of a detail by at most this factor's exponential.
+_MOST = 4.0
+
+
+class DetailStep(nn.Module):
+    r"""Bend details, in units of their noise, given the low band, some of their own, and the noise.
+
+    .. math:: (a, b) = A^{-1} d, \qquad b' = (b + t) \, e^{s}, \qquad \mathrm{ladj} = \sum s - \log|\det A|
+
+    where :math:`A^{-1}` is the exact inverse of a causal convolution, with a corner that changes from step to step, and
+    s and t come from a small network of what is around. The first step bends all three details, given the low band
+    alone, the next ones two given one and one given two by turns.
+
+    The network sees the squares of linear features, and t is a sum of linear features weighted by what it says. So t is
+    odd and s even: where the image is flat, nothing pulls to either side. Features of the low band sum to zero, so
+    brightness does not matter.
+
+    Parameters
+    ----------
+    number: of the step, from 0. width, depth: channels and hidden layers of 3 x 3 of the network.
+    kernel_size: of A. gates: linear features that t is made of. features: of the noise.
+    """
+
+    def __init__(
+        self,
+        number: int,
+        *,
+        width: int,
+        depth: int,
+        kernel_size: int,
+        gates: int,
+        features: int,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        super().__init__()
+        self.given = 0 if number == 0 else 2 - number % 2
+        self.changed, self.gates = 3 - self.given, gates
+        self.convolution = InverseConv2d(
+            3, kernel_size, corner=_CORNERS[number % 4], anchor="plu", check_finite=False, generator=generator
+        )
+        out = self.changed * (1 + gates)
+        self.energies = nn.Conv2d(self.given + 1, width, 3, bias=False)
+        self.linear = nn.Conv2d(self.given + 1, gates, 3, bias=False)
+        self.hidden = nn.ModuleList(nn.Conv2d(width, width, 3, padding=1) for _ in range(depth))
+        self.last = nn.Conv2d(width, out, 3, padding=1)
+        self.noise = nn.ModuleList(nn.Linear(features, m, bias=False) for m in [width] * (depth + 1) + [out])
+        for parameter in (*self.last.parameters(), *self.noise.parameters()):
+            nn.init.zeros_(parameter)
+
+    def forward(self, details: Tensor, low: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """details `(B, 3, H, W)`, low `(B, 1, H, W)`, noise `(B, features)` to the bent details and ladj `(B,)`."""
+        inside, ladj = self.convolution(details)
+        a, b = self._split(inside)
+        shift, log_scale = self._affine(a, low, noise)
+        return self._join(a, (b + shift) * log_scale.exp()), ladj + log_scale.flatten(1).sum(1)
+
+    def inverse(self, bent: Tensor, low: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """The details again, by a plain convolution, and the ladj of this direction."""
+        a, b = self._split(bent)
+        shift, log_scale = self._affine(a, low, noise)
+        details, ladj = self.convolution.inverse(self._join(a, b * (-log_scale).exp() - shift))
+        return details, ladj - log_scale.flatten(1).sum(1)
+
+    def _affine(self, a: Tensor, low: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """t and s, `(B, changed, H, W)`."""
+        around = F.pad(torch.cat([a, low], 1), (1, 1, 1, 1), mode="replicate")
+        biases = [layer(noise)[:, :, None, None] for layer in self.noise]
+        hidden = torch.log1p(self._filtered(around, self.energies).square()) + biases[0]
+        for layer, bias in zip(self.hidden, biases[1:], strict=False):
+            hidden = F.silu(layer(hidden) + bias)
+        said = self.last(hidden) + biases[-1]
+        raw, weights = said.split([self.changed, self.changed * self.gates], 1)
+        weights = weights.unflatten(1, (self.changed, self.gates))
+        shift = (weights * self._filtered(around, self.linear).unsqueeze(1)).sum(2)
+        return shift, _MOST * torch.tanh(raw / _MOST)
+
+    def _filtered(self, around: Tensor, layer: nn.Conv2d) -> Tensor:
+        own, low = layer.weight.split([self.given, 1], 1)
+        return F.conv2d(around, torch.cat([own, low - low.mean((2, 3), keepdim=True)], 1))
+
+    def _split(self, details: Tensor) -> tuple[Tensor, Tensor]:
+        """The given details and those to change: the last two and the first where two are given."""
+        first, rest = details.split([3 - self.changed, self.changed] if self.given < 2 else [1, 2], 1)
+        return (first, rest) if self.given < 2 else (rest, first)
+
+    def _join(self, a: Tensor, b: Tensor) -> Tensor:
+        return torch.cat([a, b] if self.given < 2 else [b, a], 1)
