@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -18,6 +20,12 @@ def case(tmp_path, monkeypatch):
     case = next(synthetic(noise=0.005, side=160))
     write_image("blurred.png", case.blurred, bits=16)
     return case
+
+
+def test_an_estimated_psf_is_kept_beside_the_picture(case, capsys):
+    assert main(["deblur", "blurred.png", "-o", "out.png", "-k", str(case.window), "--starts", "2"]) == 0
+    assert "-> out-psf.png" in capsys.readouterr().out
+    assert kernel_similarity(from_file("out-psf.png")[0], case.psf) > 0.8
 
 
 def test_deblur_without_a_psf_estimates_it(case, capsys):
@@ -43,6 +51,7 @@ def test_a_sharp_picture_is_left_as_it_is(case, capsys):
     assert main(["deblur", "sharp.png", "-o", "out.png", "-k", "11", "--starts", "1", "-q"]) == 0
     assert "sharp" in capsys.readouterr().err
     np.testing.assert_array_equal(read_image("out.png"), read_image("sharp.png"))
+    assert not Path("out-psf.png").exists()
 
 
 @pytest.mark.parametrize("size", ["big", "9x9x9", "999"])

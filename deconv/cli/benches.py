@@ -144,7 +144,7 @@ def blind(
     noise: Annotated[
         str | None, Option(metavar="NUMBER", help="White noise to add; 0.5% in the built-in suite.")
     ] = None,
-    starts: Annotated[int, Option(metavar="N", help="Starts of each estimation.")] = 8,
+    starts: Annotated[int, Option(metavar="N", help="Starts of each estimation.")] = 16,
     kernel_size: Annotated[
         int | None, Option(metavar="N", help="Window; by default a little more than the psf.")
     ] = None,

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from typer import Argument, Option
 
-from .blind import KERNEL_SIZE, STARTS, check_psf_target, estimate_blur, with_inexact_psf, write_psf
+from .blind import KERNEL_SIZE, PRIOR, STARTS, check_psf_target, estimate_blur, with_inexact_psf, write_psf
 from .closing import closing_line
 from .inputs import fraction, read_blur, read_source
 from .methods import DEFAULT, best, choose, listing
@@ -44,7 +44,8 @@ def deblur(
     output: Annotated[Path, Option("--output", "-o", metavar="OUT", help="The restored picture.")],
     psf: Annotated[str | None, Option("--psf", "-p", metavar="FILE|SPEC", help=_PSF)] = None,
     kernel_size: Annotated[str | None, Option("--kernel-size", "-k", metavar="N|HxW", help=KERNEL_SIZE)] = None,
-    starts: Annotated[int, Option(metavar="N", help=STARTS)] = 8,
+    starts: Annotated[int, Option(metavar="N", help=STARTS)] = 16,
+    prior: Annotated[str | None, Option(metavar="NAME|FILE", help=PRIOR)] = None,
     save_psf: Annotated[Path | None, Option("--save-psf", metavar="FILE", help=_SAVE_PSF)] = None,
     method: Annotated[str, Option("--method", "-m", metavar="NAME", help=f"{listing()}.")] = DEFAULT,
     budget: Annotated[float | None, Option(metavar="SECONDS", help=_BUDGET)] = None,
@@ -88,7 +89,8 @@ def deblur(
     trusted = True
     if blur is None:
         clipped = True
-        blur, trusted = estimate_blur(photograph, kernel_size, starts=starts, sigma=level, linear=linear, quiet=quiet)
+        how = {"starts": starts, "prior": prior, "sigma": level, "linear": linear, "quiet": quiet}
+        blur, trusted = estimate_blur(photograph, kernel_size, **how)
     estimated = None if level is not None else estimate(photograph, linear=linear)
     if psf is None and estimated is not None:
         estimated = with_inexact_psf(photograph, estimated, linear=linear)
