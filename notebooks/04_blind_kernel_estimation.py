@@ -80,7 +80,7 @@ else:
 
 # %%
 start = time.perf_counter()
-found = blind.estimate(photograph, WINDOW, starts=1 if FAST else 8)
+found = blind.estimate(photograph, WINDOW, starts=1 if FAST else 16)
 seconds = time.perf_counter() - start
 for warning in found.warnings:
     print("warning:", warning)

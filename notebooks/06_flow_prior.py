@@ -15,7 +15,7 @@
 # # A normalizing flow as the prior of photographs
 #
 # [Notebook 2](02_deblur_known_psf.ipynb) restores with priors that say little: derivatives are sparse. A normalizing
-# flow has learnt from photographs what small patches of them look like, and says it as a density, with a gradient. That
+# flow has learnt from photographs what they look like, and says it as a density, with a gradient. That
 # makes it a denoiser, a prior for deblurring, and the judge of what is made up and what is not.
 
 # %%
@@ -51,16 +51,19 @@ def show(panels, columns=3, side=3.4, **options):
 
 
 # %% [markdown]
-# ## A density of patches
+# ## A density of photographs
 #
-# A patch of $8 \times 8$ pixels, less its mean, has 63 cosine coefficients $v$. Two densities of them come with the
-# package, both learnt from photographs and both *conditional on the noise* $\sigma$ in the patch:
+# A block of $8 \times 8$ pixels, less its mean, has 63 cosine coefficients $v$. Two densities come with the package, both
+# learnt from photographs and both *conditional on the noise* $\sigma$ in the image:
 #
-# - a mixture of 200 Gaussians, $q_\sigma(v) = \sum_k \pi_k\, \mathcal N(v; 0, \Sigma_k + \sigma^2 I)$,
-# - a flow, $\log p_\sigma(v) = \log q_\sigma(f_\sigma(v)) + \log |\det f_\sigma'|$, which bends the mixture by
-#   couplings between inverse convolutions of the coefficients.
+# - a mixture of 200 Gaussians, $q_\sigma(v) = \sum_k \pi_k\, \mathcal N(v; 0, \Sigma_k + \sigma^2 I)$, every block
+#   for itself,
+# - a flow, $\log p_\sigma(x) = \sum_i \log q_\sigma(P_i f_\sigma(x)) + \log |\det f_\sigma'|$, which bends the whole
+#   image before its blocks $P_i$ go to the mixture. At three scales of the Haar transform, inverse convolutions and
+#   couplings change the details as the coarser image, and the details around, suggest: what a block can learn from its
+#   neighbours.
 #
-# What do they take for patches? Draw some, next to those of a photograph:
+# What do they take for blocks? Draw some, next to those of a photograph:
 
 # %%
 mixture, flow = load_prior("gmm"), load_prior("natural")
@@ -80,7 +83,7 @@ for name, prior in {"the mixture": mixture, "the flow": flow}.items():
 show({name: grid(0.5 + sheet.view(-1, 1, 8, 8)) for name, sheet in sheets.items()}, interpolation="nearest")
 
 # %% [markdown]
-# The density of a whole image is the mean over all ways to cut it into patches. It is given in nats a pixel:
+# The density of an image may be averaged over several ways to cut it into blocks. In nats a pixel:
 
 # %%
 noise = torch.randn(sharp.shape, generator=generator)
@@ -106,11 +109,11 @@ show(
 #
 # ## The gradient is a denoiser
 #
-# Tweedie's formula: if $v$ is a clean patch plus noise, the mean of the clean patches behind it is
+# Tweedie's formula: if $x$ is a clean image plus noise, the mean of the clean images behind it is
 #
-# $$ v + \sigma^2 \nabla \log p_\sigma(v) . $$
+# $$ x + \sigma^2 \nabla \log p_\sigma(x) . $$
 #
-# The patches of an image overlap, and their means are averaged:
+# The gradient goes through the flow by exact solves:
 
 # %%
 level = 25 / 255
@@ -121,10 +124,10 @@ show({f"{name}: {float(deconv.psnr(image, sharp)):.2f} dB": image for name, imag
 # %% [markdown]
 # ## Deblurring: the most probable scene
 #
-# $$ \min_x \tfrac12 \| y - h * x \|^2 - \lambda \sigma^2 \sum_i \log p(P_i x), $$
+# $$ \min_x \tfrac12 \| y - h * x \|^2 - \lambda \sigma^2 \log p(x) $$
 #
-# $P_i$ cutting out a patch, is solved by turns: a step for the data in the frequency domain, and a denoising step, at
-# noise levels that fall from the contrast of the image to its noise.
+# is solved by turns: a step for the data in the frequency domain, and a denoising step, at noise levels that fall from the
+# contrast of the image to its noise, on another grid of blocks every time.
 
 # %%
 psf = deconv.imaging.psf.camera_shake(15, seed=2)
@@ -145,8 +148,8 @@ for name, method in methods.items():
 show(panels | {"scene": scene})
 
 # %% [markdown]
-# The learnt densities know patches rather than edges, and score a little higher than sparse derivatives. What they take
-# in time is the price of looking at every patch.
+# The learnt densities know more of photographs than that derivatives are sparse, and the flow, which looks beyond the
+# block, more than the mixture.
 #
 # ## What is made up?
 #
@@ -228,23 +231,20 @@ axis.set(xlabel="a, how much blur", ylabel="nats a pixel", title="Likelihood of 
 axis.legend()
 
 # %% [markdown]
-# Then all taps, from nothing but $y$:
+# Then all taps, from nothing but $y$. Every fourth pixel of a photograph makes no soft scene, so no softness is fitted
+# beside the blur:
 
 # %%
 true_kernel = blur(truth)[0, 0]
 kernels = {"the true kernel": true_kernel}
 steps = 3 if FAST else 120
-for name, log_prior in {
-    "sparse gradients": blind.sparse_gradients,
-    "the flow": lambda x: flow.log_prob(x, stride=4),
-}.items():
+for name, log_prior in {"sparse gradients": blind.sparse_gradients, "the flow": flow.log_prob}.items():
     start = time.perf_counter()
-    kernel = blind.fit_causal(y, 5, log_prior, num_iter=steps)
+    kernel = blind.fit_causal(y, 5, log_prior, softness=False, num_iter=steps)
     off = float((kernel - true_kernel).norm() / true_kernel.norm())
     kernels[f"{name}: {off:.0%} off, {time.perf_counter() - start:.0f} s"] = kernel
 show({title: kernel / true_kernel[:-1].max() for title, kernel in kernels.items()}, side=2.6)
 
 # %% [markdown]
-# Both find the path. The simple density is the closer one here, and by far the quicker: differences of neighbours make
-# an exact density of images, a mean over overlapping patches does not quite. Blurs that are neither causal nor without
+# Both find the path, the simple density by far the more quickly. Blurs that are neither causal nor without
 # noise are estimated as in [notebook 4](04_blind_kernel_estimation.ipynb), and restored by `flow_map` as above.
