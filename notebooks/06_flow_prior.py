@@ -53,8 +53,8 @@ def show(panels, columns=3, side=3.4, **options):
 # %% [markdown]
 # ## A density of photographs
 #
-# A block of $8 \times 8$ pixels, less its mean, has 63 cosine coefficients $v$. Two densities come with the package, both
-# learnt from photographs and both *conditional on the noise* $\sigma$ in the image:
+# A block of $8 \times 8$ pixels, less its mean, has 63 cosine coefficients $v$. Two densities come with the package,
+# both learnt from photographs and both *conditional on the noise* $\sigma$ in the image:
 #
 # - a mixture of 200 Gaussians, $q_\sigma(v) = \sum_k \pi_k\, \mathcal N(v; 0, \Sigma_k + \sigma^2 I)$, every block
 #   for itself,
@@ -126,8 +126,8 @@ show({f"{name}: {float(deconv.psnr(image, sharp)):.2f} dB": image for name, imag
 #
 # $$ \min_x \tfrac12 \| y - h * x \|^2 - \lambda \sigma^2 \log p(x) $$
 #
-# is solved by turns: a step for the data in the frequency domain, and a denoising step, at noise levels that fall from the
-# contrast of the image to its noise, on another grid of blocks every time.
+# is solved by turns: a step for the data in the frequency domain, and a denoising step, at noise levels that fall from
+# the contrast of the image to its noise, on another grid of blocks every time.
 
 # %%
 psf = deconv.imaging.psf.camera_shake(15, seed=2)

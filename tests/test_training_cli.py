@@ -9,9 +9,12 @@ import shutil
 import numpy as np
 import pytest
 import torch
+from skimage import data
 
 from deconv.cli import main
-from deconv.imaging import read_image
+from deconv.imaging import read_image, write_image
+from deconv.imaging.psf import gaussian
+from deconv.restore import flow_map
 from deconv.training import BITS_PER_DIM, RECIPES, draw, evaluate, export_sampler, load_data, load_model
 from deconv.training.data import DATASETS
 from deconv.training.log import COLUMNS, read_log
@@ -201,6 +204,22 @@ def test_recipes_build(recipe):
     """Every recipe names a data set, and a model that can be built for images of its size."""
     plan = RECIPES[recipe]
     assert plan.data in DATASETS
-    shape = {"mnist": (1, 28, 28)}.get(plan.data) or load_data(plan.data, **plan.options).shape
+    known = {"mnist": (1, 28, 28), "crops": (1, plan.options.get("size"), plan.options.get("size"))}
+    shape = known.get(plan.data) or load_data(plan.data, **plan.options).shape
     images = type("Data", (), {"shape": shape, "num_classes": 10})
     assert sum(parameter.numel() for parameter in build_model(plan, images).parameters()) > 1000
+
+
+def test_the_recipe_of_the_prior_trains_and_its_weights_restore(tmp_path, capsys):
+    """From photographs to a file that `FlowPrior.load` takes, with as few steps as show that all parts fit."""
+    photographs = tmp_path / "photographs"
+    photographs.mkdir()
+    for name, picture in {"a": data.camera(), "b": data.coffee(), "c": data.astronaut()}.items():
+        write_image(photographs / f"{name}.png", picture[:96, :120])
+    run = tmp_path / "run"
+    options = ["--steps", 3, "--batch-size", 2, "--validate-every", 3, "-o", run, "--quiet"]
+    status, _, err = tries(capsys, "train", "--recipe", "prior", "--root", photographs, *options)
+    assert (status, err) == (0, "")
+    scene = data.camera()[200:240, 200:240]
+    restored = flow_map(scene, gaussian(1.0, 5), prior=load_model(run).model, num_iter=2)
+    assert restored.shape == scene.shape

@@ -11,6 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
+from deconv.imaging import write_image
 from deconv.training import StoredImages, load_data
 from deconv.training.data import DATASETS, archives
 
@@ -263,3 +264,19 @@ def test_stored_images_are_checked():
         StoredImages(torch.zeros(2, 1, 4, 4))
     with pytest.raises(ValueError, match="3 of them for 2 images"):
         StoredImages(torch.zeros(2, 1, 4, 4, dtype=torch.uint8), torch.zeros(3))
+
+
+def test_crops_lie_anywhere_in_photographs(tmp_path):
+    picture = np.arange(40 * 48, dtype=np.uint16).reshape(40, 48) % 251
+    for part in ("train", "val"):
+        (tmp_path / part).mkdir()
+        write_image(tmp_path / part / "a.png", picture.astype(np.uint8))
+    splits = load_data("crops", tmp_path, size=16)
+    # Every eighth row and column: 4 by 5 places.
+    assert len(splits.train) == len(splits.validation) == 20
+    crops = splits.train.__getitems__(range(20)).images
+    assert crops.shape == (20, 1, 16, 16)
+    windows = np.lib.stride_tricks.sliding_window_view(picture, (16, 16))[::8, ::8].reshape(20, 16, 16)
+    assert {crop.tobytes() for crop in crops.numpy()[:, 0]} == {w.astype(np.uint8).tobytes() for w in windows}
+    with pytest.raises(FileNotFoundError, match="photographs of 64 or more pixels"):
+        load_data("crops", tmp_path)

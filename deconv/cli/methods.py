@@ -79,9 +79,15 @@ METHODS: dict[str, Method] = {
         Method("hyper_laplacian", "sparse derivatives: sharp edges, little ringing", "hyper_laplacian", pace=3.5),
         Method("l0_gradient", "few edges, for text and drawings", "l0_gradient"),
         Method("plug_and_play", "by a denoiser", "plug_and_play"),
-        Method("epll", "by what photographs' patches look like, a mixture of Gaussians; slow", "epll", volumes=False),
         Method(
-            "flow", "the same by a normalizing flow; slowest, for photographs", "flow_map", pace=75.0, volumes=False
+            "epll", "by what photographs' patches look like, a mixture of Gaussians; slowest", "epll", volumes=False
+        ),
+        Method(
+            "flow",
+            "by a normalizing flow that knows photographs; slow, and the best for them",
+            "flow_map",
+            pace=100.0,
+            volumes=False,
         ),
     )
 }

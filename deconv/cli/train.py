@@ -16,7 +16,7 @@ _RECIPE = (
     "photographs)."
 )
 _MODEL = "inverse, finc, cinc, emerging, glow, woodbury, macow, butterfly, snf, mintnet or periodic."
-_DATA = "patches (bundled, or of --root), mnist, cifar10, imagenet32, imagenet64, celeba or folder."
+_DATA = "patches (bundled, or of --root), crops, mnist, cifar10, imagenet32, imagenet64, celeba or folder."
 _OUTPUT = "The folder of the run; by default runs/ and the recipe's name."
 _TIME = "Stop after so long; without --steps, however many steps that takes."
 _PRECISION = "float32, or bfloat16 for the networks inside the layers."

@@ -45,6 +45,8 @@ class FlowPrior(ImagePrior):
     sigma_min, sigma_max: the noise levels that it is trained for.
     """
 
+    spacing = 8
+
     def __init__(
         self,
         base: GaussianMixturePrior,

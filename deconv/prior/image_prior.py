@@ -45,8 +45,10 @@ class ImagePrior(nn.Module, abc.ABC):
     The grid of blocks is arbitrary, so a log-density is a mean over grids. Subclasses say what the density is.
 
     size: side of a block. sigma_min, sigma_max: the noise levels that the density knows; others are taken for the
-    nearest of these.
+    nearest of these. spacing: rows and columns between blocks with which restoration is best for its time.
     """
+
+    spacing: int
 
     def __init__(self, size: int, sigma_min: float, sigma_max: float) -> None:
         super().__init__()

@@ -30,6 +30,8 @@ class PatchPrior(ImagePrior):
     A grid of patches may overlap itself: all that start at every `stride`-th row and column are looked at together.
     """
 
+    spacing = 3
+
     @abc.abstractmethod
     def patch_log_prob(self, coefficients: Tensor, sigma: float) -> Tensor:
         """Log-density of noisy patches, `(N, size^2 - 1)` to `(N,)`, in nats; coefficients as of `cosine_basis`."""

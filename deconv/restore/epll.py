@@ -21,7 +21,7 @@ def epll(
     prior: str | os.PathLike | ImagePrior = "gmm",
     *,
     weight: float | Tensor = 0.3,
-    stride: int = 3,
+    stride: int | None = None,
 ) -> Iterator[Tensor]:
     r"""Deblur with the expected patch log-likelihood of a Gaussian mixture.
 
@@ -36,7 +36,8 @@ def epll(
     prior: ``"gmm"``, 200 components learnt from photographs; a file that `deconv.prior.save_prior` wrote; or a
         prior. Its patches are seen at the contrast that they were learnt at.
     weight: :math:`\lambda`; 0.2 to 0.5 is usual.
-    stride: rows and columns between patches; they start elsewhere in each iteration.
+    stride: rows and columns between patches, which start elsewhere in each iteration; half as many in the last one.
+        None: 3.
 
     References
     ----------

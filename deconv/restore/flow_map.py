@@ -21,7 +21,7 @@ def flow_map(
     prior: str | os.PathLike | ImagePrior = "natural",
     *,
     weight: float | Tensor = 0.27,
-    stride: int = 4,
+    stride: int | None = None,
 ) -> Iterator[Tensor]:
     r"""Deblur with the density of images that a flow of inverse convolutions learnt from photographs.
 
@@ -36,8 +36,8 @@ def flow_map(
     prior: ``"natural"``, learnt from photographs; ``"gmm"``, the mixture of `epll`; a file that
         `deconv.prior.save_prior` wrote; or a prior. It sees the image at the contrast that it was learnt at.
     weight: :math:`\lambda`; 0.2 to 0.5 is usual.
-    stride: 4: four grids of blocks in each iteration, others every time; 8: one grid, which takes a quarter of the time
-        and is a little worse. For a mixture, rows and columns between patches: 3 or 4.
+    stride: rows and columns between blocks, half as many in the last iteration; the grids are others every time. None:
+        what suits the prior: 8 for a flow, one grid of blocks, and 3 for a mixture, whose patches overlap.
 
     References
     ----------

@@ -43,7 +43,7 @@ def flow_posterior(
     seed: int = 0,
     temperature: float = 0.5,
     weight: float = 0.27,
-    stride: int = 8,
+    stride: int | None = None,
     **common: Any,
 ) -> Posterior:
     r"""Restore an image several times, as different as data and prior allow.
@@ -82,7 +82,7 @@ def flow_posterior(
 
 @iterative(num_iter=9)
 def _draw(
-    problem: Problem, prior: ImagePrior, *, seed: int, temperature: float, weight: float, stride: int
+    problem: Problem, prior: ImagePrior, *, seed: int, temperature: float, weight: float, stride: int | None
 ) -> Iterator[Tensor]:
     """Yield scenes that end as a draw from the posterior."""
     generator = torch.Generator(problem.image.device).manual_seed(seed)

@@ -32,7 +32,7 @@ def _natural_unit(problem: Problem) -> Tensor:
     return (contrast / _CONTRAST).expand(len(problem.image), *contrast.shape[1:])
 
 
-def map_scenes(problem: Problem, prior: ImagePrior, *, weight: float | Tensor, stride: int) -> Iterator[Tensor]:
+def map_scenes(problem: Problem, prior: ImagePrior, *, weight: float | Tensor, stride: int | None) -> Iterator[Tensor]:
     """Yield scenes ever more probable under data and prior."""
     return split(problem, prior, prior_step(problem, prior, stride), weight=weight)
 
@@ -62,10 +62,15 @@ def _sparse_scene(problem: Problem) -> Tensor:
     return next(itertools.islice(scenes, _STARTING - 1, None))
 
 
-def prior_step(problem: Problem, prior: ImagePrior, stride: int) -> Callable[[Tensor, Tensor], Tensor]:
-    """The prior's denoiser for the unit and the level of each sample; other grids every time."""
+def prior_step(problem: Problem, prior: ImagePrior, stride: int | None) -> Callable[[Tensor, Tensor], Tensor]:
+    """The prior's denoiser for the unit and the level of each sample; other grids every time.
+
+    The last iteration, whose scene nothing smooths any more, has grids twice as fine.
+    """
     prior, unit = prior.to(problem.image.device), _natural_unit(problem)
     iterations = itertools.count()
+    stride = prior.spacing if stride is None else stride
+    last, finer = problem.num_iter - 1, (stride + 1) // 2
 
     def denoise(x: Tensor, level: Tensor) -> Tensor:
         seed = next(iterations)
@@ -76,7 +81,8 @@ def prior_step(problem: Problem, prior: ImagePrior, stride: int) -> Callable[[Te
             # The slices of a volume are images.
             images = sample.transpose(0, 1) if sample.ndim == 4 else sample.unsqueeze(0)
             offset = torch.Generator().manual_seed(seed)
-            clean = prior.denoise(images / scale, noise / scale, passes=1, stride=stride, generator=offset) * scale
+            grid = {"stride": stride if seed < last else finer, "generator": offset}
+            clean = prior.denoise(images / scale, noise / scale, passes=1, **grid) * scale
             samples.append(clean.transpose(0, 1) if sample.ndim == 4 else clean.squeeze(0))
         return torch.stack(samples)
 

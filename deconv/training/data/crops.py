@@ -68,5 +68,5 @@ def read_crops(root: Path, *, size: int = 64) -> Splits:
         parts = [[path for i, path in enumerate(files) if (i % 10 == 0) == held] for held in (False, True)]
     train, held = (Crops(tuple(torch.from_numpy(read_pixels(p, grey=True)) for p in part), size) for part in parts)
     if not len(train) or not len(held):
-        raise FileNotFoundError(f"{root}: expected at least two photographs of {size} or more pixels a side")
+        raise FileNotFoundError(f"{root} holds fewer than two photographs of {size} or more pixels a side")
     return Splits(train, held, held)
