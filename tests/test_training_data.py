@@ -236,7 +236,7 @@ def test_damage_is_named(tmp_path, layout, file, damage, error, message):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("nonsense",), "data: unknown 'nonsense', allowed are patches, mnist"),
+        (("nonsense",), "data: unknown 'nonsense', allowed are patches, crops, mnist"),
         (("mnist",), "root: the data set mnist needs the file or folder"),
         (("mnist", "/does/not/exist"), "/does/not/exist: does not exist"),
     ],
