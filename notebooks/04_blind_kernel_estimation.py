@@ -74,7 +74,7 @@ else:
 #    $h$; then find the $h$ that turns the strongest of those edges into what was observed. Fine texture, which fits no
 #    blur as well as any, is left out.
 # 2. **Coarse to fine.** In a small version of the photograph the blur is small as well, and nearly any start finds it.
-# 3. **Evidence chooses.** Several starts lead to several candidates, and no blur is one of them. The one of greatest
+# 3. **Evidence chooses.** Several starts lead to several candidates; all must beat no blur. The one of greatest
 #    evidence is taken, $p(y \mid h)$, an average over all scenes. The one whose single best scene is likeliest would
 #    be no blur.
 

@@ -79,8 +79,8 @@ def estimate(
 
     At every scale of a pyramid two steps alternate: the scene of fewest edges that explains the observation with
     the last psf, and the psf that fits the strongest of those edges to the observation. That is done from several
-    starts; the best are refined on a restored photograph, and the one with the greatest evidence is taken, no blur
-    among them (`deconv.blind.selection`).
+    starts; the best are refined on a restored photograph, and the one with the greatest evidence is taken
+    (`deconv.blind.selection`), unless it leaves too much unexplained or is no better than no blur.
 
     Parameters
     ----------
