@@ -22,12 +22,11 @@ from ..imaging.boundary import extend
 from ..imaging.convolution import convolve
 from ..nn.recursive_filter import fading_margins, recursive_filter, wiener_factor
 from ..prior import Prior, load_prior
+from ..prior.image_prior import CONTRAST
 from .observation import Observation
 
 __all__ = ["as_prior", "likeliest", "surprise"]
 
-# Standard deviation of the photographs that priors are learnt from, values in [0, 1].
-_CONTRAST = 0.235
 # Rows and columns from patch to patch: each pixel is seen by four patches.
 _STRIDE = 4
 _STEPS, _RATE = 8, 0.01
@@ -57,7 +56,7 @@ def surprise(piece: Observation, psf: Tensor, prior: Prior) -> Tensor:
     inside = piece.image[..., psf.shape[0] // 2 :, psf.shape[1] // 2 :][..., : seen.shape[-2], : seen.shape[-1]]
     misfit = (seen - inside).square().mean() / (2 * piece.sigma**2)
     options = {"stride": _STRIDE} if hasattr(prior, "patch_log_prob") else {}
-    natural = prior.log_prob(0.5 + _CONTRAST * scene, _CONTRAST * piece.sigma, **options).sum() / scene.numel()
+    natural = prior.log_prob(0.5 + CONTRAST * scene, CONTRAST * piece.sigma, **options).sum() / scene.numel()
     return misfit - natural + factor[-1, factor.shape[-1] // 2].abs().log()
 
 

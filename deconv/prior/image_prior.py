@@ -12,7 +12,10 @@ from torch import Tensor, nn
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = ["ImagePrior", "Prior", "grid_offset"]
+__all__ = ["CONTRAST", "ImagePrior", "Prior", "grid_offset"]
+
+# Standard deviation of the photographs that priors are learnt from: what other images are scaled to.
+CONTRAST = 0.235
 
 # The level of the last pass over an image, in units of its noise.
 _LAST_PASS = 0.4

@@ -10,14 +10,12 @@ import torch
 from torch import Tensor
 
 from ..prior import ImagePrior, detail_power
+from ..prior.image_prior import CONTRAST
 from .half_quadratic import falling, half_quadratic
 from .hyper_laplacian import hyper_laplacian
 from .problem import Problem
 
 __all__ = ["map_scenes", "prior_step", "split"]
-
-# Standard deviation of the photographs that priors are learnt from, values in [0, 1].
-_CONTRAST = 0.235
 
 # The first level, in units of the contrast, and the last one, in units of the noise.
 _FIRST, _LAST = 0.6, 0.9
@@ -29,7 +27,7 @@ _STARTING = 30
 def _natural_unit(problem: Problem) -> Tensor:
     """What to divide each image by, `(B, 1, 1, 1)`, to give it the contrast of the photographs that a prior knows."""
     contrast = problem.statistics.contrast.mean(1, keepdim=True)
-    return (contrast / _CONTRAST).expand(len(problem.image), *contrast.shape[1:])
+    return (contrast / CONTRAST).expand(len(problem.image), *contrast.shape[1:])
 
 
 def map_scenes(problem: Problem, prior: ImagePrior, *, weight: float | Tensor, stride: int | None) -> Iterator[Tensor]:
