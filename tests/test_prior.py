@@ -129,6 +129,19 @@ def test_the_score_can_be_differentiated(patch_prior):
     assert float((product - numeric).norm() / numeric.norm()) < 0.02
 
 
+def test_training_changes_no_derivative():
+    """Then, the mixture's density is differentiated through all components at once."""
+    values = []
+    for training in (False, True):
+        v, prior = (0.1 * random(4, 63)).requires_grad_(), mixture().train(training)
+        log_prob = prior.patch_log_prob(v, 0.05)
+        (score,) = torch.autograd.grad(log_prob.sum(), v, create_graph=True)
+        (curvature,) = torch.autograd.grad((score * random(4, 63, seed=2)).sum(), v)
+        values.append((log_prob, score, curvature))
+    for there, here in zip(*values, strict=True):
+        assert float((there - here).detach().abs().max()) < 1e-3 * float(here.detach().abs().max())
+
+
 def test_tweedie_is_the_mean_of_the_clean_patches():
     """For the mixture: by the drawn patches themselves, weighted by how likely they look like the noisy one."""
     m = GaussianMixturePrior.from_covariances(torch.tensor([0.6, 0.4]), covariances(2, 3)).double()

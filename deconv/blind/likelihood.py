@@ -21,14 +21,12 @@ from torch import Tensor
 from ..imaging.boundary import extend
 from ..imaging.convolution import convolve
 from ..nn.recursive_filter import fading_margins, recursive_filter, wiener_factor
-from ..prior import Prior, load_prior
+from ..prior import ImagePrior, Prior, load_prior
 from ..prior.image_prior import CONTRAST
 from .observation import Observation
 
 __all__ = ["as_prior", "likeliest", "surprise"]
 
-# Rows and columns from patch to patch: each pixel is seen by four patches.
-_STRIDE = 4
 _STEPS, _RATE = 8, 0.01
 
 
@@ -55,7 +53,7 @@ def surprise(piece: Observation, psf: Tensor, prior: Prior) -> Tensor:
     seen = convolve(scene, psf)
     inside = piece.image[..., psf.shape[0] // 2 :, psf.shape[1] // 2 :][..., : seen.shape[-2], : seen.shape[-1]]
     misfit = (seen - inside).square().mean() / (2 * piece.sigma**2)
-    options = {"stride": _STRIDE} if hasattr(prior, "patch_log_prob") else {}
+    options = {"stride": prior.spacing} if isinstance(prior, ImagePrior) else {}
     natural = prior.log_prob(0.5 + CONTRAST * scene, CONTRAST * piece.sigma, **options).sum() / scene.numel()
     return misfit - natural + factor[-1, factor.shape[-1] // 2].abs().log()
 

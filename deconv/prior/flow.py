@@ -137,10 +137,10 @@ class FlowPrior(ImagePrior):
         stride: int = 8,
         generator: torch.Generator | None = None,
     ) -> Tensor:
-        planes, level = self._planes(image), self.nearest_level(sigma)
-        grids = list(self._grids(planes, stride, generator))
-        total = sum(self._share(planes[grid]) * self.block_log_prob(planes[grid], level) for grid in grids)
-        return (planes[0].numel() / len(grids) * total).view(image.shape[:2]).sum(1).to(image.dtype)
+        planes, parts = self._cut(image, stride, generator)
+        level = self.nearest_level(sigma)
+        total = sum(share * self.block_log_prob(planes[part], level) for part, share in parts)
+        return total.view(image.shape[:2]).sum(1).to(image.dtype)
 
     def score(
         self,
@@ -150,12 +150,12 @@ class FlowPrior(ImagePrior):
         stride: int = 8,
         generator: torch.Generator | None = None,
     ) -> Tensor:
-        planes, level = self._planes(image), self.nearest_level(sigma)
-        grids = list(self._grids(planes, stride, generator))
+        planes, parts = self._cut(image, stride, generator)
+        level = self.nearest_level(sigma)
         total = torch.zeros_like(planes)
-        for grid in grids:
-            total[grid] += self._share(planes[grid]) * self.block_score(planes[grid], level)
-        return (planes[0].numel() / len(grids) * total).view_as(image).to(image.dtype)
+        for part, share in parts:
+            total[part] += share * self.block_score(planes[part], level)
+        return total.view_as(image).to(image.dtype)
 
     def tweedie(self, image: Tensor, sigma: float, *, stride: int, generator: torch.Generator | None = None) -> Tensor:
         level = self.nearest_level(sigma)
@@ -200,19 +200,21 @@ class FlowPrior(ImagePrior):
             low = haar.synthesise(low, details)
         return low
 
-    def _planes(self, image: Tensor) -> Tensor:
+    def _cut(self, image: Tensor, stride: int, generator: torch.Generator | None) -> tuple[Tensor, list]:
+        """The image's planes, and where the blocks of each grid are in them, with what a pixel there counts for."""
         if image.ndim != 4 or min(image.shape[-2:]) < self.size:
             raise ValueError(f"image: expected (B, C, H, W) of {self.size} or more pixels, given {tuple(image.shape)}")
-        return image.flatten(0, 1).unsqueeze(1).to(self._dtype)
-
-    def _grids(self, planes: Tensor, stride: int, generator: torch.Generator | None) -> Iterator[tuple]:
-        """Where the blocks of each grid are, as an index of planes."""
+        planes = image.flatten(0, 1).unsqueeze(1).to(self._dtype)
+        parts = []
         for offset in self._offsets(stride, generator):
-            window = [slice(None), slice(None)]
-            for n, o in zip(planes.shape[2:], offset, strict=True):
+            window, share = [slice(None), slice(None)], 1.0
+            for n, o in zip(image.shape[-2:], offset, strict=True):
                 first = o % (n - self.size + 1)
-                window.append(slice(first, first + (n - first) // self.size * self.size))
-            yield tuple(window)
+                length = (n - first) // self.size * self.size
+                window.append(slice(first, first + length))
+                share *= n / length
+            parts.append((tuple(window), share))
+        return planes, [(window, share / len(parts)) for window, share in parts]
 
     def _offsets(self, stride: int, generator: torch.Generator | None) -> Iterator[tuple[int, int]]:
         """Where grids of blocks start, at every `stride`-th row and column of a block."""
@@ -220,11 +222,6 @@ class FlowPrior(ImagePrior):
             raise ValueError(f"stride: expected 1 to {self.size}, the side of a block, given {stride}")
         top, left = grid_offset(stride, generator)
         return itertools.product(range(top, self.size, stride), range(left, self.size, stride))
-
-    @staticmethod
-    def _share(planes: Tensor) -> float:
-        """One over the pixels of a grid."""
-        return 1 / planes[0].numel()
 
     def _basis(self, like: Tensor) -> Tensor:
         return cosine_basis(self.size).to(like)

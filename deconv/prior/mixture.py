@@ -59,6 +59,7 @@ class GaussianMixturePrior(PatchPrior):
         self.register_buffer("weights", (weights / weights.sum())[order].float())
         self.register_buffer("values", values[order].clamp_min(0).float())
         self.register_buffer("vectors", vectors[order].float())
+        self.eval()  # nothing in it is trained, but what is around it may be
 
     @classmethod
     def from_covariances(cls, weights: Tensor, covariances: Tensor, **levels: float) -> GaussianMixturePrior:
@@ -66,6 +67,9 @@ class GaussianMixturePrior(PatchPrior):
         return cls(weights, *torch.linalg.eigh(covariances.double()), **levels)
 
     def patch_log_prob(self, coefficients: Tensor, sigma: float) -> Tensor:
+        # Training differentiates twice: a few large products then cost less than many small ones.
+        if self.training:
+            return self.joint(coefficients, float(sigma)).logsumexp(1)
         return _LogProb.apply(coefficients, self, float(sigma))
 
     def patch_score(self, coefficients: Tensor, sigma: float) -> Tensor:
@@ -100,7 +104,7 @@ class GaussianMixturePrior(PatchPrior):
             gain = (1 / noise - 1 / (some[:, :rank] + noise)).sqrt()
             matrix = (axes[..., :rank] * gain.unsqueeze(1)).transpose(0, 1).flatten(1)
             inside = (v @ matrix).unflatten(1, (len(some), rank))
-            joint.append(torch.linalg.vector_norm(inside, dim=2).square())
+            joint.append(inside.square().sum(2))
         return constant - 0.5 * (outside - torch.cat(joint, 1))
 
     def _filtered(self, v: Tensor, responsibilities: Tensor, sigma: float) -> Tensor:
