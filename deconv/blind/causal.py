@@ -18,10 +18,12 @@ __all__ = ["fit_causal", "sparse_gradients"]
 # Degrees of freedom of the default prior: tails heavier than Cauchy's.
 _FREEDOM = 0.5
 _LEAST_ANCHOR = 0.5
-# Step of Adam for the blur, and for the softness, whose three numbers weigh on every pixel.
+# Step of Adam for the blur, and for the softness, whose few numbers weigh on every pixel.
 _RATE, _SOFTNESS_RATE = 0.08, 0.05
 # Pixels that are mirrored around the scene before its softness is undone.
 _MIRRORED = 16
+# The waves that the softness is made of. With those of one row and column alone, more of it is taken for the blur.
+_WAVES = tuple((i, j) for i in range(3) for j in range(-2, 3) if (i, j) > (0, 0))
 
 
 class _CausalBlur(nn.Module):
@@ -46,16 +48,17 @@ class _CausalBlur(nn.Module):
 class _Softness(nn.Module):
     r"""The softness that a photograph has of its own, from lens and sensor: a symmetric filter S with
 
-    .. math:: \log S(\omega) = - a (1 - \cos \omega_1) - b (1 - \cos \omega_2)
-        - c (1 - \cos \omega_1 \cos \omega_2) .
+    .. math:: \log S(\omega) = - \sum_m c_m \, (1 - \cos m \cdot \omega) ,
 
-    ``forward(x)`` gives :math:`S^{-1} x`; `log_abs_det` is :math:`\log|\det S^{-1}|` of a pixel, a + b + c, since each
-    cosine is zero in the mean.
+    m being the whole-numbered vectors of at most two rows and columns, one of each opposite pair.
+
+    ``forward(x)`` gives :math:`S^{-1} x`; `log_abs_det` is :math:`\log|\det S^{-1}|` of a pixel, the sum of all c,
+    since each cosine is zero in the mean.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self.coefficients = nn.Parameter(torch.zeros(3))
+        self.coefficients = nn.Parameter(torch.zeros(len(_WAVES)))
 
     @property
     def log_abs_det(self) -> Tensor:
@@ -64,11 +67,13 @@ class _Softness(nn.Module):
     def forward(self, scene: Tensor) -> Tensor:
         wide = F.pad(scene, [_MIRRORED] * 4, "reflect")
         rows, columns = (
-            (2 * math.pi * frequency(n, dtype=scene.dtype, device=scene.device)).cos()
+            2 * math.pi * frequency(n, dtype=scene.dtype, device=scene.device)
             for n, frequency in zip(wide.shape[2:], (torch.fft.fftfreq, torch.fft.rfftfreq), strict=True)
         )
-        a, b, c = self.coefficients
-        gain = (a * (1 - rows[:, None]) + b * (1 - columns) + c * (1 - rows[:, None] * columns)).exp()
+        gain = sum(
+            c * (1 - (i * rows[:, None] + j * columns).cos())
+            for c, (i, j) in zip(self.coefficients, _WAVES, strict=True)
+        ).exp()
         sharp = torch.fft.irfft2(gain * torch.fft.rfft2(wide), s=wide.shape[2:])
         return sharp[..., _MIRRORED:-_MIRRORED, _MIRRORED:-_MIRRORED]
 
@@ -112,7 +117,7 @@ def fit_causal(
 
     by gradient descent through the exact inverse. The determinant is what makes this a likelihood: without it no blur
     at all wins, as that leaves the smoothest x. S is the softness that the scene would have without the blur, a
-    symmetric filter of three parameters: the magnitude of a causal blur of minimum phase is tied to its phase, that of
+    symmetric filter of twelve parameters: the magnitude of a causal blur of minimum phase is tied to its phase, that of
     a symmetric one is not, which a prior that is not Gaussian can see. No noise is modelled.
 
     Parameters

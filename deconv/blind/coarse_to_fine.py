@@ -59,7 +59,7 @@ STARTS = tuple(
 
 # How many ways reach the finest scale; twice as many the one before it, of half the pixels, and so on, so that every
 # scale costs the same until there are no more starts.
-_ARRIVING = 2
+_ARRIVING = 3
 # Two psfs of less difference, summed over their pixels, are one way.
 _SAME = 0.1
 

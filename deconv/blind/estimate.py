@@ -27,6 +27,7 @@ __all__ = ["KernelEstimate", "estimate"]
 _METHODS = ("coarse_to_fine",)
 _LEAST_SIDE = 32
 _THINNINGS = (0.03, 0.05, 0.05, 0.05)  # cuts, one after the other
+_FINISHINGS = 2
 _DESCENT = 10  # steps through the recursive filter
 _AVERAGED = (3, 6, 12)  # of so many of the likeliest, whose errors differ, the mean is tried
 _FLATTER = 3.0  # the weight of the second polishing
@@ -88,7 +89,7 @@ def estimate(
         same all over it.
     kernel_size: the psf's window, a number or `(kh, kw)`, made odd; somewhat more than the blur's extent, and at most
         half of the image. None: an eighth of the image's shorter side, from 15 to 51.
-    starts: how many, 1 to 16; all are followed at coarse scales, the two most promising to the end.
+    starts: how many, 1 to 16; all are followed at coarse scales, the three most promising to the end.
     refine: ``"gradient"``: also descend, from the best psf, through the recursive Wiener filter towards the restored
         photograph (see `fit`), and keep what that brings if the evidence is greater.
     prior: also descend to where the photograph is likeliest under this density of photographs (see
@@ -162,6 +163,7 @@ def estimate(
     doubt = _doubt(found, piece)
     if doubt is not None:
         return _no_blur(image, size, doubt)
+    found = _finished(piece, scales[-1], found)
     scene = restored(observation.image, found.psf, observation.sigma)
     return KernelEstimate(found.psf, back(observation.brought_back(scene, batch)), found.score, found.trace)
 
@@ -181,6 +183,15 @@ def _refined(piece: Observation, scale: Scale, found: Way) -> Iterator[Candidate
             psf = thin(scale, piece.smooth(last.scene), last.psf, cut=cut)
             last = Candidate.of(piece, psf, found.weight, (*last.trace, psf))
             yield last
+
+
+def _finished(piece: Observation, scale: Scale, found: Candidate) -> Candidate:
+    """Thinned more, without asking the evidence, which errs by more than what is gained; taps fainter than the noise
+    are noise."""
+    for _ in range(_FINISHINGS):
+        psf = thin(scale, piece.smooth(found.scene), found.psf, cut=min(piece.sigma, max(_THINNINGS)))
+        found = Candidate.of(piece, psf, found.weight, (*found.trace, psf))
+    return found
 
 
 def _doubt(found: Candidate, piece: Observation) -> str | None:

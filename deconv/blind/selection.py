@@ -40,7 +40,7 @@ class Seen(Protocol):
 
 def restored(image: Tensor, psf: Tensor, sigma: float) -> Tensor:
     """The scene that goes with a psf."""
-    return hyper_laplacian(image, psf, sigma=sigma, num_iter=20, progress=False)
+    return hyper_laplacian(image, psf, sigma=sigma, num_iter=12, progress=False)
 
 
 @dataclass(frozen=True)
