@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +28,7 @@ _METHODS = ("coarse_to_fine",)
 _LEAST_SIDE = 32
 _THINNINGS = (0.03, 0.05, 0.05, 0.05)  # cuts, one after the other
 _FINISHINGS = 2
+_LAG = 0.1  # of the promise behind the greatest, with which a psf may still be chosen; the right ones are within 0.02
 _DESCENT = 10  # steps through the recursive filter
 _AVERAGED = (3, 6, 12)  # of so many of the likeliest, whose errors differ, the mean is tried
 _FLATTER = 3.0  # the weight of the second polishing
@@ -146,12 +147,12 @@ def estimate(
     if not roots:
         return _no_blur(image, size, "stopped before a psf was found")
     candidates = [each for root in roots for each in _refined(piece, scales[-1], root)]
-    ranking = sorted(candidates, key=lambda c: c.score)
+    ranking = sorted(_promising(candidates), key=lambda c: c.score)
     for count in _AVERAGED:
         if len(ranking) >= count:
             mean = average([each.psf for each in ranking[:count]])
             candidates.append(Candidate.of(piece, mean, ranking[0].weight, (*ranking[0].trace, mean)))
-    best = min(candidates, key=lambda c: c.score)
+    best = min(_promising(candidates), key=lambda c: c.score)
     descended = []
     if refine == "gradient":
         ratio = piece.sigma**2
@@ -159,7 +160,7 @@ def estimate(
     if density is not None:
         descended.append(likeliest(piece, best.psf, density))
     candidates += (Candidate.of(piece, psf, best.weight, (*best.trace, psf)) for psf in descended)
-    found = min(candidates, key=lambda c: c.score)
+    found = min(_promising(candidates), key=lambda c: c.score)
     doubt = _doubt(found, piece)
     if doubt is not None:
         return _no_blur(image, size, doubt)
@@ -183,6 +184,12 @@ def _refined(piece: Observation, scale: Scale, found: Way) -> Iterator[Candidate
             psf = thin(scale, piece.smooth(last.scene), last.psf, cut=cut)
             last = Candidate.of(piece, psf, found.weight, (*last.trace, psf))
             yield last
+
+
+def _promising(candidates: Sequence[Candidate]) -> list[Candidate]:
+    """Those that the evidence may choose from: a narrow psf that explains little of the blur can be cheap."""
+    most = min(each.promise for each in candidates)
+    return [each for each in candidates if each.promise <= most + _LAG]
 
 
 def _finished(piece: Observation, scale: Scale, found: Candidate) -> Candidate:

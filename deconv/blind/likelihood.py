@@ -38,8 +38,6 @@ def as_prior(prior: str | os.PathLike | Prior) -> Prior:
     ------
     FileNotFoundError, ValueError: as `load_prior`. TypeError: neither a name nor a prior.
     """
-    if prior == "flow":
-        prior = "natural"
     if not isinstance(prior, (str, os.PathLike)) and not isinstance(prior, Prior):
         raise TypeError(f"prior: expected a name, a file or a prior, given {type(prior).__name__}")
     return load_prior(prior)

@@ -192,3 +192,21 @@ def restore(
 
     chosen = METHODS if methods is None else methods.split(",")
     main(root=root, methods=chosen, against=[name for name in against.split(",") if name], noise=levels, json=json)
+
+
+@benches.command()
+def prior(
+    root: Annotated[Path, Option(metavar="DIR", help="Photographs, in folders train and val or all together.")],
+    prior: Annotated[str, Option(metavar="NAME|FILE", help="A prior of the package, or a file.")] = "natural",
+    crops: Annotated[int, Option(metavar="N", help="Crops of 64 x 64 to measure on.")] = 96,
+    json: Annotated[Path | None, Option(metavar="FILE", help="Also write the figures to this file.")] = None,
+) -> None:
+    """Compare a prior's density of photographs with that of Gaussians.
+
+    \b
+    Example:
+      deconv bench prior --root photographs
+    """
+    from ..bench.prior import main
+
+    main(root=root, prior=prior, crops=crops, json=json)

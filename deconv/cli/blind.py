@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "KERNEL_SIZE",
-    "PRIOR",
     "STARTS",
     "check_psf_target",
     "estimate_blur",
@@ -27,7 +26,6 @@ __all__ = [
 
 KERNEL_SIZE = "Window of the psf in pixels, 31 or 31x21: somewhat more than the blur's extent. By default it is chosen."
 STARTS = "How many starts to choose from, 1 (quickest) to 16."
-PRIOR = "Refine the psf under a density of photographs: flow, gmm or a file. Slow."
 
 
 def estimate_blur(

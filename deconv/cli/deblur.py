@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from typer import Argument, Option
 
-from .blind import KERNEL_SIZE, PRIOR, STARTS, check_psf_target, estimate_blur, with_inexact_psf, write_psf
+from .blind import KERNEL_SIZE, STARTS, check_psf_target, estimate_blur, with_inexact_psf, write_psf
 from .closing import closing_line
 from .inputs import fraction, read_blur, read_source
 from .methods import DEFAULT, best, choose, listing
@@ -23,6 +23,10 @@ _PSF = (
 )
 _SIGMA = "Standard deviation of the noise as a share of full scale, 0.01 or 1%. Estimated by default."
 _RATIO = "Noise power over signal power, for Wiener filters. Estimated by default."
+_PRIOR = (
+    "A density of photographs, flow, gmm or a file: what the methods epll and flow go by. Where the psf is estimated, "
+    "it is refined under it, too, which is slow."
+)
 _WEIGHT = "Strength of the prior. By default it follows from the noise."
 _SAVE_PSF = "Also write the psf. One that was estimated is by default written beside OUT, as OUT-psf.png."
 _BUDGET = "What --method auto may take, on one core of a CPU; 60 by default."
@@ -45,7 +49,7 @@ def deblur(
     psf: Annotated[str | None, Option("--psf", "-p", metavar="FILE|SPEC", help=_PSF)] = None,
     kernel_size: Annotated[str | None, Option("--kernel-size", "-k", metavar="N|HxW", help=KERNEL_SIZE)] = None,
     starts: Annotated[int, Option(metavar="N", help=STARTS)] = 16,
-    prior: Annotated[str | None, Option(metavar="NAME|FILE", help=PRIOR)] = None,
+    prior: Annotated[str | None, Option(metavar="NAME|FILE", help=_PRIOR)] = None,
     save_psf: Annotated[Path | None, Option("--save-psf", metavar="FILE", help=_SAVE_PSF)] = None,
     method: Annotated[str, Option("--method", "-m", metavar="NAME", help=f"{listing()}.")] = DEFAULT,
     budget: Annotated[float | None, Option(metavar="SECONDS", help=_BUDGET)] = None,
@@ -75,6 +79,8 @@ def deblur(
         raise ValueError(f"--budget: is for --method auto, given --method {chosen.name}")
     if budget is not None and not budget > 0:
         raise ValueError(f"--budget: expected a positive number of seconds, given {budget}")
+    if psf is not None and kernel_size is not None:
+        raise ValueError("--kernel-size: is for a psf to be estimated, and --psf is given")
     level = None if sigma is None else fraction(sigma, "--sigma")
     blur = None if psf is None else read_blur(psf, recentre=recentre)
     photograph = read_source(source, blur, device=device)
@@ -98,6 +104,7 @@ def deblur(
         "sigma": ("--sigma", level),
         "noise_to_signal": ("--noise-to-signal", noise_to_signal),
         "weight": ("--weight", weight),
+        "prior": ("--prior", prior if psf is not None or chosen.takes("prior") else None),
         "boundary": ("--boundary", boundary),
         "num_iter": ("--iterations", iterations),
         "mask": ("--clipped", "auto" if clipped else None),

@@ -9,10 +9,12 @@ from typing import Annotated
 import typer
 from typer import Argument, Option
 
-from .blind import KERNEL_SIZE, PRIOR, STARTS, check_psf_target, estimate_blur, write_psf
+from .blind import KERNEL_SIZE, STARTS, check_psf_target, estimate_blur, write_psf
 from .inputs import fraction, read_source
 
 __all__ = ["estimate_kernel"]
+
+_PRIOR = "Refine the psf under a density of photographs: flow, gmm or a file. Slow."
 
 
 def estimate_kernel(
@@ -22,7 +24,7 @@ def estimate_kernel(
     ],
     kernel_size: Annotated[str | None, Option("--kernel-size", "-k", metavar="N|HxW", help=KERNEL_SIZE)] = None,
     starts: Annotated[int, Option(metavar="N", help=STARTS)] = 16,
-    prior: Annotated[str | None, Option(metavar="NAME|FILE", help=PRIOR)] = None,
+    prior: Annotated[str | None, Option(metavar="NAME|FILE", help=_PRIOR)] = None,
     sigma: Annotated[str | None, Option(metavar="NUMBER", help="Noise as a share of full scale; estimated.")] = None,
     linear: Annotated[bool, Option("--linear", help="Undo the gamma of sRGB first: work on light.")] = False,
     quiet: Annotated[bool, Option("--quiet", "-q", help="No progress, no closing line.")] = False,

@@ -1,4 +1,4 @@
-"""``deconv export``: a trained flow's sampler for use elsewhere."""
+"""``deconv export``: what training made, for use elsewhere."""
 
 from __future__ import annotations
 
@@ -10,28 +10,38 @@ from typer import Argument, Option
 
 __all__ = ["export"]
 
+_OUTPUT = "A sampler: .pt2 or .onnx; a prior: .safetensors."
+
 
 def export(
     checkpoint: Annotated[Path, Argument(metavar="CKPT", help="A run's folder, or one of its files.")],
-    output: Annotated[Path, Option("--output", "-o", metavar="OUT", help="The sampler: .pt2 or .onnx.")],
+    output: Annotated[Path, Option("--output", "-o", metavar="OUT", help=_OUTPUT)],
     quiet: Annotated[bool, Option("--quiet", "-q", help="No closing line.")] = False,
 ) -> None:
-    """Write a trained flow's sampler to a file that runs without this toolkit.
+    """Write a trained flow's sampler to a file that runs without this toolkit, or a trained prior to one for it.
 
-    It takes standard normal noise, one row per image, and gives images in [0, 1]. .pt2 is read by torch.export.load,
-    .onnx by any ONNX runtime.
+    A sampler takes standard normal noise, one row per image, and gives images in [0, 1]. .pt2 is read by
+    torch.export.load, .onnx by any ONNX runtime. A prior is what restoration with prior=FILE takes.
 
     \b
-    Example:
+    Examples:
       deconv export runs/mnist -o sampler.pt2
+      deconv export runs/prior -o mine.safetensors
     """
-    from ..training.export import export_sampler
     from ..training.models import load_model
 
     trained = load_model(checkpoint)
-    if not trained.family.draws:
-        raise ValueError(f"{checkpoint}: a model of the family {trained.plan.family} draws no images")
-    export_sampler(trained.model, output)
+    if trained.family.draws:
+        from ..training.export import export_sampler
+
+        export_sampler(trained.model, output)
+        what = f"sampler of {' x '.join(map(str, trained.model.config['image_shape']))} images"
+    else:
+        from ..prior import save_prior
+
+        if output.suffix.lower() != ".safetensors":
+            raise ValueError(f"{output}: a prior is written to a file .safetensors")
+        save_prior(trained.model, output)
+        what = "prior"
     if not quiet:
-        shape = " x ".join(map(str, trained.model.config["image_shape"]))
-        typer.echo(f"{checkpoint} -> {output}: sampler of {shape} images, {output.stat().st_size:,} bytes")
+        typer.echo(f"{checkpoint} -> {output}: {what}, {output.stat().st_size:,} bytes")

@@ -36,6 +36,9 @@ class Method:
     def load(self) -> Callable[..., Any]:
         return getattr(import_module("deconv.restore"), self.function)
 
+    def takes(self, parameter: str) -> bool:
+        return parameter in inspect.signature(self.load()).parameters and parameter not in self.fixed
+
     def call(
         self,
         image: Any,
@@ -52,13 +55,12 @@ class Method:
         tile: side of the tiles to restore one by one; None: the image as a whole.
         """
         function = self.load()
-        taken = inspect.signature(function).parameters
         given = {name: pair for name, pair in options.items() if pair[1] is not None and pair[1] is not False}
         for name, (flag, _) in given.items():
-            if name not in taken or name in self.fixed:
-                others = ", ".join(flag for other, (flag, _) in options.items() if other in taken)
+            if not self.takes(name):
+                others = ", ".join(flag for other, (flag, _) in options.items() if self.takes(other))
                 raise ValueError(f"{flag}: {self.name} does not take it; it takes {others}")
-        arguments = {name: value for name, value in defaults.items() if name in taken}
+        arguments = {name: value for name, value in defaults.items() if self.takes(name)}
         arguments |= {name: value for name, (_, value) in given.items()}
         if tile is not None:
             from ..restore import tiled

@@ -17,8 +17,8 @@ from .mixture import GaussianMixturePrior
 
 __all__ = ["SHIPPED", "load_prior", "save_prior"]
 
-SHIPPED = {"natural": "natural.safetensors", "gmm": "gmm.safetensors"}
-"""The priors of the package by their names; a page beside each says what it was made of."""
+SHIPPED = {"natural": "natural.safetensors", "flow": "natural.safetensors", "gmm": "gmm.safetensors"}
+"""The priors of the package by their names, of which the flow has two; a page beside says what they were made of."""
 
 _FORMAT = "deconv-prior"
 _MIXTURE = ("weights", "values", "vectors")

@@ -1,0 +1,112 @@
+"""``deconv bench prior``: how probable a prior finds photographs that it has not seen, and how it denoises them."""
+
+from __future__ import annotations
+
+import json as json_format
+import math
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor
+from torch.nn.functional import pixel_unshuffle
+
+from ..imaging.metrics import psnr
+from ..prior import GaussianMixturePrior, ImagePrior, cosine_basis, load_prior
+from ..training.data.crops import Crops, read_crops
+
+__all__ = ["NOISE", "main"]
+
+NOISE = (0.004, 0.01, 0.03, 0.1)
+_SIDE = 64
+_DENOISED = 25 / 255
+# Crops that the single Gaussian is fitted to: 64 blocks in each, for 2016 numbers.
+_FITTED = 4000
+_TOGETHER = 16
+
+
+def main(
+    *,
+    root: Path,
+    prior: str | os.PathLike = "natural",
+    crops: int = 96,
+    noise: Sequence[float] = NOISE,
+    json: Path | None = None,
+    console: Console | None = None,
+) -> list[dict]:
+    """Measure and print, for a single Gaussian of full covariance, the mixture and a prior, on the same noisy crops of
+    64 x 64: minus the log-density of what is in the blocks given their means, in nats a dimension; and the PSNR after
+    one pass of denoising at 25/255. Return the rows.
+
+    root: photographs, in folders ``train`` and ``val`` or all together; see `deconv.training.data.crops`. The Gaussian
+    is fitted to the ones, the figures are of the others.
+
+    Raises FileNotFoundError, ValueError: no photographs, no prior, or fewer crops than 2.
+    """
+    if crops < 2:
+        raise ValueError(f"crops: expected at least 2, given {crops}")
+    console = console or Console(width=None if sys.stdout.isatty() else 100)
+    densities: dict[str, ImagePrior] = {"gmm, 200 Gaussians": load_prior("gmm"), str(prior): load_prior(prior)}
+    photographs = read_crops(root, size=_SIDE)
+    densities = {"one Gaussian": _gaussian(photographs.train), **densities}
+    clean = _images(photographs.validation, crops)
+    rows = []
+    for name, density in densities.items():
+        with console.status(name):
+            nats = {level: _nats(density, clean, level) for level in noise}
+            rows.append({"density": name, "nats": nats, "psnr": _denoised(density, clean)})
+    console.print(_table(rows, noise, len(clean)))
+    if json is not None:
+        plain = [{**row, "nats": {level: each.tolist() for level, each in row["nats"].items()}} for row in rows]
+        json.write_text(json_format.dumps(plain, indent=2) + "\n")
+    return rows
+
+
+def _images(crops: Crops, count: int) -> Tensor:
+    return crops.__getitems__(range(min(count, len(crops)))).images.float() / 255
+
+
+def _gaussian(crops: Crops) -> GaussianMixturePrior:
+    """The one of the covariance that blocks have."""
+    blocks = pixel_unshuffle(_images(crops, _FITTED), 8).movedim(1, -1).flatten(0, 2).double()
+    coefficients = blocks @ cosine_basis(8).double().T
+    covariance = coefficients.T @ coefficients / len(coefficients)
+    return GaussianMixturePrior.from_covariances(torch.ones(1), covariance[None])
+
+
+@torch.no_grad()
+def _nats(density: ImagePrior, clean: Tensor, level: float) -> Tensor:
+    """Of each crop, a dimension; a block of n x n has n^2 - 1, its mean being given."""
+    noisy = clean + level * torch.randn(clean.shape, generator=torch.Generator().manual_seed(0))
+    dimensions = clean[0].numel() * (1 - 1 / density.size**2)
+    parts = [density.log_prob(part, level, stride=density.size) for part in noisy.split(_TOGETHER)]
+    return -torch.cat(parts) / dimensions
+
+
+@torch.no_grad()
+def _denoised(density: ImagePrior, clean: Tensor) -> float:
+    """Mean PSNR, dB."""
+    noisy = clean + _DENOISED * torch.randn(clean.shape, generator=torch.Generator().manual_seed(0))
+    found = [density.denoise(part, _DENOISED, passes=1, stride=density.size) for part in noisy.split(_TOGETHER)]
+    return sum(float(psnr(x, y)) for x, y in zip(torch.cat(found), clean, strict=True)) / len(clean)
+
+
+def _table(rows: Sequence[dict], noise: Sequence[float], count: int) -> Table:
+    """With the lead of the last density over the mixture and its standard error."""
+    table = Table(title=f"Nats a dimension of {count} crops, the less the better, by noise", title_justify="left")
+    table.add_column("density")
+    for level in noise:
+        table.add_column(f"{level:g}", justify="right")
+    table.add_column("PSNR at 25/255", justify="right")
+    for row in rows:
+        figures = [f"{float(row['nats'][level].mean()):.4f}" for level in noise]
+        table.add_row(row["density"], *figures, f"{row['psnr']:.2f} dB")
+    leads = {level: rows[-2]["nats"][level] - rows[-1]["nats"][level] for level in noise}
+    table.add_row("lead over gmm", *(f"{float(leads[level].mean()):.4f}" for level in noise), "")
+    errors = [float(leads[level].std()) / math.sqrt(count) for level in noise]
+    table.add_row("standard error", *(f"{error:.4f}" for error in errors), "")
+    return table
