@@ -32,11 +32,12 @@ def build_prior(*, image_shape: object = None, base: str = "gmm", **config: obje
 def _denoising(model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
     r"""Denoising score matching and maximum likelihood together, for each image:
 
-    .. math:: (1 + \sigma / \sigma_0) \operatorname{mean} (\sigma \nabla \log p_\sigma(x + \sigma\epsilon) + \epsilon)^2
-        - 0.1 \, \log p_\sigma(x + \sigma\epsilon) / \#\text{pixels}
+    .. math:: (1 + \sigma / \sigma_0) \big( \operatorname{mean}
+        (\sigma \nabla \log p_\sigma(x + \sigma\epsilon) + \epsilon)^2
+        - 0.1 \, \log p_\sigma(x + \sigma\epsilon) / \#\text{pixels} \big)
 
-    The first term is the squared error of Tweedie's denoiser in units of the noise (Vincent, "A connection between
-    score matching and denoising autoencoders", Neural Computation 2011).
+    The first of the two is the squared error of Tweedie's denoiser in units of the noise (Vincent, "A connection
+    between score matching and denoising autoencoders", Neural Computation 2011).
     """
     clean = batch.images.to(model.centres) / 255
     place = torch.rand(len(clean), generator=generator, device=generator.device).to(clean)
@@ -47,7 +48,7 @@ def _denoising(model: nn.Module, batch: Batch, generator: torch.Generator) -> Te
     log_prob, score = model.block_log_prob_and_score(clean + unit * noise, levels)
     error = (unit * score + noise)[..., _BORDER:-_BORDER, _BORDER:-_BORDER].square().flatten(1).mean(1)
     nats = log_prob / clean[0].numel() + levels.log()
-    return (1 + levels / _KNEE) * error - _LIKELIHOOD * nats
+    return (1 + levels / _KNEE) * (error - _LIKELIHOOD * nats)
 
 
 DENOISING = Objective("error", _denoising)

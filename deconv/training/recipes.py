@@ -38,14 +38,14 @@ RECIPES: dict[str, Plan] = {
             validation_images=1000,
         ),
     ),
-    # The prior of photographs that comes with the package, in half an hour or so of one core; give --root a folder of
+    # The prior of photographs that comes with the package, in an hour and a half of one core; give --root a folder of
     # photographs.
     "prior": Plan(
         family="prior",
         data="crops",
         options={"size": 64},
         settings=Settings(
-            steps=2500,
+            steps=11000,
             batch_size=8,
             learning_rate=1.5e-3,
             betas=(0.9, 0.99),
