@@ -11,6 +11,7 @@ from deconv.bench.blind_cases import synthetic
 from deconv.blind import KernelEstimate, aligned_psnr, deblur, error_ratio, estimate, kernel_similarity
 from deconv.blind.likelihood import likeliest, surprise
 from deconv.blind.observation import Observation
+from deconv.blind.selection import Candidate, promising
 from deconv.imaging.psf import camera_shake, gaussian, motion
 from deconv.nn.recursive_filter import wiener_factor
 from deconv.prior import load_prior
@@ -215,3 +216,12 @@ def test_a_piece_of_a_large_image_is_enough():
     found = estimate(case.blurred, case.window, starts=1)
     assert found.image.shape == case.blurred.shape
     assert kernel_similarity(found.psf, case.psf) > 0.8
+
+
+def test_a_cheap_psf_without_promise_is_not_chosen():
+    """The figures of a narrow psf and of the right one, of a photograph under a psf of 51 pixels."""
+    narrow, right = (
+        Candidate(None, None, *figures, 0.04, ()) for figures in ((2.56, 0.96, -0.38), (2.64, 1.04, -0.53))
+    )
+    assert narrow.score < right.score
+    assert promising([narrow, right]) == [right]

@@ -356,7 +356,9 @@ def test_errors_name_the_argument(call, message):
 
 
 def test_files_that_hold_no_prior(tmp_path):
-    with pytest.raises(FileNotFoundError, match="prior: 'nature' is neither a file nor one of 'natural', 'gmm'"):
+    with pytest.raises(
+        FileNotFoundError, match="prior: 'nature' is neither a file nor one of 'natural', 'flow', 'gmm'"
+    ):
         load_prior("nature")
     (tmp_path / "x.safetensors").write_bytes(b"nothing")
     with pytest.raises(ValueError, match="is not a safetensors file"):

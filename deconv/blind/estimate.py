@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,7 @@ from .observation import Observation, window
 from .paired import descend
 from .progress import Reporter
 from .refine import thin
-from .selection import Candidate, restored
+from .selection import Candidate, promising, restored
 from .support import average, delta, spread
 
 __all__ = ["KernelEstimate", "estimate"]
@@ -28,7 +28,6 @@ _METHODS = ("coarse_to_fine",)
 _LEAST_SIDE = 32
 _THINNINGS = (0.03, 0.05, 0.05, 0.05)  # cuts, one after the other
 _FINISHINGS = 2
-_LAG = 0.1  # of the promise behind the greatest, with which a psf may still be chosen; the right ones are within 0.02
 _DESCENT = 10  # steps through the recursive filter
 _AVERAGED = (3, 6, 12)  # of so many of the likeliest, whose errors differ, the mean is tried
 _FLATTER = 3.0  # the weight of the second polishing
@@ -147,24 +146,24 @@ def estimate(
     if not roots:
         return _no_blur(image, size, "stopped before a psf was found")
     candidates = [each for root in roots for each in _refined(piece, scales[-1], root)]
-    ranking = sorted(_promising(candidates), key=lambda c: c.score)
+    ranking = sorted(promising(candidates), key=lambda c: c.score)
     for count in _AVERAGED:
         if len(ranking) >= count:
             mean = average([each.psf for each in ranking[:count]])
             candidates.append(Candidate.of(piece, mean, ranking[0].weight, (*ranking[0].trace, mean)))
-    best = min(_promising(candidates), key=lambda c: c.score)
+    best = min(promising(candidates), key=lambda c: c.score)
+    doubt = _doubt(best, piece)
+    if doubt is not None:
+        return _no_blur(image, size, doubt)
+    best = _finished(piece, scales[-1], best)
     descended = []
     if refine == "gradient":
         ratio = piece.sigma**2
         descended.append(descend(piece.image, best.scene, best.psf, noise_to_signal=ratio, num_iter=_DESCENT))
     if density is not None:
         descended.append(likeliest(piece, best.psf, density))
-    candidates += (Candidate.of(piece, psf, best.weight, (*best.trace, psf)) for psf in descended)
-    found = min(_promising(candidates), key=lambda c: c.score)
-    doubt = _doubt(found, piece)
-    if doubt is not None:
-        return _no_blur(image, size, doubt)
-    found = _finished(piece, scales[-1], found)
+    further = (Candidate.of(piece, psf, best.weight, (*best.trace, psf)) for psf in descended)
+    found = min((best, *further), key=lambda c: c.score)
     scene = restored(observation.image, found.psf, observation.sigma)
     return KernelEstimate(found.psf, back(observation.brought_back(scene, batch)), found.score, found.trace)
 
@@ -184,12 +183,6 @@ def _refined(piece: Observation, scale: Scale, found: Way) -> Iterator[Candidate
             psf = thin(scale, piece.smooth(last.scene), last.psf, cut=cut)
             last = Candidate.of(piece, psf, found.weight, (*last.trace, psf))
             yield last
-
-
-def _promising(candidates: Sequence[Candidate]) -> list[Candidate]:
-    """Those that the evidence may choose from: a narrow psf that explains little of the blur can be cheap."""
-    most = min(each.promise for each in candidates)
-    return [each for each in candidates if each.promise <= most + _LAG]
 
 
 def _finished(piece: Observation, scale: Scale, found: Candidate) -> Candidate:

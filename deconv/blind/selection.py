@@ -13,6 +13,7 @@ The price of the edges is that of a heavy-tailed prior.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -22,11 +23,13 @@ from ..imaging.convolution import convolve, psf_to_otf
 from ..restore import hyper_laplacian
 from ..restore.derivatives import Gradient
 
-__all__ = ["Candidate", "restored"]
+__all__ = ["Candidate", "promising", "restored"]
 
 _EDGE_PRICE, _EDGE_FLOOR, _SLOPE = 0.3, 3e-5, 0.06
 # What a nat of disorder counts for in the promise of a psf.
 _DISORDER = 2.0
+# How far a psf may be behind the most promising one: those that are nearly right are within 0.02 of each other.
+_LAG = 0.1
 
 _gradient = Gradient()
 
@@ -87,3 +90,9 @@ class Candidate:
         disorder = slopes.sqrt().mean().log() - slopes.mean().log() / 2
         score = float(misfit / 2 + edges + volume)
         return cls(psf, scene, score, float(misfit), float(disorder), weight, trace)
+
+
+def promising(candidates: Sequence[Candidate]) -> list[Candidate]:
+    """Those that the evidence may choose from: a narrow psf that explains little of a wide blur can be cheap."""
+    most = min(each.promise for each in candidates)
+    return [each for each in candidates if each.promise <= most + _LAG]
