@@ -246,5 +246,5 @@ for name, log_prior in {"sparse gradients": blind.sparse_gradients, "the flow": 
 show({title: kernel / true_kernel[:-1].max() for title, kernel in kernels.items()}, side=2.6)
 
 # %% [markdown]
-# Both find the path, the simple density by far the more quickly. Blurs that are neither causal nor without
-# noise are estimated as in [notebook 4](04_blind_kernel_estimation.ipynb), and restored by `flow_map` as above.
+# Both find the path, the simple density more closely and by far the more quickly. Blurs that are neither causal nor
+# without noise are estimated as in [notebook 4](04_blind_kernel_estimation.ipynb), and restored by `flow_map` as above.
