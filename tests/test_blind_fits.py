@@ -8,6 +8,7 @@ import skimage.data
 import torch
 
 from deconv.blind import estimate_field, fit, fit_causal, kernel_similarity, sparse_gradients
+from deconv.blind.causal import _Softness
 from deconv.blind.paired import descend, equation_error
 from deconv.blind.support import simplex
 from deconv.imaging import degrade
@@ -86,6 +87,18 @@ def test_a_causal_blur_is_what_makes_the_image_likeliest(name, error):
 def test_softness_of_the_scene_is_not_taken_for_blur():
     blurred = causally_blurred("camera")
     assert relative(fit_causal(blurred, 3, softness=False), CAUSAL) > 0.1
+
+
+def test_the_determinant_of_softness_is_the_mean_of_its_logarithm():
+    soft = _Softness().double()
+    soft.coefficients.data = 0.1 * torch.rand(12, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    impulse = torch.zeros(1, 1, 97, 97, dtype=torch.float64)
+    impulse[..., 48, 48] = 1
+    with torch.no_grad():
+        gain = torch.fft.fft2(soft(impulse)).abs()
+    assert float(gain.log().mean()) == pytest.approx(float(soft.log_abs_det.detach()), rel=1e-6)
+    assert float(gain.log().mean()) > 0.3
+    assert float(gain[..., 0, 0]) == pytest.approx(1)  # flat areas keep their grey
 
 
 def test_without_the_determinant_no_blur_wins(causal):
