@@ -221,7 +221,7 @@ def test_a_piece_of_a_large_image_is_enough():
 def test_a_cheap_psf_without_promise_is_not_chosen():
     """The figures of a narrow psf and of the right one, of a photograph under a psf of 51 pixels."""
     narrow, right = (
-        Candidate(None, None, *figures, 0.04, ()) for figures in ((2.56, 0.96, -0.38), (2.64, 1.04, -0.53))
+        Candidate(None, 0.04, (), None, *figures) for figures in ((2.56, 0.96, -0.38), (2.64, 1.04, -0.53))
     )
     assert narrow.score < right.score
     assert promising([narrow, right]) == [right]

@@ -14,10 +14,10 @@ from .edges import strongest, threshold
 from .kernel_step import fit_psf
 from .latent import Scale
 from .observation import Observation
-from .selection import Candidate
+from .selection import Candidate, Way
 from .support import centred, clean
 
-__all__ = ["RIDGE", "STARTS", "Start", "Way", "alternate", "clearest", "climb", "pyramid", "resized"]
+__all__ = ["RIDGE", "STARTS", "Start", "alternate", "clearest", "climb", "pyramid", "resized"]
 
 _RATIO = 0.5**0.5
 _SMALLEST = 5  # pixels of the psf at the coarsest scale
@@ -89,36 +89,22 @@ def resized(psf: Tensor, size: tuple[int, int]) -> Tensor:
     return larger / larger.sum()
 
 
-@dataclass(frozen=True)
-class Way:
-    """A psf on its way up. weight: of the L0 prior; trace: the psfs of all scales so far, it the last one."""
-
-    psf: Tensor
-    weight: float
-    trace: tuple[Tensor, ...] = ()
-
-
 def climb(scales: Sequence[Scale], starts: Sequence[Start], report: Callable[[int, Tensor], bool]) -> list[Way]:
     """The psfs at the finest scale; nothing where `report` has stopped it before.
 
     All starts go together. Between scales those that lead to one psf become one, and the least promising are given up.
     report: called with a scale and the most promising psf there; returns True to stop.
     """
-    ways = [Way(start.psf(scales[0].size), start.weight) for start in starts]
+    ways = [Way(start.psf(scales[0].size), start.weight, ()) for start in starts]
     for level, scale in enumerate(scales):
-        ways = [_further(way, scale) for way in ways]
+        psfs = alternate(scale, [resized(way.psf, scale.size) for way in ways], [way.weight for way in ways])
+        ways = [way.further(psf) for way, psf in zip(ways, psfs, strict=True)]
         above = len(scales) - level - 1
         if above and len(ways) > 1:
-            ranking = sorted(ways, key=lambda way: Candidate.of(scale, way.psf, way.weight, ()).promise)
-            ways = _different(ranking)[: _ARRIVING * 2 ** (above - 1)]
+            ways = _different(sorted(Candidate.all_of(scale, ways), key=lambda each: each.promise))[: _ARRIVING * 2 ** (above - 1)]
         if report(level, ways[0].psf) and above:
             return []
     return ways
-
-
-def _further(way: Way, scale: Scale) -> Way:
-    psf = alternate(scale, resized(way.psf, scale.size), way.weight)
-    return Way(psf, way.weight, (*way.trace, psf))
 
 
 def _different(ways: Sequence[Way]) -> list[Way]:
@@ -132,18 +118,20 @@ def _different(ways: Sequence[Way]) -> list[Way]:
 
 def clearest(scale: Scale) -> float:
     """The gradient's magnitude that as many pixels reach in each of four directions as a psf is estimated from."""
-    seen = crop(scale.slopes, scale.margins)[:, :-1, :-1]  # without the steps to what continues the image
-    return threshold(seen, _EDGES * max(scale.size))
+    seen = crop(scale.slopes, scale.margins)[..., :-1, :-1]  # without the steps to what continues the image
+    return float(threshold(seen, _EDGES * max(scale.size)))
 
 
-def alternate(scale: Scale, psf: Tensor, weight: float) -> Tensor:
-    """Image step and psf step in turn, at one scale."""
+def alternate(scale: Scale, starts: Sequence[Tensor], weights: Sequence[float]) -> list[Tensor]:
+    """Image step and psf step in turn, at one scale, from each of some psfs with a weight of the L0 prior."""
+    psfs, weight = torch.stack(list(starts)), torch.tensor(weights)[:, None, None]
     least = None
     for _ in range(_ITERATIONS):
-        slopes = scale.sharpen(psf, weight)
+        slopes = scale.sharpen(psfs, weight)
         if least is None:
             least = threshold(slopes, _EDGES * max(scale.size))
         kept = strongest(slopes, least)
-        psf = clean(fit_psf(kept, scale.slopes, scale.size, ridge=RIDGE, start=psf))
+        fitted = fit_psf(kept, scale.slopes_spectrum, scale.size, ridge=RIDGE, start=psfs)
+        psfs = torch.stack([clean(psf) for psf in fitted])
         weight, least = weight / _RELAXING, least / _RELAXING
-    return centred(psf)
+    return [centred(psf) for psf in psfs]

@@ -7,28 +7,30 @@ import math
 import torch
 from torch import Tensor
 
+from ..restore.shrinkage import squared
+
 __all__ = ["strongest", "threshold"]
 
 _DIRECTIONS = 4
 
 
-def threshold(slopes: Tensor, count: int) -> float:
+def threshold(slopes: Tensor, count: int) -> Tensor:
     """The gradient's magnitude above which there are at least `count` pixels in each of four directions, or all
-    that there are.
+    that there are; `(N, 1, 1)`.
 
-    slopes: gradients `(2, H, W)`. Weak edges tell of noise, and of the details that the last psf has put there;
+    slopes: gradients `(2, N, H, W)`. Weak edges tell of noise, and of the details that the last psf has put there;
     but edges of one direction say nothing about the psf along themselves.
     """
-    magnitude = slopes.square().sum(0)
+    energy = squared(slopes)
     direction = (torch.atan2(slopes[0], slopes[1]) * (_DIRECTIONS / math.pi)).floor() % _DIRECTIONS
-    least = []
+    least = torch.full_like(energy[:, :1, 0], math.inf)
     for one in range(_DIRECTIONS):
-        there = magnitude[direction == one]
-        if there.numel():
-            least.append(there.topk(min(count, there.numel())).values[-1])
-    return float(torch.stack(least).min().sqrt())
+        there = torch.where(direction == one, energy, -1).flatten(1)
+        strong = there.topk(min(count, there.shape[1]), sorted=False).values
+        least = torch.minimum(least, torch.where(strong < 0, math.inf, strong).amin(1, keepdim=True))
+    return least.sqrt()[..., None]
 
 
-def strongest(slopes: Tensor, least: float) -> Tensor:
+def strongest(slopes: Tensor, least: Tensor) -> Tensor:
     """`slopes` where their magnitude is at least that, and zero elsewhere."""
-    return slopes * (slopes.square().sum(0) >= least * least)
+    return slopes * (squared(slopes) >= least * least)

@@ -12,14 +12,14 @@ from torch import Tensor
 
 from ..imaging.arrays import as_image_batch
 from ..prior import Prior
-from .coarse_to_fine import STARTS, Way, alternate, clearest, climb, pyramid
+from .coarse_to_fine import STARTS, alternate, clearest, climb, pyramid
 from .latent import Scale
 from .likelihood import as_prior, likeliest
 from .observation import Observation, window
 from .paired import descend
 from .progress import Reporter
 from .refine import thin
-from .selection import Candidate, promising, restored
+from .selection import Candidate, Way, promising, restored
 from .support import average, delta, spread
 
 __all__ = ["KernelEstimate", "estimate"]
@@ -150,7 +150,7 @@ def estimate(
     for count in _AVERAGED:
         if len(ranking) >= count:
             mean = average([each.psf for each in ranking[:count]])
-            candidates.append(Candidate.of(piece, mean, ranking[0].weight, (*ranking[0].trace, mean)))
+            candidates.append(Candidate.of(piece, ranking[0].further(mean)))
     best = min(promising(candidates), key=lambda c: c.score)
     doubt = _doubt(best, piece)
     if doubt is not None:
@@ -162,9 +162,9 @@ def estimate(
         descended.append(descend(piece.image, best.scene, best.psf, noise_to_signal=ratio, num_iter=_DESCENT))
     if density is not None:
         descended.append(likeliest(piece, best.psf, density))
-    further = (Candidate.of(piece, psf, best.weight, (*best.trace, psf)) for psf in descended)
+    further = (Candidate.of(piece, best.further(psf)) for psf in descended)
     found = min((best, *further), key=lambda c: c.score)
-    scene = restored(observation.image, found.psf, observation.sigma)
+    scene = restored(observation.image, found.psf[None, None], observation.sigma)
     return KernelEstimate(found.psf, back(observation.brought_back(scene, batch)), found.score, found.trace)
 
 
@@ -175,13 +175,13 @@ def _no_blur(image: Any, size: tuple[int, int], why: str) -> KernelEstimate:
 
 def _refined(piece: Observation, scale: Scale, found: Way) -> Iterator[Candidate]:
     """What was found, as it is, polished, and thinned step by step."""
-    psfs = [alternate(scale, found.psf, factor * found.weight) for factor in (1.0, _FLATTER)]
-    for root in (Candidate.of(piece, psf, found.weight, found.trace) for psf in (found.psf, *psfs)):
-        yield root
-        last = root
+    polished = alternate(scale, [found.psf] * 2, [found.weight, _FLATTER * found.weight])
+    for way in (found, *map(found.further, polished)):
+        last = Candidate.of(piece, way)
+        yield last
         for cut in _THINNINGS:
             psf = thin(scale, piece.smooth(last.scene), last.psf, cut=cut)
-            last = Candidate.of(piece, psf, found.weight, (*last.trace, psf))
+            last = Candidate.of(piece, last.further(psf))
             yield last
 
 
@@ -190,7 +190,7 @@ def _finished(piece: Observation, scale: Scale, found: Candidate) -> Candidate:
     are noise."""
     for _ in range(_FINISHINGS):
         psf = thin(scale, piece.smooth(found.scene), found.psf, cut=min(piece.sigma, max(_THINNINGS)))
-        found = Candidate.of(piece, psf, found.weight, (*found.trace, psf))
+        found = Candidate.of(piece, found.further(psf))
     return found
 
 
@@ -201,7 +201,7 @@ def _doubt(found: Candidate, piece: Observation) -> str | None:
     width = spread(found.psf)
     if width < _SHARP:
         return f"the image is sharp already: its blur spreads over {width:.2f} pixels only"
-    none = Candidate.of(piece, delta(found.psf), 0.0, ())
+    none = Candidate.of(piece, Way(delta(found.psf), 0.0, ()))
     unlikely = found.promise > none.promise or (width < _NARROW and found.score > none.score)
     if unlikely or found.disorder > none.disorder - _ORDER:
         return "no blur explains the image as well as any psf found: it is sharp, or there is too little to see"

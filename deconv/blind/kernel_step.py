@@ -20,44 +20,40 @@ from ..imaging.convolution import fast_length
 __all__ = ["fit_psf"]
 
 _ITERATIONS = 60
-# Change of the psf in one step, relative to its norm, at which it has settled.
-_TOLERANCE = 1e-4
 
 
 def fit_psf(slopes: Tensor, observed: Tensor, size: tuple[int, int], *, ridge: float, start: Tensor) -> Tensor:
-    """The least-squares psf `(kh, kw)`, not negative, not of sum 1 yet.
+    """The least-squares psfs `(N, kh, kw)`, not negative, not of sum 1 yet.
 
-    slopes: gradients of the scene, `(2, H, W)` on a torus. observed: those of the observation.
-    ridge: gamma. start: where to begin.
+    slopes: gradients of the scenes, `(2, N, H, W)` on a torus. observed: the spectrum of those of the observation,
+    `(2, 1, H, W // 2 + 1)`. ridge: gamma. start: where to begin.
 
     Reference: Beck and Teboulle, "A fast iterative shrinkage-thresholding algorithm for linear inverse problems", SIAM
     Journal on Imaging Sciences 2 (2009).
     """
-    shape = slopes.shape[1:]
+    shape = slopes.shape[2:]
     spectrum = torch.fft.rfft2(slopes)
     power = torch.fft.irfft2((spectrum.real.square() + spectrum.imag.square()).sum(0), s=shape)
-    match = torch.fft.irfft2((spectrum.conj() * torch.fft.rfft2(observed)).sum(0), s=shape)
+    match = torch.fft.irfft2((spectrum.conj() * observed).sum(0), s=shape)
     target = _around_origin(match, [s // 2 for s in size], [(s - 1) // 2 for s in size])
 
     grid = [fast_length(2 * s - 1) for s in size]
     lags = _around_origin(power, [s - 1 for s in size], [s - 1 for s in size])
-    lags = torch.nn.functional.pad(lags, (0, grid[1] - lags.shape[1], 0, grid[0] - lags.shape[0]))
-    transfer = torch.fft.rfft2(lags.roll([1 - s for s in size], (0, 1))).real
-    step = 1 / (float(transfer.max()) + ridge)
+    lags = torch.nn.functional.pad(lags, (0, grid[1] - lags.shape[2], 0, grid[0] - lags.shape[1]))
+    normal = torch.fft.rfft2(lags.roll([1 - s for s in size], (1, 2))).real + ridge
+    step = 1 / normal.amax((1, 2), keepdim=True)
+    remaining, target = 1 - step * normal, step * target  # one step of descent: what stays, and what comes to it
 
     psf, ahead, momentum = start, start, 1.0
     for _ in range(_ITERATIONS):
-        seen = torch.fft.irfft2(torch.fft.rfft2(ahead, s=grid) * transfer, s=grid)[: size[0], : size[1]]
-        last, psf = psf, (ahead - step * (seen + ridge * ahead - target)).clamp_min(0)
-        change = psf - last
-        if float(change.square().sum()) <= _TOLERANCE**2 * float(psf.square().sum()):
-            break
+        stays = torch.fft.irfft2(torch.fft.rfft2(ahead, s=grid) * remaining, s=grid)[:, : size[0], : size[1]]
+        last, psf = psf, (stays + target).clamp_min_(0)
         previous, momentum = momentum, (1 + math.sqrt(1 + 4 * momentum**2)) / 2
-        ahead = psf + (previous - 1) / momentum * change
+        ahead = torch.lerp(last, psf, 1 + (previous - 1) / momentum)
     return psf
 
 
 def _around_origin(periodic: Tensor, before: list[int], after: list[int]) -> Tensor:
-    """The part of a periodic image from `before` pixels before its origin to `after` pixels behind it."""
-    rolled = periodic.roll(before, (0, 1))
-    return rolled[: before[0] + after[0] + 1, : before[1] + after[1] + 1]
+    """The part of periodic images from `before` pixels before their origin to `after` pixels behind it."""
+    rolled = periodic.roll(before, (1, 2))
+    return rolled[:, : before[0] + after[0] + 1, : before[1] + after[1] + 1]

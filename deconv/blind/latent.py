@@ -10,12 +10,15 @@ estimated from (Xu, Zheng and Jia, "Unnatural L0 sparse representation for natur
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
 from ..imaging.boundary import canvas_margins, extend
 from ..imaging.convolution import psf_to_otf
 from ..restore.derivatives import Gradient
+from ..restore.shrinkage import squared
 
 __all__ = ["Scale"]
 
@@ -41,22 +44,22 @@ class Scale:
         self.shape = tuple(self.canvas.shape[2:])
         self.spectrum = torch.fft.rfft2(self.canvas)
         self.laplacian = _gradient.power(self.shape, image)
-        self.slopes = _gradient.analyse(self.canvas)[:, 0, 0]
+        self.slopes = _gradient.analyse(self.canvas)[:, 0]
+        self.slopes_spectrum = torch.fft.rfft2(self.slopes)
 
-    def sharpen(self, psf: Tensor, weight: float) -> Tensor:
-        """Gradients `(2, H, W)` of the scene behind the observation, on the torus.
+    def sharpen(self, psf: Tensor, weight: Tensor) -> Tensor:
+        """Gradients `(2, N, H, W)` of the scenes behind the observation, on the torus.
 
-        psf: `(kh, kw)`. weight: lambda, in units of the contrast squared.
+        psf: `(N, kh, kw)`, one for each scene. weight: lambda `(N, 1, 1)`, in units of the contrast squared.
         """
         otf = psf_to_otf(psf, self.shape)
-        data, power = otf.conj() * self.spectrum[0, 0], otf.real.square() + otf.imag.square()
+        data, power = otf.conj() * self.spectrum[0], otf.real.square() + otf.imag.square()
         slopes = self.slopes
-        penalty = 2 * weight
-        while penalty < _STIFFEST:
-            large = slopes.square().sum(0) >= weight / penalty
-            kept = slopes * large
-            spectrum = torch.fft.rfft2(_gradient.adjoint(kept)).mul_(penalty).add_(data)
-            scene = torch.fft.irfft2(spectrum.div_(power + penalty * self.laplacian), s=self.shape)
+        for doublings in range(1, math.ceil(math.log2(_STIFFEST / float(weight.min()))) + 1):
+            penalty = weight * 2**doublings
+            kept = slopes * (squared(slopes) >= 0.5**doublings)
+            spectrum = torch.fft.rfft2(_gradient.adjoint(kept)) * penalty + data
+            spectrum *= (power + penalty * self.laplacian).reciprocal()
+            scene = torch.fft.irfft2(spectrum, s=self.shape)
             slopes = _gradient.analyse(scene)
-            penalty *= 2
         return slopes

@@ -21,6 +21,6 @@ _gradient = Gradient()
 
 def thin(scale: Scale, scene: Tensor, psf: Tensor, *, cut: float) -> Tensor:
     """The psf that fits the strongest edges of a restored photograph in place of those of a drawing."""
-    slopes = _gradient.analyse(extend(scene, scale.margins))[:, 0, 0]
+    slopes = _gradient.analyse(extend(scene, scale.margins))[:, 0]
     kept = strongest(slopes, threshold(slopes, _EDGES * max(scale.size)))
-    return centred(clean(fit_psf(kept, scale.slopes, scale.size, ridge=RIDGE, start=psf), cut=cut))
+    return centred(clean(fit_psf(kept, scale.slopes_spectrum, scale.size, ridge=RIDGE, start=psf[None])[0], cut=cut))

@@ -17,13 +17,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+import torch
 from torch import Tensor
 
 from ..imaging.convolution import convolve, psf_to_otf
 from ..restore import hyper_laplacian
 from ..restore.derivatives import Gradient
 
-__all__ = ["Candidate", "promising", "restored"]
+__all__ = ["Candidate", "Way", "promising", "restored"]
 
 _EDGE_PRICE, _EDGE_FLOOR, _SLOPE = 0.3, 3e-5, 0.06
 # What a nat of disorder counts for in the promise of a psf.
@@ -41,29 +42,39 @@ class Seen(Protocol):
     sigma: float
 
 
-def restored(image: Tensor, psf: Tensor, sigma: float) -> Tensor:
-    """The scene that goes with a psf."""
-    return hyper_laplacian(image, psf, sigma=sigma, num_iter=12, progress=False)
+def restored(image: Tensor, psfs: Tensor, sigma: float) -> Tensor:
+    """The scenes `(N, 1, H, W)` that go with psfs `(N, 1, kh, kw)`."""
+    copies = image.expand(len(psfs), -1, -1, -1)
+    return hyper_laplacian(copies, psfs, sigma=sigma, num_iter=12, progress=False)
 
 
 @dataclass(frozen=True)
-class Candidate:
+class Way:
+    """A psf on its way up. weight: of the L0 prior that it was found with; trace: the psfs so far, it the last one."""
+
+    psf: Tensor
+    weight: float
+    trace: tuple[Tensor, ...]
+
+    def further(self, psf: Tensor) -> Way:
+        return Way(psf, self.weight, (*self.trace, psf))
+
+
+@dataclass(frozen=True)
+class Candidate(Way):
     r"""A psf to choose from.
 
-    scene: what is restored with it. weight: of the L0 prior that found it. trace: the psfs on the way.
+    scene: what is restored with it.
     score: minus the logarithm of the evidence, per pixel, up to a constant; the lowest is the best.
     misfit: mean squared difference of blurred scene and image, over the variance of the noise.
     disorder: :math:`\log (|\nabla x|_1 / |\nabla x|_2)`, norms of means: the lower, the fewer edges the scene is made
         of, however strong they are.
     """
 
-    psf: Tensor
     scene: Tensor
     score: float
     misfit: float
     disorder: float
-    weight: float
-    trace: tuple[Tensor, ...]
 
     @property
     def promise(self) -> float:
@@ -74,22 +85,33 @@ class Candidate:
         return self.score + _DISORDER * self.disorder
 
     @classmethod
-    def of(cls, seen: Seen, psf: Tensor, weight: float, trace: tuple[Tensor, ...]) -> Candidate:
+    def of(cls, seen: Seen, way: Way) -> Candidate:
+        return cls.all_of(seen, [way])[0]
+
+    @classmethod
+    def all_of(cls, seen: Seen, ways: Sequence[Way]) -> list[Candidate]:
+        """Those of one image and one window, together."""
         image, sigma = seen.image, seen.sigma
-        scene = restored(image, psf, sigma)
-        again = convolve(scene, psf)
-        inside = image[..., psf.shape[0] // 2 :, psf.shape[1] // 2 :][..., : again.shape[-2], : again.shape[-1]]
-        misfit = (again - inside).square().mean() / sigma**2
-        slopes = (scene[..., :-1, 1:] - scene[..., :-1, :-1]).square() + (
-            scene[..., 1:, :-1] - scene[..., :-1, :-1]
+        psfs = torch.stack([way.psf for way in ways])[:, None]
+        scenes = restored(image, psfs, sigma)
+        again = convolve(scenes, psfs)
+        inside = image[..., psfs.shape[2] // 2 :, psfs.shape[3] // 2 :][..., : again.shape[-2], : again.shape[-1]]
+        misfit = _means((again - inside).square()) / sigma**2
+        slopes = (scenes[..., :-1, 1:] - scenes[..., :-1, :-1]).square() + (
+            scenes[..., 1:, :-1] - scenes[..., :-1, :-1]
         ).square()
-        edges = _EDGE_PRICE * (slopes + _EDGE_FLOOR).log().mean()
-        otf = psf_to_otf(psf, image.shape[2:])
+        edges = _EDGE_PRICE * _means((slopes + _EDGE_FLOOR).log())
+        otf = psf_to_otf(psfs, image.shape[2:])
         power = (otf.real.square() + otf.imag.square()) / sigma**2
-        volume = 0.5 * (power + _gradient.power(image.shape[2:], image) / _SLOPE**2).log().mean()
-        disorder = slopes.sqrt().mean().log() - slopes.mean().log() / 2
-        score = float(misfit / 2 + edges + volume)
-        return cls(psf, scene, score, float(misfit), float(disorder), weight, trace)
+        volume = 0.5 * _means((power + _gradient.power(image.shape[2:], image) / _SLOPE**2).log())
+        disorder = _means(slopes.sqrt()).log() - _means(slopes).log() / 2
+        score = misfit / 2 + edges + volume
+        figures = zip(ways, scenes.split(1), score.tolist(), misfit.tolist(), disorder.tolist(), strict=True)
+        return [cls(way.psf, way.weight, way.trace, *figure) for way, *figure in figures]
+
+
+def _means(values: Tensor) -> Tensor:
+    return values.mean((1, 2, 3))
 
 
 def promising(candidates: Sequence[Candidate]) -> list[Candidate]:

@@ -52,22 +52,25 @@ class Hessian:
     """Second differences along each pair of the last `space` axes; mixed ones count twice, as in its norm."""
 
     def __init__(self, space: int = 2) -> None:
-        axes = range(-space, 0)
-        self.pairs = [(a, b) for a in axes for b in axes if a <= b]
+        self.axes = tuple(range(-space, 0))
+        self.pairs = [(a, b) for a in self.axes for b in self.axes if a <= b]
 
     def analyse(self, x: Tensor) -> Tensor:
+        slopes = {axis: _forward(x, axis) for axis in self.axes}
         return torch.stack(
             [
-                -_backward(_forward(x, a), a) if a == b else math.sqrt(2) * _forward(_forward(x, a), b)
+                slopes[a] - slopes[a].roll(1, a) if a == b else math.sqrt(2) * _forward(slopes[a], b)
                 for a, b in self.pairs
             ]
         )
 
     def adjoint(self, v: Tensor) -> Tensor:
-        return sum(
-            -_backward(_forward(part, a), a) if a == b else math.sqrt(2) * _backward(_backward(part, a), b)
-            for part, (a, b) in zip(v, self.pairs, strict=True)
-        )
+        # What passes through the same first difference goes back through it together.
+        gathered = {}
+        for part, (a, b) in zip(v, self.pairs, strict=True):
+            before = part - part.roll(-1, a) if a == b else math.sqrt(2) * _backward(part, b)
+            gathered[a] = gathered[a] + before if a in gathered else before
+        return sum(_backward(part, axis) for axis, part in gathered.items())
 
     def power(self, shape: Sequence[int], like: Tensor) -> Tensor:
         return _laplacian(shape, like).square()

@@ -13,14 +13,22 @@ import functools
 import torch
 from torch import Tensor
 
-__all__ = ["hard", "power", "soft"]
+__all__ = ["hard", "length", "power", "soft", "squared"]
 
 
 def length(v: Tensor) -> Tensor:
     """Euclidean length over the first axis, with a gradient of zero, not NaN, where it vanishes."""
     if len(v) == 1:
         return v[0].abs()
-    return v.square().sum(0).clamp_min(torch.finfo(v.dtype).tiny).sqrt()
+    return squared(v).clamp_min(torch.finfo(v.dtype).tiny).sqrt()
+
+
+def squared(v: Tensor) -> Tensor:
+    """Squared length over the first axis."""
+    total = v[0].square()
+    for part in v[1:]:
+        total = torch.addcmul(total, part, part)
+    return total
 
 
 def soft(v: Tensor, t: Tensor | float) -> Tensor:
@@ -31,7 +39,7 @@ def soft(v: Tensor, t: Tensor | float) -> Tensor:
 
 def hard(v: Tensor, t: Tensor | float) -> Tensor:
     """Proximal operator of ``phi(r) = 1 if r > 0 else 0``."""
-    return (v.square().sum(0) > 2 * t) * v
+    return (squared(v) > 2 * t) * v
 
 
 def power(v: Tensor, t: Tensor | float, exponent: float) -> Tensor:
@@ -43,18 +51,18 @@ def power(v: Tensor, t: Tensor | float, exponent: float) -> Tensor:
     table = _factors(exponent).to(v)
     r = length(v)
     unit = torch.as_tensor(t, dtype=v.dtype, device=v.device) ** (1 / (2 - exponent))
-    inverse = unit / torch.maximum(r, unit).clamp_min(torch.finfo(v.dtype).tiny)
-    position = inverse * (len(table) - 1)
-    left = position.detach().int().clamp_max(len(table) - 2)
+    unit = unit.clamp_min(torch.finfo(v.dtype).tiny)
+    position = unit * (len(table) - 2) / torch.maximum(r, unit)
+    left = position.detach().int()
     index = left.flatten()
-    low, high = (table.index_select(0, i).view_as(r) for i in (index, index + 1))
+    low, high = (each.index_select(0, index).view_as(r) for each in (table, table[1:]))
     return torch.lerp(low, high, position - left) * v
 
 
 @functools.lru_cache
 def _factors(exponent: float) -> Tensor:
-    """Factor for lengths of infinity, ..., 4096/3, 4096/2, ..., 4096/4096 units; interpolation adds 1e-4 at most,
-    except in the one interval in which the factor jumps to zero."""
+    """Factor for lengths of infinity, 4096/1, 4096/2, ..., 4096/4096 units, and one that is never reached; interpolation
+    adds 1e-4 at most, except in the one interval in which the factor jumps to zero."""
     r = 4096 / torch.arange(1, 4097, dtype=torch.float64)
     # The minimum that is not at zero is the larger root of z - r + a z^(a-1); Newton's method from r finds it.
     # Where there is none the iteration leaves the positive numbers.
@@ -64,4 +72,4 @@ def _factors(exponent: float) -> Tensor:
         curvature = 1 + (exponent - 1) * slope / z.clamp_min(1e-300)
         z = (z - (z - r + slope) / curvature).clamp_min(0)
     wins = z**exponent + (z - r).square() / 2 < r.square() / 2
-    return torch.cat([torch.ones(1, dtype=torch.float64), torch.where(wins & (z > 0), z / r, 0)])
+    return torch.cat([torch.ones(1, dtype=torch.float64), torch.where(wins & (z > 0), z / r, 0), torch.zeros(1)])

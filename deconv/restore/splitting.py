@@ -43,6 +43,7 @@ class Observation:
         self.blurred_dual = torch.zeros_like(self.blurred)
         self.framed = scene
         self.framed_dual = torch.zeros_like(scene)
+        self.share = 1 / (canvas.weight + _PENALTY)
         self.power = _PENALTY * canvas.otf.abs().square()
         if canvas.inside is not None:
             self.power = self.power + _BOUNDARY_PENALTY
@@ -56,13 +57,14 @@ class Observation:
             pull = pull + _BOUNDARY_PENALTY * canvas.fft(self.framed + self.framed_dual)
         total = self.power + power
         # A frequency that neither the blur nor the prior sees stays out of the scene.
-        return torch.where(total > 1e-12, pull / total.clamp_min(1e-12), 0)
+        # Complex numbers are multiplied ten times faster than divided.
+        return pull * torch.where(total > 1e-12, total, torch.inf).reciprocal()
 
     def update(self, spectrum: Tensor, scene: Tensor) -> None:
         """Move the variables towards the scene that `solve` gave."""
         canvas = self.canvas
         wanted = torch.lerp(self.blurred, canvas.ifft(canvas.otf * spectrum), _RELAXATION) - self.blurred_dual
-        self.blurred = (canvas.observed + _PENALTY * wanted) / (canvas.weight + _PENALTY)
+        self.blurred = self.share * torch.add(canvas.observed, wanted, alpha=_PENALTY)
         self.blurred_dual = self.blurred - wanted
         if canvas.inside is not None:
             wanted = torch.lerp(self.framed, scene, _RELAXATION) - self.framed_dual
@@ -114,7 +116,7 @@ def sparse(canvas: Canvas, terms: Sequence[Term]) -> Iterator[Tensor]:
     A penalty there would tie each border of the frame to the opposite one.
     """
     scene = canvas.start()
-    seam = canvas.seam
+    seen = canvas.seen
     observation = Observation(canvas, scene)
     responses = [term.analysis.analyse(scene) for term in terms]
     duals = [torch.zeros_like(v) for v in responses]
@@ -132,7 +134,8 @@ def sparse(canvas: Canvas, terms: Sequence[Term]) -> Iterator[Tensor]:
         observation.update(spectrum, scene)
         for i, term in enumerate(terms):
             wanted = torch.lerp(responses[i], term.analysis.analyse(scene), _RELAXATION) - duals[i]
-            responses[i] = torch.where(seam, wanted, term.prox(wanted, 1 / penalties[i]))
+            responses[i] = wanted.clone()
+            responses[i][seen] = term.prox(wanted[seen], 1 / penalties[i])
             # Scaled by the penalty, a multiplier shrinks where that grows.
             duals[i] = (responses[i] - wanted) / term.growth
             penalties[i] = penalties[i] * term.growth
