@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import skimage.data
 import torch
 
 from deconv.blind import estimate_field, fit, fit_causal, kernel_similarity, sparse_gradients
-from deconv.blind.causal import _Softness
+from deconv.blind.causal import _likeliest_scale, _Softness
 from deconv.blind.paired import descend, equation_error
 from deconv.blind.support import simplex
 from deconv.imaging import degrade
@@ -79,7 +81,7 @@ def causal():
     return CAUSAL, causally_blurred("rocket")
 
 
-@pytest.mark.parametrize(("name", "error"), [("rocket", 0.01), ("camera", 0.05), ("coffee", 0.08)])
+@pytest.mark.parametrize(("name", "error"), [("rocket", 0.01), ("camera", 0.05), ("coffee", 0.05)])
 def test_a_causal_blur_is_what_makes_the_image_likeliest(name, error):
     assert relative(fit_causal(causally_blurred(name), 3), CAUSAL) < error
 
@@ -91,7 +93,7 @@ def test_softness_of_the_scene_is_not_taken_for_blur():
 
 def test_the_determinant_of_softness_is_the_mean_of_its_logarithm():
     soft = _Softness().double()
-    soft.coefficients.data = 0.1 * torch.rand(12, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    soft.coefficients.data = 0.05 * torch.rand(24, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     impulse = torch.zeros(1, 1, 97, 97, dtype=torch.float64)
     impulse[..., 48, 48] = 1
     with torch.no_grad():
@@ -109,11 +111,10 @@ def test_without_the_determinant_no_blur_wins(causal):
 
 
 def test_a_density_of_photographs_finds_the_blur_by_likelihood():
-    """The prior of patches knows how soft photographs are."""
     scene = photograph("camera")[160:288, 160:288][None, None]
     blurred = causal_conv2d(scene, CAUSAL[None, None])
     prior = load_prior("gmm")
-    found = fit_causal(blurred, 3, lambda x: prior.log_prob(x, stride=4), softness=False, num_iter=50)
+    found = fit_causal(blurred, 3, lambda x: prior.log_prob(x, stride=4))
     assert relative(found, CAUSAL) < 0.1
 
 
@@ -127,11 +128,49 @@ def test_the_prior_may_be_anything(causal):
 
     kernel = fit_causal(blurred, (2, 3), log_prior, num_iter=3)
     assert kernel.shape == (2, 3)
-    assert seen == [blurred.shape] * 3
+    assert set(seen) == {blurred.shape}
+
+
+def test_a_callback_sees_every_step_and_ends_the_fit(causal):
+    truth, blurred = causal
+    errors = []
+
+    def stop(step: int, kernel: torch.Tensor) -> bool:
+        assert step == len(errors)
+        errors.append(relative(kernel, truth))
+        return step == 5
+
+    assert relative(fit_causal(blurred, 3, callback=stop), truth) == pytest.approx(errors[-1])
+    assert len(errors) == 6
+    assert errors[-1] < errors[0]
+
+
+def test_what_is_asymmetric_in_a_photograph_counts_as_blur():
+    """Turned by half a turn it errs to the other side: all else that the prior gets wrong would stay."""
+    scene = photograph("coffee")[40:360, 140:460]
+    errors = [
+        fit_causal(causal_conv2d(each[None, None], CAUSAL[None, None]), 3) - CAUSAL
+        for each in (scene, scene.flip(0, 1))
+    ]
+    assert float((errors[0] * errors[1]).sum()) < 0
+    assert float((errors[0] + errors[1]).norm()) < 0.7 * min(float(each.norm()) for each in errors)
+
+
+def test_the_scale_of_the_prior_is_the_likeliest():
+    torch.manual_seed(0)
+    values = torch.distributions.StudentT(0.5, scale=0.3).sample((20000,)).double()
+    scale = _likeliest_scale(values.square()).requires_grad_()
+    surprise = 0.75 * (values.square() / (0.5 * scale)).log1p() + scale.log() / 2
+    (slope,) = torch.autograd.grad(surprise.mean(), scale)
+    assert abs(float(slope * scale.detach())) < 1e-8
+    found = float(scale.detach())
+    assert float(_likeliest_scale(4 * values.square())) == pytest.approx(4 * found, rel=1e-6)
+    assert found == pytest.approx(0.09, rel=0.15)
+    assert torch.isfinite(sparse_gradients(torch.zeros(1, 1, 9, 9)))
 
 
 def test_the_unit_does_not_change_the_order_of_likelihoods():
-    sharp = photograph()[None, None, :200, :200]
+    sharp = photograph()[None, None, 100:300, 100:300]
     soft = (sharp + sharp.roll(1, 3)) / 2
     difference = sparse_gradients(sharp) - sparse_gradients(soft)
     assert float(sparse_gradients(5 * sharp) - sparse_gradients(5 * soft)) == pytest.approx(float(difference), rel=1e-3)
@@ -160,6 +199,7 @@ def test_tiles_have_psfs_of_their_own():
         (lambda y: fit_causal(y, 1), "kernel_size"),
         (lambda y: fit_causal(y, 99), "kernel_size"),
         (lambda y: fit_causal(y, 3, num_iter=0), "num_iter"),
+        (lambda y: fit_causal(y, 3, lambda x: x.sum() * math.nan), "log_prior"),
         (lambda y: estimate_field(y, (0, 2)), "grid"),
         (lambda y: estimate_field(y, (2, 2), 41), "kernel_size"),
     ],

@@ -101,7 +101,8 @@ def climb(scales: Sequence[Scale], starts: Sequence[Start], report: Callable[[in
         ways = [way.further(psf) for way, psf in zip(ways, psfs, strict=True)]
         above = len(scales) - level - 1
         if above and len(ways) > 1:
-            ways = _different(sorted(Candidate.all_of(scale, ways), key=lambda each: each.promise))[: _ARRIVING * 2 ** (above - 1)]
+            ranking = sorted(Candidate.all_of(scale, ways), key=lambda each: each.promise)
+            ways = _different(ranking)[: _ARRIVING * 2 ** (above - 1)]
         if report(level, ways[0].psf) and above:
             return []
     return ways

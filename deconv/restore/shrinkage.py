@@ -61,8 +61,10 @@ def power(v: Tensor, t: Tensor | float, exponent: float) -> Tensor:
 
 @functools.lru_cache
 def _factors(exponent: float) -> Tensor:
-    """Factor for lengths of infinity, 4096/1, 4096/2, ..., 4096/4096 units, and one that is never reached; interpolation
-    adds 1e-4 at most, except in the one interval in which the factor jumps to zero."""
+    """Factor for lengths of infinity, 4096/1, 4096/2, ..., 4096/4096 units, and one that is never reached.
+
+    Interpolation adds 1e-4 at most, except in the one interval in which the factor jumps to zero.
+    """
     r = 4096 / torch.arange(1, 4097, dtype=torch.float64)
     # The minimum that is not at zero is the larger root of z - r + a z^(a-1); Newton's method from r finds it.
     # Where there is none the iteration leaves the positive numbers.

@@ -133,9 +133,9 @@ def sparse(canvas: Canvas, terms: Sequence[Term]) -> Iterator[Tensor]:
         yield scene
         observation.update(spectrum, scene)
         for i, term in enumerate(terms):
-            wanted = torch.lerp(responses[i], term.analysis.analyse(scene), _RELAXATION) - duals[i]
+            wanted = torch.lerp(responses[i], term.analysis.analyse(scene), _RELAXATION).sub_(duals[i])
             responses[i] = wanted.clone()
             responses[i][seen] = term.prox(wanted[seen], 1 / penalties[i])
             # Scaled by the penalty, a multiplier shrinks where that grows.
-            duals[i] = (responses[i] - wanted) / term.growth
+            duals[i] = (responses[i] - wanted).div_(term.growth)
             penalties[i] = penalties[i] * term.growth
