@@ -139,11 +139,11 @@ def fit_causal(
 
     .. math:: \max_{A, S} \; \log p(S^{-1} A^{-1} y) + \log |\det A^{-1}| + \log |\det S^{-1}|
 
-    by descent along its gradient (L-BFGS) through the exact inverse. The determinant is what makes this a likelihood: without it no blur
-    at all wins, as that leaves the smoothest x. S is the softness that the scene would have without the blur, a
-    symmetric filter of 24 parameters: the magnitude of a causal blur of minimum phase is tied to its phase, that of
-    a symmetric one is not, which a prior that is not Gaussian can see. What asymmetry the photograph has of its own
-    counts as blur: turned by half a turn before it is blurred, it errs to the other side. No noise is modelled.
+    by descent along its gradient (L-BFGS) through the exact inverse. The determinant is what makes this a likelihood:
+    without it no blur at all wins, as that leaves the smoothest x. S is the softness that the scene would have without
+    the blur, a symmetric filter of 24 parameters: the magnitude of a causal blur of minimum phase is tied to its phase,
+    that of a symmetric one is not, which a prior that is not Gaussian can see. What asymmetry the photograph has of its
+    own counts as blur: turned by half a turn before it is blurred, it errs to the other side. No noise is modelled.
 
     Parameters
     ----------
