@@ -180,8 +180,7 @@ def _refined(piece: Observation, scale: Scale, found: Way) -> Iterator[Candidate
         last = Candidate.of(piece, way)
         yield last
         for cut in _THINNINGS:
-            psf = thin(scale, piece.smooth(last.scene), last.psf, cut=cut)
-            last = Candidate.of(piece, last.further(psf))
+            last = Candidate.of(piece, last.further(thin(piece, scale, last, cut=cut)))
             yield last
 
 
@@ -189,7 +188,7 @@ def _finished(piece: Observation, scale: Scale, found: Candidate) -> Candidate:
     """Thinned more, without asking the evidence, which errs by more than what is gained; taps fainter than the noise
     are noise."""
     for _ in range(_FINISHINGS):
-        psf = thin(scale, piece.smooth(found.scene), found.psf, cut=min(piece.sigma, max(_THINNINGS)))
+        psf = thin(piece, scale, found, cut=min(piece.sigma, max(_THINNINGS)))
         found = Candidate.of(piece, found.further(psf))
     return found
 

@@ -22,18 +22,27 @@ __all__ = ["fit_psf"]
 _ITERATIONS = 60
 
 
-def fit_psf(slopes: Tensor, observed: Tensor, size: tuple[int, int], *, ridge: float, start: Tensor) -> Tensor:
+def fit_psf(
+    slopes: Tensor,
+    observed: Tensor,
+    size: tuple[int, int],
+    *,
+    ridge: float,
+    start: Tensor,
+    doubt: Tensor | float = 0.0,
+) -> Tensor:
     """The least-squares psfs `(N, kh, kw)`, not negative, not of sum 1 yet.
 
     slopes: gradients of the scenes, `(2, N, H, W)` on a torus. observed: the spectrum of those of the observation,
-    `(2, 1, H, W // 2 + 1)`. ridge: gamma. start: where to begin.
+    `(2, 1, H, W // 2 + 1)`. ridge: gamma. start: where to begin. doubt: the variance of the spectrum of the gradients,
+    summed over both, where they are not known exactly: the misfit to be expected grows by it, times the psf's power.
 
     Reference: Beck and Teboulle, "A fast iterative shrinkage-thresholding algorithm for linear inverse problems", SIAM
     Journal on Imaging Sciences 2 (2009).
     """
     shape = slopes.shape[2:]
     spectrum = torch.fft.rfft2(slopes)
-    power = torch.fft.irfft2((spectrum.real.square() + spectrum.imag.square()).sum(0), s=shape)
+    power = torch.fft.irfft2((spectrum.real.square() + spectrum.imag.square()).sum(0) + doubt, s=shape)
     match = torch.fft.irfft2((spectrum.conj() * observed).sum(0), s=shape)
     target = _around_origin(match, [s // 2 for s in size], [(s - 1) // 2 for s in size])
 

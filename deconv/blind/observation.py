@@ -42,10 +42,15 @@ class Observation:
     sigma: float
     flat: bool
 
-    def smooth(self, image: Tensor) -> Tensor:
-        """`image`, for the estimation of edges, which takes noise for them: blurred by up to 0.8 pixels."""
+    @property
+    def smoothing(self) -> Tensor:
+        """The psf `(kh, kw)` that images are smoothed by for the estimation of edges, which takes noise for them: of up
+        to 0.8 pixels, and of no blur for clean ones."""
         spread = min(_SMOOTHEST, _SMOOTHEST * (self.sigma / _NOISY) ** 0.5)
-        return image if spread < _LEAST_SPREAD else convolve(image, gaussian(spread), boundary="reflect")
+        return torch.ones(1, 1) if spread < _LEAST_SPREAD else gaussian(spread)
+
+    def smooth(self, image: Tensor) -> Tensor:
+        return convolve(image, self.smoothing, boundary="reflect")
 
     def slope_noise(self) -> float:
         """Standard deviation of the noise in the gradients of the smoothed image."""

@@ -24,7 +24,7 @@ from ..imaging.convolution import convolve, psf_to_otf
 from ..restore import hyper_laplacian
 from ..restore.derivatives import Gradient
 
-__all__ = ["Candidate", "Way", "promising", "restored"]
+__all__ = ["Candidate", "Way", "promising", "restored", "scene_precision"]
 
 _EDGE_PRICE, _EDGE_FLOOR, _SLOPE = 0.3, 3e-5, 0.06
 # What a nat of disorder counts for in the promise of a psf.
@@ -101,13 +101,18 @@ class Candidate(Way):
             scenes[..., 1:, :-1] - scenes[..., :-1, :-1]
         ).square()
         edges = _EDGE_PRICE * _means((slopes + _EDGE_FLOOR).log())
-        otf = psf_to_otf(psfs, image.shape[2:])
-        power = (otf.real.square() + otf.imag.square()) / sigma**2
-        volume = 0.5 * _means((power + _gradient.power(image.shape[2:], image) / _SLOPE**2).log())
+        volume = 0.5 * _means(scene_precision(psfs, image.shape[2:], sigma).log())
         disorder = _means(slopes.sqrt()).log() - _means(slopes).log() / 2
         score = misfit / 2 + edges + volume
         figures = zip(ways, scenes.split(1), score.tolist(), misfit.tolist(), disorder.tolist(), strict=True)
         return [cls(way.psf, way.weight, way.trace, *figure) for way, *figure in figures]
+
+
+def scene_precision(psf: Tensor, shape: Sequence[int], sigma: float) -> Tensor:
+    r"""What is known of each frequency of the scene, :math:`|H|^2 / \sigma^2 + |D|^2 / s^2`: the inverse of its
+    variance, for an image on a torus of that shape."""
+    otf = psf_to_otf(psf, shape)
+    return (otf.real.square() + otf.imag.square()) / sigma**2 + _gradient.power(shape, psf) / _SLOPE**2
 
 
 def _means(values: Tensor) -> Tensor:
