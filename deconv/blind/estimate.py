@@ -27,7 +27,7 @@ __all__ = ["KernelEstimate", "estimate"]
 _METHODS = ("coarse_to_fine",)
 _LEAST_SIDE = 32
 _THINNINGS = (0.03, 0.05, 0.05, 0.05)  # cuts, one after the other
-_FINISHINGS = 2
+_FINISHINGS, _FINISHED_CUT = 3, 0.03
 _DESCENT = 10  # steps through the recursive filter
 _AVERAGED = (3, 6, 12)  # of so many of the likeliest, whose errors differ, the mean is tried
 _FLATTER = 3.0  # the weight of the second polishing
@@ -188,7 +188,7 @@ def _finished(piece: Observation, scale: Scale, found: Candidate) -> Candidate:
     """Thinned more, without asking the evidence, which errs by more than what is gained; taps fainter than the noise
     are noise."""
     for _ in range(_FINISHINGS):
-        psf = thin(piece, scale, found, cut=min(piece.sigma, max(_THINNINGS)))
+        psf = thin(piece, scale, found, cut=min(piece.sigma, _FINISHED_CUT))
         found = Candidate.of(piece, found.further(psf))
     return found
 
