@@ -1,0 +1,124 @@
+"""The steps of blind estimation, one by one: each does what its formula says, alone as in company."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from scipy.optimize import nnls
+
+from deconv.bench.blind_cases import synthetic
+from deconv.blind import kernel_similarity
+from deconv.blind.coarse_to_fine import STARTS, alternate, pyramid
+from deconv.blind.edges import strongest, threshold
+from deconv.blind.estimate import _finished
+from deconv.blind.kernel_step import fit_psf
+from deconv.blind.latent import Scale
+from deconv.blind.observation import Observation
+from deconv.blind.selection import Candidate, Way, scene_precision
+from deconv.imaging import as_image_batch
+from deconv.imaging.convolution import convolve
+from deconv.imaging.psf import camera_shake, gaussian
+from deconv.restore.derivatives import Gradient
+
+
+@pytest.fixture(scope="module")
+def case():
+    return next(synthetic(noise=0.005, side=120))
+
+
+@pytest.fixture(scope="module")
+def piece(case) -> Observation:
+    return Observation.of(as_image_batch(case.blurred)[0], None)
+
+
+@pytest.fixture(scope="module")
+def scale(piece) -> Scale:
+    return pyramid(piece, (15, 15))[-1]
+
+
+def test_the_psf_step_is_nonnegative_least_squares():
+    generator = torch.Generator().manual_seed(0)
+    slopes = torch.randn(2, 1, 24, 24, generator=generator)
+    truth = camera_shake(5, seed=0)
+    observed = convolve(slopes.transpose(0, 1), truth, boundary="circular").transpose(0, 1)
+    observed = observed + 0.3 * torch.randn(observed.shape, generator=generator)
+    ridge = 3.0
+    found = fit_psf(slopes, torch.fft.rfft2(observed), (5, 5), ridge=ridge, start=truth[None])[0]
+
+    shifts = [(i - 2, j - 2) for i in range(5) for j in range(5)]
+    columns = [slopes.roll(shift, (2, 3)).flatten() for shift in shifts]
+    system = torch.cat([torch.stack(columns, 1), ridge**0.5 * torch.eye(25)])
+    exact, _ = nnls(system.double().numpy(), torch.cat([observed.flatten(), torch.zeros(25)]).double().numpy())
+    assert np.abs(found.flatten().numpy() - exact).max() < 1e-3 * exact.max()
+
+
+def test_doubt_that_is_the_same_at_all_frequencies_is_a_ridge(scale):
+    start = gaussian(1.5, size=15)[None]
+    slopes = scale.sharpen(start, torch.full((1, 1, 1), 0.04))
+    with_doubt = fit_psf(slopes, scale.slopes_spectrum, scale.size, ridge=100.0, start=start, doubt=60.0)
+    with_ridge = fit_psf(slopes, scale.slopes_spectrum, scale.size, ridge=160.0, start=start)
+    assert torch.allclose(with_doubt, with_ridge, atol=1e-6)
+
+
+def test_doubt_is_the_expectation_over_scenes():
+    """The mean of the misfit over scenes drawn around one of them is its own plus what the formula adds."""
+    shape, sigma, count = (24, 20), 0.05, 4000
+    generator = torch.Generator().manual_seed(0)
+    psf, gradient = camera_shake(7, seed=1), Gradient()
+    precision = scene_precision(psf, shape, sigma)
+    white = torch.randn(count, *shape, generator=generator)
+    errors = torch.fft.irfft2(torch.fft.rfft2(white) / precision.clamp_min(1e-6).sqrt(), s=shape)
+    blurred = convolve(gradient.analyse(errors), psf, boundary="circular")
+    drawn = blurred.square().sum((0, 2, 3)).mean()
+
+    half = gradient.power(shape, psf) * torch.fft.rfft2(_around_origin(psf, shape)).abs().square() / precision
+    weight = torch.full((shape[1] // 2 + 1,), 2.0)  # a real image's spectrum comes twice, but for two columns
+    weight[0] = weight[-1] = 1
+    assert float(drawn) == pytest.approx(float((weight * half).sum()), rel=0.03)
+
+
+def _around_origin(psf: torch.Tensor, shape: tuple[int, int]) -> torch.Tensor:
+    image = torch.zeros(shape)
+    image[: psf.shape[0], : psf.shape[1]] = psf
+    return image.roll([-(s // 2) for s in psf.shape], (0, 1))
+
+
+def test_edges_are_the_strongest_of_each_direction():
+    slopes = torch.zeros(2, 2, 8, 8)
+    slopes[0, 0, :, 0], slopes[1, 0, :, 1] = torch.arange(1.0, 9), torch.arange(11.0, 19)
+    slopes[1, 1] = torch.arange(64.0).view(8, 8)
+    least = threshold(slopes, 3)
+    assert least.flatten().tolist() == [6, 61]  # of the directions that there are, the one with the faintest
+    assert torch.equal(strongest(slopes, torch.tensor(12.0))[0, 0], torch.zeros(8, 8))
+    assert int((strongest(slopes, torch.tensor([[[16.0]], [[60.0]]])) > 0).sum()) == 3 + 4
+
+
+def test_ways_do_not_mind_company(piece):
+    small = pyramid(piece, (15, 15))[1]
+    starts = [start.psf(small.size) for start in STARTS[:4]]
+    weights = [start.weight for start in STARTS[:4]]
+    together = alternate(small, starts, weights)
+    alone = [alternate(small, [psf], [weight])[0] for psf, weight in zip(starts, weights, strict=True)]
+    for ours, own in zip(together, alone, strict=True):
+        assert kernel_similarity(ours, own) > 0.99
+
+
+def test_candidates_do_not_mind_company(piece):
+    ways = [Way(camera_shake(15, seed=seed), 0.04, ()) for seed in range(3)]
+    for ours, way in zip(Candidate.all_of(piece, ways), ways, strict=True):
+        own = Candidate.of(piece, way)
+        assert ours.psf is way.psf
+        assert ours.score == pytest.approx(own.score, abs=0.02)
+        assert ours.misfit == pytest.approx(own.misfit, rel=0.05)
+        assert ours.disorder == pytest.approx(own.disorder, abs=0.02)
+
+
+def test_finishing_thins(case, piece):
+    """A psf that is too thick, as those of the alternation are, comes nearer to the true one."""
+    scale = pyramid(piece, case.psf.shape)[-1]
+    thick = convolve(case.psf[None, None], gaussian(0.9), boundary="zero")[0, 0]
+    start = Candidate.of(piece, Way(thick / thick.sum(), 0.04, ()))
+    found = _finished(piece, scale, start)
+    assert kernel_similarity(found.psf, case.psf) > kernel_similarity(start.psf, case.psf) + 0.01
+    assert len(found.trace) == 3
