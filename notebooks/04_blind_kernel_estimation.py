@@ -186,7 +186,7 @@ for axis, (title, curve) in zip(axes, curves.items(), strict=True):
 # The prior alone prefers no blur, $a = 0$: what is blurred is smooth, and smooth scenes are likely. The determinant
 # rewards blur: it says by how much this blur has shrunk volumes. Only the sum knows.
 #
-# `fit_causal` finds all taps, by gradient descent through the inverse, from nothing but $y$:
+# `fit_causal` finds all taps, by descent along the gradient through the inverse, from nothing but $y$:
 
 # %%
 true_kernel = blur(truth)[0, 0]
@@ -201,8 +201,8 @@ show({"the scene": sharp, "blurred": y, "unblurred by the kernel found": unblurr
 
 # %% [markdown]
 # Without the determinant, descent ends at no blur. With it, the path appears. (The anchor
-# is beyond white.) What a scene has of softness by its own cannot be told from blur and ends in the kernel, which is
-# why a picture of half the size was taken: reduced pictures are sharp.
+# is beyond white.) The softness that a scene has of its own is fitted along, as a symmetric filter; what it has of
+# asymmetry cannot be told from blur and ends in the kernel.
 #
 # **Where to go on:** [a flow whose density of scenes is learnt](06_flow_prior.ipynb),
 # [deblurring with a known blur](02_deblur_known_psf.ipynb).

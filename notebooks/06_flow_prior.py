@@ -231,8 +231,8 @@ axis.set(xlabel="a, how much blur", ylabel="nats a pixel", title="Likelihood of 
 axis.legend()
 
 # %% [markdown]
-# Then all taps, from nothing but $y$. Every fourth pixel of a photograph makes no soft scene, so no softness is fitted
-# beside the blur:
+# Then all taps, from nothing but $y$. The softness of the scene is fitted beside the blur, since no photograph is exactly
+# as soft as the prior expects:
 
 # %%
 true_kernel = blur(truth)[0, 0]
@@ -240,11 +240,11 @@ kernels = {"the true kernel": true_kernel}
 steps = 3 if FAST else 120
 for name, log_prior in {"sparse gradients": blind.sparse_gradients, "the flow": flow.log_prob}.items():
     start = time.perf_counter()
-    kernel = blind.fit_causal(y, 5, log_prior, softness=False, num_iter=steps)
+    kernel = blind.fit_causal(y, 5, log_prior, num_iter=steps)
     off = float((kernel - true_kernel).norm() / true_kernel.norm())
     kernels[f"{name}: {off:.0%} off, {time.perf_counter() - start:.0f} s"] = kernel
 show({title: kernel / true_kernel[:-1].max() for title, kernel in kernels.items()}, side=2.6)
 
 # %% [markdown]
-# Both find the path, the simple density more closely and by far the more quickly. Blurs that are neither causal nor
+# Both find the path to a percent, the simple density by far the more quickly. Blurs that are neither causal nor
 # without noise are estimated as in [notebook 4](04_blind_kernel_estimation.ipynb), and restored by `flow_map` as above.
