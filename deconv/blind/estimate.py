@@ -27,7 +27,8 @@ __all__ = ["KernelEstimate", "estimate"]
 _METHODS = ("coarse_to_fine",)
 _LEAST_SIDE = 32
 _THINNINGS = (0.03, 0.05, 0.05, 0.05)  # cuts, one after the other
-_FINISHINGS, _FINISHED_CUT = 3, 0.03
+_FINISHINGS = (0.03, 0.03)  # the same for the one that was chosen, or the noise where that is less,
+_FAINTEST = 0.045  # and for the last one
 _DESCENT = 10  # steps through the recursive filter
 _AVERAGED = (3, 6, 12)  # of so many of the likeliest, whose errors differ, the mean is tried
 _FLATTER = 3.0  # the weight of the second polishing
@@ -186,10 +187,9 @@ def _refined(piece: Observation, scale: Scale, found: Way) -> Iterator[Candidate
 
 def _finished(piece: Observation, scale: Scale, found: Candidate) -> Candidate:
     """Thinned more, without asking the evidence, which errs by more than what is gained; taps fainter than the noise
-    are noise."""
-    for _ in range(_FINISHINGS):
-        psf = thin(piece, scale, found, cut=min(piece.sigma, _FINISHED_CUT))
-        found = Candidate.of(piece, found.further(psf))
+    are noise, and those that remain faint to the end, too."""
+    for cut in (*(min(piece.sigma, each) for each in _FINISHINGS), _FAINTEST):
+        found = Candidate.of(piece, found.further(thin(piece, scale, found, cut=cut)))
     return found
 
 
