@@ -94,6 +94,16 @@ def test_edges_are_the_strongest_of_each_direction():
     assert int((strongest(slopes, torch.tensor([[[16.0]], [[60.0]]])) > 0).sum()) == 3 + 4
 
 
+def test_scenes_do_not_mind_company(scale):
+    """Each stops at its own weight's last penalty, which is a matter of the right psf or another one."""
+    psfs = torch.stack([camera_shake(15, seed=seed) for seed in range(3)])
+    weights = torch.tensor([0.02, 0.04, 0.16])[:, None, None]
+    together = scale.sharpen(psfs, weights)
+    for index in range(3):
+        own = scale.sharpen(psfs[index : index + 1], weights[index : index + 1])
+        assert float((together[:, index] - own[:, 0]).norm()) < 0.01 * float(own.norm())
+
+
 def test_ways_do_not_mind_company(piece):
     small = pyramid(piece, (15, 15))[1]
     starts = [start.psf(small.size) for start in STARTS[:4]]

@@ -10,8 +10,6 @@ estimated from (Xu, Zheng and Jia, "Unnatural L0 sparse representation for natur
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor
 
@@ -55,11 +53,12 @@ class Scale:
         otf = psf_to_otf(psf, self.shape)
         data, power = otf.conj() * self.spectrum[0], otf.real.square() + otf.imag.square()
         slopes = self.slopes
-        for doublings in range(1, math.ceil(math.log2(_STIFFEST / float(weight.min()))) + 1):
-            penalty = weight * 2**doublings
+        doublings = 1
+        while (going := (penalty := weight * 2**doublings) < _STIFFEST).any():
             kept = slopes * (squared(slopes) >= 0.5**doublings)
             spectrum = torch.fft.rfft2(_gradient.adjoint(kept)) * penalty + data
             spectrum *= (power + penalty * self.laplacian).reciprocal()
             scene = torch.fft.irfft2(spectrum, s=self.shape)
-            slopes = _gradient.analyse(scene)
+            slopes = torch.where(going, _gradient.analyse(scene), slopes)
+            doublings += 1
         return slopes
