@@ -196,7 +196,7 @@ def test_total_variation_reaches_its_minimum(isotropic, boundary):
         slopes = Gradient().analyse(scene)
         contours = slopes.square().sum(0).sqrt() if isotropic else slopes.abs().sum(0)
         fit = (c.weight * (c.blur(scene) * (c.weight > 0) - c.observed).square()).sum() / 2
-        return float(fit + weight * contours[..., ~c.seam].sum())
+        return float(fit + weight * contours[c.seen].sum())
 
     problem = Problem(c.image, c, Statistics.of(c.image, 0.1), 1)
     best = c.project(nth(restore.total_variation.scenes(problem, weight=weight, isotropic=isotropic), 4000))

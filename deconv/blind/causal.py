@@ -21,7 +21,7 @@ __all__ = ["fit_causal", "sparse_gradients"]
 # Degrees of freedom of the default prior: tails heavier than Cauchy's.
 _FREEDOM = 0.5
 _LEAST_ANCHOR = 0.5
-# What the parameters of the blur are stretched by, which a tenth of a pixel of blur weighs less on than of softness.
+# The likelihood is flatter along the parameters of the blur than along those of softness; stretched, they are alike.
 _STRETCH = 10.0
 # Pixels that are mirrored around the scene before its softness is undone.
 _MIRRORED = 16
@@ -88,7 +88,7 @@ class _Softness(nn.Module):
         for sign in (-1, 1):
             rows, columns = ([_REACH + sign * n for n in axis] for axis in zip(*_WAVES, strict=True))
             logarithm[rows, columns] = -self.coefficients / 2
-        gain = psf_to_otf(logarithm, wide.shape[2:]).real.exp().to(scene.dtype)
+        gain = psf_to_otf(logarithm, wide.shape[2:]).real.exp().to(scene)
         sharp = torch.fft.irfft2(gain * torch.fft.rfft2(wide), s=wide.shape[2:])
         return sharp[..., _MIRRORED:-_MIRRORED, _MIRRORED:-_MIRRORED]
 

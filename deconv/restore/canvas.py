@@ -139,13 +139,6 @@ class Canvas:
         """Index of the part of the canvas that is blurred into the frame: all but the gap."""
         return (..., *[slice(0, n - gap) for n, (_, gap) in zip(self.shape, self._gap(), strict=True)])
 
-    @property
-    def seam(self) -> Tensor:
-        """True in the gap, where the torus closes and nothing is known or supposed; of the canvas's shape."""
-        seam = torch.ones(self.shape, dtype=torch.bool, device=self.image.device)
-        seam[self.seen] = False
-        return seam
-
     def _average(self, seen: Tensor) -> Tensor:
         if self.boundary == "zero":
             return extend(crop(seen, self._reach), self._reach, method="zero")
