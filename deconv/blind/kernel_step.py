@@ -20,6 +20,8 @@ from ..imaging.convolution import fast_length
 __all__ = ["fit_psf"]
 
 _ITERATIONS = 60
+# Change of a psf in one step, relative to its norm, at which it has settled.
+_TOLERANCE = 1e-4
 
 
 def fit_psf(
@@ -54,9 +56,13 @@ def fit_psf(
     remaining, target = 1 - step * normal, step * target  # one step of descent: what stays, and what comes to it
 
     psf, ahead, momentum = start, start, 1.0
+    settled = torch.zeros_like(step, dtype=torch.bool)  # each for itself: a psf does not depend on those beside it
     for _ in range(_ITERATIONS):
         stays = torch.fft.irfft2(torch.fft.rfft2(ahead, s=grid) * remaining, s=grid)[:, : size[0], : size[1]]
-        last, psf = psf, (stays + target).clamp_min_(0)
+        last, psf = psf, torch.where(settled, psf, (stays + target).clamp_min_(0))
+        settled = (psf - last).square().sum((1, 2), True) <= _TOLERANCE**2 * psf.square().sum((1, 2), True)
+        if settled.all():
+            break
         previous, momentum = momentum, (1 + math.sqrt(1 + 4 * momentum**2)) / 2
         ahead = torch.lerp(last, psf, 1 + (previous - 1) / momentum)
     return psf
