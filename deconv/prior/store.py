@@ -7,10 +7,9 @@ import os
 from importlib.resources import files
 from pathlib import Path
 
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
+from ..imaging.tensors import read_tensors, write_tensors
 from .flow import FlowPrior
 from .image_prior import ImagePrior
 from .mixture import GaussianMixturePrior
@@ -29,15 +28,10 @@ def save_prior(prior: ImagePrior, path: str | os.PathLike) -> None:
 
     The file is there as a whole or not at all.
     """
-    tensors = {name: tensor.detach().cpu() for name, tensor in prior.state_dict().items()}
-    small = {name: t.half() if name.endswith("vectors") else t for name, t in tensors.items()}
+    small = {name: t.half() if name.endswith("vectors") else t for name, t in prior.state_dict().items()}
     config = prior.config if isinstance(prior, FlowPrior) else {}
     kind = "flow" if isinstance(prior, FlowPrior) else "gmm"
-    path = Path(path)
-    partial = path.with_name(path.name + ".partial")
-    metadata = {"format": _FORMAT, "kind": kind, "config": json.dumps(config)}
-    save_file({name: t.contiguous() for name, t in small.items()}, partial, metadata=metadata)
-    partial.replace(path)
+    write_tensors(path, small, {"format": _FORMAT, "kind": kind, "config": json.dumps(config)})
 
 
 def load_prior(prior: str | os.PathLike | ImagePrior) -> ImagePrior:
@@ -55,11 +49,9 @@ def load_prior(prior: str | os.PathLike | ImagePrior) -> ImagePrior:
             allowed = ", ".join(map(repr, SHIPPED))
             raise FileNotFoundError(f"prior: {str(prior)!r} is neither a file nor one of {allowed}")
     try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except SafetensorError as error:
-        raise ValueError(f"prior: {path} is not a safetensors file ({error})") from None
+        tensors, metadata = read_tensors(path)
+    except ValueError as error:
+        raise ValueError(f"prior: {error}") from None
     if metadata.get("format") != _FORMAT:
         raise ValueError(f"prior: {path} holds no prior of this package")
     if metadata["kind"] == "gmm":

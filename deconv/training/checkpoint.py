@@ -1,7 +1,6 @@
 """Checkpoints: tensors and a JSON record in one safetensors file, complete or not there, and checked when read.
 
-The record is the file's metadata; it holds the SHA-256 of itself and of every tensor. Nothing is unpickled: reading a
-file from a stranger runs nothing of theirs.
+The record is part of the file's metadata, beside the SHA-256 of itself and of every tensor.
 """
 
 from __future__ import annotations
@@ -13,11 +12,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor
 
-from ..imaging.files import write_atomically
+from ..imaging.tensors import read_tensors, write_tensors
 
 __all__ = ["read_checkpoint", "write_checkpoint"]
 
@@ -32,8 +29,7 @@ def write_checkpoint(path: str | os.PathLike, tensors: Mapping[str, Tensor], rec
     """
     tensors = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
     text = json.dumps(record, sort_keys=True)
-    metadata = {_RECORD: text, _CHECKSUM: _digest(tensors, text)}
-    write_atomically(path, save(tensors, metadata))
+    write_tensors(path, tensors, {_RECORD: text, _CHECKSUM: _digest(tensors, text)})
 
 
 def read_checkpoint(path: str | os.PathLike) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -45,16 +41,9 @@ def read_checkpoint(path: str | os.PathLike) -> tuple[dict[str, Tensor], dict[st
     ValueError: it is not a checkpoint, or it is damaged; the message says why.
     """
     name = os.fspath(path)
-    if not os.path.isfile(path):
-        raise FileNotFoundError(f"{name}: there is no such file")
-    try:
-        with safe_open(path, "pt") as file:
-            metadata = file.metadata() or {}
-            if _RECORD not in metadata:
-                raise ValueError(f"{name}: a safetensors file, but not a checkpoint of this toolkit")
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (it is no dictionary)
-    except (SafetensorError, UnicodeDecodeError) as error:
-        raise ValueError(f"{name}: damaged, or not a safetensors file ({error})") from None
+    tensors, metadata = read_tensors(path)
+    if _RECORD not in metadata:
+        raise ValueError(f"{name}: a safetensors file, but not a checkpoint of this toolkit")
     if metadata.get(_CHECKSUM) != _digest(tensors, metadata[_RECORD]):
         raise ValueError(f"{name}: damaged, its contents do not match their checksum")
     return tensors, json.loads(metadata[_RECORD])
