@@ -18,7 +18,7 @@ from .likelihood import as_prior, likeliest
 from .observation import Observation, window
 from .paired import descend
 from .progress import Reporter
-from .refine import thin
+from .refine import finish, thin
 from .selection import Candidate, Way, promising, restored
 from .support import average, delta, spread
 
@@ -27,8 +27,6 @@ __all__ = ["KernelEstimate", "estimate"]
 _METHODS = ("coarse_to_fine",)
 _LEAST_SIDE = 32
 _THINNINGS = (0.03, 0.05, 0.05, 0.05)  # cuts, one after the other
-_FINISHINGS = (0.03, 0.03)  # the same for the one that was chosen, or the noise where that is less,
-_FAINTEST = 0.045  # and for the last one
 _DESCENT = 10  # steps through the recursive filter
 _AVERAGED = (3, 6, 12)  # of so many of the likeliest, whose errors differ, the mean is tried
 _FLATTER = 3.0  # the weight of the second polishing
@@ -44,7 +42,7 @@ _UNEXPLAINED = 1.6
 _ORDER = 0.05
 # How often the strongest edges must exceed the noise of gradients, in each of four directions: 10 and more in
 # photographs, 1 to 3 in noise, slopes, and where there is but one edge.
-_SEEN = 5.0
+_SEEN = 4.0
 
 
 @dataclass(frozen=True)
@@ -146,7 +144,7 @@ def estimate(
         roots = climb(scales, STARTS[:starts], report)
     if not roots:
         return _no_blur(image, size, "stopped before a psf was found")
-    candidates = [each for root in roots for each in _refined(piece, scales[-1], root)]
+    candidates = [each for root in roots for each in _refined(piece, scales[-1], root, hasty=starts == 1)]
     ranking = sorted(promising(candidates), key=lambda c: c.score)
     for count in _AVERAGED:
         if len(ranking) >= count:
@@ -156,7 +154,7 @@ def estimate(
     doubt = _doubt(best, piece)
     if doubt is not None:
         return _no_blur(image, size, doubt)
-    best = _finished(piece, scales[-1], best)
+    best = finish(piece, scales[-1], best)
     descended = []
     if refine == "gradient":
         ratio = piece.sigma**2
@@ -174,23 +172,15 @@ def _no_blur(image: Any, size: tuple[int, int], why: str) -> KernelEstimate:
     return KernelEstimate(psf, image, float("nan"), (psf,), (why,))
 
 
-def _refined(piece: Observation, scale: Scale, found: Way) -> Iterator[Candidate]:
-    """What was found, as it is, polished, and thinned step by step."""
+def _refined(piece: Observation, scale: Scale, found: Way, *, hasty: bool) -> Iterator[Candidate]:
+    """What was found polished, and unless in haste as it is, and each thinned step by step."""
     polished = alternate(scale, [found.psf] * 2, [found.weight, _FLATTER * found.weight])
-    for way in (found, *map(found.further, polished)):
+    for way in (*([] if hasty else [found]), *map(found.further, polished)):
         last = Candidate.of(piece, way)
         yield last
         for cut in _THINNINGS:
             last = Candidate.of(piece, last.further(thin(piece, scale, last, cut=cut)))
             yield last
-
-
-def _finished(piece: Observation, scale: Scale, found: Candidate) -> Candidate:
-    """Thinned more, without asking the evidence, which errs by more than what is gained; taps fainter than the noise
-    are noise, and those that remain faint to the end, too."""
-    for cut in (*(min(piece.sigma, each) for each in _FINISHINGS), _FAINTEST):
-        found = Candidate.of(piece, found.further(thin(piece, scale, found, cut=cut)))
-    return found
 
 
 def _doubt(found: Candidate, piece: Observation) -> str | None:
