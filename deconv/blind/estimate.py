@@ -40,7 +40,7 @@ _UNEXPLAINED = 1.6
 # By how much the scene must be less disordered than the image: 0.07 to 0.66 in blurred photographs, nothing where a
 # wide psf was found for a sharp one.
 _ORDER = 0.05
-# How often the strongest edges must exceed the noise of gradients, in each of four directions: 10 and more in
+# How often the strongest edges must exceed the noise of gradients, in each of four directions: 4.8 and more in
 # photographs, 1 to 3 in noise, slopes, and where there is but one edge.
 _SEEN = 4.0
 
