@@ -125,11 +125,12 @@ def test_candidates_do_not_mind_company(piece):
         assert ours.disorder == pytest.approx(own.disorder, abs=0.02)
 
 
-def test_finishing_thins(case, piece):
-    """A psf that is too thick, as those of the alternation are, comes nearer to the true one."""
+@pytest.mark.parametrize("wrong", ["thick", "peaked"])
+def test_finishing_mends(case, piece, wrong):
+    """A psf that is too thick, as those of the alternation are, or too peaked comes nearer to the true one."""
     scale = pyramid(piece, case.psf.shape)[-1]
-    thick = convolve(case.psf[None, None], gaussian(0.9), boundary="zero")[0, 0]
-    start = Candidate.of(piece, Way(thick / thick.sum(), 0.04, ()))
+    psf = case.psf**2 if wrong == "peaked" else convolve(case.psf[None, None], gaussian(0.9), boundary="zero")[0, 0]
+    start = Candidate.of(piece, Way(psf / psf.sum(), 0.04, ()))
     found = finish(piece, scale, start)
     assert kernel_similarity(found.psf, case.psf) > kernel_similarity(start.psf, case.psf) + 0.01
     assert 3 <= len(found.trace) <= 7  # each step, and the last cut

@@ -80,7 +80,8 @@ def estimate(
     At every scale of a pyramid two steps alternate: the scene of fewest edges that explains the observation with
     the last psf, and the psf that fits the strongest of those edges to the observation. That is done from several
     starts; the best are refined on a restored photograph, and the one with the greatest evidence is taken
-    (`deconv.blind.selection`), unless it leaves too much unexplained or is no better than no blur.
+    (`deconv.blind.selection`) and finished (`deconv.blind.refine`), unless it leaves too much unexplained or is no
+    better than no blur.
 
     Parameters
     ----------
@@ -88,7 +89,8 @@ def estimate(
         same all over it.
     kernel_size: the psf's window, a number or `(kh, kw)`, made odd; somewhat more than the blur's extent, and at most
         half of the image. None: an eighth of the image's shorter side, from 15 to 51.
-    starts: how many, 1 to 16; all are followed at coarse scales, the three most promising to the end.
+    starts: how many, 1 to 16; all are followed at coarse scales, the three most promising to the end. With 1, fewer
+        ways to refine its psf are tried, too.
     refine: ``"gradient"``: also descend, from the best psf, through the recursive Wiener filter towards the restored
         photograph (see `fit`), and keep what that brings if the evidence is greater.
     prior: also descend to where the photograph is likeliest under this density of photographs (see

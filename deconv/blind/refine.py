@@ -23,7 +23,7 @@ _EDGES = 80
 # more.
 _LEAST_STEPS, _MOST_STEPS, _GAIN = 2, 6, 0.005
 # How far along each it goes, and the power of its taps that makes it less peaked.
-_LENGTHS, _FLATTER = (1.0, 2.0), 0.85
+_LENGTHS, _POWER = (1.0, 2.0), 0.85
 # What is fainter, relative to the greatest tap, goes after each step, and in the end.
 _FAINT, _FAINTEST = 0.02, 0.045
 
@@ -47,7 +47,7 @@ def finish(piece: Observation, scale: Scale, found: Candidate) -> Candidate:
         change = clean(_expected_fit(piece, scale, found), cut=0.0) - found.psf
         tried = [(found.psf + length * change).clamp_min(0) for length in _LENGTHS]
         if step > 1:
-            tried.append(found.psf**_FLATTER)
+            tried.append(found.psf**_POWER)
         ways = [found.further(centred(clean(psf, cut=_FAINT))) for psf in tried]
         best = min(Candidate.all_of(piece, ways), key=_dissent)
         gain = _dissent(found) - _dissent(best)
@@ -59,6 +59,7 @@ def finish(piece: Observation, scale: Scale, found: Candidate) -> Candidate:
 
 
 def _dissent(candidate: Candidate) -> float:
+    """What speaks against a psf that is nearly right: the lowest is the best."""
     return (candidate.score + candidate.promise) / 2
 
 
