@@ -201,8 +201,8 @@ show({"the scene": sharp, "blurred": y, "unblurred by the kernel found": unblurr
 
 # %% [markdown]
 # Without the determinant, descent ends at no blur. With it, the path appears. (The anchor
-# is beyond white.) The softness that a scene has of its own is fitted along, as a symmetric filter; what it has of
-# asymmetry cannot be told from blur and ends in the kernel.
+# is beyond white.) The softness that a scene has of its own is fitted along, beside what is known of photographs'
+# softness: that it is nearly symmetric, and by how much it differs.
 #
 # **Where to go on:** [a flow whose density of scenes is learnt](06_flow_prior.ipynb),
 # [deblurring with a known blur](02_deblur_known_psf.ipynb).

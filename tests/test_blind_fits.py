@@ -10,7 +10,7 @@ import skimage.data
 import torch
 
 from deconv.blind import estimate_field, fit, fit_causal, kernel_similarity, sparse_gradients
-from deconv.blind.causal import _likeliest_scale, _Softness
+from deconv.blind.causal import _likeliest_scale
 from deconv.blind.paired import descend, equation_error
 from deconv.blind.support import simplex
 from deconv.imaging import degrade
@@ -72,7 +72,7 @@ CAUSAL = torch.tensor([[0.0, 0.08, 0.02], [0.05, 0.03, 0.1], [0.02, 0.1, 0.6]])
 
 def causally_blurred(name: str) -> torch.Tensor:
     scene = photograph(name)
-    top, left = ((n - 320) // 2 for n in scene.shape)
+    top, left = (max(n - 320, 0) // 2 for n in scene.shape)
     return causal_conv2d(scene[top : top + 320, left : left + 320][None, None], CAUSAL[None, None])
 
 
@@ -81,26 +81,22 @@ def causal():
     return CAUSAL, causally_blurred("rocket")
 
 
-@pytest.mark.parametrize(("name", "error"), [("rocket", 0.01), ("camera", 0.05), ("coffee", 0.05)])
-def test_a_causal_blur_is_what_makes_the_image_likeliest(name, error):
-    assert relative(fit_causal(causally_blurred(name), 3), CAUSAL) < error
+@pytest.mark.parametrize("name", ["rocket", "camera", "coffee", "chelsea"])
+def test_a_causal_blur_is_what_makes_the_image_likeliest(name):
+    assert relative(fit_causal(causally_blurred(name), 3), CAUSAL) < 0.05
+
+
+def test_a_picture_cut_out_of_a_blurred_one():
+    """Taken for dark outside, the scene that goes on above and on the left spoils the fit."""
+    inside = causally_blurred("camera")[..., 20:, 20:]
+    found = relative(fit_causal(inside, 3, boundary="unknown"), CAUSAL)
+    assert found < 0.1
+    assert found < relative(fit_causal(inside, 3), CAUSAL) / 2
 
 
 def test_softness_of_the_scene_is_not_taken_for_blur():
     blurred = causally_blurred("camera")
     assert relative(fit_causal(blurred, 3, softness=False), CAUSAL) > 0.1
-
-
-def test_the_determinant_of_softness_is_the_mean_of_its_logarithm():
-    soft = _Softness().double()
-    soft.coefficients.data = 0.05 * torch.rand(24, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    impulse = torch.zeros(1, 1, 97, 97, dtype=torch.float64)
-    impulse[..., 48, 48] = 1
-    with torch.no_grad():
-        gain = torch.fft.fft2(soft(impulse)).abs()
-    assert float(gain.log().mean()) == pytest.approx(float(soft.log_abs_det.detach()), rel=1e-6)
-    assert float(gain.log().mean()) > 0.3
-    assert float(gain[..., 0, 0]) == pytest.approx(1)  # flat areas keep their grey
 
 
 def test_without_the_determinant_no_blur_wins(causal):
@@ -145,22 +141,22 @@ def test_a_callback_sees_every_step_and_ends_the_fit(causal):
     assert errors[-1] < errors[0]
 
 
-def test_what_is_asymmetric_in_a_photograph_counts_as_blur():
-    """Turned by half a turn it errs to the other side: all else that the prior gets wrong would stay."""
-    scene = photograph("coffee")[40:360, 140:460]
-    errors = [
-        fit_causal(causal_conv2d(each[None, None], CAUSAL[None, None]), 3) - CAUSAL
-        for each in (scene, scene.flip(0, 1))
-    ]
-    assert float((errors[0] * errors[1]).sum()) < 0
-    assert float((errors[0] + errors[1]).norm()) < 0.7 * min(float(each.norm()) for each in errors)
+@pytest.mark.parametrize("turned", [False, True])
+def test_what_is_asymmetric_in_a_photograph_hardly_counts_as_blur(turned):
+    """Under a prior of which it is not known how soft photographs are, it does: their softness is symmetric then."""
+    scene = photograph("astronaut")[96:416, 96:416]
+    blurred = causal_conv2d((scene.flip(0, 1) if turned else scene)[None, None], CAUSAL[None, None])
+    known = relative(fit_causal(blurred, 3), CAUSAL)
+    unknown = relative(fit_causal(blurred, 3, lambda x: sparse_gradients(x)), CAUSAL)
+    assert known < 0.03
+    assert known < 0.6 * unknown
 
 
 def test_the_scale_of_the_prior_is_the_likeliest():
     torch.manual_seed(0)
-    values = torch.distributions.StudentT(0.5, scale=0.3).sample((20000,)).double()
+    values = torch.distributions.Cauchy(0, 0.3).sample((20000,)).double()
     scale = _likeliest_scale(values.square()).requires_grad_()
-    surprise = 0.75 * (values.square() / (0.5 * scale)).log1p() + scale.log() / 2
+    surprise = (values.square() / scale).log1p() + scale.log() / 2
     (slope,) = torch.autograd.grad(surprise.mean(), scale)
     assert abs(float(slope * scale.detach())) < 1e-8
     found = float(scale.detach())
@@ -199,6 +195,8 @@ def test_tiles_have_psfs_of_their_own():
         (lambda y: fit_causal(y, 1), "kernel_size"),
         (lambda y: fit_causal(y, 99), "kernel_size"),
         (lambda y: fit_causal(y, 3, num_iter=0), "num_iter"),
+        (lambda y: fit_causal(y, 3, boundary="mirror"), "boundary"),
+        (lambda y: fit_causal(y[:30], 3, boundary="unknown"), "image"),
         (lambda y: fit_causal(y, 3, lambda x: x.sum() * math.nan), "log_prior"),
         (lambda y: estimate_field(y, (0, 2)), "grid"),
         (lambda y: estimate_field(y, (2, 2), 41), "kernel_size"),

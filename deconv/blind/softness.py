@@ -1,0 +1,76 @@
+"""The blur that a photograph has of its own, and what photographs have of it."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..imaging.convolution import psf_to_otf
+
+__all__ = ["Softness"]
+
+# Pixels that are mirrored around the scene before its softness is undone.
+MIRRORED = 16
+# The waves that the softness is made of reach so far. With fewer, more of it is taken for the blur; with more, more of
+# the blur for it.
+_REACH = 4
+_WAVES = tuple(
+    (i, j)
+    for i in range(_REACH + 1)
+    for j in range(-_REACH, _REACH + 1)
+    if (i, j) > (0, 0) and i * i + j * j <= _REACH**2
+)
+# What 120 photographs of the Berkeley segmentation set have of it, where `sparse_gradients` is their density: the means
+# of the coefficients along rows and columns, the others' being about zero; how they spread, which falls with the length
+# of the wave, more steeply off the axes; how those off the axes go together; and asymmetry as a share of the spread.
+_MEANS = {1: 0.37, 2: -0.04, 3: 0.05}
+_SPREAD = 0.18
+_TOGETHER = 0.25
+_ASYMMETRY = 0.5
+
+
+class Softness(nn.Module):
+    r"""The blur that a photograph has of its own, from lens, sensor and processing: a filter S with
+
+    .. math:: \log S(\omega) = - \sum_m \big( c_m \, (1 - \cos m \cdot \omega) + i \, d_m \sin m \cdot \omega \big) ,
+
+    m being the whole-numbered vectors of a length of at most four, one of each opposite pair. The part c is symmetric,
+    d is what it has of asymmetry: d = c for a causal filter, d = -c for one that is turned by half a turn.
+
+    ``forward(x)`` gives :math:`S^{-1} x`; `log_abs_det` is :math:`\log|\det S^{-1}|` of a pixel, the sum of all c,
+    since cosines and sines are zero in the mean. `log_prob` is how likely S is for a photograph.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.coefficients = nn.Parameter(torch.zeros(len(_WAVES), dtype=torch.float64))
+        self.asymmetry = nn.Parameter(torch.zeros(len(_WAVES), dtype=torch.float64), requires_grad=False)
+
+    @property
+    def log_abs_det(self) -> Tensor:
+        return self.coefficients.sum()
+
+    def log_prob(self) -> Tensor:
+        r"""Log density of the coefficients of photographs, normal ones, up to a constant."""
+        length = torch.tensor(_WAVES, dtype=torch.float64).norm(dim=1)
+        axial = torch.tensor([0 in wave for wave in _WAVES])
+        mean = length.new_tensor([_MEANS.get(sum(map(abs, wave)), 0.0) if 0 in wave else 0.0 for wave in _WAVES])
+        spread = _SPREAD * length ** torch.where(axial, -4 / 3, -2.0)
+        symmetric, odd = (self.coefficients - mean) / spread, self.asymmetry / (_ASYMMETRY * spread)
+        # normal values whose correlation is r: independent ones of variance 1 - r, and one that they share
+        others = symmetric[~axial]
+        shared = _TOGETHER / (1 + (len(others) - 1) * _TOGETHER) * others.sum().square()
+        off_axes = (others.square().sum() - shared) / (1 - _TOGETHER)
+        return -(symmetric[axial].square().sum() + off_axes + odd.square().sum()) / 2
+
+    def forward(self, scene: Tensor) -> Tensor:
+        wide = F.pad(scene, [MIRRORED] * 4, "reflect")
+        logarithm = self.coefficients.new_zeros(2 * _REACH + 1, 2 * _REACH + 1)
+        logarithm[_REACH, _REACH] = self.log_abs_det
+        for sign in (-1, 1):
+            rows, columns = ([_REACH + sign * n for n in axis] for axis in zip(*_WAVES, strict=True))
+            logarithm[rows, columns] = -(self.coefficients + sign * self.asymmetry) / 2
+        gain = psf_to_otf(logarithm, wide.shape[2:]).exp().to(scene.dtype.to_complex())
+        sharp = torch.fft.irfft2(gain * torch.fft.rfft2(wide), s=wide.shape[2:])
+        return sharp[..., MIRRORED:-MIRRORED, MIRRORED:-MIRRORED]

@@ -1,0 +1,91 @@
+"""The blur that a photograph has of its own, as `fit_causal` models it."""
+
+import math
+
+import pytest
+import torch
+
+from deconv.blind.softness import _WAVES, Softness
+from deconv.ops import causal_conv2d
+
+RANDOM = torch.Generator().manual_seed(0)
+
+
+def softness(symmetric: torch.Tensor | float = 0.0, odd: torch.Tensor | float = 0.0) -> Softness:
+    soft = Softness()
+    soft.coefficients.data += symmetric
+    soft.asymmetry.data += odd
+    return soft
+
+
+def random(scale: float) -> torch.Tensor:
+    return scale * torch.rand(len(_WAVES), generator=RANDOM, dtype=torch.float64)
+
+
+def test_the_determinant_is_the_mean_of_the_logarithm():
+    soft = softness(random(0.05), random(0.05))
+    impulse = torch.zeros(1, 1, 97, 97, dtype=torch.float64)
+    impulse[..., 48, 48] = 1
+    with torch.no_grad():
+        gain = torch.fft.fft2(soft(impulse)).abs()
+        expected = float(soft.log_abs_det)
+    assert float(gain.log().mean()) == pytest.approx(expected, rel=1e-6)
+    assert expected > 0.3
+    assert float(gain[..., 0, 0]) == pytest.approx(1)  # flat areas keep their grey
+
+
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize("step", [(0, 1), (1, 0), (1, 1)])
+def test_a_causal_filter_has_as_much_asymmetry_as_softness(step, turned):
+    r"""log(a + (1 - a) z) is that of a, and of z the powers \sum_n -(-r)^n / n, where r = (1 - a) / a."""
+    anchor = 0.93
+    kernel = torch.zeros(1, 1, 2, 2, dtype=torch.float64)
+    kernel[..., 1, 1], kernel[0, 0, 1 - step[0], 1 - step[1]] = anchor, 1 - anchor
+    ratio = (1 - anchor) / anchor
+    coefficients = torch.zeros(len(_WAVES), dtype=torch.float64)
+    for n in range(1, 5):
+        wave = (n * step[0], n * step[1])
+        if wave in _WAVES:
+            coefficients[_WAVES.index(wave)] = -((-ratio) ** n) / n
+    scene = torch.rand(1, 1, 60, 50, generator=RANDOM, dtype=torch.float64)
+    blurred = causal_conv2d(scene, kernel)
+    if turned:
+        scene, blurred = scene.flip(2, 3), blurred.flip(2, 3)
+    with torch.no_grad():
+        found = softness(coefficients, -coefficients if turned else coefficients)(blurred)
+    inner = (..., slice(20, -20), slice(20, -20))
+    assert float((blurred - scene)[inner].abs().max()) > 0.02
+    assert float((found - scene)[inner].abs().max()) < (1e-3 if step == (1, 1) else 2e-5)
+
+
+def test_the_density_of_softness_is_a_normal_one():
+    """The same from its covariance."""
+    spread = torch.tensor([0.18 * math.hypot(*m) ** (-4 / 3 if 0 in m else -2) for m in _WAVES], dtype=torch.float64)
+    off_axes = torch.tensor([0 not in m for m in _WAVES])
+    mean = torch.zeros(len(_WAVES), dtype=torch.float64)
+    for wave, value in {(0, 1): 0.37, (1, 0): 0.37, (0, 2): -0.04, (2, 0): -0.04, (0, 3): 0.05, (3, 0): 0.05}.items():
+        mean[_WAVES.index(wave)] = value
+    correlation = torch.where(off_axes & off_axes[:, None], 0.25, 0.0).double().fill_diagonal_(1)
+    symmetric = torch.distributions.MultivariateNormal(mean, correlation * spread.outer(spread))
+    odd = torch.distributions.Normal(0, spread / 2)
+
+    def expected(c: torch.Tensor, d: torch.Tensor) -> float:
+        return float(symmetric.log_prob(c) + odd.log_prob(d).sum())
+
+    def found(c: torch.Tensor, d: torch.Tensor) -> float:
+        return float(softness(c, d).log_prob().detach())
+
+    first, second = (random(0.3), random(0.1)), (random(0.2), random(0.2))
+    assert found(*first) - found(*second) == pytest.approx(expected(*first) - expected(*second), rel=1e-6)
+    assert found(mean, torch.zeros_like(mean)) == 0  # the likeliest
+
+
+def test_gradients_reach_softness_and_asymmetry():
+    soft = softness(random(0.05), random(0.05))
+    soft.asymmetry.requires_grad_()
+    scene = torch.rand(1, 1, 24, 21, generator=RANDOM, dtype=torch.float64)
+
+    def sharpened(c: torch.Tensor, d: torch.Tensor) -> torch.Tensor:
+        return torch.func.functional_call(soft, {"coefficients": c, "asymmetry": d}, (scene,))
+
+    torch.autograd.gradcheck(sharpened, (soft.coefficients, soft.asymmetry))
