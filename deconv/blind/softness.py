@@ -21,12 +21,11 @@ _WAVES = tuple(
     for j in range(-_REACH, _REACH + 1)
     if (i, j) > (0, 0) and i * i + j * j <= _REACH**2
 )
-# What 120 photographs of the Berkeley segmentation set have of it, where `sparse_gradients` is their density: the means
-# of the coefficients along rows and columns, the others' being about zero; how they spread, which falls with the length
-# of the wave, more steeply off the axes; how those off the axes go together; and asymmetry as a share of the spread.
+# About what a hundred photographs of the Berkeley segmentation set have of it, where `sparse_gradients` is their
+# density: the means of the coefficients along rows and columns, the others' being about zero; how they spread, which
+# falls with the length of the wave, more steeply off the axes; and asymmetry as a share of the spread.
 _MEANS = {1: 0.37, 2: -0.04, 3: 0.05}
 _SPREAD = 0.18
-_TOGETHER = 0.25
 _ASYMMETRY = 0.5
 
 
@@ -52,17 +51,13 @@ class Softness(nn.Module):
         return self.coefficients.sum()
 
     def log_prob(self) -> Tensor:
-        r"""Log density of the coefficients of photographs, normal ones, up to a constant."""
+        """Log density of the coefficients of photographs, independent normal ones, up to a constant."""
         length = torch.tensor(_WAVES, dtype=torch.float64).norm(dim=1)
         axial = torch.tensor([0 in wave for wave in _WAVES])
         mean = length.new_tensor([_MEANS.get(sum(map(abs, wave)), 0.0) if 0 in wave else 0.0 for wave in _WAVES])
         spread = _SPREAD * length ** torch.where(axial, -4 / 3, -2.0)
         symmetric, odd = (self.coefficients - mean) / spread, self.asymmetry / (_ASYMMETRY * spread)
-        # normal values whose correlation is r: independent ones of variance 1 - r, and one that they share
-        others = symmetric[~axial]
-        shared = _TOGETHER / (1 + (len(others) - 1) * _TOGETHER) * others.sum().square()
-        off_axes = (others.square().sum() - shared) / (1 - _TOGETHER)
-        return -(symmetric[axial].square().sum() + off_axes + odd.square().sum()) / 2
+        return -(symmetric.square().sum() + odd.square().sum()) / 2
 
     def forward(self, scene: Tensor) -> Tensor:
         wide = F.pad(scene, [MIRRORED] * 4, "reflect")
