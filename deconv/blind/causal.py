@@ -102,11 +102,11 @@ def fit_causal(
 
     S is the blur that the scene would have without A, a filter of 24 symmetric parameters and 24 of asymmetry, fitted
     in two passes. The first has w = 0 and a symmetric S: the magnitude of a causal blur of minimum phase is tied to its
-    phase, that of a symmetric filter is not, which a prior that is not Gaussian can see. Then the asymmetry of the
-    photograph would count as blur. So the second goes on with all of S, and with p(S), how photographs differ in
-    it, at a weight w of 1e-4 for each pixel. The first alone finds the narrow peak of a sharp picture in whole grey
-    values. As p(S) was measured under `sparse_gradients`, any other prior has the first pass only. No noise is
-    modelled.
+    phase, that of a symmetric filter is not, which a prior that is not Gaussian can see. But the asymmetry of the
+    photograph counts as blur there. So the second goes on with all of S, and with p(S), how photographs differ in it,
+    at a weight w of 1e-4 for each pixel; only from the end of the first does it find the narrow peak of a sharp picture
+    in whole grey values. As p(S) was measured under `sparse_gradients`, any other prior has the first pass only. No
+    noise is modelled.
 
     Parameters
     ----------
@@ -115,8 +115,7 @@ def fit_causal(
     log_prior: maps images `(B, C, H, W)` to their log density, summed or one for each sample.
     boundary: what lies outside the frame. ``"dark"``: nothing, as in `deconv.causal_conv2d`; the sharp edges above and
         on the left then tell most of the blur. ``"unknown"``: the image was cut out of a larger one; its first 16 rows
-        and columns, in which the inverse settles, do not count. The inside alone gives a kernel to no more than 3 to
-        25 %.
+        and columns, in which the inverse settles, do not count. The inside alone gives a kernel to 3 to 26 % only.
     softness: False for S = 1: the scene is known to be as soft as the prior expects, or not soft at all.
     determinant: False leaves the determinant out, and S, to see what it is for.
     num_iter: steps of both passes, at most; fewer where nothing gets any better.
