@@ -8,8 +8,6 @@ import torch
 from deconv.blind.softness import _WAVES, Softness
 from deconv.ops import causal_conv2d
 
-RANDOM = torch.Generator().manual_seed(0)
-
 
 def softness(symmetric: torch.Tensor | float = 0.0, odd: torch.Tensor | float = 0.0) -> Softness:
     soft = Softness()
@@ -18,12 +16,13 @@ def softness(symmetric: torch.Tensor | float = 0.0, odd: torch.Tensor | float = 
     return soft
 
 
-def random(scale: float) -> torch.Tensor:
-    return scale * torch.rand(len(_WAVES), generator=RANDOM, dtype=torch.float64)
+def random(scale: float, *shape: int, seed: int = 0) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return scale * torch.rand(shape or len(_WAVES), generator=generator, dtype=torch.float64)
 
 
 def test_the_determinant_is_the_mean_of_the_logarithm():
-    soft = softness(random(0.05), random(0.05))
+    soft = softness(random(0.05), random(0.05, seed=1))
     impulse = torch.zeros(1, 1, 97, 97, dtype=torch.float64)
     impulse[..., 48, 48] = 1
     with torch.no_grad():
@@ -47,7 +46,7 @@ def test_a_causal_filter_has_as_much_asymmetry_as_softness(step, turned):
         wave = (n * step[0], n * step[1])
         if wave in _WAVES:
             coefficients[_WAVES.index(wave)] = -((-ratio) ** n) / n
-    scene = torch.rand(1, 1, 60, 50, generator=RANDOM, dtype=torch.float64)
+    scene = random(1.0, 1, 1, 60, 50)
     blurred = causal_conv2d(scene, kernel)
     if turned:
         scene, blurred = scene.flip(2, 3), blurred.flip(2, 3)
@@ -71,15 +70,15 @@ def test_the_density_of_softness_is_a_normal_one():
     def found(c: torch.Tensor, d: torch.Tensor) -> float:
         return float(softness(c, d).log_prob().detach())
 
-    first, second = (random(0.3), random(0.1)), (random(0.2), random(0.2))
+    first, second = (random(0.3), random(0.1, seed=1)), (random(0.2, seed=2), random(0.2, seed=3))
     assert found(*first) - found(*second) == pytest.approx(expected(*first) - expected(*second), rel=1e-6)
     assert found(mean, torch.zeros_like(mean)) == 0  # the likeliest
 
 
 def test_gradients_reach_softness_and_asymmetry():
-    soft = softness(random(0.05), random(0.05))
+    soft = softness(random(0.05), random(0.05, seed=1))
     soft.asymmetry.requires_grad_()
-    scene = torch.rand(1, 1, 24, 21, generator=RANDOM, dtype=torch.float64)
+    scene = random(1.0, 1, 1, 24, 21)
 
     def sharpened(c: torch.Tensor, d: torch.Tensor) -> torch.Tensor:
         return torch.func.functional_call(soft, {"coefficients": c, "asymmetry": d}, (scene,))
