@@ -16,6 +16,7 @@ lint: .venv/ready-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
+	$(BIN)/basedpyright
 
 format: .venv/ready-test
 	$(BIN)/ruff check --fix .

@@ -32,7 +32,7 @@ import torch
 from skimage import data
 
 import deconv
-from deconv.restore.light import to_linear, to_srgb
+from deconv.imaging.srgb import to_linear, to_srgb
 
 plt.style.use("quiet.mplstyle")
 FAST = "DECONV_NOTEBOOK_FAST" in os.environ  # smaller sizes, for the tests

@@ -19,11 +19,11 @@ from deconv.bench.memory import extra_memory
 from deconv.bench.operations import Operands, accuracy, convolutions, solution
 from deconv.bench.rivals import general_solvers, triangular_matrix
 from deconv.bench.roofline import Roofline
-from deconv.bench.shapes import FEW_IMAGES, TABLE, Problem
+from deconv.bench.shapes import FEW_IMAGES, TABLE, SolveCase
 from deconv.bench.timing import geometric_mean, interleaved_medians
 from deconv.solvers.blocked import solve as blocked
 
-TINY = (Problem(3, 4, 6, 5, 3, 3), Problem(2, 1, 7, 8, 2, 3, "half"), Problem(2, 1, 6, 6, 2, 2))
+TINY = (SolveCase(3, 4, 6, 5, 3, 3), SolveCase(2, 1, 7, 8, 2, 3, "half"), SolveCase(2, 1, 6, 6, 2, 2))
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def tiny(monkeypatch):
     """Small tables in place of the real ones."""
     monkeypatch.setattr(bench, "TABLE", TINY)
     monkeypatch.setattr(bench, "FEW_IMAGES", TINY[:1])
-    monkeypatch.setattr(bench, "SERIES", {"image side": {Problem(1, 1, s, s, 2, 2): s for s in (4, 8)}})
+    monkeypatch.setattr(bench, "SERIES", {"image side": {SolveCase(1, 1, s, s, 2, 2): s for s in (4, 8)}})
 
 
 def run(**options):
@@ -187,7 +187,7 @@ def test_the_schedule_by_diagonals_is_corrected(problem):
 
 
 def test_the_roofline_is_the_slower_of_moving_and_computing():
-    problem = Problem(1, 2, 10, 10, 3, 3)
+    problem = SolveCase(1, 2, 10, 10, 3, 3)
     assert Roofline(1600.0, 1e9).seconds(problem) == pytest.approx(8 * 200 / 1600)
     assert Roofline(1e9, 7200.0).seconds(problem) == pytest.approx(1)
     measured = Roofline.measured()
@@ -203,7 +203,7 @@ def test_the_error_is_measured_against_float64():
 
 
 def test_memory_is_counted_from_outside():
-    (peaks,) = extra_memory([Problem(1, 1, 1024, 1024, 2, 2)], "blocked", "cpu")
+    (peaks,) = extra_memory([SolveCase(1, 1, 1024, 1024, 2, 2)], "blocked", "cpu")
     if peaks is None:
         pytest.skip("this system does not tell a process its peak memory")
     image = 4 * 1024 * 1024
@@ -228,5 +228,5 @@ def test_geometric_mean():
 
 
 def test_a_problem_describes_itself():
-    assert str(Problem(2, 3, 4, 5, 6, 7, "half")) == "2 x 3 x 4 x 5, 6 x 7 half"
+    assert str(SolveCase(2, 3, 4, 5, 6, 7, "half")) == "2 x 3 x 4 x 5, 6 x 7 half"
     assert shapes.TABLE[0].pixels == 100 * 4 * 14 * 14

@@ -11,7 +11,7 @@ from deconv.bench.blind_cases import synthetic
 from deconv.blind import KernelEstimate, aligned_psnr, deblur, error_ratio, estimate, kernel_similarity
 from deconv.blind.likelihood import likeliest, surprise
 from deconv.blind.observation import Observation
-from deconv.blind.selection import Candidate, promising
+from deconv.blind.selection import Candidate, plausible
 from deconv.imaging.psf import camera_shake, gaussian, motion
 from deconv.nn.recursive_filter import wiener_factor
 from deconv.prior import load_prior
@@ -71,7 +71,7 @@ def test_it_is_deterministic_and_knows_no_layout(case):
     for again in (case.blurred, torch.from_numpy(case.blurred)):
         assert torch.equal(estimate(again, case.window, starts=1).psf, first)
     deep = estimate(colour, case.window, starts=1)
-    assert kernel_similarity(deep.psf, first) > 0.9  # rounding may take another way to much the same
+    assert kernel_similarity(deep.psf, first) > 0.9  # rounding may take another hypothesis to much the same
     assert (deep.image.shape, deep.image.dtype) == (colour.shape, colour.dtype)
 
 
@@ -224,4 +224,4 @@ def test_a_cheap_psf_without_promise_is_not_chosen():
         Candidate(None, 0.04, (), None, *figures) for figures in ((2.56, 0.96, -0.38), (2.64, 1.04, -0.53))
     )
     assert narrow.score < right.score
-    assert promising([narrow, right]) == [right]
+    assert plausible([narrow, right]) == [right]

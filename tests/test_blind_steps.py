@@ -16,7 +16,7 @@ from deconv.blind.kernel_step import fit_psf
 from deconv.blind.latent import Scale
 from deconv.blind.observation import Observation
 from deconv.blind.refine import finish
-from deconv.blind.selection import Candidate, Way, scene_precision
+from deconv.blind.selection import Candidate, Hypothesis, scene_precision
 from deconv.imaging import as_image_batch
 from deconv.imaging.convolution import convolve
 from deconv.imaging.psf import camera_shake, gaussian
@@ -116,10 +116,10 @@ def test_ways_do_not_mind_company(piece):
 
 
 def test_candidates_do_not_mind_company(piece):
-    ways = [Way(camera_shake(15, seed=seed), 0.04, ()) for seed in range(3)]
-    for ours, way in zip(Candidate.all_of(piece, ways), ways, strict=True):
-        own = Candidate.of(piece, way)
-        assert ours.psf is way.psf
+    hypotheses = [Hypothesis(camera_shake(15, seed=seed), 0.04, ()) for seed in range(3)]
+    for ours, hypothesis in zip(Candidate.all_of(piece, hypotheses), hypotheses, strict=True):
+        own = Candidate.of(piece, hypothesis)
+        assert ours.psf is hypothesis.psf
         assert ours.score == pytest.approx(own.score, abs=0.02)
         assert ours.misfit == pytest.approx(own.misfit, rel=0.05)
         assert ours.disorder == pytest.approx(own.disorder, abs=0.02)
@@ -130,7 +130,7 @@ def test_finishing_mends(case, piece, wrong):
     """A psf that is too thick, as those of the alternation are, or too peaked comes nearer to the true one."""
     scale = pyramid(piece, case.psf.shape)[-1]
     psf = case.psf**2 if wrong == "peaked" else convolve(case.psf[None, None], gaussian(0.9), boundary="zero")[0, 0]
-    start = Candidate.of(piece, Way(psf / psf.sum(), 0.04, ()))
+    start = Candidate.of(piece, Hypothesis(psf / psf.sum(), 0.04, ()))
     found = finish(piece, scale, start)
     assert kernel_similarity(found.psf, case.psf) > kernel_similarity(start.psf, case.psf) + 0.01
     assert 3 <= len(found.trace) <= 7  # each step, and the last cut

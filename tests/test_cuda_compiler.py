@@ -7,17 +7,17 @@ import shutil
 import subprocess
 
 import pytest
-from deconv_gpu.plan import Device, Problem, plan
+from deconv_gpu.plan import Device, SolveShape, plan
 from deconv_gpu.source import kernel_name, source
 
 NVCC = shutil.which("nvcc")
 H100 = Device(processors=132, shared_bytes=232448, shared_bytes_per_processor=233472)
 
 PROBLEMS = [
-    Problem(100, 12, 1, 16, 16, 3, 3, False, 4),  # taps in registers
-    Problem(100, 48, 1, 8, 8, 3, 3, False, 4),  # two rows to a thread
-    Problem(1, 1, 1, 512, 512, 15, 29, True, 4),  # cells of a half plane
-    Problem(1, 3, 1, 512, 512, 5, 5, False, 8),
+    SolveShape(100, 12, 1, 16, 16, 3, 3, False, 4),  # taps in registers
+    SolveShape(100, 48, 1, 8, 8, 3, 3, False, 4),  # two rows to a thread
+    SolveShape(1, 1, 1, 512, 512, 15, 29, True, 4),  # cells of a half plane
+    SolveShape(1, 3, 1, 512, 512, 5, 5, False, 8),
 ]
 
 ARGUMENTS = {

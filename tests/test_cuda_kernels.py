@@ -14,7 +14,7 @@ from cases import CASES, LARGE_CASES, Case
 from cuda_shim.on_cpu import COMPILER, CPU, Library, planned
 from deconv_gpu import compile as on_gpu
 from deconv_gpu.launch import describe, run
-from deconv_gpu.plan import Plan, cut, plan, shapes
+from deconv_gpu.plan import LaunchPlan, cut, plan, shapes
 from deconv_gpu.source import kernel_name, source
 
 import deconv
@@ -162,7 +162,7 @@ def registered(library, monkeypatch):
     """The kernels in the registry, on CPU tensors."""
 
     def takes(y, weight, support, groups):
-        return isinstance(plan(describe(y, weight, support, groups), CPU), Plan), ""
+        return isinstance(plan(describe(y, weight, support, groups), CPU), LaunchPlan), ""
 
     row = solvers.Solver("cuda", lambda: (True, ""), takes, lambda: library.solve)
     monkeypatch.setitem(solvers.SOLVERS, "cuda", row)

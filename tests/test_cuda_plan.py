@@ -11,7 +11,7 @@ import torch
 from cases import CASES, LARGE_CASES
 from deconv_gpu import compile as on_gpu
 from deconv_gpu.launch import describe, run
-from deconv_gpu.plan import MAX_THREADS, Device, Plan, Problem, plan
+from deconv_gpu.plan import MAX_THREADS, Device, LaunchPlan, SolveShape, plan
 
 from deconv.bench.shapes import FEW_IMAGES, TABLE
 
@@ -21,9 +21,9 @@ SMALL = Device(processors=20, shared_bytes=99 << 10, shared_bytes_per_processor=
 DEVICES = pytest.mark.parametrize("device", [H100, A100, SMALL], ids=["H100", "A100", "small"])
 
 
-def problems(itemsize: int) -> list[Problem]:
+def problems(itemsize: int) -> list[SolveShape]:
     of_bench = [
-        Problem(
+        SolveShape(
             p.batch, p.channels, 1, p.height, p.width, p.kernel_height, p.kernel_width, p.support == "half", itemsize
         )
         for p in (*TABLE, *FEW_IMAGES)
@@ -60,11 +60,11 @@ def test_plans_fit_and_cover_the_image(device, itemsize):
 def test_every_row_of_the_benchmark_is_served_in_float32(device):
     for problem in problems(4):
         planned = plan(problem, device)
-        assert isinstance(planned, Plan) or (device is SMALL and problem.channels == 48), (problem, planned)
+        assert isinstance(planned, LaunchPlan) or (device is SMALL and problem.channels == 48), (problem, planned)
 
 
 def test_what_decides_on_strips():
-    many, one = Problem(1000, 12, 1, 32, 32, 3, 3, False, 4), Problem(1, 12, 1, 32, 32, 3, 3, False, 4)
+    many, one = SolveShape(1000, 12, 1, 32, 32, 3, 3, False, 4), SolveShape(1, 12, 1, 32, 32, 3, 3, False, 4)
     assert plan(many, H100).images * plan(many, H100).strips >= H100.processors
     assert plan(one, H100).strip_rows > 1
     assert plan(replace(one, height=4096, width=4096), H100).strips > H100.processors / 8
@@ -73,10 +73,10 @@ def test_what_decides_on_strips():
 @pytest.mark.parametrize(
     ("problem", "reason"),
     [
-        (Problem(2, 600, 1, 5, 3, 1, 1, False, 4), "bytes of shared memory"),
-        (Problem(1, 48, 1, 64, 64, 7, 7, False, 4), "bytes of shared memory in a block, the device has 232448"),
-        (Problem(1, 5000, 1, 5, 3, 1, 1, False, 4), "channels per group need more than 512 threads in a block"),
-        (Problem(1 << 20, 1, 4096, 8, 8, 3, 3, False, 4), "more than 2^31 rows"),
+        (SolveShape(2, 600, 1, 5, 3, 1, 1, False, 4), "bytes of shared memory"),
+        (SolveShape(1, 48, 1, 64, 64, 7, 7, False, 4), "bytes of shared memory in a block, the device has 232448"),
+        (SolveShape(1, 5000, 1, 5, 3, 1, 1, False, 4), "channels per group need more than 512 threads in a block"),
+        (SolveShape(1 << 20, 1, 4096, 8, 8, 3, 3, False, 4), "more than 2^31 rows"),
     ],
 )
 def test_refusals_say_why(problem, reason):

@@ -12,8 +12,8 @@ from restorations import METHODS, PSF, agreement, field_of_view, observation, sc
 from deconv import restore
 from deconv.imaging import degrade, psnr
 from deconv.imaging.psf import gaussian
-from deconv.restore.canvas import BOUNDARIES
-from deconv.restore.light import to_srgb
+from deconv.imaging.srgb import to_srgb
+from deconv.restore.padded_domain import BOUNDARIES
 
 
 @pytest.fixture(params=METHODS)

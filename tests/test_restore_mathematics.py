@@ -15,10 +15,10 @@ from restorations import PSF, agreement, field_of_view, observation, scene
 from deconv import restore
 from deconv.imaging import convolve, degrade, psnr
 from deconv.imaging.psf import gaussian
+from deconv.imaging.srgb import to_linear, to_srgb
 from deconv.restore import denoisers, shrinkage, splitting
-from deconv.restore.canvas import BOUNDARIES, Canvas
 from deconv.restore.derivatives import Gradient, Hessian, Identity
-from deconv.restore.light import to_linear, to_srgb
+from deconv.restore.padded_domain import BOUNDARIES, PaddedDomain
 from deconv.restore.problem import Problem, Statistics
 from deconv.restore.spectra import fit_spectra
 
@@ -29,9 +29,9 @@ def random(*shape: int, seed: int = 0) -> torch.Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
-def canvas(boundary: str, *, mask: bool = False, shape: tuple[int, ...] = (1, 1, 7, 9)) -> Canvas:
+def canvas(boundary: str, *, mask: bool = False, shape: tuple[int, ...] = (1, 1, 7, 9)) -> PaddedDomain:
     weight = (random(*shape, seed=2) > -0.5).double() if mask else None
-    return Canvas(random(*shape), SMALL_PSF, boundary=boundary, mask=weight)
+    return PaddedDomain(random(*shape), SMALL_PSF, boundary=boundary, mask=weight)
 
 
 def nth(iterator, n: int):
@@ -42,7 +42,7 @@ def nth(iterator, n: int):
 def test_the_canvas_blurs_like_the_operator(boundary):
     """Started from a scene, and looked at in the frame."""
     frame = random(1, 1, 7, 9)
-    c = Canvas(frame, SMALL_PSF, boundary=boundary)
+    c = PaddedDomain(frame, SMALL_PSF, boundary=boundary)
     torch.testing.assert_close(c.crop(c.blur(c.start())), convolve(frame, SMALL_PSF, boundary=boundary))
 
 
@@ -68,17 +68,17 @@ def test_the_projection_is_one(boundary):
     x, y = random(2, 1, *c.shape), random(2, 1, *c.shape, seed=1)
     torch.testing.assert_close(c.project(c.project(x)), c.project(x))
     torch.testing.assert_close((c.project(x) * y).sum(), (x * c.project(y)).sum())
-    start = Canvas(random(1, 1, 7, 9), torch.ones(3, 3) / 9, boundary=boundary).start()
-    allowed = Canvas(random(1, 1, 7, 9), torch.ones(3, 3) / 9, boundary=boundary).project(start)
+    start = PaddedDomain(random(1, 1, 7, 9), torch.ones(3, 3) / 9, boundary=boundary).start()
+    allowed = PaddedDomain(random(1, 1, 7, 9), torch.ones(3, 3) / 9, boundary=boundary).project(start)
     torch.testing.assert_close(allowed, start)
 
 
 def test_nothing_observed_is_blurred_from_across_the_seam():
     for n in range(5, 40):
-        c = Canvas(torch.zeros(1, 1, n, n), torch.ones(5, 4) / 20)
+        c = PaddedDomain(torch.zeros(1, 1, n, n), torch.ones(5, 4) / 20)
         assert c.shape[0] >= n + 4
         assert c.shape[1] >= n + 3
-        padded = Canvas(torch.zeros(1, 1, n, n), torch.nn.functional.pad(torch.ones(5, 4) / 20, (2, 2, 4, 4)))
+        padded = PaddedDomain(torch.zeros(1, 1, n, n), torch.nn.functional.pad(torch.ones(5, 4) / 20, (2, 2, 4, 4)))
         assert padded.margins == c.margins  # an empty border of the psf sees nothing
 
 
@@ -97,9 +97,9 @@ def test_missing_pixels_are_filled_from_their_neighbours():
     weight = torch.ones(1, 1, 30, 40)
     weight[..., 10:16, 17:23] = 0
     damaged = torch.where(weight > 0, image, 99.0)
-    filled = Canvas(damaged, SMALL_PSF, mask=weight).image
+    filled = PaddedDomain(damaged, SMALL_PSF, mask=weight).image
     torch.testing.assert_close(filled, image, atol=0.12, rtol=0)
-    assert bool((Canvas(damaged, SMALL_PSF, mask=torch.zeros(1, 1, 30, 40)).image == 0).all())
+    assert bool((PaddedDomain(damaged, SMALL_PSF, mask=torch.zeros(1, 1, 30, 40)).image == 0).all())
 
 
 @pytest.mark.parametrize("analysis", [Identity, Gradient, Hessian])

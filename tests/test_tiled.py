@@ -15,7 +15,7 @@ from deconv.imaging import degrade, psnr
 from deconv.imaging.psf import camera_shake, gaussian, motion
 from deconv.restore.problem import Statistics
 from deconv.restore.psf_field import PsfField
-from deconv.restore.survey import spatial_positions, survey
+from deconv.restore.streaming_statistics import spatial_positions, survey
 
 
 def photograph() -> np.ndarray:
@@ -60,9 +60,9 @@ def test_one_tile_is_the_whole():
 @pytest.mark.parametrize("shape", [(90, 70), (7, 41), (1, 30), (64, 50, 3)])
 @pytest.mark.parametrize("linear", [False, True])
 def test_the_survey_measures_what_statistics_do(shape, linear, monkeypatch):
-    from deconv.restore.light import to_linear
+    from deconv.imaging.srgb import to_linear
 
-    monkeypatch.setattr("deconv.restore.survey._STRIP", 500)
+    monkeypatch.setattr("deconv.restore.streaming_statistics._STRIP", 500)
     image = np.random.default_rng(0).random(shape)
     batch = torch.from_numpy(image if image.ndim == 2 else np.moveaxis(image, -1, 0))[(None,) * (4 - image.ndim)]
     expected = Statistics.of(to_linear(batch) if linear else batch)

@@ -17,7 +17,18 @@ from safetensors.torch import load_file
 from torch import nn
 
 from deconv.flows import build_flow
-from deconv.training import BITS_PER_DIM, Batch, Objective, Plan, Settings, Splits, StoredImages, evaluate, fit, train
+from deconv.training import (
+    BITS_PER_DIM,
+    Batch,
+    Objective,
+    RunConfig,
+    Settings,
+    Splits,
+    StoredImages,
+    evaluate,
+    fit,
+    train,
+)
 from deconv.training.augmentation import augment
 from deconv.training.checkpoint import read_checkpoint
 from deconv.training.distributed import Workers
@@ -27,7 +38,7 @@ from deconv.training.loop import CHECKPOINT, MODEL
 from deconv.training.order import ShardOrder, Stream, generator_for, permutation, seed_for
 from deconv.training.settings import learning_rate
 
-PLAN = Plan(
+PLAN = RunConfig(
     model={"name": "inverse", "levels": 1, "steps": 1, "width": 8},
     options={"size": 8},
     settings=Settings(steps=12, batch_size=8, warmup=3, validate_every=5, validation_images=50, augmentation="flip"),
@@ -428,11 +439,11 @@ def test_settings_are_checked(values, message):
 def test_plans_survive_json_and_change_by_section():
     import json
 
-    assert Plan.from_json(json.loads(json.dumps(PLAN.to_json()))) == PLAN
+    assert RunConfig.from_json(json.loads(json.dumps(PLAN.to_json()))) == PLAN
     changed = PLAN.changed(model={"width": 16, "levels": None}, settings={"steps": 3}, options={"grey": False})
     assert changed.model == {**PLAN.model, "width": 16}
     assert (changed.settings.steps, changed.settings.batch_size) == (3, 8)
     assert changed.options == {"size": 8, "grey": False}
-    other = Plan(data="folder", root="here", options={"size": 8}).changed(data="mnist")
+    other = RunConfig(data="folder", root="here", options={"size": 8}).changed(data="mnist")
     assert (other.root, other.options) == (None, {})
     assert PLAN.continued(settings={"steps": 99}).settings.steps == 99

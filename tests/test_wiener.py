@@ -58,16 +58,16 @@ def test_with_an_unknown_boundary_it_solves_the_normal_equations(mask):
     for _ in range(2000):
         scene = next(scenes)
 
-    shape = problem.canvas.shape
+    shape = problem.domain.shape
     count = shape[0] * shape[1]
     identity = torch.eye(count, dtype=torch.float64).reshape(count, 1, *shape)
     blur = convolve(identity, psf, boundary="circular").reshape(count, count).T.numpy()
-    seen = problem.canvas.weight.flatten().numpy()
+    seen = problem.domain.weight.flatten().numpy()
     g = squares(shape[0])[:, None] + squares(shape[1])
     penalty = np.fft.ifft2((g + g * g) * np.fft.fft2(identity[:, 0].numpy())).real.reshape(count, count)
     expected = np.linalg.solve(
         blur.T @ (seen[:, None] * blur) + ratio * penalty,
-        blur.T @ problem.canvas.observed.flatten().numpy(),
+        blur.T @ problem.domain.observed.flatten().numpy(),
     )
     np.testing.assert_allclose(scene.flatten(), expected, atol=1e-6)
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 
 from .operations import Operands, accuracy, convolutions, solution
-from .shapes import Problem
+from .shapes import SolveCase
 from .timing import interleaved_medians
 
 __all__ = ["SERIES", "Growth", "measure_growth"]
 
 # The problems of each series, and the value of the variable in each of them.
 SERIES = {
-    "image side": {Problem(1, 1, side, side, 5, 5): side for side in (64, 128, 256, 512, 1024, 2048)},
-    "kernel size": {Problem(1, 1, 256, 256, size, size): size for size in (1, 2, 3, 5, 7, 11, 15, 21, 31)},
-    "channels": {Problem(16, channels, 32, 32, 3, 3): channels for channels in (1, 2, 4, 8, 12, 16, 24, 48)},
+    "image side": {SolveCase(1, 1, side, side, 5, 5): side for side in (64, 128, 256, 512, 1024, 2048)},
+    "kernel size": {SolveCase(1, 1, 256, 256, size, size): size for size in (1, 2, 3, 5, 7, 11, 15, 21, 31)},
+    "channels": {SolveCase(16, channels, 32, 32, 3, 3): channels for channels in (1, 2, 4, 8, 12, 16, 24, 48)},
 }
 
 
@@ -24,7 +24,7 @@ class Growth:
 
     variable: str
     value: int
-    problem: Problem
+    problem: SolveCase
     correct: bool
     solve: float | None
     convolution: float | None
@@ -43,7 +43,7 @@ class Growth:
 
 
 def measure_growth(
-    variable: str, value: int, problem: Problem, solver: str | None, device: str, seconds: float
+    variable: str, value: int, problem: SolveCase, solver: str | None, device: str, seconds: float
 ) -> Growth:
     """One point of a series."""
     operands = Operands.of(problem, device)

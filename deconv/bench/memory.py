@@ -20,12 +20,12 @@ from pathlib import Path
 import torch
 
 from .operations import Operands, solution
-from .shapes import Problem
+from .shapes import SolveCase
 
 __all__ = ["extra_memory", "peak_allocated", "peak_resident"]
 
 
-def extra_memory(problems: Sequence[Problem], solver: str | None, device: str) -> list[dict[str, int] | None]:
+def extra_memory(problems: Sequence[SolveCase], solver: str | None, device: str) -> list[dict[str, int] | None]:
     """Bytes at the peak, beyond images, kernel and gradient, of ``forward`` and of ``forward and backward``.
 
     None for each problem where the system cannot tell.
@@ -43,7 +43,7 @@ def extra_memory(problems: Sequence[Problem], solver: str | None, device: str) -
     return json.loads(result.stdout)
 
 
-def _measure(problem: Problem, solver: str | None, device: str) -> dict[str, int] | None:
+def _measure(problem: SolveCase, solver: str | None, device: str) -> dict[str, int] | None:
     operands = Operands.of(problem, device)
     forward, both = solution(operands, solver)
     both()  # compiles and loads what there is to compile and load
@@ -83,7 +83,7 @@ def _status(field: str) -> int:
 def _serve() -> None:
     torch.set_num_threads(1)
     request = json.load(sys.stdin)
-    measured = [_measure(Problem(*fields), request["solver"], "cpu") for fields in request["problems"]]
+    measured = [_measure(SolveCase(*fields), request["solver"], "cpu") for fields in request["problems"]]
     json.dump(measured, sys.stdout)
 
 

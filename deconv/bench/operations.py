@@ -11,7 +11,7 @@ from torch.nn.functional import conv2d, pad
 
 import deconv
 
-from .shapes import Problem
+from .shapes import SolveCase
 
 __all__ = ["Accuracy", "Operands", "accuracy", "convolutions", "solution"]
 
@@ -20,13 +20,13 @@ __all__ = ["Accuracy", "Operands", "accuracy", "convolutions", "solution"]
 class Operands:
     """Images, kernel, and a gradient to send back."""
 
-    problem: Problem
+    problem: SolveCase
     images: Tensor
     weight: Tensor
     gradient: Tensor
 
     @classmethod
-    def of(cls, problem: Problem, device: str = "cpu") -> Operands:
+    def of(cls, problem: SolveCase, device: str = "cpu") -> Operands:
         return cls(
             problem,
             problem.images(seed=1).to(device),

@@ -14,7 +14,7 @@ import deconv
 from .growth import Growth
 from .operations import Accuracy
 from .roofline import Roofline
-from .shapes import Problem
+from .shapes import SolveCase
 from .timing import geometric_mean
 
 __all__ = ["Report", "Row", "machine"]
@@ -24,7 +24,7 @@ __all__ = ["Report", "Row", "machine"]
 class Row:
     """One problem, measured. Times in seconds; `convolution` is that of the fastest way to call `conv2d`."""
 
-    problem: Problem
+    problem: SolveCase
     threads: int
     solver: str
     accuracy: Accuracy

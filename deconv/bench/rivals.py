@@ -10,7 +10,7 @@ import torch
 import deconv
 
 from .operations import Operands
-from .shapes import Problem
+from .shapes import SolveCase
 
 __all__ = ["general_solvers", "triangular_matrix"]
 
@@ -86,6 +86,6 @@ def general_solvers(operands: Operands) -> dict[str, Callable[[], object]]:
     return rivals
 
 
-def _entries(problem: Problem) -> int:
+def _entries(problem: SolveCase) -> int:
     taps = problem.channels * problem.kernel_height * problem.kernel_width
     return problem.channels * problem.height * problem.width * taps

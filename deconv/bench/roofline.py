@@ -8,7 +8,7 @@ import torch
 
 from deconv.solvers.geometry import support_mask
 
-from .shapes import Problem
+from .shapes import SolveCase
 from .timing import interleaved_medians
 
 __all__ = ["Roofline"]
@@ -39,17 +39,17 @@ class Roofline:
         return cls(2 * source.nbytes / times["copy"], 2 * side**3 / times["product"])
 
     @staticmethod
-    def bytes(problem: Problem) -> int:
+    def bytes(problem: SolveCase) -> int:
         """Of the images in float32, read once and written once."""
         return 8 * problem.pixels
 
     @staticmethod
-    def flops(problem: Problem) -> int:
+    def flops(problem: SolveCase) -> int:
         """A product and a sum for each tap, each channel it sees, and each element of the images."""
         taps = int(support_mask(problem.kernel_height, problem.kernel_width, problem.support).sum())
         return 2 * problem.pixels * problem.channels * taps
 
-    def seconds(self, problem: Problem) -> float:
+    def seconds(self, problem: SolveCase) -> float:
         """The least time in which a device with these rates could solve a problem."""
         return max(self.bytes(problem) / self.bytes_per_second, self.flops(problem) / self.flops_per_second)
 

@@ -9,11 +9,11 @@ from torch import Tensor
 
 from deconv.solvers.geometry import anchor_column, padding, support_mask
 
-__all__ = ["FEW_IMAGES", "TABLE", "Problem"]
+__all__ = ["FEW_IMAGES", "TABLE", "SolveCase"]
 
 
 @dataclass(frozen=True)
-class Problem:
+class SolveCase:
     """A batch of images and a causal kernel."""
 
     batch: int
@@ -72,23 +72,23 @@ class Problem:
 
 
 TABLE = (
-    Problem(100, 4, 14, 14, 3, 3),
-    Problem(100, 12, 16, 16, 2, 2),
-    Problem(100, 12, 16, 16, 3, 3),
-    Problem(100, 12, 32, 32, 3, 3),
-    Problem(100, 48, 8, 8, 3, 3),
-    Problem(32, 48, 32, 32, 3, 3),
-    Problem(16, 12, 64, 64, 3, 3),
-    Problem(16, 12, 64, 64, 7, 7),
-    Problem(1, 1, 512, 512, 3, 3),
-    Problem(1, 1, 512, 512, 15, 15),
-    Problem(1, 3, 512, 512, 5, 5),
-    Problem(1, 1, 512, 512, 15, 29, "half"),
-    Problem(100, 12, 16, 16, 2, 3, "half"),
+    SolveCase(100, 4, 14, 14, 3, 3),
+    SolveCase(100, 12, 16, 16, 2, 2),
+    SolveCase(100, 12, 16, 16, 3, 3),
+    SolveCase(100, 12, 32, 32, 3, 3),
+    SolveCase(100, 48, 8, 8, 3, 3),
+    SolveCase(32, 48, 32, 32, 3, 3),
+    SolveCase(16, 12, 64, 64, 3, 3),
+    SolveCase(16, 12, 64, 64, 7, 7),
+    SolveCase(1, 1, 512, 512, 3, 3),
+    SolveCase(1, 1, 512, 512, 15, 15),
+    SolveCase(1, 3, 512, 512, 5, 5),
+    SolveCase(1, 1, 512, 512, 15, 29, "half"),
+    SolveCase(100, 12, 16, 16, 2, 3, "half"),
 )
 
 # The hardest case, in a table of its own: nothing to run in parallel but a diagonal, and many channels to mix.
 FEW_IMAGES = (
-    Problem(1, 12, 64, 64, 3, 3),
-    Problem(1, 48, 32, 32, 3, 3),
+    SolveCase(1, 12, 64, 64, 3, 3),
+    SolveCase(1, 48, 32, 32, 3, 3),
 )

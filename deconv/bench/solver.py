@@ -21,7 +21,7 @@ from .report import diagonals_table, growth_table, means_table, rivals_table, ro
 from .results import Report, Row, machine
 from .rivals import general_solvers
 from .roofline import Roofline
-from .shapes import FEW_IMAGES, TABLE, Problem
+from .shapes import FEW_IMAGES, TABLE, SolveCase
 from .timing import interleaved_medians
 
 __all__ = ["main", "measure_row"]
@@ -101,7 +101,7 @@ def main(
 
 
 def measure_row(
-    problem: Problem,
+    problem: SolveCase,
     threads: int,
     solver: str | None,
     device: str,
@@ -139,8 +139,8 @@ def measure_row(
 
 def _measure_all(
     report: Report,
-    problems: list[Problem],
-    few: list[Problem],
+    problems: list[SolveCase],
+    few: list[SolveCase],
     memory: bool,
     rivals: bool,
     growth: bool,
@@ -162,9 +162,9 @@ def _measure_all(
 
 
 def _measure_tables(
-    report: Report, problems: list[Problem], few: list[Problem], memory: bool, console: Console
+    report: Report, problems: list[SolveCase], few: list[SolveCase], memory: bool, console: Console
 ) -> None:
-    peaks: dict[Problem, dict[str, int] | None] = {}
+    peaks: dict[SolveCase, dict[str, int] | None] = {}
     if memory:
         with console.status("memory"):
             every = [*problems, *few]
@@ -206,7 +206,7 @@ def _measure_diagonals(report: Report, rows: list[Row], console: Console) -> Non
     console.print(diagonals_table(report.diagonals))
 
 
-def _measure_rivals(report: Report, problems: list[Problem], console: Console) -> None:
+def _measure_rivals(report: Report, problems: list[SolveCase], console: Console) -> None:
     wrong = {row.problem for row in report.rows if not row.accuracy.correct}
     for problem in problems:
         if problem in wrong:
@@ -236,7 +236,7 @@ def _measure_series(report: Report, console: Console) -> None:
             console.print(growth_table(points))
 
 
-def _taken(problems: Iterable[Problem], solver: str | None, device: str, console: Console) -> list[Problem]:
+def _taken(problems: Iterable[SolveCase], solver: str | None, device: str, console: Console) -> list[SolveCase]:
     """The problems that the solver takes; says which ones it does not."""
     if solver is not None and solver not in solvers.SOLVERS:
         raise ValueError(f"solver: given {solver!r}, allowed are {', '.join(solvers.SOLVERS)}")
@@ -252,7 +252,7 @@ def _taken(problems: Iterable[Problem], solver: str | None, device: str, console
     return taken
 
 
-def _row(number: int) -> Problem:
+def _row(number: int) -> SolveCase:
     if not 1 <= number <= len(TABLE):
         raise ValueError(f"rows: given {number}, allowed are 1 to {len(TABLE)}")
     return TABLE[number - 1]

@@ -13,7 +13,7 @@ from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 from ..imaging.arrays import as_image_batch
 from ..ops import causal_log_abs_det, inverse_conv2d
-from .softness import MIRRORED, Softness
+from .intrinsic_blur import MIRRORED, IntrinsicBlur
 
 __all__ = ["fit_causal", "sparse_gradients"]
 
@@ -146,7 +146,7 @@ def fit_causal(
         raise ValueError(f"num_iter: expected at least 1, given {num_iter}")
     stack = batch.detach().reshape(-1, 1, *batch.shape[2:])
     blur = _CausalBlur(size).double()
-    soft = Softness() if softness and determinant else None
+    soft = IntrinsicBlur() if softness and determinant else None
 
     def likelihood() -> Tensor:
         kernel = blur().to(stack)

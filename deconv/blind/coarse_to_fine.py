@@ -14,7 +14,7 @@ from .edges import strongest, threshold
 from .kernel_step import fit_psf
 from .latent import Scale
 from .observation import Observation
-from .selection import Candidate, Way
+from .selection import Candidate, Hypothesis
 from .support import centred, clean
 
 __all__ = ["RIDGE", "STARTS", "Start", "alternate", "clearest", "climb", "pyramid", "resized"]
@@ -57,10 +57,10 @@ STARTS = tuple(
     for weight in weights
 )
 
-# How many ways reach the finest scale; twice as many the one before it, of half the pixels, and so on, so that every
-# scale costs the same until there are no more starts.
+# How many hypotheses reach the finest scale; twice as many the one before it, of half the pixels, and so on, so that
+# every scale costs the same until there are no more starts.
 _ARRIVING = 3
-# Two psfs of less difference, summed over their pixels, are one way.
+# Two psfs of less difference, summed over their pixels, are one hypothesis.
 _SAME = 0.1
 
 
@@ -89,31 +89,35 @@ def resized(psf: Tensor, size: tuple[int, int]) -> Tensor:
     return larger / larger.sum()
 
 
-def climb(scales: Sequence[Scale], starts: Sequence[Start], report: Callable[[int, Tensor], bool]) -> list[Way]:
+def climb(scales: Sequence[Scale], starts: Sequence[Start], report: Callable[[int, Tensor], bool]) -> list[Hypothesis]:
     """The psfs at the finest scale; nothing where `report` has stopped it before.
 
-    All starts go together. Between scales those that lead to one psf become one, and the least promising are given up.
-    report: called with a scale and the most promising psf there; returns True to stop.
+    All starts go together. Between scales those that lead to one psf become one, and the least plausible are given up.
+    report: called with a scale and the most plausible psf there; returns True to stop.
     """
-    ways = [Way(start.psf(scales[0].size), start.weight, ()) for start in starts]
+    hypotheses = [Hypothesis(start.psf(scales[0].size), start.weight, ()) for start in starts]
     for level, scale in enumerate(scales):
-        psfs = alternate(scale, [resized(way.psf, scale.size) for way in ways], [way.weight for way in ways])
-        ways = [way.further(psf) for way, psf in zip(ways, psfs, strict=True)]
+        psfs = alternate(
+            scale,
+            [resized(hypothesis.psf, scale.size) for hypothesis in hypotheses],
+            [hypothesis.weight for hypothesis in hypotheses],
+        )
+        hypotheses = [hypothesis.further(psf) for hypothesis, psf in zip(hypotheses, psfs, strict=True)]
         above = len(scales) - level - 1
-        if above and len(ways) > 1:
-            ranking = sorted(Candidate.all_of(scale, ways), key=lambda each: each.promise)
-            ways = _different(ranking)[: _ARRIVING * 2 ** (above - 1)]
-        if report(level, ways[0].psf) and above:
+        if above and len(hypotheses) > 1:
+            ranking = sorted(Candidate.all_of(scale, hypotheses), key=lambda each: each.ranking_score)
+            hypotheses = _different(ranking)[: _ARRIVING * 2 ** (above - 1)]
+        if report(level, hypotheses[0].psf) and above:
             return []
-    return ways
+    return hypotheses
 
 
-def _different(ways: Sequence[Way]) -> list[Way]:
+def _different(hypotheses: Sequence[Hypothesis]) -> list[Hypothesis]:
     """The first of all that are alike."""
-    kept: list[Way] = []
-    for way in ways:
-        if all(float((way.psf - other.psf).abs().sum()) > _SAME for other in kept):
-            kept.append(way)
+    kept: list[Hypothesis] = []
+    for hypothesis in hypotheses:
+        if all(float((hypothesis.psf - other.psf).abs().sum()) > _SAME for other in kept):
+            kept.append(hypothesis)
     return kept
 
 

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from ..imaging.arrays import as_image_batch
 from ..imaging.noise import estimate_noise
+from ..imaging.srgb import to_linear
 from ..restore import hyper_laplacian
-from ..restore.light import to_linear
 from .estimate import KernelEstimate, estimate
 
 __all__ = ["deblur", "trusted_noise"]

@@ -19,7 +19,7 @@ from .observation import Observation, window
 from .paired import descend
 from .progress import Reporter
 from .refine import finish, thin
-from .selection import Candidate, Way, promising, restored
+from .selection import Candidate, Hypothesis, plausible, restored
 from .support import average, delta, spread
 
 __all__ = ["KernelEstimate", "estimate"]
@@ -89,7 +89,7 @@ def estimate(
         same all over it.
     kernel_size: the psf's window, a number or `(kh, kw)`, made odd; somewhat more than the blur's extent, and at most
         half of the image. None: an eighth of the image's shorter side, from 15 to 51.
-    starts: how many, 1 to 16; all are followed at coarse scales, the three most promising to the end. With 1, fewer
+    starts: how many, 1 to 16; all are followed at coarse scales, the three most plausible to the end. With 1, fewer
         ways to refine its psf are tried, too.
     refine: ``"gradient"``: also descend, from the best psf, through the recursive Wiener filter towards the restored
         photograph (see `fit`), and keep what that brings if the evidence is greater.
@@ -99,7 +99,7 @@ def estimate(
         hundred thousand pixels, and on blur by camera shake it has gained nothing so far: there the log-determinant
         outweighs what the prior tells apart.
     sigma: standard deviation of the noise, in the image's unit; None: estimated.
-    callback: called as ``callback(scale, psf)`` after each scale, with the most promising psf; stops by returning
+    callback: called as ``callback(scale, psf)`` after each scale, with the most plausible psf; stops by returning
         True, and no psf is found but after the last one.
     progress: show a bar; None: on a terminal.
 
@@ -147,12 +147,12 @@ def estimate(
     if not roots:
         return _no_blur(image, size, "stopped before a psf was found")
     candidates = [each for root in roots for each in _refined(piece, scales[-1], root, hasty=starts == 1)]
-    ranking = sorted(promising(candidates), key=lambda c: c.score)
+    ranking = sorted(plausible(candidates), key=lambda c: c.score)
     for count in _AVERAGED:
         if len(ranking) >= count:
             mean = average([each.psf for each in ranking[:count]])
             candidates.append(Candidate.of(piece, ranking[0].further(mean)))
-    best = min(promising(candidates), key=lambda c: c.score)
+    best = min(plausible(candidates), key=lambda c: c.score)
     doubt = _doubt(best, piece)
     if doubt is not None:
         return _no_blur(image, size, doubt)
@@ -174,11 +174,11 @@ def _no_blur(image: Any, size: tuple[int, int], why: str) -> KernelEstimate:
     return KernelEstimate(psf, image, float("nan"), (psf,), (why,))
 
 
-def _refined(piece: Observation, scale: Scale, found: Way, *, hasty: bool) -> Iterator[Candidate]:
+def _refined(piece: Observation, scale: Scale, found: Hypothesis, *, hasty: bool) -> Iterator[Candidate]:
     """What was found polished, and unless in haste as it is, and each thinned step by step."""
     polished = alternate(scale, [found.psf] * 2, [found.weight, _FLATTER * found.weight])
-    for way in (*([] if hasty else [found]), *map(found.further, polished)):
-        last = Candidate.of(piece, way)
+    for hypothesis in (*([] if hasty else [found]), *map(found.further, polished)):
+        last = Candidate.of(piece, hypothesis)
         yield last
         for cut in _THINNINGS:
             last = Candidate.of(piece, last.further(thin(piece, scale, last, cut=cut)))
@@ -192,8 +192,8 @@ def _doubt(found: Candidate, piece: Observation) -> str | None:
     width = spread(found.psf)
     if width < _SHARP:
         return f"the image is sharp already: its blur spreads over {width:.2f} pixels only"
-    none = Candidate.of(piece, Way(delta(found.psf), 0.0, ()))
-    unlikely = found.promise > none.promise or (width < _NARROW and found.score > none.score)
+    none = Candidate.of(piece, Hypothesis(delta(found.psf), 0.0, ()))
+    unlikely = found.ranking_score > none.ranking_score or (width < _NARROW and found.score > none.score)
     if unlikely or found.disorder > none.disorder - _ORDER:
         return "no blur explains the image as well as any psf found: it is sharp, or there is too little to see"
     return None

@@ -11,7 +11,7 @@ from torch import Tensor
 from ..imaging.arrays import as_image_batch
 from .estimate import estimate
 from .observation import Observation, window
-from .selection import Candidate, Way
+from .selection import Candidate, Hypothesis
 from .support import centred
 
 __all__ = ["estimate_field"]
@@ -76,8 +76,8 @@ def _agreed(place: tuple[int, int], psfs: dict[tuple[int, int], Tensor], seen: O
     around = [psfs[p] for p in ((i - 1, j), (i + 1, j), (i, j - 1), (i, j + 1)) if p in psfs]
     own = psfs[place]
     means = [centred((own + torch.stack(around).mean(0)) / 2)] if around else []
-    ways = [Way(psf, 0.0, ()) for psf in (own, *around, *means)]
-    return min(Candidate.all_of(seen, ways), key=lambda c: c.score).psf
+    hypotheses = [Hypothesis(psf, 0.0, ()) for psf in (own, *around, *means)]
+    return min(Candidate.all_of(seen, hypotheses), key=lambda c: c.score).psf
 
 
 def _tiles(n: int, count: int) -> Iterator[tuple[int, int]]:

@@ -40,16 +40,16 @@ def finish(piece: Observation, scale: Scale, found: Candidate) -> Candidate:
 
     Expectation-maximisation creeps where the scene follows the psf, hence longer steps too, and it makes psfs ever more
     peaked, hence a flatter one after the first step. The evidence alone goes astray here where a blur is not quite the
-    same everywhere, so the order of the scene is asked as well, half as much as in `Candidate.promise`. As both err by
-    more than most steps gain, the first ones are taken whatever they say; only how far is up to them.
+    same everywhere, so the order of the scene is asked as well, half as much as in `Candidate.ranking_score`. As both
+    err by more than most steps gain, the first ones are taken whatever they say; only how far is up to them.
     """
     for step in range(1, _MOST_STEPS + 1):
         change = clean(_expected_fit(piece, scale, found), cut=0.0) - found.psf
         tried = [(found.psf + length * change).clamp_min(0) for length in _LENGTHS]
         if step > 1:
             tried.append(found.psf**_POWER)
-        ways = [found.further(centred(clean(psf, cut=_FAINT))) for psf in tried]
-        best = min(Candidate.all_of(piece, ways), key=_dissent)
+        hypotheses = [found.further(centred(clean(psf, cut=_FAINT))) for psf in tried]
+        best = min(Candidate.all_of(piece, hypotheses), key=_dissent)
         gain = _dissent(found) - _dissent(best)
         if step <= _LEAST_STEPS or gain > 0:
             found = best
@@ -60,7 +60,7 @@ def finish(piece: Observation, scale: Scale, found: Candidate) -> Candidate:
 
 def _dissent(candidate: Candidate) -> float:
     """What speaks against a psf that is nearly right: the lowest is the best."""
-    return (candidate.score + candidate.promise) / 2
+    return (candidate.score + candidate.ranking_score) / 2
 
 
 def _expected_fit(piece: Observation, scale: Scale, found: Candidate) -> Tensor:

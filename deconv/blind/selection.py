@@ -24,12 +24,12 @@ from ..imaging.convolution import convolve, psf_to_otf
 from ..restore import hyper_laplacian
 from ..restore.derivatives import Gradient
 
-__all__ = ["Candidate", "Way", "promising", "restored", "scene_precision"]
+__all__ = ["Candidate", "Hypothesis", "plausible", "restored", "scene_precision"]
 
 _EDGE_PRICE, _EDGE_FLOOR, _SLOPE = 0.3, 3e-5, 0.06
-# What a nat of disorder counts for in the promise of a psf.
+# What a nat of disorder counts for in the ranking_score of a psf.
 _DISORDER = 2.0
-# How far a psf may be behind the most promising one: those that are nearly right are within 0.02 of each other.
+# How far a psf may be behind the most plausible one: those that are nearly right are within 0.02 of each other.
 _LAG = 0.1
 
 _gradient = Gradient()
@@ -49,19 +49,19 @@ def restored(image: Tensor, psfs: Tensor, sigma: float) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Way:
+class Hypothesis:
     """A psf on its way up. weight: of the L0 prior that it was found with; trace: the psfs so far, it the last one."""
 
     psf: Tensor
     weight: float
     trace: tuple[Tensor, ...]
 
-    def further(self, psf: Tensor) -> Way:
-        return Way(psf, self.weight, (*self.trace, psf))
+    def further(self, psf: Tensor) -> Hypothesis:
+        return Hypothesis(psf, self.weight, (*self.trace, psf))
 
 
 @dataclass(frozen=True)
-class Candidate(Way):
+class Candidate(Hypothesis):
     r"""A psf to choose from.
 
     scene: what is restored with it.
@@ -77,7 +77,7 @@ class Candidate(Way):
     disorder: float
 
     @property
-    def promise(self) -> float:
+    def ranking_score(self) -> float:
         """What to judge unfinished psfs by, the lowest first. The evidence compares psfs that are nearly right; among
         those far off it likes the narrow ones, since blurred edges are cheap. Sums of independent values are nearer
         to a normal distribution, so that of two scenes the more orderly one is the less blurred (Donoho, "On minimum
@@ -85,14 +85,14 @@ class Candidate(Way):
         return self.score + _DISORDER * self.disorder
 
     @classmethod
-    def of(cls, seen: Seen, way: Way) -> Candidate:
-        return cls.all_of(seen, [way])[0]
+    def of(cls, seen: Seen, hypothesis: Hypothesis) -> Candidate:
+        return cls.all_of(seen, [hypothesis])[0]
 
     @classmethod
-    def all_of(cls, seen: Seen, ways: Sequence[Way]) -> list[Candidate]:
+    def all_of(cls, seen: Seen, hypotheses: Sequence[Hypothesis]) -> list[Candidate]:
         """Those of one image and one window, together."""
         image, sigma = seen.image, seen.sigma
-        psfs = torch.stack([way.psf for way in ways])[:, None]
+        psfs = torch.stack([hypothesis.psf for hypothesis in hypotheses])[:, None]
         scenes = restored(image, psfs, sigma)
         again = convolve(scenes, psfs)
         inside = image[..., psfs.shape[2] // 2 :, psfs.shape[3] // 2 :][..., : again.shape[-2], : again.shape[-1]]
@@ -104,8 +104,8 @@ class Candidate(Way):
         volume = 0.5 * _means(scene_precision(psfs, image.shape[2:], sigma).log())
         disorder = _means(slopes.sqrt()).log() - _means(slopes).log() / 2
         score = misfit / 2 + edges + volume
-        figures = zip(ways, scenes.split(1), score.tolist(), misfit.tolist(), disorder.tolist(), strict=True)
-        return [cls(way.psf, way.weight, way.trace, *figure) for way, *figure in figures]
+        figures = zip(hypotheses, scenes.split(1), score.tolist(), misfit.tolist(), disorder.tolist(), strict=True)
+        return [cls(hypothesis.psf, hypothesis.weight, hypothesis.trace, *figure) for hypothesis, *figure in figures]
 
 
 def scene_precision(psf: Tensor, shape: Sequence[int], sigma: float) -> Tensor:
@@ -119,7 +119,7 @@ def _means(values: Tensor) -> Tensor:
     return values.mean((1, 2, 3))
 
 
-def promising(candidates: Sequence[Candidate]) -> list[Candidate]:
+def plausible(candidates: Sequence[Candidate]) -> list[Candidate]:
     """Those that the evidence may choose from: a narrow psf that explains little of a wide blur can be cheap."""
-    most = min(each.promise for each in candidates)
-    return [each for each in candidates if each.promise <= most + _LAG]
+    most = min(each.ranking_score for each in candidates)
+    return [each for each in candidates if each.ranking_score <= most + _LAG]

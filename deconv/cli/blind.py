@@ -40,7 +40,7 @@ def estimate_blur(
 ) -> tuple[Blur, bool]:
     """The psf of a picture, and whether it is to be trusted; why not is said on standard error."""
     from ..blind import estimate
-    from ..restore.light import to_linear
+    from ..imaging.srgb import to_linear
 
     if sigma is None and photograph.picture is not None and photograph.picture.loss > 0:
         # A coder's errors are no white noise, and not what a psf is to be blamed for.
@@ -74,7 +74,7 @@ def kernel_size_of(text: str | None) -> int | tuple[int, int] | None:
 def with_inexact_psf(photograph: Source, noise: Tensor, *, linear: bool) -> Tensor:
     """The noise of each channel, and no less than what an estimated psf leaves unexplained."""
     from ..blind.deblur import trusted_noise
-    from ..restore.light import to_linear
+    from ..imaging.srgb import to_linear
 
     return noise.maximum(trusted_noise(to_linear(photograph.batch) if linear else photograph.batch))
 

@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 from typer import Argument, Option
 
-from .closing import closing_line
 from .inputs import fraction, read_blur, read_source
+from .summary_line import summary_line
 
 __all__ = ["blur"]
 
@@ -53,4 +53,4 @@ def blur(
     sharp.write(output, blurred, bits=bits)
     if not quiet:
         done = [f"psf {kernel.words}", f"noise {level:.2%}", boundary]
-        typer.echo(closing_line(sharp, output, blurred, done, seconds))
+        typer.echo(summary_line(sharp, output, blurred, done, seconds))

@@ -10,10 +10,10 @@ import typer
 from typer import Argument, Option
 
 from .blind import KERNEL_SIZE, STARTS, check_psf_target, estimate_blur, with_inexact_psf, write_psf
-from .closing import closing_line
 from .inputs import fraction, read_blur, read_source
 from .methods import DEFAULT, best, choose, listing
 from .noise import estimate, overall
+from .summary_line import summary_line
 
 __all__ = ["deblur"]
 
@@ -122,4 +122,4 @@ def deblur(
     if not quiet:
         noise = f"{level:.2%}" if estimated is None else f"{overall(estimated):.2%} (estimated)"
         done = [words, f"noise {noise}", chosen.name if trusted else "left as it is"]
-        typer.echo(closing_line(photograph, output, restored, done, seconds))
+        typer.echo(summary_line(photograph, output, restored, done, seconds))

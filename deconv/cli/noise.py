@@ -21,7 +21,7 @@ def estimate(source: Source, *, linear: bool) -> Tensor:
     linear: of the light in place of the values of the file.
     """
     from ..imaging import estimate_noise
-    from ..restore.light import to_linear
+    from ..imaging.srgb import to_linear
 
     batch = to_linear(source.batch) if linear else source.batch
     loss = 0.0 if source.picture is None else source.picture.loss

@@ -5,7 +5,6 @@ from .base import Logistic, StandardNormal
 from .build import FLOWS, InverseFlow, build_flow
 from .butterfly import ButterflyLayer
 from .cinc import CIncConvolution
-from .contract import Flow, Inverse, Sequential
 from .coupling import AffineCoupling, SplitPrior
 from .data_dependent import DataDependent
 from .dequantisation import UniformDequantisation
@@ -13,6 +12,7 @@ from .emerging import EmergingConvolution
 from .finc import FIncUnit
 from .gaussianise import Gaussianise
 from .inverse_unit import InverseUnit
+from .layer import Flow, Inverse, Sequential
 from .likelihood import bits_per_dim
 from .macow import MaCowUnit, MaskedAffine
 from .mintnet import MintNetLayer, MintNetUnit

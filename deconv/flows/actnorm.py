@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from .contract import per_image
 from .data_dependent import DataDependent
+from .layer import per_image
 
 __all__ = ["ActNorm"]
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Transform, constraints
 
-from .contract import Flow
+from .layer import Flow
 from .model import FlowModel
 
 __all__ = ["to_freia", "to_nflows", "to_normflows", "to_torch", "to_zuko"]

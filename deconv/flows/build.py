@@ -13,13 +13,13 @@ from ..solvers.geometry import CORNERS
 from .base import Logistic, StandardNormal
 from .butterfly import ButterflyLayer
 from .cinc import CIncConvolution
-from .contract import Flow
 from .coupling import AffineCoupling
 from .dequantisation import UniformDequantisation
 from .emerging import EmergingConvolution
 from .finc import FIncUnit
 from .gaussianise import Gaussianise
 from .inverse_unit import InverseUnit
+from .layer import Flow
 from .macow import MaCowUnit
 from .mintnet import MintNetUnit
 from .model import FlowModel

@@ -7,8 +7,8 @@ import math
 import torch
 from torch import Tensor, nn
 
-from ..nn.cache import kept
-from .contract import Flow, exact, per_image
+from ..nn.cache import cached
+from .layer import Flow, per_image, without_autocast
 
 __all__ = ["ButterflyLayer"]
 
@@ -80,18 +80,18 @@ class ButterflyLayer(Flow):
                 f"x: this layer mixes the pixels of images (B, {self.image_shape}) only, given {tuple(x.shape)}"
             )
 
-    @exact
+    @without_autocast
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         self._check(x)
         z = x.flatten(2)
         for stage, matrix in enumerate(self.matrices):
             z = self._stage(z, stage, matrix)
-        return z.reshape(x.shape), per_image(kept(self, self._log_abs_det, "log_det"), x)
+        return z.reshape(x.shape), per_image(cached(self, self._log_abs_det, "log_det"), x)
 
-    @exact
+    @without_autocast
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         self._check(z)
         x = z.flatten(2)
-        for stage, matrix in reversed(list(enumerate(kept(self, self._inverses, "inverses")))):
+        for stage, matrix in reversed(list(enumerate(cached(self, self._inverses, "inverses")))):
             x = self._stage(x, stage, matrix)
-        return x.reshape(z.shape), per_image(-kept(self, self._log_abs_det, "log_det"), z)
+        return x.reshape(z.shape), per_image(-cached(self, self._log_abs_det, "log_det"), z)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from ..nn import InverseConv2d
-from .contract import Flow, exact
+from .layer import Flow, without_autocast
 
 __all__ = ["CIncConvolution"]
 
@@ -39,12 +39,12 @@ class CIncConvolution(Flow):
             channels, kernel_size, corner=corner, anchor=anchor, max_gain=max_gain, check_finite=max_gain is None
         )
 
-    @exact
+    @without_autocast
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """A plain convolution."""
         return self.solve.inverse(x)
 
-    @exact
+    @without_autocast
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """The solve."""
         return self.solve(z)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from .contract import Flow
+from .layer import Flow
 from .networks import ConvNet
 
 __all__ = ["AffineCoupling", "SplitPrior"]

@@ -7,7 +7,7 @@ from abc import abstractmethod
 import torch
 from torch import Tensor
 
-from .contract import Flow
+from .layer import Flow
 
 __all__ = ["DataDependent"]
 

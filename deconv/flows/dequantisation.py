@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from .contract import per_image
+from .layer import per_image
 
 __all__ = ["UniformDequantisation", "check_whole_numbers"]
 

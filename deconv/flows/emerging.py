@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from ..nn import InverseConv2d
-from .contract import Flow, exact
+from .layer import Flow, without_autocast
 
 __all__ = ["EmergingConvolution"]
 
@@ -38,14 +38,14 @@ class EmergingConvolution(Flow):
         self.first = InverseConv2d(channels, window, corner="tl", **options)
         self.second = InverseConv2d(channels, window, corner="br", **options)
 
-    @exact
+    @without_autocast
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Plain convolutions."""
         middle, ladj = self.first.inverse(x)
         z, more = self.second.inverse(middle.flip(1))
         return z.flip(1), ladj + more
 
-    @exact
+    @without_autocast
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """The solves."""
         middle, ladj = self.second(z.flip(1))

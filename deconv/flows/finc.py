@@ -6,10 +6,10 @@ import torch
 from torch import Tensor
 
 from ..nn import InverseConv2d
-from ..nn.cache import kept
+from ..nn.cache import cached
 from ..ops import causal_conv2d, inverse_conv2d
 from ..solvers.geometry import CORNERS, flip
-from .contract import Flow, exact, per_image
+from .layer import Flow, per_image, without_autocast
 
 __all__ = ["FIncUnit"]
 
@@ -36,17 +36,17 @@ class FIncUnit(Flow):
             raise ValueError(f"channels: must be a multiple of {len(CORNERS)}, given {channels}")
         self.kernels = InverseConv2d(channels, kernel_size, groups=len(CORNERS), anchor=anchor, max_gain=max_gain)
 
-    @exact
+    @without_autocast
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Plain convolutions."""
-        weight, log_det = kept(self, self.kernels.weight_and_log_det)
+        weight, log_det = cached(self, self.kernels.weight_and_log_det)
         z = _flip_groups(causal_conv2d(_flip_groups(x), weight.to(x.dtype), groups=len(CORNERS)))
         return z, per_image(x.shape[-2] * x.shape[-1] * log_det, x)
 
-    @exact
+    @without_autocast
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """The solve."""
-        weight, log_det = kept(self, self.kernels.weight_and_log_det)
+        weight, log_det = cached(self, self.kernels.weight_and_log_det)
         check = self.kernels.max_gain is None  # within the bound nothing overflows
         x = _flip_groups(inverse_conv2d(_flip_groups(z), weight, groups=len(CORNERS), check_finite=check))
         return x, per_image(-z.shape[-2] * z.shape[-1] * log_det, z)

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-from .contract import exact
 from .data_dependent import DataDependent
+from .layer import without_autocast
 
 __all__ = ["Gaussianise"]
 
@@ -70,7 +70,7 @@ class Gaussianise(DataDependent):
         constant = math.log(self.levels * (1 - 2 * _TAIL)) + 0.5 * math.log(2 * math.pi)
         return (share.log() + 0.5 * z.square() + constant).flatten(1).sum(1)
 
-    @exact
+    @without_autocast
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         self.begin(x)
         shares, below = self._distribution(x.dtype)
@@ -80,7 +80,7 @@ class Gaussianise(DataDependent):
         z = torch.special.ndtri((_TAIL + (1 - 2 * _TAIL) * u).clamp(_TAIL, 1 - _TAIL))
         return z, self._log_slope(share, z)
 
-    @exact
+    @without_autocast
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Beyond the quantiles that [0, 1] reaches, about 4.75, lie black and white."""
         shares, below = self._distribution(z.dtype)

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from ..nn import InverseConv2d
-from ..nn.cache import kept
+from ..nn.cache import cached
 from ..ops import causal_conv2d, inverse_conv2d
 from ..solvers.geometry import CORNERS
-from .contract import Flow, exact, per_image
+from .layer import Flow, per_image, without_autocast
 
 __all__ = ["InverseUnit"]
 
@@ -73,15 +73,15 @@ class InverseUnit(Flow):
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """The solves."""
-        weights, log_det = kept(self, self.weights_and_log_det)
+        weights, log_det = cached(self, self.weights_and_log_det)
         check = self.kernels.max_gain is None  # within the bound nothing overflows
         z = x
         for corner, weight in zip(self.corners, weights, strict=True):
             z = inverse_conv2d(z, weight, corner=corner, check_finite=check)
         return z, per_image(-x.shape[-2] * x.shape[-1] * log_det, x)
 
-    @exact
+    @without_autocast
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Plain convolutions."""
-        weights, log_det = kept(self, self.weights_and_log_det)
+        weights, log_det = cached(self, self.weights_and_log_det)
         return self.convolve(z, weights), per_image(z.shape[-2] * z.shape[-1] * log_det, z)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import elu, pad
 
-from .contract import Flow, Sequential
+from .layer import Flow, Sequential
 
 __all__ = ["MaCowUnit", "MaskedAffine"]
 

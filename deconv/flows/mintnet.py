@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn.functional import conv2d, softplus
 
 from ..solvers.geometry import flip, padding, support_mask
-from .contract import Flow, Sequential, exact
+from .layer import Flow, Sequential, without_autocast
 
 __all__ = ["MintNetLayer", "MintNetUnit"]
 
@@ -116,12 +116,12 @@ class MintNetLayer(Flow):
     def _oriented(self, x: Tensor) -> Tensor:
         return x if self.corner == "tl" else flip(x, self.corner).flip(1)
 
-    @exact
+    @without_autocast
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         z, diagonal = self._evaluate(self._oriented(x))
         return self._oriented(z), diagonal.log().sum((1, 2, 3))
 
-    @exact
+    @without_autocast
     @torch.no_grad()
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         z = self._oriented(z)

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from .base import StandardNormal
-from .contract import Flow, Sequential
 from .coupling import SplitPrior
 from .data_dependent import DataDependent
 from .dequantisation import UniformDequantisation
+from .layer import Flow, Sequential
 from .squeeze import Squeeze
 
 __all__ = ["FlowModel"]

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d
 
-from ..nn.cache import kept
-from .contract import Flow, exact, per_image
+from ..nn.cache import cached
+from .layer import Flow, per_image, without_autocast
 
 __all__ = ["OneByOne"]
 
@@ -78,15 +78,15 @@ class OneByOne(Flow):
         inner = torch.linalg.solve_triangular(lower, self.permutation.T, upper=False, unitriangular=True)
         return torch.linalg.solve_triangular(upper, inner, upper=True), -self.log_scale.sum()
 
-    @exact
+    @without_autocast
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         made = self.product if self.direction == "forward" else self._quotient
-        return _mix(x, *kept(self, made, "forward"))
+        return _mix(x, *cached(self, made, "forward"))
 
-    @exact
+    @without_autocast
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         made = self._quotient if self.direction == "forward" else self.product
-        return _mix(z, *kept(self, made, "inverse"))
+        return _mix(z, *cached(self, made, "inverse"))
 
 
 def _mix(x: Tensor, matrix: Tensor, log_det: Tensor) -> tuple[Tensor, Tensor]:

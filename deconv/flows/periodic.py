@@ -7,8 +7,8 @@ import math
 import torch
 from torch import Tensor, nn
 
-from ..nn.cache import kept
-from .contract import Flow, exact, per_image
+from ..nn.cache import cached
+from .layer import Flow, per_image, without_autocast
 
 __all__ = ["PeriodicConvolution", "periodic_log_abs_det", "transfer_function"]
 
@@ -78,16 +78,16 @@ class PeriodicConvolution(Flow):
         transfer, log_det = self._transfer(height, width)
         return torch.linalg.inv(transfer), -log_det
 
-    @exact
+    @without_autocast
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         height, width = x.shape[-2:]
-        transfer, log_det = kept(self, lambda: self._transfer(height, width), "forward", height, width)
+        transfer, log_det = cached(self, lambda: self._transfer(height, width), "forward", height, width)
         return _mix_frequencies(x, transfer), per_image(log_det, x)
 
-    @exact
+    @without_autocast
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         height, width = z.shape[-2:]
-        quotient, log_det = kept(self, lambda: self._quotient(height, width), "inverse", height, width)
+        quotient, log_det = cached(self, lambda: self._quotient(height, width), "inverse", height, width)
         return _mix_frequencies(z, quotient), per_image(log_det, z)
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from .contract import Flow
+from .layer import Flow
 
 __all__ = ["Centre", "Logit"]
 

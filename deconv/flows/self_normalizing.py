@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d
 
-from ..nn.cache import kept
-from .contract import Flow, exact, per_image
+from ..nn.cache import cached
+from .layer import Flow, per_image, without_autocast
 from .periodic import periodic_log_abs_det
 
 __all__ = ["SelfNormalizingConvolution"]
@@ -70,7 +70,7 @@ class SelfNormalizingConvolution(Flow):
 
     def _exact_ladj(self, which: str, x: Tensor) -> Tensor:
         shape = x.shape[1:]
-        return per_image(kept(self, lambda: self._log_abs_det(getattr(self, which), shape), which, shape), x)
+        return per_image(cached(self, lambda: self._log_abs_det(getattr(self, which), shape), which, shape), x)
 
     def _self_normalized_ladj(self, x: Tensor, z: Tensor) -> Tensor:
         height, width = x.shape[-2:]
@@ -84,13 +84,13 @@ class SelfNormalizingConvolution(Flow):
         ).square().flatten(1).sum(1)
         return value + surrogate - surrogate.detach()
 
-    @exact
+    @without_autocast
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         z = self._convolve(x, self.weight)
         if self.training:
             return z, self._self_normalized_ladj(x, z).to(x.dtype)
         return z, self._exact_ladj("weight", x)
 
-    @exact
+    @without_autocast
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         return self._convolve(z, self.inverse_weight), self._exact_ladj("inverse_weight", z)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad, softplus
 
-from .contract import Flow
+from .layer import Flow
 from .networks import ConvNet
 
 __all__ = ["SplineCoupling", "rational_quadratic_spline"]

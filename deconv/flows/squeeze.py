@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn.functional import pixel_shuffle, pixel_unshuffle
 
-from .contract import Flow
+from .layer import Flow
 
 __all__ = ["Squeeze"]
 

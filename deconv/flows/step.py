@@ -6,10 +6,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import conv2d
 
-from ..nn.cache import keeps, kept
+from ..nn.cache import cached, caches
 from .actnorm import ActNorm
-from .contract import Flow, Sequential, exact, per_image
 from .inverse_unit import InverseUnit
+from .layer import Flow, Sequential, per_image, without_autocast
 from .one_by_one import OneByOne
 
 __all__ = ["LinearPart", "Step"]
@@ -47,17 +47,17 @@ class LinearPart(Sequential):
         last = torch.einsum("oiyx,ij->ojyx", last, matrix)
         return [*others, last], image, log_det + unit_log_det
 
-    @exact
+    @without_autocast
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        if not keeps(self):
+        if not caches(self):
             return super().inverse(z, context)
         height, width = z.shape[-2:]
         *units, _, _ = self.layers
         if len(units) == 1 and isinstance(units[0], InverseUnit):
-            weights, image, log_det = kept(self, lambda: self._folded_kernels(height, width), "folded", height, width)
+            weights, image, log_det = cached(self, lambda: self._folded_kernels(height, width), "folded", height, width)
             x = units[0].convolve(z, weights)
             return x.add_(image), per_image(height * width * log_det, z)
-        matrix, shift, log_det = kept(self, self._folded_mixing)
+        matrix, shift, log_det = cached(self, self._folded_mixing)
         x, total = conv2d(z, matrix[:, :, None, None], shift), per_image(height * width * log_det, z)
         for unit in reversed(units):
             x, ladj = unit.inverse(x, context)

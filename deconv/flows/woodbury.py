@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ..nn.cache import kept
-from .contract import Flow, exact, per_image
+from ..nn.cache import cached
+from .layer import Flow, per_image, without_autocast
 
 __all__ = ["LowRankMixing", "MemoryEfficientWoodbury", "Woodbury"]
 
@@ -28,7 +28,7 @@ class LowRankMixing(nn.Module):
         return torch.eye(len(self.right), device=self.left.device, dtype=self.left.dtype) + self.right @ self.left
 
     def log_abs_det(self) -> Tensor:
-        return kept(self, lambda: torch.linalg.slogdet(self._core()).logabsdet, "log_det")
+        return cached(self, lambda: torch.linalg.slogdet(self._core()).logabsdet, "log_det")
 
     def multiply(self, x: Tensor) -> Tensor:
         """On the second last axis."""
@@ -36,7 +36,7 @@ class LowRankMixing(nn.Module):
 
     def divide(self, z: Tensor) -> Tensor:
         """On the second last axis."""
-        left = kept(self, lambda: torch.linalg.solve(self._core(), self.left, left=False), "left")
+        left = cached(self, lambda: torch.linalg.solve(self._core(), self.left, left=False), "left")
         return z - left.to(z.dtype) @ (self.right.to(z.dtype) @ z)
 
 
@@ -70,13 +70,13 @@ class Woodbury(Flow):
         total = height * width * self.channels.log_abs_det() + channels * self.pixels.log_abs_det()
         return per_image(total, x)
 
-    @exact
+    @without_autocast
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         _check_shape(x, self.image_shape)
         mixed = self.channels.multiply(x.flatten(2))
         return self.pixels.multiply(mixed.mT).mT.reshape(x.shape), self._ladj(x)
 
-    @exact
+    @without_autocast
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         _check_shape(z, self.image_shape)
         mixed = self.pixels.divide(z.flatten(2).mT).mT
@@ -108,13 +108,13 @@ class MemoryEfficientWoodbury(Flow):
         )
         return per_image(total, x)
 
-    @exact
+    @without_autocast
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         _check_shape(x, self.image_shape)
         mixed = self.channels.multiply(x.flatten(2)).reshape(x.shape)
         return self.columns.multiply(self.rows.multiply(mixed).mT).mT, self._ladj(x)
 
-    @exact
+    @without_autocast
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         _check_shape(z, self.image_shape)
         mixed = self.rows.divide(self.columns.divide(z.mT).mT)

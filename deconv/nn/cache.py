@@ -8,25 +8,25 @@ from typing import TypeVar
 import torch
 from torch import nn
 
-__all__ = ["keeps", "kept"]
+__all__ = ["cached", "caches"]
 
 Made = TypeVar("Made")
 
 
-def keeps(module: nn.Module) -> bool:
+def caches(module: nn.Module) -> bool:
     """Whether what is made from the parameters will be used again: in evaluation, where no gradient is recorded."""
     return not module.training and not torch.is_grad_enabled()
 
 
-def kept(module: nn.Module, make: Callable[[], Made], name: str = "weight", *given: Hashable) -> Made:
+def cached(module: nn.Module, make: Callable[[], Made], name: str = "weight", *given: Hashable) -> Made:
     """``make()``, which depends on `given` and on the parameters and buffers of `module`; remembered where it `keeps`.
 
     A parameter that was replaced, moved, or changed in place is noticed (but not a change through ``.data``, which
     PyTorch hides). Under each `name` the latest is kept. While a model is exported, what the last evaluation made
     enters as constants.
     """
-    memory = module.__dict__.setdefault("_kept", {})
-    if not keeps(module):
+    memory = module.__dict__.setdefault("_cached", {})
+    if not caches(module):
         memory.clear()
         return make()
     found = memory.get(name)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from deconv.ops import causal_conv2d, inverse_conv2d
 from deconv.solvers.geometry import CORNERS, SUPPORTS, anchor_column, support_mask
 
-from .cache import kept
+from .cache import cached
 
 __all__ = ["InverseConv2d"]
 
@@ -168,13 +168,13 @@ class InverseConv2d(nn.Module):
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Image to latent, ``z = A^-1 x``: the solve."""
-        weight, log_det = kept(self, self.weight_and_log_det)
+        weight, log_det = cached(self, self.weight_and_log_det)
         z = inverse_conv2d(x, weight, **self._options(), check_finite=self.check_finite)
         return z, (-x.shape[-2] * x.shape[-1] * log_det).to(x.dtype).expand(x.shape[0])
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Latent to image, ``x = A z``: a plain convolution."""
-        weight, log_det = kept(self, self.weight_and_log_det)
+        weight, log_det = cached(self, self.weight_and_log_det)
         x = causal_conv2d(z, weight.to(z.dtype), **self._options())
         return x, (z.shape[-2] * z.shape[-1] * log_det).to(z.dtype).expand(z.shape[0])
 

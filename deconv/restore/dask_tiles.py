@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from .problem import Statistics
-from .survey import survey
+from .streaming_statistics import survey
 
 __all__ = ["is_dask", "restore_chunks"]
 

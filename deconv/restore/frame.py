@@ -2,7 +2,7 @@
 
 A method is a generator: given a `Problem` and its own parameters it yields better and better scenes, without
 end. The decorator `iterative` makes the public function ``f(image, psf, *, ...)`` of it, which adapts arrays,
-estimates the noise, lays out the canvas, counts the iterations, reports, stops, and crops.
+estimates the noise, lays out the domain, counts the iterations, reports, stops, and crops.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from ..imaging.arrays import as_image_batch
-from .light import to_linear, to_srgb
+from ..imaging.srgb import to_linear, to_srgb
 from .problem import Problem, Statistics, as_kernel, as_mask, spatial_axes
 
 __all__ = ["counted", "iterative"]
@@ -97,7 +97,7 @@ def iterative(*, num_iter: int) -> Callable[[Method], Callable[..., Any]]:
             )
 
             def deliver(scene: Tensor) -> Any:
-                restored = problem.canvas.crop(scene)
+                restored = problem.domain.crop(scene)
                 return back(to_srgb(restored) if linear else restored)
 
             scenes = method(problem, *own, **parameters)

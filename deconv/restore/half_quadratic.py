@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from .problem import Problem, positive
-from .splitting import Observation
+from .splitting import DataTerm
 
 __all__ = ["falling", "half_quadratic"]
 
@@ -45,25 +45,25 @@ def half_quadratic(
 ) -> Iterator[Tensor]:
     """Yield scenes, each fresh from the denoiser.
 
-    denoise: D, of a canvas and its level. levels: :math:`s_k`, tensors that broadcast against the canvas.
+    denoise: D, of a domain and its level. levels: :math:`s_k`, tensors that broadcast against the domain.
     weight: :math:`\\lambda`. multipliers: carry the difference of x and z along, which makes it the alternating
         direction method. start: the first z; None: the observation, continued beyond its frame.
-    seen: M, from 0 to 1 for each frequency of the canvas.
+    seen: M, from 0 to 1 for each frequency of the domain.
     """
-    canvas, sigma = problem.canvas, problem.statistics.sigma
-    denoised = scene = canvas.start() if start is None else start
+    domain, sigma = problem.domain, problem.statistics.sigma
+    denoised = scene = domain.start() if start is None else start
     excess = torch.zeros_like(scene)
-    observation = Observation(canvas, scene)
+    data_term = DataTerm(domain, scene)
     penalty = None
     for level in levels:
         previous, penalty = penalty, positive(weight * (sigma / level).square())
         if multipliers and previous is not None:
             excess = excess * (previous / penalty)
-        pull = penalty * seen * canvas.fft(denoised - excess)
+        pull = penalty * seen * domain.fft(denoised - excess)
         for _ in range(_INNER):
-            spectrum = observation.solve(penalty * seen, pull)
-            scene = canvas.ifft(spectrum)
-            observation.update(spectrum, scene)
+            spectrum = data_term.solve(penalty * seen, pull)
+            scene = domain.ifft(spectrum)
+            data_term.update(spectrum, scene)
         denoised = denoise(scene + excess, level)
         if multipliers:
             excess = excess + scene - denoised

@@ -59,4 +59,4 @@ def hyper_laplacian(
     terms = [term(Gradient(problem.space), 1.0)]
     if torch.is_tensor(second_order) or second_order:
         terms.append(term(Hessian(problem.space), second_order))
-    return sparse(problem.canvas, terms)
+    return sparse(problem.domain, terms)

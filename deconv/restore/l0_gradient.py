@@ -41,4 +41,4 @@ def l0_gradient(problem: Problem, *, weight: float | Tensor | None = None) -> It
         weight = _COEFFICIENT * problem.noise_to_signal**_POWER * unit
     penalty, growth = growing(_PENALTIES, weight / unit, problem.num_iter)
     term = Term(Gradient(problem.space), lambda v, t: hard(v, t * weight), penalty, growth)
-    return sparse(problem.canvas, [term])
+    return sparse(problem.domain, [term])

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..imaging.arrays import as_image_batch, as_psf
 from ..imaging.noise import estimate_noise
-from .canvas import Canvas
+from .padded_domain import PaddedDomain
 
 __all__ = ["Problem", "Statistics", "as_filter", "as_kernel", "as_mask", "growing", "positive", "spatial_axes"]
 
@@ -78,13 +78,13 @@ class Problem:
     """An observation as the methods see it.
 
     image: `(B, C, H, W)` or `(B, C, D, H, W)`, missing pixels filled in.
-    canvas: where the scene is laid out.
+    domain: where the scene is laid out.
     statistics: what automatic parameters are chosen by.
     num_iter: how many iterations there will be at most, for methods with a schedule.
     """
 
     image: Tensor
-    canvas: Canvas
+    domain: PaddedDomain
     statistics: Statistics
     num_iter: int
 
@@ -101,12 +101,12 @@ class Problem:
         statistics: Statistics | None = None,
     ) -> Problem:
         """Set up the problem for tensors; the keywords are those of the public functions."""
-        canvas = Canvas(image, psf, boundary=boundary, mask=as_mask(mask, image))
+        domain = PaddedDomain(image, psf, boundary=boundary, mask=as_mask(mask, image))
         if statistics is None:
-            statistics = Statistics.of(canvas.image, sigma)
+            statistics = Statistics.of(domain.image, sigma)
         elif sigma is not None:
             statistics = replace(statistics, sigma=_as_sigma(sigma, image))
-        return cls(canvas.image, canvas, statistics, num_iter)
+        return cls(domain.image, domain, statistics, num_iter)
 
     @property
     def space(self) -> int:

@@ -54,25 +54,25 @@ def richardson_lucy(
     Damping: White, "Image restoration using the damped Richardson-Lucy method", SPIE 1994, with the noise's
     variance in place of the counts'.
     """
-    canvas, statistics = problem.canvas, problem.statistics
+    domain, statistics = problem.domain, problem.statistics
     if damping < 0:
         raise ValueError(f"damping: expected 0 or more standard deviations, given {damping}")
     if tv is None:
         tv = _COEFFICIENT * (statistics.sigma / statistics.level) ** _POWER
-    tiny = torch.finfo(canvas.observed.dtype).tiny
+    tiny = torch.finfo(domain.observed.dtype).tiny
     dark = 1e-6 * statistics.level  # what division takes for zero; products with it are still normal numbers
-    observed = canvas.observed.clamp_min(0)
-    seen = canvas.project(canvas.blur_adjoint(canvas.weight.expand_as(observed)))
+    observed = domain.observed.clamp_min(0)
+    seen = domain.project(domain.blur_adjoint(domain.weight.expand_as(observed)))
 
     def correction(scene: Tensor) -> Tensor:
         """The factor that explains the observation better."""
-        blurred = canvas.blur(scene).clamp_min(dark)
+        blurred = domain.blur(scene).clamp_min(dark)
         ratio = observed / blurred
         if damping:
-            ratio = canvas.weight + (ratio - canvas.weight) * _trust(
-                (observed - canvas.weight * blurred) / (damping * statistics.sigma).clamp_min(tiny)
+            ratio = domain.weight + (ratio - domain.weight) * _trust(
+                (observed - domain.weight * blurred) / (damping * statistics.sigma).clamp_min(tiny)
             )
-        light = canvas.project(canvas.blur_adjoint(ratio))
+        light = domain.project(domain.blur_adjoint(ratio))
         return torch.where(seen > _UNSEEN, light.clamp_min(0) / seen.clamp_min(_UNSEEN), 1)
 
     def smoothing(scene: Tensor) -> Tensor:
@@ -83,7 +83,7 @@ def richardson_lucy(
         return 1 / (1 + tv * curvature).clamp_min(0.1)
 
     def steps() -> Iterator[Tensor]:
-        previous = ahead = canvas.start().clamp_min(0)
+        previous = ahead = domain.start().clamp_min(0)
         last_step = None
         while True:
             scene = ahead * correction(ahead)
@@ -91,7 +91,7 @@ def richardson_lucy(
             yield scene
             step = scene - ahead
             if accelerate and last_step is not None:
-                reach = _agreement(step, last_step, canvas.axes)
+                reach = _agreement(step, last_step, domain.axes)
                 ahead = (scene + reach * (scene - previous)).clamp_min(0)
             else:
                 ahead = scene

@@ -51,7 +51,7 @@ class Spectra:
 def fit_spectra(image: Tensor, psf: Tensor, sigma: Tensor) -> Spectra:
     """Fit each channel of `image` by Fisher scoring.
 
-    image: `(B, C, H, W)` or `(B, C, D, H, W)`. psf: as for `Canvas`. sigma: a first guess of the noise's standard
+    image: `(B, C, H, W)` or `(B, C, D, H, W)`. psf: as for `PaddedDomain`. sigma: a first guess of the noise's standard
     deviation, broadcasts against `image`.
     """
     shape, space = image.shape[2:], image.ndim - 2

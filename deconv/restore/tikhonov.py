@@ -47,14 +47,14 @@ def tikhonov(
     Tikhonov, "Solution of incorrectly formulated problems and the regularization method", 1963; Phillips,
     J. ACM 1962.
     """
-    canvas = problem.canvas
+    domain = problem.domain
     if order not in (0, 1, 2):
         raise ValueError(f"order: expected 0, 1 or 2, given {order}")
     if operators is None:
-        power = _DERIVATIVES[order](problem.space).power(canvas.shape, problem.image)
+        power = _DERIVATIVES[order](problem.space).power(domain.shape, problem.image)
     else:
         filters = [as_filter(d, problem.image, name="operators") for d in operators]
-        power = sum(psf_to_otf(d, canvas.shape).abs().square() for d in filters)
+        power = sum(psf_to_otf(d, domain.shape).abs().square() for d in filters)
     if weight is None:
         weight = _COEFFICIENTS[order] * problem.noise_to_signal**_POWER
-    return quadratic(canvas, weight * power)
+    return quadratic(domain, weight * power)

@@ -17,7 +17,7 @@ from .frame import counted
 from .module import method_named
 from .problem import Statistics, as_mask
 from .psf_field import PsfField
-from .survey import cut, spatial_positions, survey, window
+from .streaming_statistics import cut, spatial_positions, survey, window
 
 __all__ = ["tiled"]
 

@@ -51,4 +51,4 @@ def total_variation(
             return soft(v, t * weight)
         return torch.cat([soft(part, t * weight) for part in v.split(1)])
 
-    return sparse(problem.canvas, [Term(Gradient(problem.space), prox, penalty)])
+    return sparse(problem.domain, [Term(Gradient(problem.space), prox, penalty)])

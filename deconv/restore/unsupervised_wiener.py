@@ -30,6 +30,6 @@ def unsupervised_wiener(problem: Problem) -> Iterator[Tensor]:
     Wiener-Hunt deconvolution", JOSA A 2010, who sample from the posterior instead. The likelihood: Whittle, Ark.
     Mat. 1953.
     """
-    canvas, statistics = problem.canvas, problem.statistics
-    spectra = fit_spectra(problem.image, canvas.psf, statistics.sigma)
-    return quadratic(canvas, spectra.noise_to_signal(canvas.shape).to(problem.image.dtype))
+    domain, statistics = problem.domain, problem.statistics
+    spectra = fit_spectra(problem.image, domain.psf, statistics.sigma)
+    return quadratic(domain, spectra.noise_to_signal(domain.shape).to(problem.image.dtype))

@@ -12,9 +12,9 @@ from torch import Tensor
 
 from ..imaging.boundary import extend
 from ..nn.recursive_filter import fading_margins, recursive_filter, wiener_factor
-from .canvas import Canvas
 from .derivatives import Gradient
 from .frame import iterative
+from .padded_domain import PaddedDomain
 from .problem import Problem
 
 __all__ = ["wiener"]
@@ -67,32 +67,32 @@ def wiener(problem: Problem, *, noise_to_signal: float | Tensor | None = None, m
     """
     if method not in _METHODS:
         raise ValueError(f"method: unknown {method!r}, allowed are {', '.join(_METHODS)}")
-    mean = problem.image.mean(problem.canvas.axes, keepdim=True)
-    canvas = _centred(problem.canvas, mean)
-    power = canvas.otf.real.square() + canvas.otf.imag.square()
+    mean = problem.image.mean(problem.domain.axes, keepdim=True)
+    domain = _centred(problem.domain, mean)
+    power = domain.otf.real.square() + domain.otf.imag.square()
     power = power[(None,) * (problem.image.ndim - power.ndim)]
-    gradient = Gradient(problem.space).power(canvas.shape, problem.image)
-    steepness = (power / (1 + gradient)).mean(canvas.axes, keepdim=True)
+    gradient = Gradient(problem.space).power(domain.shape, problem.image)
+    steepness = (power / (1 + gradient)).mean(domain.axes, keepdim=True)
     ratio = _noise_to_signal(problem, noise_to_signal, steepness)
     penalty = ratio * (gradient + gradient.square())
-    scenes = _scenes(canvas, power, penalty, ratio)
+    scenes = _scenes(domain, power, penalty, ratio)
     if method == "recursive":
-        scenes = map(_recursion(canvas, ratio), scenes)
+        scenes = map(_recursion(domain, ratio), scenes)
     brightness = power[(..., *[slice(0, 1)] * problem.space)].sqrt()
     for scene in scenes:
         yield scene + mean / brightness
 
 
-def _scenes(canvas: Canvas, power: Tensor, penalty: Tensor, ratio: Tensor) -> Iterator[Tensor]:
+def _scenes(domain: PaddedDomain, power: Tensor, penalty: Tensor, ratio: Tensor) -> Iterator[Tensor]:
     """The closed form and its refinements, or, where it needs them, refinements from the beginning."""
     inverse = (power + penalty).reciprocal()
-    continued = extend(canvas.image, canvas.margins)
-    spectrum = canvas.otf.conj() * inverse * canvas.fft(continued)
-    first = canvas.ifft(spectrum)
-    at_once = itertools.chain([first], _refined(canvas, penalty, inverse, spectrum))
-    ahead = itertools.islice(_refined(canvas, penalty, inverse, spectrum), _REFINEMENT - 1, None)
+    continued = extend(domain.image, domain.margins)
+    spectrum = domain.otf.conj() * inverse * domain.fft(continued)
+    first = domain.ifft(spectrum)
+    at_once = itertools.chain([first], _refined(domain, penalty, inverse, spectrum))
+    ahead = itertools.islice(_refined(domain, penalty, inverse, spectrum), _REFINEMENT - 1, None)
     # Decided for each sample, so that a batch gives what its samples give one by one.
-    needy = _needs_refinement(canvas, ratio, first, continued)
+    needy = _needs_refinement(domain, ratio, first, continued)
     if needy.all():
         yield from ahead
     elif not needy.any():
@@ -101,25 +101,25 @@ def _scenes(canvas: Canvas, power: Tensor, penalty: Tensor, ratio: Tensor) -> It
         yield torch.where(needy, *pair)
 
 
-def _refined(canvas: Canvas, penalty: Tensor, inverse: Tensor, scene: Tensor) -> Iterator[Tensor]:
+def _refined(domain: PaddedDomain, penalty: Tensor, inverse: Tensor, scene: Tensor) -> Iterator[Tensor]:
     """Conjugate gradients for the observed part alone, preconditioned by the inverse of R, from a spectrum on.
 
     Vectors are spectra: there, all but the weight of the pixels is diagonal.
     """
-    otf, adjoint = canvas.otf, canvas.otf.conj().resolve_conj()
-    missing = canvas.observed - canvas.weight * canvas.ifft(otf * scene)
-    residual = adjoint * canvas.fft(missing) - penalty * scene
+    otf, adjoint = domain.otf, domain.otf.conj().resolve_conj()
+    missing = domain.observed - domain.weight * domain.ifft(otf * scene)
+    residual = adjoint * domain.fft(missing) - penalty * scene
     direction, energy = None, None
     while True:
         step = inverse * residual
-        previous, energy = energy, _dot(residual, step, canvas.shape)
+        previous, energy = energy, _dot(residual, step, domain.shape)
         direction = step if direction is None else step + _ratio(energy, previous) * direction
-        seen = canvas.weight * canvas.ifft(otf * direction)
-        image = adjoint * canvas.fft(seen) + penalty * direction
-        length = _ratio(energy, _dot(direction, image, canvas.shape))
+        seen = domain.weight * domain.ifft(otf * direction)
+        image = adjoint * domain.fft(seen) + penalty * direction
+        length = _ratio(energy, _dot(direction, image, domain.shape))
         scene = scene + length * direction
         residual = residual - length * image
-        yield canvas.ifft(scene)
+        yield domain.ifft(scene)
 
 
 def _dot(a: Tensor, b: Tensor, shape: Sequence[int]) -> Tensor:
@@ -139,21 +139,21 @@ def _ratio(a: Tensor, b: Tensor) -> Tensor:
     return a / b.clamp_min(torch.finfo(b.dtype).tiny)
 
 
-def _centred(canvas: Canvas, mean: Tensor) -> Canvas:
-    """The canvas of the observation less its mean, and without an assumption on what lies outside the frame.
+def _centred(domain: PaddedDomain, mean: Tensor) -> PaddedDomain:
+    """The domain of the observation less its mean, and without an assumption on what lies outside the frame.
 
     Rounding then is relative to the contrast. A linear estimate gains nothing from knowing that the outside
     is a mirror image, or zero: what the blur leaves of that is less than what conjugate gradients lose by it.
     """
-    canvas = copy.copy(canvas)
-    canvas.image = canvas.image - mean
-    canvas.observed = canvas.observed - canvas.weight * mean
-    if canvas.inside is not None:
-        canvas.boundary, canvas.inside = "unknown", None
-    return canvas
+    domain = copy.copy(domain)
+    domain.image = domain.image - mean
+    domain.observed = domain.observed - domain.weight * mean
+    if domain.inside is not None:
+        domain.boundary, domain.inside = "unknown", None
+    return domain
 
 
-def _needs_refinement(canvas: Canvas, ratio: Tensor, scene: Tensor, continued: Tensor) -> Tensor:
+def _needs_refinement(domain: PaddedDomain, ratio: Tensor, scene: Tensor, continued: Tensor) -> Tensor:
     """Whether the made-up part of the observation spoils the scene, for each sample, `(B, 1, 1, 1)`.
 
     It does so the farther the lower the noise is; and where it is not the blur of anything likely.
@@ -161,10 +161,10 @@ def _needs_refinement(canvas: Canvas, ratio: Tensor, scene: Tensor, continued: T
     the filter amplifies them, and the scene comes out with more contrast there than sharpening explains.
     """
     axes = tuple(range(1, scene.ndim))
-    sampled = (..., *[slice(None, None, 2)] * len(canvas.axes))  # a quarter of the pixels tells as much
-    missing = 1 - canvas.weight[canvas.seen][sampled]
+    sampled = (..., *[slice(None, None, 2)] * len(domain.axes))  # a quarter of the pixels tells as much
+    missing = 1 - domain.weight[domain.seen][sampled]
     contrast = [
-        (missing * image.detach()[canvas.seen][sampled].square()).sum(axes, keepdim=True)
+        (missing * image.detach()[domain.seen][sampled].square()).sum(axes, keepdim=True)
         for image in (scene, continued)
     ]
     # Where nothing is missing, both are zero.
@@ -194,13 +194,13 @@ def _noise_to_signal(problem: Problem, given: Any, steepness: Tensor) -> Tensor:
     return (noise / signal).clamp_min(_LEAST_RATIO)
 
 
-def _recursion(canvas: Canvas, ratio: Tensor) -> Callable[[Tensor], Tensor]:
+def _recursion(domain: PaddedDomain, ratio: Tensor) -> Callable[[Tensor], Tensor]:
     """The filter in the spatial domain, on an observation completed by what a scene implies for the rest of
     it.
     """
-    if len(canvas.shape) != 2:
+    if len(domain.shape) != 2:
         raise ValueError('method: "recursive" is for images, volumes take "fft"')
-    psf = _psf(canvas)
+    psf = _psf(domain)
     try:
         factor, transposed = wiener_factor(psf, ratio[..., 0, 0])
     except ValueError as error:
@@ -208,16 +208,16 @@ def _recursion(canvas: Canvas, ratio: Tensor) -> Callable[[Tensor], Tensor]:
     margins = fading_margins(psf.shape[-2:])
 
     def apply(scene: Tensor) -> Tensor:
-        implied = canvas.observed + (1 - canvas.weight) * canvas.blur(scene)
+        implied = domain.observed + (1 - domain.weight) * domain.blur(scene)
         periodic = extend(implied, margins, method="circular")
         return recursive_filter(periodic, margins, psf, factor, transposed=transposed)
 
     return apply
 
 
-def _psf(canvas: Canvas) -> Tensor:
-    """The psf of a canvas, `(B or 1, C or 1, kh, kw)`, of odd size and without an empty border."""
-    psf = canvas.ifft(canvas.otf)
+def _psf(domain: PaddedDomain) -> Tensor:
+    """The psf of a domain, `(B or 1, C or 1, kh, kw)`, of odd size and without an empty border."""
+    psf = domain.ifft(domain.otf)
     psf = psf[(None,) * (4 - psf.ndim)]
     seen = (psf.abs() > 1e-6 * psf.abs().max()).flatten(0, 1).any(0)
     for axis in (0, 1):

@@ -43,7 +43,7 @@ def split(
     Patches without their means know nothing of long waves. Those that the blur has taken as well come from the start,
     for which derivatives have decided; the others, from the data alone.
     """
-    statistics, canvas = problem.statistics, problem.canvas
+    statistics, domain = problem.statistics, problem.domain
     contrast, sigma = (t.mean(1, keepdim=True) for t in (statistics.contrast, statistics.sigma))
     return half_quadratic(
         problem,
@@ -51,7 +51,7 @@ def split(
         falling(problem, _FIRST * contrast, _LAST * sigma),
         weight=weight,
         start=_sparse_scene(problem),
-        seen=detail_power(prior.size, canvas.shape[-2:]).to(canvas.observed),
+        seen=detail_power(prior.size, domain.shape[-2:]).to(domain.observed),
     )
 
 

@@ -7,9 +7,9 @@ from .families import BITS_PER_DIM, draw
 from .loop import Fitted, fit
 from .models import load_model
 from .objective import Objective
-from .plan import Plan
 from .recipes import RECIPES
 from .run import train
+from .run_config import RunConfig
 from .settings import Settings
 
 __all__ = [
@@ -18,7 +18,7 @@ __all__ = [
     "Batch",
     "Fitted",
     "Objective",
-    "Plan",
+    "RunConfig",
     "Score",
     "Settings",
     "Splits",

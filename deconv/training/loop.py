@@ -16,10 +16,10 @@ from torch.utils.data import DataLoader
 from .augmentation import augment
 from .checkpoint import read_checkpoint, write_checkpoint
 from .data import Batch, Splits
-from .diagnosis import blame, first_bad_gradient
 from .distributed import Workers
 from .evaluation import evaluate
 from .log import Log
+from .nonfinite import blame, first_bad_gradient
 from .objective import Criterion, Objective
 from .order import ShardOrder, Stream, generator_for
 from .progress import Reporter

@@ -14,7 +14,7 @@ from .data import Splits
 from .families import FAMILIES, Family
 from .loop import CHECKPOINT, MODEL
 from .order import Stream, seed_for
-from .plan import Plan
+from .run_config import RunConfig
 from .state import model_tensors
 
 __all__ = ["Trained", "build_model", "load_model"]
@@ -24,12 +24,12 @@ class Trained(NamedTuple):
     """model: in evaluation mode. plan: of the run it comes from. family: what it is. steps: it was trained for."""
 
     model: nn.Module
-    plan: Plan
+    plan: RunConfig
     family: Family
     steps: int
 
 
-def build_model(plan: Plan, data: Splits) -> nn.Module:
+def build_model(plan: RunConfig, data: Splits) -> nn.Module:
     """The untrained model of a plan; the same for the same seed, and nothing drawn from the global generator."""
     config: dict[str, Any] = {**plan.model, "image_shape": list(data.shape)}
     if plan.conditional:
@@ -58,7 +58,7 @@ def load_model(path: str | os.PathLike, *, device: str | torch.device = "cpu") -
         family = FAMILIES[record["plan"]["family"]]
         model = family.build(**record["config"])
         model.load_state_dict(model_tensors(tensors))
-        plan, steps = Plan.from_json(record["plan"]), record["state"]["step"]
+        plan, steps = RunConfig.from_json(record["plan"]), record["state"]["step"]
     except (KeyError, TypeError, RuntimeError) as error:
         raise ValueError(f"{path}: not a model that this version can build ({str(error).splitlines()[0]})") from None
     return Trained(model.to(device).eval(), plan, family, steps)

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from .plan import Plan
+from .run_config import RunConfig
 from .settings import Settings
 
 __all__ = ["DEFAULT", "RECIPES"]
 
 DEFAULT = "patches"
 
-RECIPES: dict[str, Plan] = {
+RECIPES: dict[str, RunConfig] = {
     # A minute or two on two cores: natural patches, for trying things out.
-    "patches": Plan(
+    "patches": RunConfig(
         model={"name": "inverse", "levels": 2, "steps": 4, "kernel_size": 3, "width": 32},
         data="patches",
         settings=Settings(steps=1500, batch_size=64, augmentation="dihedral", validate_every=250),
     ),
     # Seven minutes of one core for 1.144 bits/dim on the test part.
-    "mnist": Plan(
+    "mnist": RunConfig(
         model={
             "name": "inverse",
             "levels": 2,
@@ -40,7 +40,7 @@ RECIPES: dict[str, Plan] = {
     ),
     # The prior of photographs that comes with the package, in an hour and a half of one core; give --root a folder of
     # photographs.
-    "prior": Plan(
+    "prior": RunConfig(
         family="prior",
         data="crops",
         options={"size": 64},

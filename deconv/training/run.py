@@ -19,7 +19,7 @@ from .log import check_tensorboard
 from .loop import CHECKPOINT, MODEL, Fitted, fit
 from .models import build_model
 from .order import Stream, generator_for
-from .plan import Plan
+from .run_config import RunConfig
 
 __all__ = ["train"]
 
@@ -27,7 +27,7 @@ _DRAWN = 64
 
 
 def train(
-    plan: Plan,
+    plan: RunConfig,
     folder: str | Path,
     *,
     resume: bool = False,
@@ -49,8 +49,8 @@ def train(
     ----------
     resume: go on with the run in `folder`, if one was begun there; the plan is then the one it was begun with.
     overwrite: begin anew even where there is one.
-    changes: values to replace in the plan, the arguments of `Plan.changed`; in one that is resumed, of
-        `Plan.continued`.
+    changes: values to replace in the plan, the arguments of `RunConfig.changed`; in one that is resumed, of
+        `RunConfig.continued`.
     device: ``"cpu"``, ``"cuda"``, ... Under ``torchrun``, each process takes its own.
     loaders, save_seconds, tensorboard, progress: see `fit`.
 
@@ -68,7 +68,7 @@ def train(
     resume = begun and resume
     if resume:
         _, record = read_checkpoint(folder / CHECKPOINT)
-        plan = Plan.from_json(record["plan"]).continued(**changes)
+        plan = RunConfig.from_json(record["plan"]).continued(**changes)
     else:
         plan = plan.changed(**changes)
     data = load_data(plan.data, plan.root, **plan.options)
@@ -109,7 +109,7 @@ def _prepare(folder: Path, record: dict[str, Any], *, anew: bool) -> None:
     write_atomically(folder / "config.json", (json.dumps(record, indent=2) + "\n").encode())
 
 
-def _introduce(plan: Plan, model: nn.Module, data: Any, folder: Path) -> None:
+def _introduce(plan: RunConfig, model: nn.Module, data: Any, folder: Path) -> None:
     parameters = sum(p.numel() for p in model.parameters())
     shape = " x ".join(map(str, data.shape))
     parts = " / ".join(f"{len(part):,}" for part in (data.train, data.validation, data.test))
@@ -117,7 +117,7 @@ def _introduce(plan: Plan, model: nn.Module, data: Any, folder: Path) -> None:
     print(f"{name}, {parameters:,} parameters; {plan.data}, {shape}, {parts} images; {folder}", file=sys.stderr)
 
 
-def _drawer(plan: Plan, folder: Path, team: Workers):
+def _drawer(plan: RunConfig, folder: Path, team: Workers):
     """A callback that draws images after each evaluation."""
 
     def draw_some(row: dict[str, Any], model: nn.Module) -> None:

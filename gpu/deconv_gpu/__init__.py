@@ -37,7 +37,7 @@ from torch import Tensor
 
 from .compile import available, device_of, launcher
 from .launch import describe, run
-from .plan import Plan, plan
+from .plan import LaunchPlan, plan
 
 __all__ = ["available", "solve", "supports"]
 
@@ -49,7 +49,7 @@ def supports(y: Tensor, weight: Tensor, support: str, groups: int) -> tuple[bool
     if not available()[0]:
         return available()
     planned = plan(describe(y, weight, support, groups), device_of(y.device.index))
-    return (True, "fits into shared memory") if isinstance(planned, Plan) else (False, planned)
+    return (True, "fits into shared memory") if isinstance(planned, LaunchPlan) else (False, planned)
 
 
 def solve(y: Tensor, weight: Tensor, *, corner: str, support: str, groups: int) -> Tensor:

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .plan import Plan, Problem
+from .plan import LaunchPlan, SolveShape
 
 __all__ = ["Launch", "describe", "run"]
 
@@ -23,24 +23,26 @@ class Launch:
     """One launch of a kernel: ``"prepare"`` or ``"solve"`` of a shape. Arguments are NumPy scalars, as C takes them."""
 
     kernel: str
-    plan: Plan
+    plan: LaunchPlan
     blocks: int
     threads: int
     shared_bytes: int
     arguments: Sequence[np.generic]
 
 
-def describe(y: Tensor, weight: Tensor, support: str, groups: int) -> Problem:
+def describe(y: Tensor, weight: Tensor, support: str, groups: int) -> SolveShape:
     """The shapes of a solve."""
     batch, channels, height, width = y.shape
     kernel_height, kernel_width = weight.shape[-2:]
     half = support == "half"
-    return Problem(
+    return SolveShape(
         batch, channels // groups, groups, height, width, kernel_height, kernel_width, half, y.element_size()
     )
 
 
-def run(y: Tensor, weight: Tensor, plan: Plan, corner: str, support: str, start: Callable[[Launch], None]) -> Tensor:
+def run(
+    y: Tensor, weight: Tensor, plan: LaunchPlan, corner: str, support: str, start: Callable[[Launch], None]
+) -> Tensor:
     """Solve as planned; `start` starts one launch after the other, each of which sees what the one before it wrote.
 
     Any strides will do. The image is seen from the `corner` by the signs of strides.

@@ -11,7 +11,7 @@ from functools import lru_cache
 
 from .shape import Shape
 
-__all__ = ["MAX_THREADS", "Device", "Plan", "Problem", "cut", "plan", "shapes"]
+__all__ = ["MAX_THREADS", "Device", "LaunchPlan", "SolveShape", "cut", "plan", "shapes"]
 
 MAX_THREADS = 512  # of a block that solves: leaves each of them 128 registers
 PREPARE_THREADS = 256  # of a block that makes a matrix, at most
@@ -38,7 +38,7 @@ class Device:
 
 
 @dataclass(frozen=True)
-class Problem:
+class SolveShape:
     """The shapes of a solve, corners aside: they are signs of strides."""
 
     batch: int
@@ -53,7 +53,7 @@ class Problem:
 
 
 @dataclass(frozen=True)
-class Plan:
+class LaunchPlan:
     """A shape, and the sizes of its launches.
 
     strip_rows: rows of cells that a block solves at a time; strips: how many of them an image has.
@@ -83,7 +83,7 @@ class Plan:
 
 
 @lru_cache(maxsize=512)
-def plan(problem: Problem, device: Device) -> Plan | str:
+def plan(problem: SolveShape, device: Device) -> LaunchPlan | str:
     """The plan for a problem, or the reason why there is none.
 
     - *Cells.* With few channels, pixels are solved some at a time, by the dense inverse of the operator on a cell: the
@@ -102,7 +102,7 @@ def plan(problem: Problem, device: Device) -> Plan | str:
         return f"{problem.channels} channels per group need more than {device.threads} threads in a block"
     candidates = [cut(problem, device, shape, *sizes) for shape in allowed for sizes in _sizes(problem, device, shape)]
 
-    def needed(candidate: Plan) -> int:
+    def needed(candidate: LaunchPlan) -> int:
         return max(candidate.shared_bytes, candidate.shape.prepare_shared_bytes)
 
     fitting = [candidate for candidate in candidates if needed(candidate) <= device.shared_bytes]
@@ -112,7 +112,7 @@ def plan(problem: Problem, device: Device) -> Plan | str:
     return min(fitting, key=lambda candidate: _cycles(candidate, device))
 
 
-def _sizes(problem: Problem, device: Device, shape: Shape) -> Iterator[tuple[int, int]]:
+def _sizes(problem: SolveShape, device: Device, shape: Shape) -> Iterator[tuple[int, int]]:
     """Rows of a strip and steps of a chunk worth considering, the largest first."""
     rows = -(-problem.height // shape.cell_rows)
     most = device.threads // (shape.parts * shape.split)  # threads for the rows
@@ -127,7 +127,7 @@ def _sizes(problem: Problem, device: Device, shape: Shape) -> Iterator[tuple[int
         threads //= 2
 
 
-def cut(problem: Problem, device: Device, shape: Shape, strip_rows: int, chunk: int) -> Plan:
+def cut(problem: SolveShape, device: Device, shape: Shape, strip_rows: int, chunk: int) -> LaunchPlan:
     """The plan for strips and chunks of a given size, whether it fits or not."""
     rows, columns = -(-problem.height // shape.cell_rows), -(-problem.width // shape.cell_columns)
     steps = columns + shape.slope * (strip_rows - 1)
@@ -137,7 +137,7 @@ def cut(problem: Problem, device: Device, shape: Shape, strip_rows: int, chunk: 
     lanes = shape.parts * shape.split * strip_rows // shape.rows_per_thread
     threads = -(-lanes // device.warp) * device.warp
     resident = min(device.shared_bytes_per_processor // (shared_bytes + 1024), device.threads_per_processor // threads)
-    return Plan(
+    return LaunchPlan(
         shape=shape,
         groups=problem.groups,
         images=images,
@@ -152,7 +152,7 @@ def cut(problem: Problem, device: Device, shape: Shape, strip_rows: int, chunk: 
     )
 
 
-def _cycles(plan: Plan, device: Device) -> float:
+def _cycles(plan: LaunchPlan, device: Device) -> float:
     """A model of the time a plan takes. Its constants are estimates; they need to be right within a factor of two."""
     shape = plan.shape
     reads = 4  # of a tap: where it is, what is there, what it is multiplied by
@@ -165,7 +165,7 @@ def _cycles(plan: Plan, device: Device) -> float:
     return max(last, plan.images * plan.strips / together * strip)
 
 
-def shapes(problem: Problem, device: Device) -> list[Shape]:
+def shapes(problem: SolveShape, device: Device) -> list[Shape]:
     """What the kernels could be compiled for: cells of all sizes worth considering, the largest first.
 
     A cell has up to 16 unknowns, and is never larger than the image, so that its inverse grows no further. A half plane
@@ -187,7 +187,7 @@ def shapes(problem: Problem, device: Device) -> list[Shape]:
     return [_shape(problem, device, *size) for size in sizes]
 
 
-def _shape(problem: Problem, device: Device, down: int, across: int) -> Shape:
+def _shape(problem: SolveShape, device: Device, down: int, across: int) -> Shape:
     rows, columns = -(-problem.height // down), -(-problem.width // across)
     reach = problem.kernel_width // 2 if problem.half else problem.kernel_width - 1
     left = min(-(-reach // across), columns - 1)  # what no pixel can see is left out

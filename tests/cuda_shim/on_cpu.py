@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 from deconv_gpu.launch import Launch, describe, run
-from deconv_gpu.plan import Device, Plan, plan
+from deconv_gpu.plan import Device, LaunchPlan, plan
 from deconv_gpu.shape import Shape
 from deconv_gpu.source import kernel_name, kernels
 from torch import Tensor
@@ -24,9 +24,9 @@ COMPILER = shutil.which("g++")
 CPU = Device(processors=2, shared_bytes=1 << 20, shared_bytes_per_processor=1 << 20, threads=16, warp=4)
 
 
-def planned(y: Tensor, weight: Tensor, support: str, groups: int) -> Plan:
+def planned(y: Tensor, weight: Tensor, support: str, groups: int) -> LaunchPlan:
     found = plan(describe(y, weight, support, groups), CPU)
-    assert isinstance(found, Plan), found
+    assert isinstance(found, LaunchPlan), found
     return found
 
 

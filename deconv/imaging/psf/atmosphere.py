@@ -7,8 +7,8 @@ import math
 import torch
 from torch import Tensor
 
-from .frame import Size, finish, positive, resolve
 from .radial import legendre, round_about
+from .window import Size, finish, positive, resolve
 
 __all__ = ["kolmogorov", "moffat"]
 

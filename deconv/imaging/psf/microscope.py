@@ -7,8 +7,8 @@ import math
 import torch
 from torch import Tensor
 
-from .frame import finish, positive, resolve
 from .radial import legendre, round_about
+from .window import finish, positive, resolve
 
 __all__ = ["gibson_lanni"]
 

@@ -13,8 +13,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from .frame import Size, finish, offsets, positive, resolve
 from .radial import round_about
+from .window import Size, finish, offsets, positive, resolve
 
 __all__ = ["airy", "defocus", "zernike", "zernike_polynomial"]
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .frame import offsets
+from .window import offsets
 
 __all__ = ["legendre", "round_about"]
 

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from .frame import finish, resolve
+from .window import finish, resolve
 
 __all__ = ["camera_shake"]
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from .frame import Size, finish, offsets, positive, resolve
+from .window import Size, finish, offsets, positive, resolve
 
 __all__ = ["box", "disk", "gaussian", "motion"]
 

@@ -16,10 +16,10 @@ import numpy as np
 from numba import cfunc, types
 
 from .masked import transpose_in, transpose_out
-from .plan import Plan, Problem, accumulators, address
+from .memory_intrinsics import atomic_next, prefetch, read_word, read_words, write_word
+from .plan import PreparedKernel, SolveShape, accumulators, address
 from .tables import causal_taps, tap_packer
 from .vector import F32, F64, fma_grid, load, store, zeros
-from .words import atomic_next, prefetch, read_word, read_words, write_word
 
 __all__ = ["plan"]
 
@@ -133,7 +133,7 @@ def _kernel(kind: int, outputs: int):
     return kernel
 
 
-def plan(problem: Problem) -> Plan:
+def plan(problem: SolveShape) -> PreparedKernel:
     """Lay the batch into the lanes."""
     p = problem
     blocks = -(-p.channels // accumulators())
@@ -156,7 +156,7 @@ def plan(problem: Problem) -> Plan:
         p.batch, p.groups, p.channels, p.height, p.width, int(p.rows_flipped), int(p.columns_flipped),
         len(runs), address(runs), ring_rows, group_weights,
     )  # fmt: skip
-    return Plan(
+    return PreparedKernel(
         kernel=_kernel((F32 if p.itemsize == 4 else F64) + p.lanes, outputs),
         words=words,
         keep=(runs,),

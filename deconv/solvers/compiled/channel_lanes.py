@@ -16,10 +16,10 @@ import numpy as np
 from numba import cfunc, types
 
 from .masked import transpose_in, transpose_out
-from .plan import Plan, Problem, address
+from .memory_intrinsics import atomic_next, read_word, read_words
+from .plan import PreparedKernel, SolveShape, address
 from .tables import causal_taps, tap_packer
 from .vector import F32, F64, fma_grid, load, load_grid, store, store_grid, zeros
-from .words import atomic_next, read_word, read_words
 
 __all__ = ["plan"]
 
@@ -129,7 +129,7 @@ def _kernel(kind: int, vectors: int, rows: int):
     return kernel
 
 
-def plan(problem: Problem) -> Plan:
+def plan(problem: SolveShape) -> PreparedKernel:
     """Lay the output channels into the lanes."""
     p = problem
     lanes = p.lanes
@@ -157,7 +157,7 @@ def plan(problem: Problem) -> Plan:
         p.batch, p.groups, p.channels, p.height, p.width, int(p.rows_flipped), int(p.columns_flipped),
         lag, depth, buffer_rows, line, margin, len(taps), address(table),
     )  # fmt: skip
-    return Plan(
+    return PreparedKernel(
         kernel=_kernel((F32 if p.itemsize == 4 else F64) + lanes, vectors, rows),
         words=words,
         keep=(table,),

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..geometry import anchor_column, is_flipped
 
-__all__ = ["Plan", "Problem", "accumulators", "address", "register_bytes"]
+__all__ = ["PreparedKernel", "SolveShape", "accumulators", "address", "register_bytes"]
 
 
 @lru_cache
@@ -30,7 +30,7 @@ def accumulators() -> int:
 
 
 @dataclass(frozen=True)
-class Problem:
+class SolveShape:
     """The shapes of a solve."""
 
     batch: int
@@ -64,7 +64,7 @@ class Problem:
 
 
 @dataclass(frozen=True)
-class Plan:
+class PreparedKernel:
     """A kernel and all its words but the addresses of a call.
 
     keep: arrays that the words point to.

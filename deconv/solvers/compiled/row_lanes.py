@@ -21,10 +21,10 @@ import numpy as np
 from numba import cfunc, types
 
 from .masked import load_pixels, store_pixels
-from .plan import Plan, Problem, accumulators
+from .memory_intrinsics import atomic_next, read_word, read_words
+from .plan import PreparedKernel, SolveShape, accumulators
 from .tables import pack_rows_below, row_tables
 from .vector import F32, F64, fma_diagonal, fma_grid, load, store, total, zeros
-from .words import atomic_next, read_word, read_words
 
 __all__ = ["plan"]
 
@@ -168,7 +168,7 @@ def _kernel(kind: int, pushed: int):
     return kernel
 
 
-def plan(problem: Problem) -> Plan:
+def plan(problem: SolveShape) -> PreparedKernel:
     """Lay the pixels of a row into the lanes."""
     p = problem
     depth = min(p.kernel_height, p.height) - 1
@@ -198,7 +198,7 @@ def plan(problem: Problem) -> Plan:
         p.batch, p.groups, p.channels, p.height, p.width, int(p.rows_flipped), int(p.columns_flipped),
         depth, buffer_rows, line, margin, reach, len(columns), shift, group_weights,
     )  # fmt: skip
-    return Plan(
+    return PreparedKernel(
         kernel=_kernel((F32 if p.itemsize == 4 else F64) + p.lanes, pushed),
         words=words,
         keep=(),

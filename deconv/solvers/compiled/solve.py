@@ -13,14 +13,14 @@ from torch.nn.functional import conv2d
 from ..anchor import singular_anchor
 from . import batch_lanes, channel_lanes, row_lanes
 from .parallel import run
-from .plan import Plan, Problem, address, register_bytes
+from .plan import PreparedKernel, SolveShape, address, register_bytes
 from .tables import invert_anchors
 
 __all__ = ["solve"]
 
 
 @lru_cache(maxsize=256)
-def _plan(problem: Problem) -> Plan:
+def _plan(problem: SolveShape) -> PreparedKernel:
     """The family and register width that finish first, by what was measured of their cost per image.
 
     The unit is a full register of images. Half a register costs little more than half, so it serves small batches and
@@ -49,7 +49,7 @@ def solve(y: Tensor, weight: Tensor, *, corner: str, support: str, groups: int) 
     batch, _, height, width = y.shape
     _, channels, kh, kw = taps.shape
     threads = torch.get_num_threads()
-    problem = Problem(
+    problem = SolveShape(
         batch, channels, groups, height, width, kh, kw, support, corner, taps.itemsize, register_bytes(), threads
     )
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from .plan import Problem
+from .plan import SolveShape
 
 __all__ = ["causal_taps", "invert_anchors", "pack_rows_below", "pack_taps", "row_tables", "tap_packer"]
 
 
-def causal_taps(problem: Problem) -> np.ndarray:
+def causal_taps(problem: SolveShape) -> np.ndarray:
     """The taps off the anchor that can touch the image, one row each: kernel row, kernel column."""
     p = problem
     bottom = p.kernel_height - 1
@@ -95,7 +95,7 @@ def pack_taps(weight, taps, sign, inputs, outputs, packed):
                     packed[place] = sign * weight[g * n + o, i, taps[t, 0], taps[t, 1]]
 
 
-def tap_packer(problem: Problem, taps: np.ndarray, inputs: int, outputs: int):
+def tap_packer(problem: SolveShape, taps: np.ndarray, inputs: int, outputs: int):
     """The `pack` of a plan: the negated `taps` by `pack_taps`, then the inverse anchors, None for the identity."""
     p = problem
     blocks = -(-p.channels // outputs)

@@ -8,14 +8,14 @@ from typing import Any
 
 from .settings import Settings
 
-__all__ = ["Plan"]
+__all__ = ["RunConfig"]
 
 # What may change when a run is taken up again: how long it lasts and how it is watched.
 _FREE = ("root", "steps", "time_limit", "validate_every", "validation_images")
 
 
 @dataclass(frozen=True)
-class Plan:
+class RunConfig:
     """One run.
 
     family: the row of `deconv.training.families` that builds the model and says what is minimised.
@@ -36,7 +36,7 @@ class Plan:
         return asdict(self)
 
     @classmethod
-    def from_json(cls, record: Mapping[str, Any]) -> Plan:
+    def from_json(cls, record: Mapping[str, Any]) -> RunConfig:
         return cls(**{**record, "settings": Settings(**record["settings"])})
 
     def changed(
@@ -46,7 +46,7 @@ class Plan:
         options: Mapping[str, Any] | None = None,
         settings: Mapping[str, Any] | None = None,
         **own: Any,
-    ) -> Plan:
+    ) -> RunConfig:
         """The plan with some values replaced, section by section; None stands for one that is not given.
 
         Another data set comes without the root and the options of the one before.
@@ -64,7 +64,7 @@ class Plan:
             settings=replace(self.settings, **_given(settings)),
         )
 
-    def continued(self, **sections: Any) -> Plan:
+    def continued(self, **sections: Any) -> RunConfig:
         """The plan with some values replaced, as `changed` does, for the rest of a run that has begun.
 
         Raises ValueError for one that would make it another run.
@@ -84,7 +84,7 @@ def _given(values: Mapping[str, Any] | None) -> dict[str, Any]:
     return {name: value for name, value in (values or {}).items() if value is not None}
 
 
-def _flat(plan: Plan) -> dict[str, Any]:
+def _flat(plan: RunConfig) -> dict[str, Any]:
     """Every value by section and name."""
     flat: dict[str, Any] = {}
     for section, value in plan.to_json().items():

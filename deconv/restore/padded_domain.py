@@ -1,6 +1,6 @@
 r"""The scene behind an observation: what lies outside the frame, what was measured, and what was not.
 
-An observation y is a piece of the blur of a larger scene. `Canvas` lays that scene out on a torus, on which
+An observation y is a piece of the blur of a larger scene. `PaddedDomain` lays that scene out on a torus, on which
 the blur is diagonal under the FFT, and keeps beside it what the torus cannot know:
 
 .. math:: y = W (h * s), \qquad s = P s
@@ -28,7 +28,7 @@ from torch import Tensor
 from ..imaging.boundary import crop, extend
 from ..imaging.convolution import fast_length, psf_to_otf
 
-__all__ = ["BOUNDARIES", "Canvas", "fill"]
+__all__ = ["BOUNDARIES", "PaddedDomain", "fill"]
 
 BOUNDARIES = ("unknown", "circular", "reflect", "replicate", "zero")
 
@@ -37,7 +37,7 @@ BOUNDARIES = ("unknown", "circular", "reflect", "replicate", "zero")
 _LEAST_GAP, _GAP = 16, 2.0
 
 
-class Canvas:
+class PaddedDomain:
     """The scene of a batch of observations, laid out on a torus.
 
     Parameters
@@ -49,7 +49,7 @@ class Canvas:
 
     Attributes
     ----------
-    shape, axes: the canvas's size along the spatial axes, and these axes.
+    shape, axes: the domain's size along the spatial axes, and these axes.
     margins: how far it extends beyond the frame, one pair per spatial axis.
     otf: the blur's transfer function.
     weight: W. `observed`: W times the observation.
@@ -100,12 +100,12 @@ class Canvas:
         ]
         return torch.stack(moved).view_as(scene)
 
-    def unbounded(self) -> Canvas:
-        """The same canvas with nothing assumed about what is outside the frame."""
-        canvas = copy.copy(self)
-        if canvas.inside is not None:
-            canvas.boundary, canvas.inside = "unknown", None
-        return canvas
+    def unbounded(self) -> PaddedDomain:
+        """The same domain with nothing assumed about what is outside the frame."""
+        domain = copy.copy(self)
+        if domain.inside is not None:
+            domain.boundary, domain.inside = "unknown", None
+        return domain
 
     def crop(self, scene: Tensor) -> Tensor:
         """The scene's part in the frame."""
@@ -126,7 +126,7 @@ class Canvas:
     def project(self, scene: Tensor) -> Tensor:
         """P: the nearest scene that the boundary allows, every pixel of the frame averaged with its copies.
 
-        What the observation cannot see at all, the rest of the canvas, is free.
+        What the observation cannot see at all, the rest of the domain, is free.
         """
         if self.inside is None:
             return scene
@@ -136,7 +136,7 @@ class Canvas:
 
     @property
     def seen(self) -> tuple:
-        """Index of the part of the canvas that is blurred into the frame: all but the gap."""
+        """Index of the part of the domain that is blurred into the frame: all but the gap."""
         return (..., *[slice(0, n - gap) for n, (_, gap) in zip(self.shape, self._gap(), strict=True)])
 
     def _average(self, seen: Tensor) -> Tensor:
@@ -152,7 +152,7 @@ class Canvas:
         return seen
 
     def _gap(self) -> list[tuple[int, int]]:
-        """Margins around the part of the canvas that the observation sees."""
+        """Margins around the part of the domain that the observation sees."""
         return [(0, after - reach) for (_, after), (_, reach) in zip(self.margins, self._reach, strict=True)]
 
 

@@ -5,12 +5,12 @@ import math
 import pytest
 import torch
 
-from deconv.blind.softness import _WAVES, Softness
+from deconv.blind.intrinsic_blur import _WAVES, IntrinsicBlur
 from deconv.ops import causal_conv2d
 
 
-def softness(symmetric: torch.Tensor | float = 0.0, odd: torch.Tensor | float = 0.0) -> Softness:
-    soft = Softness()
+def softness(symmetric: torch.Tensor | float = 0.0, odd: torch.Tensor | float = 0.0) -> IntrinsicBlur:
+    soft = IntrinsicBlur()
     soft.coefficients.data += symmetric
     soft.asymmetry.data += odd
     return soft

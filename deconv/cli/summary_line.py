@@ -10,10 +10,10 @@ if TYPE_CHECKING:
 
     from .inputs import Source
 
-__all__ = ["closing_line"]
+__all__ = ["summary_line"]
 
 
-def closing_line(source: Source, target: Path, result: Tensor, done: list[str], seconds: float) -> str:
+def summary_line(source: Source, target: Path, result: Tensor, done: list[str], seconds: float) -> str:
     """``in.png -> out.png: 512 x 512 grey, 8 bits; ...; 0.31 s``."""
     before, after = (" x ".join(map(str, shape)) for shape in (source.batch.shape[2:], result.shape[2:]))
     size = before if before == after else f"{before} -> {after}"

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from ..imaging.arrays import as_image_batch
 from ..imaging.noise import band_rows, noise_in_bands
-from .canvas import fill
-from .light import to_linear
+from ..imaging.srgb import to_linear
+from .padded_domain import fill
 from .problem import Statistics, as_mask
 
 __all__ = ["cut", "spatial_positions", "survey", "window"]

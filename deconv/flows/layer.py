@@ -9,7 +9,7 @@ from functools import wraps
 import torch
 from torch import Tensor, nn
 
-__all__ = ["Flow", "Inverse", "Sequential", "exact", "per_image"]
+__all__ = ["Flow", "Inverse", "Sequential", "per_image", "without_autocast"]
 
 
 class Flow(nn.Module, ABC):
@@ -81,7 +81,7 @@ class Inverse(Flow):
         return self.layer(z, context)
 
 
-def exact(method: Callable) -> Callable:
+def without_autocast(method: Callable) -> Callable:
     """Keep autocast out of one direction of a layer: in half precision it would no longer be the other's inverse."""
 
     @wraps(method)

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from ..imaging.convolution import psf_to_otf
 
-__all__ = ["Softness"]
+__all__ = ["IntrinsicBlur"]
 
 # Pixels that are mirrored around the scene before its softness is undone.
 MIRRORED = 16
@@ -29,7 +29,7 @@ _SPREAD = 0.18
 _ASYMMETRY = 0.5
 
 
-class Softness(nn.Module):
+class IntrinsicBlur(nn.Module):
     r"""The blur that a photograph has of its own, from lens, sensor and processing: a filter S with
 
     .. math:: \log S(\omega) = - \sum_m \big( c_m \, (1 - \cos m \cdot \omega) + i \, d_m \sin m \cdot \omega \big) ,

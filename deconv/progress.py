@@ -1,0 +1,65 @@
+"""The progress bar of everything that takes long."""
+
+from __future__ import annotations
+
+import sys
+import time
+from contextlib import AbstractContextManager
+
+__all__ = ["ProgressBar"]
+
+
+class ProgressBar(AbstractContextManager):
+    """A bar on standard error, which leaves a terminal as it was.
+
+    Parameters
+    ----------
+    title : str
+        What is being done.
+    total : float
+        What `update` counts up to.
+    shown : bool or None
+        None: on a terminal.
+    delay : float
+        Seconds that pass before the bar appears where `shown` is None: short work needs none.
+    text : bool
+        Show the text given to `update` in place of the percentage and the time left.
+    """
+
+    def __init__(
+        self, title: str, total: float, *, shown: bool | None = None, delay: float = 0.0, text: bool = False
+    ) -> None:
+        self.bar = None
+        if shown is False or (shown is None and not sys.stderr.isatty()):
+            return
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn
+
+        console = Console(stderr=True)
+        columns = (TextColumn("{task.description}"), BarColumn(bar_width=None), TextColumn("{task.fields[text]}"))
+        self.bar = Progress(*(columns if text else ()), console=console, transient=console.is_terminal)
+        self._visible_from = time.monotonic() + (delay if shown is None else 0.0)
+        self._task = self.bar.add_task(title, total=total, visible=self._visible, text="")
+
+    @property
+    def _visible(self) -> bool:
+        return time.monotonic() >= self._visible_from
+
+    def __enter__(self) -> ProgressBar:
+        if self.bar is not None:
+            self.bar.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self.bar is not None:
+            self.bar.stop()
+
+    def advance(self, amount: float = 1.0) -> None:
+        """So much more is done."""
+        if self.bar is not None:
+            self.bar.update(self._task, advance=amount, visible=self._visible)
+
+    def update(self, completed: float, *, title: str | None = None, text: str = "") -> None:
+        """So much is done in all; the title and the text from now on."""
+        if self.bar is not None:
+            self.bar.update(self._task, completed=completed, description=title, visible=self._visible, text=text)
