@@ -316,6 +316,8 @@ def test_the_cosine_denoiser_denoises():
         noisy = sharp + sigma * random(*sharp.shape)
         assert psnr(denoisers.dct_denoise(noisy, sigma), sharp) > psnr(noisy, sharp) + 3
     torch.testing.assert_close(denoisers.dct_denoise(sharp, 0.0), sharp)
+    flat = torch.full_like(sharp, 0.3)  # whose coefficients are zero
+    torch.testing.assert_close(denoisers.dct_denoise(flat, 0.0), flat)
     both = torch.cat([sharp, sharp + 0.1 * random(*sharp.shape)])
     levels = torch.tensor([1e-9, 0.1]).view(2, 1, 1, 1)
     torch.testing.assert_close(denoisers.dct_denoise(both, levels)[1:], denoisers.dct_denoise(both[1:], 0.1))

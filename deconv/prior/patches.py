@@ -8,13 +8,14 @@ the image and nothing about what is on it: priors on v do not depend on brightne
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from ..ops.dct import dct_matrix
 
 __all__ = ["PatchGrid", "cosine_basis", "detail_power"]
 
@@ -26,9 +27,7 @@ _AT_ONCE = 2**14
 def cosine_basis(size: int) -> Tensor:
     """The orthonormal cosines of a `size` x `size` patch without the constant, `(size^2 - 1, size^2)`, float64;
     from low to high frequency."""
-    place = torch.arange(size, dtype=torch.float64)
-    waves = torch.cos(math.pi / size * (place + 0.5) * place[:, None]) * math.sqrt(2 / size)
-    waves[0] /= math.sqrt(2)
+    place, waves = torch.arange(size, dtype=torch.float64), dct_matrix(size)
     order = torch.argsort((place[:, None] ** 2 + place**2).flatten(), stable=True)[1:]
     return torch.einsum("ai,bj->abij", waves, waves).reshape(size**2, size**2)[order]
 

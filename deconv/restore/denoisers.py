@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -18,6 +17,7 @@ import torch
 from torch import Tensor
 
 from ..imaging.boundary import crop, extend
+from ..ops.dct import dct_matrix
 
 __all__ = ["Denoiser", "as_denoiser", "dct_denoise", "on_arrays"]
 
@@ -52,13 +52,14 @@ def dct_denoise(x: Tensor, sigma: Tensor | float) -> Tensor:
     sigma = torch.as_tensor(sigma, dtype=x.dtype, device=x.device)
     sigma = sigma.reshape(*sigma.shape, *[1] * (x.ndim + 2 - sigma.ndim)) if sigma.ndim else sigma
     pilot = _shrunk(noisy, noisy, lambda c: (c.abs() > _THRESHOLD * sigma).to(c))
-    return crop(_shrunk(noisy, pilot, lambda c: c.square() / (c.square() + sigma.square())), margins)
+    least = torch.finfo(x.dtype).tiny  # without noise, a coefficient of zero has the gain zero
+    return crop(_shrunk(noisy, pilot, lambda c: c.square() / (c.square() + sigma.square()).clamp_min(least)), margins)
 
 
 def _shrunk(noisy: Tensor, pilot: Tensor, gain: Callable[[Tensor], Tensor]) -> Tensor:
     """The mean over grids of blocks of `noisy`, its coefficients times the gain that those of `pilot` ask for."""
     total, weights = torch.zeros_like(noisy), torch.zeros_like(noisy)
-    basis = _cosines().to(noisy)
+    basis = dct_matrix(_SIZE).to(noisy)
     for shift in _SHIFTS:
         coefficients = _coefficients(noisy.roll(shift, (-2, -1)), basis)
         known = coefficients if pilot is noisy else _coefficients(pilot.roll(shift, (-2, -1)), basis)
@@ -70,14 +71,6 @@ def _shrunk(noisy: Tensor, pilot: Tensor, gain: Callable[[Tensor], Tensor]) -> T
         total += _tiled(blocks).roll(back, (-2, -1))
         weights += _tiled(weight.expand_as(blocks)).roll(back, (-2, -1))
     return total / weights
-
-
-@functools.lru_cache
-def _cosines() -> Tensor:
-    frequency = torch.arange(_SIZE, dtype=torch.float64).unsqueeze(1)
-    basis = torch.cos(math.pi * (2 * torch.arange(_SIZE) + 1) * frequency / (2 * _SIZE)) * math.sqrt(2 / _SIZE)
-    basis[0] /= math.sqrt(2)
-    return basis
 
 
 def _coefficients(x: Tensor, basis: Tensor) -> Tensor:
