@@ -1,7 +1,8 @@
 """Image deblurring and deconvolution on an exact, parallel, differentiable inverse convolution."""
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from .lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from . import blind, flows, imaging, interop, nn, ops, prior, restore, solvers, training
@@ -50,18 +51,7 @@ __version__ = "0.1.0"
 
 _SUBPACKAGES = ("imaging", "nn", "ops", "restore", "solvers", "flows", "blind", "prior", "training", "interop")
 
-
-def __getattr__(name: str):
-    """Import a subpackage when one of its names is first used: torch takes seconds, ``deconv --help`` should not."""
-    if name in _SUBPACKAGES:
-        return import_module(f".{name}", __name__)
-    if name in __all__:
-        for subpackage in _SUBPACKAGES:
-            module = import_module(f".{subpackage}", __name__)
-            if name in module.__all__:
-                globals()[name] = getattr(module, name)
-                return globals()[name]
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = lazy_names(__name__, _SUBPACKAGES, __all__)
 
 
 def __dir__() -> list[str]:

@@ -224,7 +224,10 @@ def test_volumes_are_blurred_and_deblurred(capsys):
         ("deblur sharp.png -o out.png --psf disk", "psf: 'disk' does not read as disk:radius[,size]"),
         ("deblur sharp.png -o out.png --psf k.npy", "k.npy: No such file or directory"),
         ("deblur sharp.png -o out.png --psf text.png", "text.png: it is not an image"),
-        ("deblur sharp.png -o out.tif --psf volume.npy", "sharp.png: it is not a TIFF or .npy file"),
+        (
+            "deblur sharp.png -o out.tif --psf volume.npy",
+            "sharp.png: a PNG file holds no volume",
+        ),
         ("deblur volume.npy -o out.png --psf disk:1", "volume.npy: its shape is"),
         (
             "deblur volume.npy -o out.png --psf volume.npy -q",

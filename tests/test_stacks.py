@@ -69,7 +69,7 @@ def bytes_of(*arrays: np.ndarray, **options) -> bytes:
 @pytest.mark.parametrize(
     ("data", "words"),
     [
-        (b"text", "it is not a TIFF or .npy file"),
+        (b"text", "it is not an image"),
         (bytes_of(np.zeros((8, 9, 3), np.uint8), photometric="rgb"), "it holds colours"),
         (
             bytes_of(np.zeros((2, 2, 8, 9), np.uint8), photometric="minisblack"),

@@ -89,9 +89,10 @@ def check_psf_target(path: Path) -> None:
 def write_psf(path: Path, psf: Tensor) -> None:
     """As numbers where the file holds floats; as a picture of which the greatest value is white."""
     from ..imaging import write_image
+    from ..imaging.formats import format_of_name
 
-    suffix = path.suffix.lower()
-    if suffix in (".npy", ".tif", ".tiff"):
+    dtypes = format_of_name(path).dtypes
+    if "float32" in dtypes:
         write_image(path, psf.cpu(), bits=32)
     else:
-        write_image(path, psf.cpu() / psf.max().cpu(), bits=16 if suffix == ".png" else 8)
+        write_image(path, psf.cpu() / psf.max().cpu(), bits=16 if "uint16" in dtypes else 8)

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 from typer import Argument, Option
 
+from ..imaging.formats import listing
 from .inputs import fraction, read_blur, read_source
 from .summary_line import summary_line
 
@@ -22,7 +23,7 @@ _BOUNDARY = (
 
 
 def blur(
-    source: Annotated[Path, Argument(metavar="IN", help="The sharp picture: PNG, JPEG, TIFF or .npy.")],
+    source: Annotated[Path, Argument(metavar="IN", help=f"The sharp picture: {listing()}.")],
     output: Annotated[Path, Option("--output", "-o", metavar="OUT", help="The blurred picture.")],
     psf: Annotated[str, Option("--psf", "-p", metavar="FILE|SPEC", help=_PSF)],
     noise: Annotated[str, Option(metavar="NUMBER", help="White noise as a share of full scale.")] = "0",

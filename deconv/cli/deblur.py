@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 from typer import Argument, Option
 
+from ..imaging.formats import listing as formats
 from .blind import KERNEL_SIZE, STARTS, check_psf_target, estimate_blur, with_inexact_psf, write_psf
 from .inputs import fraction, read_blur, read_source
 from .methods import DEFAULT, best, choose, listing
@@ -42,7 +43,7 @@ def deblur(
         Path,
         Argument(
             metavar="IN",
-            help="The blurred picture: PNG, JPEG, TIFF or .npy; a stack for a psf of three axes.",
+            help=f"The blurred picture: {formats()}; a stack for a psf of three axes.",
         ),
     ],
     output: Annotated[Path, Option("--output", "-o", metavar="OUT", help="The restored picture.")],

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 from typer import Argument, Option
 
+from ..imaging.formats import listing
 from .blind import KERNEL_SIZE, STARTS, check_psf_target, estimate_blur, write_psf
 from .inputs import fraction, read_source
 
@@ -18,7 +19,7 @@ _PRIOR = "Refine the psf under a density of photographs: flow, gmm or a file. Sl
 
 
 def estimate_kernel(
-    source: Annotated[Path, Argument(metavar="IN", help="The blurred picture: PNG, JPEG, TIFF or .npy.")],
+    source: Annotated[Path, Argument(metavar="IN", help=f"The blurred picture: {listing()}.")],
     output: Annotated[
         Path, Option("--output", "-o", metavar="OUT", help="The psf: a picture, its greatest value white, or .npy.")
     ],

@@ -38,10 +38,9 @@ class Source:
     def check_target(self, path: Path, *, bits: int | None) -> None:
         """Raise now what `write` would raise at the end of the work."""
         from ..imaging.files import check_writable
-        from ..imaging.stacks import STACK_KINDS
 
         if self.picture is None:
-            check_writable(path, bits=bits, kinds=STACK_KINDS)
+            check_writable(path, bits=bits, volume=True)
         else:
             check_writable(path, like=self.picture, bits=bits)
 

@@ -1,14 +1,19 @@
 """Images and blurs: psfs, degradation, noise, metrics, arrays and files."""
 
-from . import psf
-from .arrays import as_image_batch, as_psf
-from .boundary import crop, edgetaper, extend
-from .convolution import convolve, convolve_adjoint, fast_length, psf_to_otf, valid_margins
-from .degradation import degrade
-from .files import read_image, write_image
-from .metrics import psnr, ssim
-from .noise import estimate_noise
-from .stacks import read_stack, write_stack
+from typing import TYPE_CHECKING
+
+from ..lazy_names import lazy_names
+
+if TYPE_CHECKING:
+    from . import psf
+    from .arrays import as_image_batch, as_psf
+    from .boundary import crop, edgetaper, extend
+    from .convolution import convolve, convolve_adjoint, fast_length, psf_to_otf, valid_margins
+    from .degradation import degrade
+    from .files import read_image, write_image
+    from .metrics import psnr, ssim
+    from .noise import estimate_noise
+    from .stacks import read_stack, write_stack
 
 __all__ = [
     "as_image_batch",
@@ -31,3 +36,23 @@ __all__ = [
     "write_image",
     "write_stack",
 ]
+
+_MODULES = (
+    "arrays",
+    "boundary",
+    "convolution",
+    "degradation",
+    "files",
+    "formats",
+    "metrics",
+    "noise",
+    "psf",
+    "srgb",
+    "stacks",
+)
+
+__getattr__ = lazy_names(__name__, _MODULES, __all__)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

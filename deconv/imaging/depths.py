@@ -1,30 +1,22 @@
-"""How many bits a file's values have: what each format can hold, and the rounding on the way into it."""
+"""How many bits a file's values have: the choice among what its format holds, and the rounding on the way into it."""
 
 from __future__ import annotations
 
 import numpy as np
 
-__all__ = ["DEPTHS", "choose_depth", "fractions", "to_depth"]
+from .formats import Format
 
-# What each format can hold, the natural one for floats first.
-DEPTHS: dict[str, tuple[str, ...]] = {
-    ".png": ("uint8", "uint16"),
-    ".jpg": ("uint8",),
-    ".jpeg": ("uint8",),
-    ".tif": ("float32", "uint8", "uint16", "float64"),
-    ".tiff": ("float32", "uint8", "uint16", "float64"),
-    ".npy": ("float32", "uint8", "uint16", "float64"),
-}
+__all__ = ["choose_depth", "fractions", "to_depth"]
 
 
-def choose_depth(suffix: str, bits: int | None, wanted: str) -> str:
+def choose_depth(format: Format, bits: int | None, wanted: str) -> str:
     """The dtype to store: as asked, else as `wanted` where the format holds it, else the format's first."""
     if bits is None:
-        return wanted if wanted in DEPTHS[suffix] else DEPTHS[suffix][0]
+        return wanted if wanted in format.dtypes else format.dtypes[0]
     depth = {8: "uint8", 16: "uint16", 32: "float32", 64: "float64"}.get(bits)
-    if depth not in DEPTHS[suffix]:
-        held = ", ".join(sorted({str(np.dtype(name).itemsize * 8) for name in DEPTHS[suffix]}, key=int))
-        raise ValueError(f"bits: a {suffix} file holds {held} per value, given {bits}")
+    if depth not in format.dtypes:
+        held = sorted({np.dtype(name).itemsize * 8 for name in format.dtypes})
+        raise ValueError(f"bits: a {format.suffixes[0]} file holds {', '.join(map(str, held))} per value, given {bits}")
     return depth
 
 

@@ -12,8 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..codecs import decode
-from ..stacks import holds_stack, slices
+from ..formats import format_of_bytes
 
 __all__ = ["Normalisation", "from_file", "normalise"]
 
@@ -114,11 +113,13 @@ def from_file(path: str | os.PathLike, *, recentre: bool = False) -> tuple[Tenso
     try:
         if Path(path).suffix.lower() == ".mat":
             values = _from_matlab(path, data)
-        elif data[:6] == b"\x93NUMPY" or holds_stack(data):
-            values = slices(data)
         else:
-            values = decode(data).pixels
-            values = values.mean(2) if values.ndim == 3 else values
+            format = format_of_bytes(data)
+            if format.volumes and format.codec.holds_volume(data):
+                values = format.codec.decode_volume(data)
+            else:
+                values = format.codec.decode(data).pixels
+                values = values.mean(2) if values.ndim == 3 else values
         return normalise(values, recentre=recentre)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{os.fspath(path)}: {error}") from None

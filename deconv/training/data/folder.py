@@ -12,12 +12,12 @@ import torch
 
 from ...imaging.depths import fractions, to_depth
 from ...imaging.files import read_image
+from ...imaging.formats import suffixes
 from ..order import permutation
 from .images import Batch, Splits
 
 __all__ = ["FileImages", "image_files", "read_celeba", "read_folder", "read_pixels"]
 
-_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp")
 _VALIDATION_NAMES = ("validation", "val", "valid")
 _CELEBA_CROP = 148  # the square around the face that generative models are trained on
 
@@ -92,7 +92,8 @@ def read_folder(root: Path, *, size: int = 64, grey: bool = False) -> Splits:
     if not test:
         test, shuffled = shuffled[:share], shuffled[share:]
     if not shuffled:
-        raise FileNotFoundError(f"{root}: holds {len(train)} images; expected at least 3 ({', '.join(_SUFFIXES)})")
+        kinds = ", ".join(suffixes(photographs=True))
+        raise FileNotFoundError(f"{root}: holds {len(train)} images; expected at least 3 ({kinds})")
     return Splits(*(FileImages(tuple(part), size, grey) for part in (sorted(shuffled), validation, test)))
 
 
@@ -121,4 +122,5 @@ def read_celeba(root: Path, *, size: int = 64, grey: bool = False) -> Splits:
 def image_files(folder: Path) -> list[Path]:
     """The image files in a folder, at any depth, in the order of their names."""
     found = (Path(top) / name for top, _, names in os.walk(folder) for name in names)
-    return sorted(path for path in found if path.suffix.lower() in _SUFFIXES)
+    kinds = suffixes(photographs=True)
+    return sorted(path for path in found if path.suffix.lower() in kinds)

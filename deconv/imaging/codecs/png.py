@@ -1,0 +1,55 @@
+"""PNG, of 8 and of 16 bits."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from dataclasses import replace
+
+import numpy as np
+
+from ..picture import Picture
+from .pillow import decode_with_pillow, encode_with_pillow
+
+__all__ = ["decode", "encode"]
+
+_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_BITS, _COLOUR_TYPE = 24, 25  # where the header says so
+_GREY_WITH_OPACITY = 4
+
+
+def decode(data: bytes) -> Picture:
+    """The picture in a PNG file."""
+    picture = decode_with_pillow(data, "PNG")
+    if data[_BITS] != 16:
+        return picture
+    # Pillow has no 16-bit colour: it tells the rest, OpenCV the pixels.
+    from .opencv import decode_with_opencv
+
+    array = decode_with_opencv(data)
+    if array.ndim == 3 and data[_COLOUR_TYPE] == _GREY_WITH_OPACITY:  # which OpenCV spreads over three channels
+        array = array[..., [0, 3]]
+    deep = Picture.from_samples(array)
+    return replace(deep, profile=picture.profile, exif=picture.exif)
+
+
+def encode(picture: Picture) -> bytes:
+    """A PNG file of 8 or 16 bits."""
+    if picture.pixels.dtype != np.uint16:
+        return encode_with_pillow(picture, "PNG")
+    import cv2
+
+    array = picture.samples()
+    if array.ndim == 3:
+        # OpenCV has no grey with opacity: that becomes colour.
+        array = array[..., [0, 0, 0, 1] if array.shape[2] == 2 else [2, 1, 0, 3][: array.shape[2]]]
+    ok, encoded = cv2.imencode(".png", np.ascontiguousarray(array))
+    if not ok:
+        raise ValueError("the image could not be written as PNG")
+    data = encoded.tobytes()
+    if picture.profile is None:
+        return data
+    body = b"iCCP" + b"profile\0\0" + zlib.compress(picture.profile)
+    chunk = struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))
+    header = len(_SIGNATURE) + 25  # the signature and the IHDR chunk, after which the profile belongs
+    return data[:header] + chunk + data[header:]

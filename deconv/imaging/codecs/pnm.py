@@ -1,0 +1,13 @@
+"""Portable anymaps, read only."""
+
+from __future__ import annotations
+
+from ..picture import Picture
+from .pillow import decode_with_pillow
+
+__all__ = ["decode"]
+
+
+def decode(data: bytes) -> Picture:
+    """The picture in the file."""
+    return decode_with_pillow(data, "PPM")

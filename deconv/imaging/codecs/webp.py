@@ -1,0 +1,16 @@
+"""WebP, read only."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ..picture import Picture
+from .pillow import decode_with_pillow
+
+__all__ = ["decode"]
+
+
+def decode(data: bytes) -> Picture:
+    """The picture in a WebP file."""
+    picture = decode_with_pillow(data, "WEBP")
+    return picture if data[12:16] == b"VP8L" else replace(picture, loss=0.003)

@@ -1,0 +1,189 @@
+"""The file formats: one row of `FORMATS` each, one module of `deconv.imaging.codecs` each.
+
+Whoever reads or writes files, or lists what can be read or written (the command's help, the training folder), reads
+this table. It loads no library: a row names its codec, which is imported when a file of its kind is met.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, cast
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from .picture import Picture
+
+__all__ = ["FORMATS", "Codec", "Format", "format_of_bytes", "format_of_name", "listing", "suffixes"]
+
+
+class Codec(Protocol):
+    """What a module of `deconv.imaging.codecs` has; all but `decode` only where its row says so."""
+
+    def decode(self, data: bytes) -> Picture:
+        """The one picture in a file's bytes; ValueError says what else is in there."""
+        ...
+
+    def encode(self, picture: Picture) -> bytes:
+        """The bytes of a file; the dtype is one of the row's `dtypes`."""
+        ...
+
+    def holds_volume(self, data: bytes) -> bool:
+        """Whether these bytes are to be read as slices where both will do, for a psf."""
+        ...
+
+    def decode_volume(self, data: bytes) -> np.ndarray:
+        """The slices in a file's bytes, with as many axes as there are."""
+        ...
+
+    def encode_volume(self, volume: np.ndarray) -> bytes:
+        """The bytes of a file of slices, `D x H x W`."""
+        ...
+
+
+@dataclass(frozen=True)
+class Format:
+    """One row.
+
+    Attributes
+    ----------
+    name : str
+        What people call it.
+    suffixes : tuple of str
+        What its files' names end with, in lower case.
+    magic : tuple of bytes
+        What its files begin with; a question mark stands for any byte.
+    module : str
+        The module of `deconv.imaging.codecs` that reads and writes it.
+    dtypes : tuple of str
+        What is written, the one for floats first; empty where files are only read.
+    volumes : bool
+        Whether its files may hold the slices of a volume.
+    opacity : bool
+        Whether it has room for opacity.
+    photographs : bool
+        Whether photographs are kept in it: what a folder of images is searched for.
+    """
+
+    name: str
+    suffixes: tuple[str, ...]
+    magic: tuple[bytes, ...]
+    module: str
+    dtypes: tuple[str, ...] = ()
+    volumes: bool = False
+    opacity: bool = True
+    photographs: bool = True
+
+    @property
+    def codec(self) -> Codec:
+        return cast(Codec, import_module(f"{__package__}.codecs.{self.module}"))
+
+    def begins(self, data: bytes) -> bool:
+        """Whether a file's bytes begin as this format's do."""
+        return any(
+            len(data) >= len(magic) and all(m in (b, ord("?")) for m, b in zip(magic, data, strict=False))
+            for magic in self.magic
+        )
+
+
+FORMATS: tuple[Format, ...] = (
+    Format("PNG", (".png",), (b"\x89PNG\r\n\x1a\n",), "png", ("uint8", "uint16")),
+    Format("JPEG", (".jpg", ".jpeg"), (b"\xff\xd8\xff",), "jpeg", ("uint8",), opacity=False),
+    Format(
+        "TIFF",
+        (".tif", ".tiff"),
+        (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"),
+        "tiff",
+        ("float32", "uint8", "uint16", "float64"),
+        volumes=True,
+    ),
+    Format(
+        "NumPy",
+        (".npy",),
+        (b"\x93NUMPY",),
+        "npy",
+        ("float32", "uint8", "uint16", "float64"),
+        volumes=True,
+        photographs=False,
+    ),
+    Format("BMP", (".bmp",), (b"BM",), "bmp"),
+    Format("WebP", (".webp",), (b"RIFF????WEBP",), "webp"),
+    Format("GIF", (".gif",), (b"GIF87a", b"GIF89a"), "gif", photographs=False),
+    Format("PNM", (".pgm", ".ppm", ".pnm", ".pbm"), tuple(b"P%d" % n for n in range(1, 7)), "pnm"),
+    Format("JPEG 2000", (".jp2", ".j2k"), (b"\0\0\0\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51"), "jpeg2000"),
+    Format("AVIF", (".avif",), (b"????ftypavif",), "avif"),
+)
+
+
+def format_of_bytes(data: bytes) -> Format:
+    """The format of a file, told from its bytes and not from its name.
+
+    Parameters
+    ----------
+    data : bytes
+        The file, or its beginning.
+
+    Returns
+    -------
+    Format
+
+    Raises
+    ------
+    ValueError
+        It is of none of them.
+    """
+    for format in FORMATS:
+        if format.begins(data):
+            return format
+    raise ValueError(f"it is not an image, or of a kind that is not known; known are {listing()}")
+
+
+def format_of_name(path: str | os.PathLike, *, volumes: bool = False) -> Format:
+    """The format that a file of this name is written in.
+
+    Parameters
+    ----------
+    path : path-like
+        Where to.
+    volumes : bool
+        It is to hold a volume.
+
+    Returns
+    -------
+    Format
+
+    Raises
+    ------
+    ValueError
+        None that is written ends like this; the message lists those that are.
+    """
+    suffix = Path(path).suffix.lower()
+    for format in FORMATS:
+        if suffix in format.suffixes and format.dtypes and (format.volumes or not volumes):
+            return format
+    allowed = ", ".join(suffixes(written=True, volumes=volumes))
+    raise ValueError(f"{os.fspath(path)}: kind of file {suffix!r}, allowed here are {allowed}")
+
+
+def suffixes(*, written: bool = False, volumes: bool = False, photographs: bool = False) -> tuple[str, ...]:
+    """What the names of files end with; each argument that is true leaves only the formats of which it is true."""
+    return tuple(suffix for format in _chosen(written, volumes, photographs) for suffix in format.suffixes)
+
+
+def listing(*, written: bool = False, volumes: bool = False) -> str:
+    """The formats' names in a sentence, ``"PNG, JPEG or TIFF"``; the arguments are those of `suffixes`."""
+    *names, last = (format.name for format in _chosen(written, volumes, False))
+    return f"{', '.join(names)} or {last}" if names else last
+
+
+def _chosen(written: bool, volumes: bool, photographs: bool) -> list[Format]:
+    return [
+        format
+        for format in FORMATS
+        if (format.dtypes or not written)
+        and (format.volumes or not volumes)
+        and (format.photographs or not photographs)
+    ]
