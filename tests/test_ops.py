@@ -267,8 +267,8 @@ GOOD = (torch.ones(1, 2, 4, 4), torch.randn(2, 2, 3, 3, generator=torch.Generato
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
-        ({"corner": "top"}, ValueError, "corner: given 'top', allowed are 'tl', 'tr', 'bl', 'br'"),
-        ({"support": "full"}, ValueError, "support: given 'full', allowed are 'quarter', 'half'"),
+        ({"corner": "top"}, ValueError, "corner: unknown 'top', allowed are tl, tr, bl, br"),
+        ({"support": "full"}, ValueError, "support: unknown 'full', allowed are quarter, half"),
         ({"groups": 0}, ValueError, "groups: must be a positive integer, given 0"),
         ({"groups": 2}, ValueError, r"weight: a causal operator maps C channels to C.*C / 2.*given \(2, 2, 3, 3\)"),
         ({"y": torch.ones(4, 4)}, ValueError, r"y: must have shape \(B, 2, H, W\).*given \(4, 4\)"),
@@ -280,7 +280,7 @@ GOOD = (torch.ones(1, 2, 4, 4), torch.randn(2, 2, 3, 3, generator=torch.Generato
         ({"weight": GOOD[1].int()}, TypeError, "weight: must be a floating-point tensor"),
         ({"weight": GOOD[1][..., :2], "support": "half"}, ValueError, r"odd width 2 r \+ 1, given 2"),
         ({"weight": GOOD[1].to("meta")}, ValueError, "weight: is on meta, but y is on cpu"),
-        ({"solver": "magic"}, ValueError, "solver: unknown name 'magic'"),
+        ({"solver": "magic"}, ValueError, "solver: unknown 'magic'"),
         ({"weight": torch.zeros(2, 2, 3, 3)}, ValueError, "anchor matrix is singular"),
     ],
     ids=lambda value: None if isinstance(value, dict) else str(value)[:40],

@@ -185,17 +185,17 @@ def test_compiled_without_the_openmp_entry_point(monkeypatch):
 
 def test_narrow_registers_give_the_same(monkeypatch):
     """What a processor without 512-bit registers runs."""
-    plan = pytest.importorskip("deconv.solvers.compiled.plan")
+    prepared = pytest.importorskip("deconv.solvers.compiled.prepared")
     solve = sys.modules["deconv.solvers.compiled.solve"]
-    monkeypatch.setattr(plan, "_has_avx512", lambda: False)
-    solve._plan.cache_clear()
+    monkeypatch.setattr(prepared, "_has_avx512", lambda: False)
+    solve._prepared.cache_clear()
     try:
         for case in LARGE_CASES[::3]:
             weight, x = case.weight(), case.image()
             y = causal_conv2d(x, weight, **case.options)
             assert relative(solvers.solve(y, weight, **case.options, name="compiled"), x) < 1e-12
     finally:
-        solve._plan.cache_clear()
+        solve._prepared.cache_clear()
 
 
 def test_forced_by_name(monkeypatch):
@@ -205,7 +205,7 @@ def test_forced_by_name(monkeypatch):
     assert solvers.choose(y, weight, support="quarter", groups=1).name == "dense"
     assert solvers.choose(y, weight, support="quarter", groups=1, name="blocked").name == "blocked"
     monkeypatch.setenv("DECONV_SOLVER", "fastest")
-    with pytest.raises(ValueError, match=r"unknown name 'fastest', allowed are compiled"):
+    with pytest.raises(ValueError, match=r"unknown 'fastest', allowed are compiled"):
         solvers.choose(y, weight, support="quarter", groups=1)
     big = torch.zeros(1, 3, 64, 64, dtype=torch.float64)
     with pytest.raises(ValueError, match="'dense' cannot be used here: needs at most"):

@@ -5,15 +5,15 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn.functional import conv2d, pad
 
-from deconv.solvers.geometry import flip, padding, support_mask
+from deconv.solvers.geometry import Corner, Support, flip, padding, support_mask
 
-from .checks import check_problem
+from .checks import check_operands
 from .dlpack import is_array, with_tensors
 
 __all__ = ["causal_conv2d", "mask_to_support"]
 
 
-def mask_to_support(weight: Tensor, support: str) -> Tensor:
+def mask_to_support(weight: Tensor, support: Support) -> Tensor:
     """`weight` with zeros where the support has no taps; the same tensor where it has them all."""
     if support == "quarter":
         return weight
@@ -21,7 +21,7 @@ def mask_to_support(weight: Tensor, support: str) -> Tensor:
 
 
 def causal_conv2d(
-    x: Tensor, weight: Tensor, *, corner: str = "tl", support: str = "quarter", groups: int = 1
+    x: Tensor, weight: Tensor, *, corner: Corner = "tl", support: Support = "quarter", groups: int = 1
 ) -> Tensor:
     r"""Causal convolution: each pixel of the result sees itself and the pixels before it.
 
@@ -33,22 +33,32 @@ def causal_conv2d(
 
     Parameters
     ----------
-    x: image `(B, C, H, W)`, any floating-point dtype. NumPy and CuPy arrays are taken too, and give one.
-    weight: kernel `(C, C / groups, kh, kw)`, any size, also larger than the image.
-    corner: ``"tl"``, ``"tr"``, ``"bl"`` or ``"br"``: where the past lies. The others are ``"tl"`` on a flipped image,
-        with the kernel stored in the flipped frame too.
-    support: ``"quarter"``: pixels above and to the left. ``"half"``: the raster past, with ``kw = 2 r + 1``; rows
-        above reach `r` columns to both sides, the anchor is ``weight[:, :, -1, r]``, and the taps right of it in the
-        last row are taken as zero.
-    groups: channel groups, as in `conv2d`.
+    x : Tensor
+        Image `(B, C, H, W)`, any floating-point dtype. NumPy and CuPy arrays are taken too, and give one.
+    weight : Tensor
+        Kernel `(C, C / groups, kh, kw)`, any size, also larger than the image.
+    corner : {"tl", "tr", "bl", "br"}
+        Where the past lies: top or bottom, left or right. The other three are ``"tl"`` on a flipped image, with the
+        kernel stored in the flipped frame too.
+    support : {"quarter", "half"}
+        ``"quarter"``: pixels above and to the left. ``"half"``: the raster past, with ``kw = 2 r + 1``; rows above
+        reach `r` columns to both sides, the anchor is ``weight[:, :, -1, r]``, and the taps right of it in the last
+        row are taken as zero.
+    groups : int
+        Channel groups, as in `conv2d`.
 
     Returns
     -------
-    `y`, the shape and dtype of `x`. Its exact inverse is `inverse_conv2d`, its log-determinant `causal_log_abs_det`.
+    Tensor
+        `y`, the shape and dtype of `x`. Its exact inverse is `inverse_conv2d`, its log-determinant
+        `causal_log_abs_det`.
 
     Raises
     ------
-    TypeError, ValueError: naming the argument that does not fit.
+    TypeError
+        Dtypes that are not floating point, or float64 with another.
+    ValueError
+        Shapes that do not fit, an unknown corner or support, operands on two devices.
 
     References
     ----------
@@ -65,6 +75,7 @@ def causal_conv2d(
     """
     if is_array(x):
         return with_tensors(causal_conv2d, x, weight, corner=corner, support=support, groups=groups)
-    check_problem("x", x, weight, corner, support, groups)
+    check_operands("x", x, weight, corner, support, groups)
+    kernel_height, kernel_width = weight.shape[-2:]
     kernel = flip(mask_to_support(weight, support), corner)
-    return conv2d(pad(x, padding(*weight.shape[-2:], support, corner)), kernel, groups=groups)
+    return conv2d(pad(x, padding(kernel_height, kernel_width, support, corner)), kernel, groups=groups)

@@ -5,17 +5,17 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from deconv.solvers.geometry import CORNERS, SUPPORTS
+from deconv.choices import check_choice
+from deconv.solvers.geometry import CORNERS, SUPPORTS, Corner, Support
 
-__all__ = ["check_problem", "check_weight", "common_dtype"]
+__all__ = ["check_operands", "check_weight", "common_dtype"]
 
 _SOLVABLE = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
-def check_weight(weight: Tensor, support: str, groups: int) -> None:
+def check_weight(weight: Tensor, support: Support, groups: int) -> None:
     """Refuse a kernel that does not describe a square causal operator."""
-    if support not in SUPPORTS:
-        raise ValueError(f"support: given {support!r}, allowed are {', '.join(map(repr, SUPPORTS))}")
+    check_choice("support", support, SUPPORTS)
     if not isinstance(weight, Tensor) or weight.dtype not in _SOLVABLE:
         kind = weight.dtype if isinstance(weight, Tensor) else type(weight).__name__
         raise TypeError(f"weight: must be a floating-point tensor, given {kind}")
@@ -33,10 +33,9 @@ def check_weight(weight: Tensor, support: str, groups: int) -> None:
         raise ValueError(f"weight: half-plane kernels have an odd width 2 r + 1, given {width}")
 
 
-def check_problem(name: str, image: Tensor, weight: Tensor, corner: str, support: str, groups: int) -> None:
+def check_operands(name: str, image: Tensor, weight: Tensor, corner: Corner, support: Support, groups: int) -> None:
     """Refuse an image (called `name` in the message) or kernel that the causal operators cannot take."""
-    if corner not in CORNERS:
-        raise ValueError(f"corner: given {corner!r}, allowed are {', '.join(map(repr, CORNERS))}")
+    check_choice("corner", corner, CORNERS)
     check_weight(weight, support, groups)
     if not isinstance(image, Tensor) or image.dtype not in _SOLVABLE:
         kind = image.dtype if isinstance(image, Tensor) else type(image).__name__

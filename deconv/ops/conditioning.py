@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from deconv.solvers.anchor import anchor_of
+from deconv.solvers.geometry import Support
 
 from .causal_conv import mask_to_support
 from .checks import check_weight
@@ -13,7 +14,7 @@ from .checks import check_weight
 __all__ = ["inverse_gain_bound", "off_anchor_ratio"]
 
 
-def off_anchor_ratio(weight: Tensor, *, support: str = "quarter", groups: int = 1) -> Tensor:
+def off_anchor_ratio(weight: Tensor, *, support: Support = "quarter", groups: int = 1) -> Tensor:
     """``rho = max over output channels of sum |T^-1 W[q]|`` over the taps off the anchor; scalar, differentiable."""
     inner, kh, kw = weight.shape[1:]
     masked = mask_to_support(weight, support)
@@ -22,7 +23,7 @@ def off_anchor_ratio(weight: Tensor, *, support: str = "quarter", groups: int = 
     return (solved.abs().sum(-1) - 1).clamp_min(0).max()
 
 
-def inverse_gain_bound(weight: Tensor, *, support: str = "quarter", groups: int = 1) -> Tensor:
+def inverse_gain_bound(weight: Tensor, *, support: Support = "quarter", groups: int = 1) -> Tensor:
     r"""Bound on the max-norm gain of `inverse_conv2d`, for images of any size.
 
     .. math:: \|A^{-1}\|_\infty \le \frac{\|T^{-1}\|_\infty}{1 - \rho}, \qquad
@@ -34,15 +35,24 @@ def inverse_gain_bound(weight: Tensor, *, support: str = "quarter", groups: int 
 
     Parameters
     ----------
-    weight: kernel `(C, C / groups, kh, kw)`, see `causal_conv2d`. The corner does not matter.
+    weight : Tensor
+        Kernel `(C, C / groups, kh, kw)`, see `causal_conv2d`. The corner does not matter.
+    support : {"quarter", "half"}
+        Of the kernel.
+    groups : int
+        Channel groups.
 
     Returns
     -------
-    scalar tensor, at least ``|T^-1|``, differentiable where finite.
+    Tensor
+        A scalar, at least ``|T^-1|``, differentiable where finite.
 
     Raises
     ------
-    ValueError, TypeError: as `causal_conv2d`. `torch.linalg.LinAlgError`: the anchor matrix is singular.
+    ValueError, TypeError
+        As `causal_conv2d`.
+    torch.linalg.LinAlgError
+        The anchor matrix is singular.
 
     Examples
     --------

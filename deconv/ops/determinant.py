@@ -6,13 +6,16 @@ import torch
 from torch import Tensor
 
 from deconv.solvers.anchor import anchor_of
+from deconv.solvers.geometry import Support
 
 from .checks import check_weight
 
 __all__ = ["causal_log_abs_det"]
 
 
-def causal_log_abs_det(weight: Tensor, height: int, width: int, *, support: str = "quarter", groups: int = 1) -> Tensor:
+def causal_log_abs_det(
+    weight: Tensor, height: int, width: int, *, support: Support = "quarter", groups: int = 1
+) -> Tensor:
     r"""Logarithm of the absolute determinant of `causal_conv2d` on a `height` x `width` image.
 
     .. math:: \log |\det A| = H \, W \sum_g \log |\det T_g|
@@ -22,13 +25,25 @@ def causal_log_abs_det(weight: Tensor, height: int, width: int, *, support: str 
 
     Parameters
     ----------
-    weight: kernel `(C, C / groups, kh, kw)`, see `causal_conv2d`. The corner does not matter.
-    height, width: the image's size in pixels.
+    weight : Tensor
+        Kernel `(C, C / groups, kh, kw)`, see `causal_conv2d`. The corner does not matter.
+    height, width : int
+        The image's size in pixels.
+    support : {"quarter", "half"}
+        Of the kernel.
+    groups : int
+        Channel groups.
 
     Returns
     -------
-    scalar tensor in the dtype of `weight` (float32 for half precision), differentiable; minus infinity where the
-    anchor is singular.
+    Tensor
+        A scalar in the dtype of `weight` (float32 for half precision), differentiable; minus infinity where the
+        anchor is singular.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As `causal_conv2d`.
 
     Examples
     --------

@@ -16,10 +16,10 @@ from torch.autograd import forward_ad
 
 from deconv import solvers
 from deconv.solvers.anchor import invert_anchor
-from deconv.solvers.geometry import opposite, transpose_weight
+from deconv.solvers.geometry import Corner, Support, opposite, transpose_weight
 
 from .causal_conv import mask_to_support
-from .checks import check_problem, common_dtype
+from .checks import check_operands, common_dtype
 from .conditioning import inverse_gain_bound
 from .dlpack import is_array, with_tensors
 from .weight_gradient import causal_weight_gradient
@@ -47,7 +47,7 @@ def _(y, weight, corner, support, groups, solver, check_finite):
     return torch.empty_like(y, memory_format=torch.contiguous_format)
 
 
-def _explain(y: Tensor, weight: Tensor, support: str, groups: int) -> str:
+def _explain(y: Tensor, weight: Tensor, support: Support, groups: int) -> str:
     for name, tensor in (("y", y), ("weight", weight)):
         if not torch.isfinite(tensor).all():
             return f"inverse_conv2d: {name} is not finite, so neither is the solution"
@@ -130,8 +130,8 @@ def inverse_conv2d(
     y: Tensor,
     weight: Tensor,
     *,
-    corner: str = "tl",
-    support: str = "quarter",
+    corner: Corner = "tl",
+    support: Support = "quarter",
     groups: int = 1,
     solver: str | None = None,
     check_finite: bool = True,
@@ -149,23 +149,37 @@ def inverse_conv2d(
 
     Parameters
     ----------
-    y: `(B, C, H, W)`, any floating-point dtype and strides. Half precision is solved in float32 and cast back. NumPy
-        and CuPy arrays are taken too, and give one.
-    weight: kernel `(C, C / groups, kh, kw)`; see `causal_conv2d` for the layout, `corner`, `support` and `groups`.
-    solver: name of a solver (``deconv info`` lists them); by default the fastest that can serve.
-    check_finite: raise rather than return infinities or NaN. Switching it off saves one pass over the result, and on
-        an accelerator a synchronisation. While a CUDA graph is captured, nothing is checked.
+    y : Tensor
+        Image `(B, C, H, W)`, any floating-point dtype and strides. Half precision is solved in float32 and cast back.
+        NumPy and CuPy arrays are taken too, and give one.
+    weight : Tensor
+        Kernel `(C, C / groups, kh, kw)`; see `causal_conv2d` for its layout.
+    corner : {"tl", "tr", "bl", "br"}
+        Where the past lies, as for `causal_conv2d`.
+    support : {"quarter", "half"}
+        What the past is, as for `causal_conv2d`.
+    groups : int
+        Channel groups, as in `conv2d`.
+    solver : str, optional
+        Name of a solver (``deconv info`` lists them); by default the fastest that can serve.
+    check_finite : bool
+        Raise rather than return infinities or NaN. Switching it off saves one pass over the result, and on an
+        accelerator a synchronisation. While a CUDA graph is captured, nothing is checked.
 
     Returns
     -------
-    `x`, contiguous, the shape and dtype of `y`.
+    Tensor
+        `x`, contiguous, the shape and dtype of `y`.
 
     Raises
     ------
-    ValueError: singular anchor matrix, shapes that do not fit, unknown corner, support or solver, mixed devices.
-    TypeError: dtypes that are not floating point, or float64 with another.
-    FloatingPointError: the solution is not finite. An inverse can grow exponentially with the image's size;
-        `inverse_gain_bound` tells when it cannot.
+    ValueError
+        A singular anchor matrix, shapes that do not fit, an unknown corner, support or solver, operands on two devices.
+    TypeError
+        Dtypes that are not floating point, or float64 with another.
+    FloatingPointError
+        The solution is not finite. An inverse can grow exponentially with the image's size; `inverse_gain_bound` tells
+        when it cannot.
 
     References
     ----------
@@ -183,7 +197,7 @@ def inverse_conv2d(
     if is_array(y):
         options = {"corner": corner, "support": support, "groups": groups}
         return with_tensors(inverse_conv2d, y, weight, **options, solver=solver, check_finite=check_finite)
-    check_problem("y", y, weight, corner, support, groups)
+    check_operands("y", y, weight, corner, support, groups)
     dtype = common_dtype("y", y, weight)
     kernel = mask_to_support(weight.to(dtype), support)
     call = _InverseConv2d.apply if _is_tracked(y, weight) else _op

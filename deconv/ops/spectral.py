@@ -9,13 +9,14 @@ periodic border.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
 from deconv.solvers.geometry import support_mask
 
+from .denominator import Denominator, Grid
 from .inverse_conv import inverse_conv2d
 
 __all__ = ["amplify_factor", "spectral_divide", "spectral_factor"]
@@ -47,31 +48,37 @@ def spectral_factor(
 
     Parameters
     ----------
-    psf: blur `(..., kh, kw)`, floating point. Where its centre lies does not matter.
-    noise_to_signal: :math:`\lambda > 0`, a number, or a tensor that broadcasts against the psf's leading
-        axes. With G = 1 it is the variance of the noise over that of the signal, taken as equal at all
-        frequencies.
-    penalty: filters `(..., K, gh, gw)` whose summed power is G, up to a factor the inverse of the signal's
-        spectrum. Differences stand for a spectrum that falls like :math:`1 / |\omega|^2`, as a photograph's
-        does.
-    size: rows and columns of the result, the columns odd. By default `(kh, 2 kw - 1)`, for the larger one of
-        psf and penalty, widened up to eight times where the tolerance asks for it.
-    tolerance: how large the error of the restored image may be, relative to its root mean square, for an
-        image of spectrum 1 / G observed with its noise. This norm weights the relative error of R by what the
-        filter lets pass: where H vanishes, so does what R divides, and R needs no digits there.
+    psf : Tensor
+        Blur `(..., kh, kw)`, floating point. Where its centre lies does not matter.
+    noise_to_signal : float or Tensor
+        :math:`\lambda > 0`, a number, or a tensor that broadcasts against the psf's leading axes. With G = 1 it is the
+        variance of the noise over that of the signal, taken as equal at all frequencies.
+    penalty : Tensor, optional
+        Filters `(..., K, gh, gw)` whose summed power is G, up to a factor the inverse of the signal's spectrum.
+        Differences stand for a spectrum that falls like :math:`1 / |\omega|^2`, as a photograph's does.
+    size : tuple of int, optional
+        Rows and columns of the result, the columns odd. By default `(kh, 2 kw - 1)`, for the larger one of psf and
+        penalty, widened up to eight times where the tolerance asks for it.
+    tolerance : float
+        How large the error of the restored image may be, relative to its root mean square, for an image of spectrum
+        1 / G observed with its noise. This norm weights the relative error of R by what the filter lets pass: where H
+        vanishes, so does what R divides, and R needs no digits there.
 
     Returns
     -------
-    Tensor `(..., rows, columns)` of the psf's dtype, a kernel for `inverse_conv2d` with ``support="half"``:
-    the anchor is ``[..., -1, columns // 2]``, the taps right of it are zero. Computed in float64 on a Fourier
-    grid of eight times the psf's size or more, doubled until the cepstrum has decayed to 1e-5 half-way around
-    it (up to 1024). Differentiable in `psf`, `noise_to_signal` and `penalty`.
+    Tensor
+        `(..., rows, columns)` of the psf's dtype, a kernel for `inverse_conv2d` with ``support="half"``: the anchor is
+        ``[..., -1, columns // 2]``, the taps right of it are zero. Computed in float64 on a Fourier grid of eight times
+        the psf's size or more, doubled until the cepstrum has decayed to 1e-5 half-way around it (up to 1024).
+        Differentiable in `psf`, `noise_to_signal` and `penalty`.
 
     Raises
     ------
-    ValueError: shapes that do not fit; `noise_to_signal` not positive; R not positive; a factor that misses
-        the tolerance, or whose inverse would grow without bound, which too few taps can cause.
-    TypeError: a psf that is not a floating-point tensor.
+    ValueError
+        Shapes that do not fit; `noise_to_signal` not positive; R not positive; a factor that misses the tolerance, or
+        whose inverse would grow without bound, which too few taps can cause.
+    TypeError
+        A psf that is not a floating-point tensor.
 
     Notes
     -----
@@ -94,24 +101,24 @@ def spectral_factor(
     >>> round(float(restored[0, 0, 32, 32]), 2)  # 1 / (1 + 0.1)
     0.91
     """
-    filters, weights = _check_arguments(psf, noise_to_signal, penalty)
+    denominator = Denominator.of(psf, noise_to_signal, penalty)
     if size is None:
-        rows = max(f.shape[-2] for f in filters)
-        columns = 2 * max(f.shape[-1] for f in filters) - 1
+        rows = max(f.shape[-2] for f in denominator.filters)
+        columns = 2 * max(f.shape[-1] for f in denominator.filters) - 1
     else:
         rows, columns = _check_size(size)
     widths = [columns]
     if size is None:
         widths = [2 * (math.ceil(factor * columns) // 2) + 1 for factor in _GROWTH]
 
-    cepstrum = _resolved_cepstrum(filters, weights, (rows, columns))
-    grid = cepstrum.shape[-2:]
+    cepstrum = _resolved_cepstrum(denominator, rows, columns)
+    grid = (cepstrum.shape[-2], cepstrum.shape[-1])
     transfer = torch.exp(torch.fft.rfft2(cepstrum * _half_plane(grid, cepstrum.device)))
     response = torch.fft.irfft2(transfer, s=grid)
-    judge = _judge(transfer.detach(), filters, weights, grid)
+    error_of = _restoration_error(denominator, grid)
     for width in widths:
         kernel = _truncate(response, rows, min(width, grid[1] // 2 - 1))
-        error, stable = judge(kernel.detach())
+        error, stable = error_of(kernel.detach()), _same_winding(kernel, transfer, grid)
         if stable and error <= tolerance:
             return kernel.to(psf.dtype)
     what = f"is {error:.2g} off the denominator" if stable else "has an inverse that grows without bound"
@@ -129,8 +136,23 @@ def spectral_divide(image: Tensor, factor: Tensor) -> Tensor:
     lies outside the frame counts as zero, which differs from the stationary filter as far from the border as
     the response of 1 / P reaches. Applied to an image correlated with the psf it is the Wiener filter.
 
-    image: `(B, C, H, W)`. factor: from `spectral_factor`, `(rows, columns)` or, for samples or channels of their
-    own, `(B or 1, C or 1, rows, columns)`. Differentiable in both. Errors: those of `inverse_conv2d`.
+    Parameters
+    ----------
+    image : Tensor
+        `(B, C, H, W)`.
+    factor : Tensor
+        From `spectral_factor`, `(rows, columns)` or, for samples or channels of their own,
+        `(B or 1, C or 1, rows, columns)`.
+
+    Returns
+    -------
+    Tensor
+        `(B, C, H, W)`, differentiable in both.
+
+    Raises
+    ------
+    ValueError, TypeError, FloatingPointError
+        As `inverse_conv2d`.
     """
     batch, channels, height, width = image.shape
     factor = factor.expand(*(1, 1, *factor.shape)[-4:])
@@ -158,12 +180,21 @@ def amplify_factor(factor: Tensor, cepstrum: Tensor) -> Tensor:
     any half-plane kernel: a learnt one, say. The product is cut to the size of `factor`; should that cost the
     inverse its stability, c is halved until it does not.
 
-    factor, cepstrum: `(rows, columns)`, in the layout of `spectral_factor`. Differentiable in both. Returns the
-    new factor, in the dtype of `factor`; computed in float64.
+    Parameters
+    ----------
+    factor : Tensor
+        P, `(rows, columns)`, from `spectral_factor`.
+    cepstrum : Tensor
+        c, in the same layout.
+
+    Returns
+    -------
+    Tensor
+        The new factor, in the dtype of `factor`; computed in float64, differentiable in both.
     """
     rows, columns = factor.shape[-2:]
     # The product of the two has decayed at twice the size of either.
-    grid = tuple(2 ** max(5, math.ceil(math.log2(4 * n))) for n in (rows, columns))
+    grid = _power_of_two(4 * rows), _power_of_two(4 * columns)
     start = _transfer(factor.double(), grid)
     cepstrum = cepstrum.double() * support_mask(rows, columns, "half", device=factor.device)
     change = _transfer(cepstrum, grid)
@@ -175,61 +206,34 @@ def amplify_factor(factor: Tensor, cepstrum: Tensor) -> Tensor:
         change = change / 2
 
 
-def _check_arguments(psf, noise_to_signal, penalty) -> tuple[list[Tensor], list[Tensor]]:
-    """The filters in float64, `(..., K, h, w)`, the psf first, and the weights of their powers."""
-    if not isinstance(psf, Tensor) or not psf.is_floating_point():
-        given = psf.dtype if isinstance(psf, Tensor) else type(psf).__name__
-        raise TypeError(f"psf: expected a floating-point tensor, given {given}")
-    if psf.ndim < 2 or psf.numel() == 0:
-        raise ValueError(f"psf: expected (..., kh, kw), given the shape {tuple(psf.shape)}")
-    ratio = torch.as_tensor(noise_to_signal, dtype=torch.float64, device=psf.device)
-    if not bool(((ratio > 0) & torch.isfinite(ratio)).all()):
-        raise ValueError(f"noise_to_signal: expected positive and finite, given {noise_to_signal}")
-    if penalty is None:
-        penalty = psf.new_ones(1, 1, 1)
-    if penalty.ndim < 3 or penalty.numel() == 0:
-        raise ValueError(f"penalty: expected (..., K, gh, gw), given the shape {tuple(penalty.shape)}")
-    leading = [tuple(shape) for shape in (psf.shape[:-2], ratio.shape, penalty.shape[:-3])]
-    try:
-        torch.broadcast_shapes(*leading)
-    except RuntimeError:
-        raise ValueError(
-            f"noise_to_signal: leading axes of psf, noise_to_signal and penalty do not broadcast: {leading}"
-        ) from None
-    return [psf.double().unsqueeze(-3), penalty.double()], [torch.ones_like(ratio), ratio]
-
-
-def _check_size(size) -> tuple[int, int]:
+def _check_size(size: Sequence[int]) -> tuple[int, int]:
     if len(size) != 2 or min(size) < 1 or size[1] % 2 == 0:
         raise ValueError(f"size: expected the rows and an odd number of columns, given {tuple(size)}")
     return int(size[0]), int(size[1])
 
 
-def _denominator(filters, weights, grid) -> tuple[Tensor, Tensor, Tensor]:
-    """R, |H|^2 and G on the grid of a real Fourier transform."""
-    blur, penalty = (torch.fft.rfft2(f, s=grid).abs().square().sum(-3) for f in filters)
-    return weights[0][..., None, None] * blur + weights[1][..., None, None] * penalty, blur, penalty
+def _power_of_two(least: int) -> int:
+    """The side of a Fourier grid, 32 or more."""
+    return 2 ** max(5, math.ceil(math.log2(least)))
 
 
-def _resolved_cepstrum(filters, weights, size) -> Tensor:
+def _resolved_cepstrum(denominator: Denominator, rows: int, columns: int) -> Tensor:
     """The cepstrum of R, on a grid doubled along an axis until it has decayed where it wraps around."""
-    grid = [2 ** max(5, math.ceil(math.log2(8 * n))) for n in (size[0], (size[1] + 1) // 2)]
+    height, width = _power_of_two(8 * rows), _power_of_two(8 * ((columns + 1) // 2))
     while True:
-        spectrum, _, _ = _denominator(filters, weights, grid)
+        spectrum, _, _ = denominator.on((height, width))
         if not bool((spectrum.detach() > 0).all()):
             raise ValueError("penalty: vanishes at a frequency where the psf does, so that R is not positive")
-        cepstrum = torch.fft.irfft2(torch.log(spectrum).to(torch.complex128), s=grid)
-        seams = cepstrum[..., grid[0] // 2, :], cepstrum[..., :, grid[1] // 2]
-        short = [
-            n < _LARGEST_GRID and bool(seam.detach().abs().max() > _ALIASING)
-            for seam, n in zip(seams, grid, strict=True)
-        ]
-        if not any(short):
+        cepstrum = torch.fft.irfft2(torch.log(spectrum).to(torch.complex128), s=(height, width))
+        end_of_rows, end_of_columns = cepstrum[..., height // 2, :], cepstrum[..., :, width // 2]
+        taller = height < _LARGEST_GRID and bool(end_of_rows.detach().abs().max() > _ALIASING)
+        wider = width < _LARGEST_GRID and bool(end_of_columns.detach().abs().max() > _ALIASING)
+        if not taller and not wider:
             return cepstrum
-        grid = [2 * n if s else n for n, s in zip(grid, short, strict=True)]
+        height, width = height * (1 + taller), width * (1 + wider)
 
 
-def _half_plane(grid: tuple[int, int], device) -> Tensor:
+def _half_plane(grid: Grid, device: torch.device) -> Tensor:
     """1 on the causal half plane, 0 on the other, 1/2 on what both share: origin and Nyquist terms."""
     mask = torch.zeros(grid, dtype=torch.float64, device=device)
     rows, columns = grid[0] // 2, grid[1] // 2
@@ -248,7 +252,7 @@ def _truncate(response: Tensor, rows: int, columns: int) -> Tensor:
     return kernel * support_mask(rows, columns, "half", device=response.device)
 
 
-def _transfer(kernel: Tensor, grid) -> Tensor:
+def _transfer(kernel: Tensor, grid: Grid) -> Tensor:
     """The transfer function of a kernel: undoes `_truncate`."""
     rows, columns = kernel.shape[-2:]
     response = kernel.new_zeros(*kernel.shape[:-2], *grid)
@@ -257,7 +261,7 @@ def _transfer(kernel: Tensor, grid) -> Tensor:
 
 
 @torch.no_grad()
-def _same_winding(kernel: Tensor, transfer: Tensor, grid) -> bool:
+def _same_winding(kernel: Tensor, transfer: Tensor, grid: Grid) -> bool:
     """Whether a truncated factor has a stable inverse because the one it was cut from has.
 
     While the quotient of the two keeps away from the negative axis, the one can be deformed into the other
@@ -266,21 +270,17 @@ def _same_winding(kernel: Tensor, transfer: Tensor, grid) -> bool:
     return bool((_transfer(kernel, grid) / transfer).real.min() > 0)
 
 
-def _judge(transfer: Tensor, filters, weights, grid) -> Callable[[Tensor], tuple[float, bool]]:
-    """Makes the judge of truncated factors: the relative error of an image restored with it, and whether its
-    inverse is stable."""
+def _restoration_error(denominator: Denominator, grid: Grid) -> Callable[[Tensor], float]:
+    """The relative error of an image restored with a truncated factor, as a function of the factor."""
     # On other frequencies than those the factor was made from: aliasing would show here.
-    other = tuple(3 * n // 4 for n in grid)
-    spectrum, blur, penalty = (
-        t.detach() for t in _denominator([f.detach() for f in filters], [w.detach() for w in weights], other)
-    )
+    other = 3 * grid[0] // 4, 3 * grid[1] // 4
+    spectrum, blur, penalty = (t.detach() for t in denominator.on(other))
     signal = 1 / (penalty + 1e-3 * penalty.mean((-2, -1), keepdim=True))  # finite where the penalty vanishes
     passed = blur * signal / spectrum
     passed = passed / passed.sum((-2, -1), keepdim=True)
 
-    def judge(kernel: Tensor) -> tuple[float, bool]:
-        error = spectrum / _transfer(kernel, other).abs().square() - 1
-        error = (error.square() * passed).sum((-2, -1)).max().sqrt()
-        return float(error), _same_winding(kernel, transfer, grid)
+    def error_of(factor: Tensor) -> float:
+        error = spectrum / _transfer(factor, other).abs().square() - 1
+        return float((error.square() * passed).sum((-2, -1)).max().sqrt())
 
-    return judge
+    return error_of

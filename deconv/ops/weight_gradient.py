@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from deconv import solvers
-from deconv.solvers.geometry import flip, opposite, padding, transpose_weight
+from deconv.solvers.geometry import Corner, Support, flip, opposite, padding, transpose_weight
 
 from .causal_conv import causal_conv2d, mask_to_support
 
@@ -64,10 +64,26 @@ class _CausalWeightGradient(torch.autograd.Function):
 
 
 def causal_weight_gradient(
-    x: Tensor, v: Tensor, kernel_size: tuple[int, int], *, corner: str, support: str, groups: int
+    x: Tensor, v: Tensor, kernel_size: tuple[int, int], *, corner: Corner, support: Support, groups: int
 ) -> Tensor:
     """``dW[q] = sum over p of v[p] x[p - q]^T``: the gradient of ``<v, causal_conv2d(x, W)>`` with respect to `W`.
 
-    x, v: `(B, C, H, W)`. Returns `(C, C / groups, kh, kw)`, zero where the support has no taps.
+    Parameters
+    ----------
+    x, v : Tensor
+        Images `(B, C, H, W)`.
+    kernel_size : tuple of int
+        `(kh, kw)`.
+    corner : {"tl", "tr", "bl", "br"}
+        Where the past lies.
+    support : {"quarter", "half"}
+        What the past is.
+    groups : int
+        Channel groups.
+
+    Returns
+    -------
+    Tensor
+        `(C, C / groups, kh, kw)`, zero where the support has no taps.
     """
     return _CausalWeightGradient.apply(x, v, *kernel_size, corner, support, groups)

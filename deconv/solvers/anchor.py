@@ -5,12 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from .geometry import anchor_column
+from .geometry import Support, anchor_column
 
 __all__ = ["anchor_of", "invert_anchor", "singular_anchor"]
 
 
-def anchor_of(weight: Tensor, support: str, groups: int) -> Tensor:
+def anchor_of(weight: Tensor, support: Support, groups: int) -> Tensor:
     """The anchor matrices `(groups, C/groups, C/groups)` of a kernel `(C, C/groups, kh, kw)`; a view."""
     inner = weight.shape[1]
     return weight[:, :, -1, anchor_column(weight.shape[-1], support)].reshape(groups, inner, inner)
@@ -24,7 +24,7 @@ def singular_anchor(condition: float) -> ValueError:
     )
 
 
-def invert_anchor(weight: Tensor, support: str, groups: int) -> Tensor:
+def invert_anchor(weight: Tensor, support: Support, groups: int) -> Tensor:
     """Inverse of the anchor matrices, `(groups, C/groups, C/groups)` in the dtype of `weight`.
 
     Computed in float64, because its error multiplies every pixel. Raises `ValueError` where the matrix is

@@ -10,12 +10,14 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from .anchor import invert_anchor
-from .geometry import anchor_column, is_flipped
+from .geometry import Corner, Support, anchor_column, is_flipped
 
 __all__ = ["operator_matrix", "solve"]
 
 
-def operator_matrix(weight: Tensor, height: int, width: int, *, corner: str, support: str, groups: int) -> Tensor:
+def operator_matrix(
+    weight: Tensor, height: int, width: int, *, corner: Corner, support: Support, groups: int
+) -> Tensor:
     """The causal convolution on images `height` by `width` as matrices `(groups, N, N)`, ``N = C / groups * H * W``.
 
     Rows and columns are ordered (channel, row, column). ``A[o p, i q] = W[o, i, anchor + (q - p)]``, with the
@@ -38,7 +40,7 @@ def operator_matrix(weight: Tensor, height: int, width: int, *, corner: str, sup
     return blocks.permute(0, 1, 3, 4, 2, 5, 6).reshape(groups, unknowns, unknowns)
 
 
-def solve(y: Tensor, weight: Tensor, *, corner: str, support: str, groups: int) -> Tensor:
+def solve(y: Tensor, weight: Tensor, *, corner: Corner, support: Support, groups: int) -> Tensor:
     """Solve ``T^-1 A x = T^-1 y``, unit triangular in raster order; see `deconv.solvers.solve` for the arguments."""
     inverse = invert_anchor(weight, support, groups)
     batch, _, height, width = y.shape

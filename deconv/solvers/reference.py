@@ -10,18 +10,15 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from .anchor import anchor_of, invert_anchor
-from .geometry import flip, padding
+from .geometry import Corner, Support, flip, padding
 
 __all__ = ["solve"]
 
 
-def solve(y: Tensor, weight: Tensor, *, corner: str, support: str, groups: int) -> Tensor:
+def solve(y: Tensor, weight: Tensor, *, corner: Corner, support: Support, groups: int) -> Tensor:
     """Solve ``A x = y``: in raster order, ``x[p] = T^-1 (y[p] - sum over q != anchor of W[q] x[p - q])``.
 
-    Parameters
-    ----------
-    y: `(B, C, H, W)`, float32 or float64.
-    weight: `(C, C / groups, kh, kw)` in the same dtype, zero outside its support.
+    See `deconv.solvers.solve` for the arguments.
     """
     batch, channels, height, width = y.shape
     _, inner, kh, kw = weight.shape

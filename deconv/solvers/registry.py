@@ -2,7 +2,7 @@
 
 ``DECONV_SOLVER=name`` forces one for the whole process; the argument ``solver=`` of the public functions forces one
 for a call. A forced solver that cannot serve is an error; otherwise the first one of the table that is available and
-supports the problem is taken.
+supports the operands is taken.
 """
 
 from __future__ import annotations
@@ -10,33 +10,42 @@ from __future__ import annotations
 import importlib.util
 import os
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, reduce
 
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from deconv.choices import check_choice
+
+from .geometry import Corner, Support
+
 __all__ = ["SOLVERS", "Solver", "choose", "solve", "weight_gradient"]
 
-Verdict = tuple[bool, str]  # (yes or no, the reason in words)
+Verdict = tuple[bool, str]  # (yes or no, the reason)
 
 
 @dataclass(frozen=True)
 class Solver:
     """One row of the table.
 
-    name: what ``DECONV_SOLVER`` and ``solver=`` say.
-    available: whether it can run on this machine, and why (not).
-    supports: whether it takes this problem ``(y, weight, support, groups)``, and why (not).
-    load: imports the implementation on first use and returns
-        ``solve(y, weight, *, corner, support, groups) -> x``.
+    Parameters
+    ----------
+    name : str
+        What ``DECONV_SOLVER`` and ``solver=`` say.
+    available : callable
+        ``available() -> (yes or no, the reason)``: whether it can run on this machine.
+    supports : callable
+        ``supports(y, weight, support, groups) -> (yes or no, the reason)``: whether it takes these operands.
+    load : callable
+        Imports the implementation on first use and returns ``solve(y, weight, *, corner, support, groups) -> x``.
     """
 
     name: str
     available: Callable[[], Verdict]
-    supports: Callable[[Tensor, Tensor, str, int], Verdict]
+    supports: Callable[[Tensor, Tensor, Support, int], Verdict]
     load: Callable[[], Callable[..., Tensor]]
 
 
@@ -44,7 +53,7 @@ def _always() -> Verdict:
     return True, "pure torch"
 
 
-def _anything(y: Tensor, weight: Tensor, support: str, groups: int) -> Verdict:
+def _anything(y: Tensor, weight: Tensor, support: Support, groups: int) -> Verdict:
     return True, "any device, any size"
 
 
@@ -61,13 +70,13 @@ def _cuda_available() -> Verdict:
     return available()
 
 
-def _on_cuda(y: Tensor, weight: Tensor, support: str, groups: int) -> Verdict:
+def _on_cuda(y: Tensor, weight: Tensor, support: Support, groups: int) -> Verdict:
     from deconv_gpu import supports
 
     return supports(y, weight, support, groups)
 
 
-def _on_cpu(y: Tensor, weight: Tensor, support: str, groups: int) -> Verdict:
+def _on_cpu(y: Tensor, weight: Tensor, support: Support, groups: int) -> Verdict:
     return y.device.type == "cpu", f"needs CPU tensors, given {y.device.type}"
 
 
@@ -75,7 +84,7 @@ _DENSE_LIMIT = 2048
 _FEW_CHANNELS = 4
 
 
-def _tiny(y: Tensor, weight: Tensor, support: str, groups: int) -> Verdict:
+def _tiny(y: Tensor, weight: Tensor, support: Support, groups: int) -> Verdict:
     size = weight.shape[1] * y.shape[-2] * y.shape[-1]
     return size <= _DENSE_LIMIT, f"needs at most {_DENSE_LIMIT} unknowns per group, given {size}"
 
@@ -123,12 +132,35 @@ SOLVERS: dict[str, Solver] = {
 }
 
 
-def choose(y: Tensor, weight: Tensor, *, support: str, groups: int, name: str | None = None) -> Solver:
-    """The solver for this problem: the one called `name`, else ``DECONV_SOLVER``, else the first that can serve."""
+def choose(y: Tensor, weight: Tensor, *, support: Support, groups: int, name: str | None = None) -> Solver:
+    """The solver for these operands: that called `name`, else ``DECONV_SOLVER``, else the first that can serve.
+
+    Parameters
+    ----------
+    y : Tensor
+        Right-hand side `(B, C, H, W)`.
+    weight : Tensor
+        Kernel `(C, C / groups, kh, kw)`.
+    support : {"quarter", "half"}
+        See `deconv.causal_conv2d`.
+    groups : int
+        Channel groups.
+    name : str, optional
+        A row of `SOLVERS`.
+
+    Returns
+    -------
+    Solver
+        A row of `SOLVERS`.
+
+    Raises
+    ------
+    ValueError
+        An unknown name, or a solver asked for that cannot run here or does not take these operands.
+    """
     asked = name or os.environ.get("DECONV_SOLVER")
     if asked:
-        if asked not in SOLVERS:
-            raise ValueError(f"solver: unknown name {asked!r}, allowed are {', '.join(SOLVERS)}")
+        check_choice("solver", asked, SOLVERS)
         solver = SOLVERS[asked]
         for ok, reason in (solver.available(), solver.supports(y, weight, support, groups)):
             if not ok:
@@ -137,16 +169,40 @@ def choose(y: Tensor, weight: Tensor, *, support: str, groups: int, name: str | 
     return next(s for s in SOLVERS.values() if s.available()[0] and s.supports(y, weight, support, groups)[0])
 
 
-def _full_precision(device: str):
+def _full_precision(device: str) -> AbstractContextManager:
     """Autocast would turn the matrix products of a solver to half precision. (Switching it off is not free.)"""
     return torch.autocast(device, enabled=False) if torch.is_autocast_enabled(device) else nullcontext()
 
 
-def solve(y: Tensor, weight: Tensor, *, corner: str, support: str, groups: int, name: str | None = None) -> Tensor:
+def solve(
+    y: Tensor, weight: Tensor, *, corner: Corner, support: Support, groups: int, name: str | None = None
+) -> Tensor:
     """Solve ``A x = y`` by the chosen solver: no autograd, no argument checks beyond the anchor's singularity.
 
-    y: `(B, C, H, W)`, float32 or float64, any strides. weight: `(C, C / groups, kh, kw)`, same dtype and device,
-    zero outside its support. The result is contiguous.
+    Parameters
+    ----------
+    y : Tensor
+        Right-hand side `(B, C, H, W)`, float32 or float64, any strides.
+    weight : Tensor
+        Kernel `(C, C / groups, kh, kw)`, same dtype and device, zero outside its support.
+    corner : {"tl", "tr", "bl", "br"}
+        Where the causal past lies; see `deconv.causal_conv2d`.
+    support : {"quarter", "half"}
+        See `deconv.causal_conv2d`.
+    groups : int
+        Channel groups.
+    name : str, optional
+        A row of `SOLVERS`; see `choose`.
+
+    Returns
+    -------
+    Tensor
+        `x`, contiguous, the shape and dtype of `y`.
+
+    Raises
+    ------
+    ValueError
+        The anchor matrix is singular; or as `choose`.
     """
     if y.numel() == 0:
         return torch.empty_like(y, memory_format=torch.contiguous_format)
@@ -158,10 +214,25 @@ def solve(y: Tensor, weight: Tensor, *, corner: str, support: str, groups: int, 
 def weight_gradient(
     x: Tensor, v: Tensor, kernel_size: tuple[int, int], padding: tuple[int, int, int, int], groups: int
 ) -> Tensor:
-    """Gradient `(C, C / groups, kh, kw)` of ``<v, conv2d(pad(x, padding), weight)>`` with respect to `weight`.
+    """Gradient of ``<v, conv2d(pad(x, padding), weight)>`` with respect to `weight`.
 
-    x, v: `(B, C, H, W)`; `padding` is (left, right, top, bottom). The gradient is that of torch, except for a few
-    channels on a CPU, where the compiled one is several times faster.
+    That of torch, except for a few channels on a CPU, where the compiled one is several times faster.
+
+    Parameters
+    ----------
+    x, v : Tensor
+        Images `(B, C, H, W)`.
+    kernel_size : tuple of int
+        `(kh, kw)`.
+    padding : tuple of int
+        Zeros around `x`: (left, right, top, bottom).
+    groups : int
+        Channel groups.
+
+    Returns
+    -------
+    Tensor
+        `(C, C / groups, kh, kw)`.
     """
     inner = v.shape[1] // groups
     compiled = SOLVERS["compiled"]
@@ -172,10 +243,9 @@ def weight_gradient(
         return compiled_gradient(x, v, kernel_size, padding, groups)
     # A quarter of the batch at a time: torch copies both images into a layout of its own, padded channels included.
     images = max(1, -(-v.shape[0] // 4))
-    return sum(
-        _torch_weight_gradient(pad(some_x, padding), some_v, kernel_size, groups)
-        for some_x, some_v in zip(x.split(images), v.split(images), strict=True)
-    )
+    parts = zip(x.split(images), v.split(images), strict=True)
+    gradients = (_torch_weight_gradient(pad(some_x, padding), some_v, kernel_size, groups) for some_x, some_v in parts)
+    return reduce(torch.add, gradients)
 
 
 def _torch_weight_gradient(x: Tensor, v: Tensor, kernel_size: tuple[int, int], groups: int) -> Tensor:

@@ -25,7 +25,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from deconv.solvers.geometry import padding
+from deconv.solvers.geometry import Support, padding
 
 from .tiling import Tiling
 
@@ -55,7 +55,7 @@ class Strips:
     size: int
 
     @classmethod
-    def of(cls, shape: tuple[int, ...], kernel: tuple[int, ...], tiling: Tiling, support: str) -> Strips:
+    def of(cls, shape: tuple[int, ...], kernel: tuple[int, ...], tiling: Tiling, support: Support) -> Strips:
         """The layout of images `(B, C, H, W)` under a kernel `(C, C / groups, kh, kw)`."""
         batch, channels, height, width = shape
         _, inner, kh, kw = kernel

@@ -6,14 +6,14 @@ import torch
 from torch import Tensor
 
 from deconv.solvers.anchor import anchor_of, invert_anchor
-from deconv.solvers.geometry import anchor_column
+from deconv.solvers.geometry import Support, anchor_column
 
 from .tiling import Tiling
 
 __all__ = ["tile_matrix"]
 
 
-def tile_matrix(weight: Tensor, tiling: Tiling, support: str, groups: int) -> Tensor:
+def tile_matrix(weight: Tensor, tiling: Tiling, support: Support, groups: int) -> Tensor:
     r"""The matrix that solves a tile from its window: ``x_tile = M @ window``.
 
     The window of a tile is the strip that the tile lies in and those above it that the kernel can see, over the
@@ -25,10 +25,22 @@ def tile_matrix(weight: Tensor, tiling: Tiling, support: str, groups: int) -> Te
     `L` is triangular, with ones on the diagonal, once the inverse of the anchor is multiplied into the taps. All of it
     is computed in float64, because its errors are those of every tile.
 
+    Parameters
+    ----------
+    weight : Tensor
+        `(C, C / groups, kh, kw)`.
+    tiling : Tiling
+        The size of a tile.
+    support : {"quarter", "half"}
+        Of the kernel.
+    groups : int
+        Channel groups.
+
     Returns
     -------
-    `(groups, tile, strips, run)` in the dtype of `weight`; a tile in the order (column, row, channel), and so is each
-    strip of the window.
+    Tensor
+        `(groups, tile, strips, run)` in the dtype of `weight`; a tile in the order (column, row, channel), and so is
+        each strip of the window.
     """
     dtype = weight.dtype
     invert_anchor(weight, support, groups)  # refuses what is singular to the precision of the kernel

@@ -11,16 +11,23 @@ import math
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
+from deconv.solvers.geometry import Support
+
 __all__ = ["Tiling", "choose_tiling"]
 
 
 @dataclass(frozen=True)
 class Tiling:
-    """How to cut a problem.
+    """How to cut a batch of images.
 
-    height, width: of a tile, in pixels.
-    gather: copy the windows of a diagonal together and take one product, rather than one for each strip, in place.
-    chunk: images solved at a time; None for all.
+    Attributes
+    ----------
+    height, width : int
+        Of a tile, in pixels.
+    gather : bool
+        Copy the windows of a diagonal together and take one product, rather than one for each strip, in place.
+    chunk : int or None
+        Images solved at a time; None for all.
     """
 
     height: int
@@ -60,7 +67,9 @@ _SIDES = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 24, 32, 48, 64)
 
 
 @lru_cache(maxsize=512)
-def choose_tiling(shape: tuple[int, ...], kernel: tuple[int, ...], support: str, device: str, threads: int) -> Tiling:
+def choose_tiling(
+    shape: tuple[int, ...], kernel: tuple[int, ...], support: Support, device: str, threads: int
+) -> Tiling:
     """The tiling that should be fastest for images `(B, C, H, W)` and a kernel `(C, C / groups, kh, kw)`."""
     _, _, height, width = shape
     _, inner, _, _ = kernel
@@ -80,7 +89,7 @@ def _timed(
     tiling: Tiling,
     shape: tuple[int, ...],
     kernel: tuple[int, ...],
-    support: str,
+    support: Support,
     machine: _Machine,
     threads: int,
 ) -> tuple[float, Tiling]:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from deconv.solvers.geometry import anchor_column, flip
+from deconv.solvers.geometry import Corner, Support, anchor_column, flip
 
 from .strips import Strips
 from .tile_matrix import tile_matrix
@@ -18,14 +18,15 @@ __all__ = ["solve", "solve_tiled"]
 _BLOCK = 1 << 17  # elements that are worth one call
 
 
-def solve(y: Tensor, weight: Tensor, *, corner: str, support: str, groups: int) -> Tensor:
+def solve(y: Tensor, weight: Tensor, *, corner: Corner, support: Support, groups: int) -> Tensor:
     """Solve ``A x = y`` tile by tile; see `deconv.solvers.solve` for the arguments."""
-    weight = _visible(weight, y.shape[-2:], support)
+    height, width = y.shape[-2:]
+    weight = _visible(weight, height, width, support)
     tiling = choose_tiling(tuple(y.shape), tuple(weight.shape), support, y.device.type, torch.get_num_threads())
     return solve_tiled(y, weight, tiling, corner=corner, support=support, groups=groups)
 
 
-def solve_tiled(y: Tensor, weight: Tensor, tiling: Tiling, *, corner: str, support: str, groups: int) -> Tensor:
+def solve_tiled(y: Tensor, weight: Tensor, tiling: Tiling, *, corner: Corner, support: Support, groups: int) -> Tensor:
     """`solve` with a given tiling. A half plane needs tiles of height 1, and no kernel may exceed the image."""
     matrix = tile_matrix(weight, tiling, support, groups)
     chunk = min(tiling.chunk or len(y), len(y))
@@ -41,9 +42,8 @@ def solve_tiled(y: Tensor, weight: Tensor, tiling: Tiling, *, corner: str, suppo
     return flip(x, corner)
 
 
-def _visible(weight: Tensor, size: tuple[int, int], support: str) -> Tensor:
+def _visible(weight: Tensor, height: int, width: int, support: Support) -> Tensor:
     """The part of a kernel through which some pixel of an image of this size can see another."""
-    height, width = size
     kh, kw = weight.shape[-2:]
     hidden = max(0, anchor_column(kw, support) - (width - 1))
     return weight[:, :, max(0, kh - height) :, hidden : kw if support == "quarter" else kw - hidden]

@@ -17,11 +17,11 @@ from numba import cfunc, types
 
 from .masked import transpose_in, transpose_out
 from .memory_intrinsics import atomic_next, prefetch, read_word, read_words, write_word
-from .plan import PreparedKernel, SolveShape, accumulators, address
+from .prepared import PreparedKernel, SolveShape, accumulators, address
 from .tables import causal_taps, tap_packer
 from .vector import F32, F64, fma_grid, load, store, zeros
 
-__all__ = ["plan"]
+__all__ = ["prepare"]
 
 
 @lru_cache
@@ -133,35 +133,35 @@ def _kernel(kind: int, outputs: int):
     return kernel
 
 
-def plan(problem: SolveShape) -> PreparedKernel:
+def prepare(shape: SolveShape) -> PreparedKernel:
     """Lay the batch into the lanes."""
-    p = problem
-    blocks = -(-p.channels // accumulators())
-    outputs = -(-p.channels // blocks)
+    blocks = -(-shape.channels // accumulators())
+    outputs = -(-shape.channels // blocks)
     inputs = blocks * outputs
-    pixel = inputs * p.register_bytes
+    pixel = inputs * shape.register_bytes
 
-    taps = causal_taps(p)
-    shift = (taps[:, 1] - p.anchor) * (-1 if p.columns_flipped else 1)
+    taps = causal_taps(shape)
+    shift = (taps[:, 1] - shape.anchor) * (-1 if shape.columns_flipped else 1)
     taps, shift = (values[np.lexsort((shift, taps[:, 0]))] for values in (taps, shift))
     rows = np.unique(taps[:, 0])
     runs = np.array(
-        [(p.kernel_height - 1 - a, shift[taps[:, 0] == a].min(), (taps[:, 0] == a).sum()) for a in rows],
+        [(shape.kernel_height - 1 - a, shift[taps[:, 0] == a].min(), (taps[:, 0] == a).sum()) for a in rows],
         np.int64,
     )
     ring_rows = 1 + int(runs[:, 0].max()) if len(runs) else 1
-    group_weights = blocks * len(taps) * inputs * outputs * p.itemsize
+    group_weights = blocks * len(taps) * inputs * outputs * shape.itemsize
 
     words = (
-        p.batch, p.groups, p.channels, p.height, p.width, int(p.rows_flipped), int(p.columns_flipped),
+        shape.batch, shape.groups, shape.channels, shape.height, shape.width,
+        int(shape.rows_flipped), int(shape.columns_flipped),
         len(runs), address(runs), ring_rows, group_weights,
     )  # fmt: skip
     return PreparedKernel(
-        kernel=_kernel((F32 if p.itemsize == 4 else F64) + p.lanes, outputs),
+        kernel=_kernel((F32 if shape.itemsize == 4 else F64) + shape.lanes, outputs),
         words=words,
-        keep=(runs,),
-        pack=tap_packer(p, taps, inputs, outputs),
-        tasks=-(-p.batch // p.lanes) * p.groups,
+        tables=(runs,),
+        pack=tap_packer(shape, taps, inputs, outputs),
+        tasks=-(-shape.batch // shape.lanes) * shape.groups,
         # Reading a square of vectors back may run over the end of the ring.
-        scratch_bytes=8 * len(runs) + 64 + pixel * (1 + ring_rows * p.width + p.lanes),
+        scratch_bytes=8 * len(runs) + 64 + pixel * (1 + ring_rows * shape.width + shape.lanes),
     )

@@ -17,11 +17,11 @@ from numba import cfunc, types
 
 from .masked import transpose_in, transpose_out
 from .memory_intrinsics import atomic_next, read_word, read_words
-from .plan import PreparedKernel, SolveShape, address
+from .prepared import PreparedKernel, SolveShape, address
 from .tables import causal_taps, tap_packer
 from .vector import F32, F64, fma_grid, load, load_grid, store, store_grid, zeros
 
-__all__ = ["plan"]
+__all__ = ["prepare"]
 
 
 @lru_cache
@@ -129,39 +129,39 @@ def _kernel(kind: int, vectors: int, rows: int):
     return kernel
 
 
-def plan(problem: SolveShape) -> PreparedKernel:
+def prepare(shape: SolveShape) -> PreparedKernel:
     """Lay the output channels into the lanes."""
-    p = problem
-    lanes = p.lanes
-    while lanes > 4 and lanes // 2 >= p.channels:
+    lanes = shape.lanes
+    while lanes > 4 and lanes // 2 >= shape.channels:
         lanes //= 2
-    registers = -(-p.channels // lanes)
+    registers = -(-shape.channels // lanes)
     blocks = -(-registers // 3)
     vectors = -(-registers // blocks)
     rows = min(8, 12 // vectors)
 
-    taps = causal_taps(p)
-    back = p.kernel_height - 1 - taps[:, 0]
-    on = (taps[:, 1] - p.anchor) * (-1 if p.columns_flipped else 1)
+    taps = causal_taps(shape)
+    back = shape.kernel_height - 1 - taps[:, 0]
+    on = (taps[:, 1] - shape.anchor) * (-1 if shape.columns_flipped else 1)
     table = np.ascontiguousarray(np.stack([back, on], 1))
     depth = int(back.max(initial=0))
-    lag = 1 + max(0, p.kernel_width - 1 - p.anchor) if depth else 1
-    pixel = blocks * vectors * lanes * p.itemsize
+    lag = 1 + max(0, shape.kernel_width - 1 - shape.anchor) if depth else 1
+    pixel = blocks * vectors * lanes * shape.itemsize
     # Rows that have not begun or have ended are computed too, and thrown away; a square is read back when transposing.
     margin = ((rows - 1) * lag + int(np.abs(on).max(initial=0)) + lanes) * pixel
-    line = 2 * margin + p.width * pixel
+    line = 2 * margin + shape.width * pixel
     buffer_rows = depth + rows * (1 + -(-2 * depth // rows))
     outputs = vectors * lanes
 
     words = (
-        p.batch, p.groups, p.channels, p.height, p.width, int(p.rows_flipped), int(p.columns_flipped),
+        shape.batch, shape.groups, shape.channels, shape.height, shape.width,
+        int(shape.rows_flipped), int(shape.columns_flipped),
         lag, depth, buffer_rows, line, margin, len(taps), address(table),
     )  # fmt: skip
     return PreparedKernel(
-        kernel=_kernel((F32 if p.itemsize == 4 else F64) + lanes, vectors, rows),
+        kernel=_kernel((F32 if shape.itemsize == 4 else F64) + lanes, vectors, rows),
         words=words,
-        keep=(table,),
-        pack=tap_packer(p, taps, p.channels, outputs),
-        tasks=p.batch * p.groups,
+        tables=(table,),
+        pack=tap_packer(shape, taps, shape.channels, outputs),
+        tasks=shape.batch * shape.groups,
         scratch_bytes=rows * pixel + buffer_rows * line,
     )

@@ -22,11 +22,11 @@ from numba import cfunc, types
 
 from .masked import load_pixels, store_pixels
 from .memory_intrinsics import atomic_next, read_word, read_words
-from .plan import PreparedKernel, SolveShape, accumulators
+from .prepared import PreparedKernel, SolveShape, accumulators
 from .tables import pack_rows_below, row_tables
 from .vector import F32, F64, fma_diagonal, fma_grid, load, store, total, zeros
 
-__all__ = ["plan"]
+__all__ = ["prepare"]
 
 
 @lru_cache
@@ -168,41 +168,43 @@ def _kernel(kind: int, pushed: int):
     return kernel
 
 
-def plan(problem: SolveShape) -> PreparedKernel:
+def prepare(shape: SolveShape) -> PreparedKernel:
     """Lay the pixels of a row into the lanes."""
-    p = problem
-    depth = min(p.kernel_height, p.height) - 1
-    columns = [b for b in range(p.kernel_width) if abs(p.anchor - b) < p.width]
-    shift = columns[0] - p.anchor
-    if p.columns_flipped:
-        columns, shift = columns[::-1], p.anchor - columns[-1]
+    depth = min(shape.kernel_height, shape.height) - 1
+    columns = [b for b in range(shape.kernel_width) if abs(shape.anchor - b) < shape.width]
+    shift = columns[0] - shape.anchor
+    if shape.columns_flipped:
+        columns, shift = columns[::-1], shape.anchor - columns[-1]
     columns = np.array(columns, np.int64)
-    reach = -(-min(p.anchor, p.width - 1) // 4) * 4  # the kernel sums over K four pixels at a time
-    blocks = max(1, -(-depth * p.channels // accumulators()))
-    pushed = max(1, -(-depth * p.channels // blocks))
-    group_weights = blocks * p.channels * len(columns) * pushed * p.itemsize
+    reach = -(-min(shape.anchor, shape.width - 1) // 4) * 4  # the kernel sums over K four pixels at a time
+    blocks = max(1, -(-depth * shape.channels // accumulators()))
+    pushed = max(1, -(-depth * shape.channels // blocks))
+    group_weights = blocks * shape.channels * len(columns) * pushed * shape.itemsize
 
-    margin = -(-(max(p.lanes, p.kernel_width, reach) + p.lanes) // p.lanes) * p.register_bytes
-    line = 2 * margin + -(-p.width // p.lanes) * p.register_bytes
-    buffer_rows = min(p.height, 3 * depth + 8) + depth + 1
+    margin = -(-(max(shape.lanes, shape.kernel_width, reach) + shape.lanes) // shape.lanes) * shape.register_bytes
+    line = 2 * margin + -(-shape.width // shape.lanes) * shape.register_bytes
+    buffer_rows = min(shape.height, 3 * depth + 8) + depth + 1
 
     def pack(weight, inverse, identity):
-        dense = np.zeros((p.groups, p.channels, p.channels, p.lanes, p.lanes), weight.dtype)
-        coupling = np.zeros((p.groups, p.channels, p.channels, reach, p.lanes), weight.dtype)
-        row_tables(weight, p.groups, p.anchor, p.columns_flipped, p.lanes, reach, inverse, dense, coupling)
-        packed = np.empty(p.groups * group_weights // p.itemsize, weight.dtype)
-        pack_rows_below(weight, p.groups, depth, columns, pushed, packed)
+        dense = np.zeros((shape.groups, shape.channels, shape.channels, shape.lanes, shape.lanes), weight.dtype)
+        coupling = np.zeros((shape.groups, shape.channels, shape.channels, reach, shape.lanes), weight.dtype)
+        row_tables(
+            weight, shape.groups, shape.anchor, shape.columns_flipped, shape.lanes, reach, inverse, dense, coupling
+        )
+        packed = np.empty(shape.groups * group_weights // shape.itemsize, weight.dtype)
+        pack_rows_below(weight, shape.groups, depth, columns, pushed, packed)
         return dense, coupling, packed
 
     words = (
-        p.batch, p.groups, p.channels, p.height, p.width, int(p.rows_flipped), int(p.columns_flipped),
+        shape.batch, shape.groups, shape.channels, shape.height, shape.width,
+        int(shape.rows_flipped), int(shape.columns_flipped),
         depth, buffer_rows, line, margin, reach, len(columns), shift, group_weights,
     )  # fmt: skip
     return PreparedKernel(
-        kernel=_kernel((F32 if p.itemsize == 4 else F64) + p.lanes, pushed),
+        kernel=_kernel((F32 if shape.itemsize == 4 else F64) + shape.lanes, pushed),
         words=words,
-        keep=(),
+        tables=(),
         pack=pack,
-        tasks=p.batch * p.groups,
-        scratch_bytes=(2 * p.channels + buffer_rows * p.channels + pushed) * line,
+        tasks=shape.batch * shape.groups,
+        scratch_bytes=(2 * shape.channels + buffer_rows * shape.channels + pushed) * line,
     )

@@ -5,20 +5,19 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from .plan import SolveShape
+from .prepared import SolveShape
 
 __all__ = ["causal_taps", "invert_anchors", "pack_rows_below", "pack_taps", "row_tables", "tap_packer"]
 
 
-def causal_taps(problem: SolveShape) -> np.ndarray:
+def causal_taps(shape: SolveShape) -> np.ndarray:
     """The taps off the anchor that can touch the image, one row each: kernel row, kernel column."""
-    p = problem
-    bottom = p.kernel_height - 1
+    bottom = shape.kernel_height - 1
     taps = [
         (a, b)
-        for a in range(max(0, bottom + 1 - p.height), bottom + 1)
-        for b in range(p.kernel_width if a < bottom else p.anchor)
-        if abs(p.anchor - b) < p.width
+        for a in range(max(0, bottom + 1 - shape.height), bottom + 1)
+        for b in range(shape.kernel_width if a < bottom else shape.anchor)
+        if abs(shape.anchor - b) < shape.width
     ]
     return np.array(taps, dtype=np.int64).reshape(-1, 2)
 
@@ -95,19 +94,18 @@ def pack_taps(weight, taps, sign, inputs, outputs, packed):
                     packed[place] = sign * weight[g * n + o, i, taps[t, 0], taps[t, 1]]
 
 
-def tap_packer(problem: SolveShape, taps: np.ndarray, inputs: int, outputs: int):
-    """The `pack` of a plan: the negated `taps` by `pack_taps`, then the inverse anchors, None for the identity."""
-    p = problem
-    blocks = -(-p.channels // outputs)
+def tap_packer(shape: SolveShape, taps: np.ndarray, inputs: int, outputs: int):
+    """`PreparedKernel.pack`: the negated `taps` by `pack_taps`, then the inverse anchors, None for the identity."""
+    blocks = -(-shape.channels // outputs)
     itself = np.zeros((1, 2), np.int64)
 
     def pack(weight, inverse, identity):
-        packed = np.empty(p.groups * blocks * len(taps) * inputs * outputs, weight.dtype)
+        packed = np.empty(shape.groups * blocks * len(taps) * inputs * outputs, weight.dtype)
         pack_taps(weight, taps, -1, inputs, outputs, packed)
         if identity:
             return packed, None
-        mixing = np.empty(p.groups * blocks * p.channels * outputs, weight.dtype)
-        pack_taps(inverse.reshape(-1, p.channels, 1, 1), itself, 1, p.channels, outputs, mixing)
+        mixing = np.empty(shape.groups * blocks * shape.channels * outputs, weight.dtype)
+        pack_taps(inverse.reshape(-1, shape.channels, 1, 1), itself, 1, shape.channels, outputs, mixing)
         return packed, mixing
 
     return pack

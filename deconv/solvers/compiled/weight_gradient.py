@@ -18,7 +18,7 @@ from torch import Tensor
 from .masked import load_pixels
 from .memory_intrinsics import atomic_next, read_word, read_words
 from .parallel import run
-from .plan import accumulators, address, register_bytes
+from .prepared import accumulators, address, register_bytes
 from .vector import F32, F64, fma_outer, load, store, zeros
 
 __all__ = ["weight_gradient"]

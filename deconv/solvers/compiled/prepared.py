@@ -1,15 +1,16 @@
-"""What a kernel family makes of a problem: everything that depends on shapes alone, worked out once and kept."""
+"""What a kernel family makes of the shapes of a solve: everything that depends on them alone, worked out once."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import llvmlite.binding
 import numpy as np
 
-from ..geometry import anchor_column, is_flipped
+from ..geometry import Corner, Support, anchor_column, is_flipped
 
 __all__ = ["PreparedKernel", "SolveShape", "accumulators", "address", "register_bytes"]
 
@@ -40,8 +41,8 @@ class SolveShape:
     width: int
     kernel_height: int
     kernel_width: int
-    support: str
-    corner: str
+    support: Support
+    corner: Corner
     itemsize: int
     register_bytes: int  # the widest the processor has, or half of it
     threads: int
@@ -65,15 +66,27 @@ class SolveShape:
 
 @dataclass(frozen=True)
 class PreparedKernel:
-    """A kernel and all its words but the addresses of a call.
+    """A kernel, and all 64-bit words of its table that do not change from call to call.
 
-    keep: arrays that the words point to.
-    pack: makes the tables ``pack(weight, inverse, identity)`` that follow `words`, None for a null address.
+    Attributes
+    ----------
+    kernel : numba cfunc
+        See `parallel.run`.
+    words : tuple of int
+        They follow the addresses of the data and the solution.
+    tables : tuple of ndarray
+        Arrays that the words point to, kept alive.
+    pack : callable
+        ``pack(weight, inverse, identity)`` makes the tables whose addresses follow the words, None for a null address.
+    tasks : int
+        What is handed out to threads.
+    scratch_bytes : int
+        Working memory of a thread.
     """
 
-    kernel: object
+    kernel: Any
     words: tuple[int, ...]
-    keep: tuple[np.ndarray, ...]
+    tables: tuple[np.ndarray, ...]
     pack: Callable[[np.ndarray, np.ndarray, bool], tuple[np.ndarray | None, ...]]
     tasks: int
     scratch_bytes: int
