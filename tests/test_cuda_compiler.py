@@ -13,7 +13,7 @@ from deconv_gpu.source import kernel_name, source
 NVCC = shutil.which("nvcc")
 H100 = Device(processors=132, shared_bytes=232448, shared_bytes_per_processor=233472)
 
-PROBLEMS = [
+SHAPES = [
     SolveShape(100, 12, 1, 16, 16, 3, 3, False, 4),  # taps in registers
     SolveShape(100, 48, 1, 8, 8, 3, 3, False, 4),  # two rows to a thread
     SolveShape(1, 1, 1, 512, 512, 15, 29, True, 4),  # cells of a half plane
@@ -29,10 +29,10 @@ ARGUMENTS = {
 
 @pytest.mark.skipif(NVCC is None, reason="compiled for GPUs where there is nvcc: none found")
 def test_kernels_compile_without_spilling(tmp_path, capsys):
-    shapes = [plan(problem, H100).shape for problem in PROBLEMS]
+    cells = [plan(shape, H100).cell for shape in SHAPES]
     instances = [
-        f"template __global__ void {kernel_name(kernel, shape)}({arguments.format(shape.scalar)});"
-        for shape in shapes
+        f"template __global__ void {kernel_name(kernel, cell)}({arguments.format(cell.scalar)});"
+        for cell in cells
         for kernel, arguments in ARGUMENTS.items()
     ]
     text = tmp_path / "kernels.cu"
@@ -45,6 +45,6 @@ def test_kernels_compile_without_spilling(tmp_path, capsys):
 
     memory = r"entry function '\w*solve\w*' for '(sm_\d+)'.*?(\d+) bytes stack frame, (\d+) bytes spill stores"
     solves = re.findall(memory, result.stderr, re.S)
-    assert sorted(solves) == sorted((sm, "0", "0") for sm in ("sm_80", "sm_90") for _ in shapes)
+    assert sorted(solves) == sorted((sm, "0", "0") for sm in ("sm_80", "sm_90") for _ in cells)
     with capsys.disabled():
         print(f" [nvcc: {len(solves)} solves for sm_80 and sm_90]", end="")

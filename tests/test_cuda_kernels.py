@@ -14,7 +14,7 @@ from cases import CASES, LARGE_CASES, Case
 from cuda_shim.on_cpu import COMPILER, CPU, Library, planned
 from deconv_gpu import compile as on_gpu
 from deconv_gpu.launch import describe, run
-from deconv_gpu.plan import LaunchPlan, cut, plan, shapes
+from deconv_gpu.plan import LaunchPlan, cells, cut, plan
 from deconv_gpu.source import kernel_name, source
 
 import deconv
@@ -51,15 +51,15 @@ def folder(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def library(folder) -> Library:
-    """All shapes that the tests need, compiled once."""
+    """All shapes of cells that the tests need, compiled once."""
     fcntl = pytest.importorskip("fcntl")
     needed = {
-        planned(case.image(dtype), case.weight(dtype), case.support, case.groups).shape
+        planned(case.image(dtype), case.weight(dtype), case.support, case.groups).cell
         for case in TABLE
         for dtype in TOLERANCE
     }
     for case in CUT_CASES:
-        needed.update(shapes(describe(case.image(), case.weight(), case.support, case.groups), CPU))
+        needed.update(cells(describe(case.image(), case.weight(), case.support, case.groups), CPU))
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         return Library(needed, folder)
@@ -105,13 +105,13 @@ def test_every_cut_gives_the_solution(case, library):
     """Cells of all sizes, strips of one row to all, chunks of one step to all, one to four blocks side by side."""
     weight, y = case.weight(), case.image()
     expected = reference(y, weight, **case.options)
-    problem = describe(y, weight, case.support, case.groups)
-    for shape in shapes(problem, CPU):
-        rows, n = -(-case.height // shape.cell_rows), shape.rows_per_thread
-        most = CPU.threads // (shape.parts * shape.split) * n
+    shape = describe(y, weight, case.support, case.groups)
+    for cell in cells(shape, CPU):
+        rows, n = -(-case.height // cell.cell_rows), cell.rows_per_thread
+        most = CPU.threads // (cell.parts * cell.split) * n
         sizes = [(n, 1), (n, 3), (min(2 * n, most), 2), (min(-(-rows // n) * n, most), 64)]
         for together, size in enumerate(sizes, 1):
-            planned = cut(problem, CPU, shape, *size)
+            planned = cut(shape, CPU, cell, *size)
             x = run(y, weight, planned, case.corner, case.support, library.launcher(together))
             assert relative(x, expected) < 1e-12, planned
 
@@ -244,6 +244,6 @@ def test_launches_through_cupy(library, monkeypatch, adopts):
     for _ in range(2):
         x = run(y, weight, found, case.corner, case.support, on_gpu.launcher(3))
         assert relative(x, reference(y, weight, **case.options)) < 1e-12
-    assert launched == 2 * [kernel_name("prepare", found.shape), kernel_name("solve", found.shape)]
+    assert launched == 2 * [kernel_name("prepare", found.cell), kernel_name("solve", found.cell)]
     on_gpu._kernel.cache_clear()
     on_gpu._module.cache_clear()

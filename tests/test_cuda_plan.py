@@ -21,7 +21,7 @@ SMALL = Device(processors=20, shared_bytes=99 << 10, shared_bytes_per_processor=
 DEVICES = pytest.mark.parametrize("device", [H100, A100, SMALL], ids=["H100", "A100", "small"])
 
 
-def problems(itemsize: int) -> list[SolveShape]:
+def solve_shapes(itemsize: int) -> list[SolveShape]:
     of_bench = [
         SolveShape(
             p.batch, p.channels, 1, p.height, p.width, p.kernel_height, p.kernel_width, p.support == "half", itemsize
@@ -36,31 +36,31 @@ def problems(itemsize: int) -> list[SolveShape]:
 @DEVICES
 @pytest.mark.parametrize("itemsize", [4, 8])
 def test_plans_fit_and_cover_the_image(device, itemsize):
-    for problem in problems(itemsize):
-        planned = plan(problem, device)
+    for shape in solve_shapes(itemsize):
+        planned = plan(shape, device)
         if isinstance(planned, str):
             assert "shared memory" in planned
-            assert problem.channels == 48
+            assert shape.channels == 48
             continue
-        shape = planned.shape
+        cell = planned.cell
         assert planned.shared_bytes <= device.shared_bytes
         assert planned.threads % device.warp == 0
         assert planned.threads <= MAX_THREADS
-        assert planned.strip_rows % shape.rows_per_thread == 0
-        assert planned.threads >= shape.parts * shape.split * planned.strip_rows // shape.rows_per_thread
-        rows, columns = -(-problem.height // shape.cell_rows), -(-problem.width // shape.cell_columns)
+        assert planned.strip_rows % cell.rows_per_thread == 0
+        assert planned.threads >= cell.parts * cell.split * planned.strip_rows // cell.rows_per_thread
+        rows, columns = -(-shape.height // cell.cell_rows), -(-shape.width // cell.cell_columns)
         assert (planned.strips - 1) * planned.strip_rows < rows <= planned.strips * planned.strip_rows
-        assert planned.chunks * planned.chunk >= columns + shape.slope * (planned.strip_rows - 1)
+        assert planned.chunks * planned.chunk >= columns + cell.slope * (planned.strip_rows - 1)
         assert 1 <= planned.blocks <= planned.images * planned.strips
-        assert shape.cell_rows <= problem.height
-        assert shape.cell_columns <= problem.width
+        assert cell.cell_rows <= shape.height
+        assert cell.cell_columns <= shape.width
 
 
 @DEVICES
 def test_every_row_of_the_benchmark_is_served_in_float32(device):
-    for problem in problems(4):
-        planned = plan(problem, device)
-        assert isinstance(planned, LaunchPlan) or (device is SMALL and problem.channels == 48), (problem, planned)
+    for shape in solve_shapes(4):
+        planned = plan(shape, device)
+        assert isinstance(planned, LaunchPlan) or (device is SMALL and shape.channels == 48), (shape, planned)
 
 
 def test_what_decides_on_strips():
@@ -71,7 +71,7 @@ def test_what_decides_on_strips():
 
 
 @pytest.mark.parametrize(
-    ("problem", "reason"),
+    ("shape", "reason"),
     [
         (SolveShape(2, 600, 1, 5, 3, 1, 1, False, 4), "bytes of shared memory"),
         (SolveShape(1, 48, 1, 64, 64, 7, 7, False, 4), "bytes of shared memory in a block, the device has 232448"),
@@ -79,8 +79,8 @@ def test_what_decides_on_strips():
         (SolveShape(1 << 20, 1, 4096, 8, 8, 3, 3, False, 4), "more than 2^31 rows"),
     ],
 )
-def test_refusals_say_why(problem, reason):
-    assert reason in plan(problem, H100)
+def test_refusals_say_why(shape, reason):
+    assert reason in plan(shape, H100)
 
 
 def test_launches_are_described_before_anything_is_launched():

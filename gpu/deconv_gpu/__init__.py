@@ -43,7 +43,7 @@ __all__ = ["available", "solve", "supports"]
 
 
 def supports(y: Tensor, weight: Tensor, support: str, groups: int) -> tuple[bool, str]:
-    """Whether the kernels take a problem, and the reason in words."""
+    """Whether the kernels take these operands, and the reason."""
     if y.device.type != "cuda":
         return False, f"needs CUDA tensors, given {y.device.type}"
     if not available()[0]:
@@ -53,10 +53,12 @@ def supports(y: Tensor, weight: Tensor, support: str, groups: int) -> tuple[bool
 
 
 def solve(y: Tensor, weight: Tensor, *, corner: str, support: str, groups: int) -> Tensor:
-    """Solve ``A x = y`` for a problem that is supported; see `deconv.solvers.solve` for the arguments.
+    """Solve ``A x = y`` for operands that are supported; see `deconv.solvers.solve` for the arguments.
 
     The result is contiguous. Where an anchor matrix is singular it is NaN.
     """
     index = y.device.index
     planned = plan(describe(y, weight, support, groups), device_of(index))
+    if not isinstance(planned, LaunchPlan):
+        raise ValueError(f"solver: 'cuda' cannot be used here: {planned}")
     return run(y, weight, planned, corner, support, launcher(index))

@@ -11,9 +11,9 @@ from functools import cache
 
 import torch
 
+from .cell_shape import CellShape
 from .launch import Launch
 from .plan import Device
-from .shape import Shape
 from .source import kernel_name, source
 
 __all__ = ["available", "device_of", "launcher"]
@@ -23,7 +23,7 @@ _OLDEST = (7, 0)  # the first with loads that acquire and stores that release
 
 @cache
 def available() -> tuple[bool, str]:
-    """Whether kernels can be compiled and run here, and the reason in words."""
+    """Whether kernels can be compiled and run here, and the reason."""
     if importlib.util.find_spec("cupy") is None:
         return False, "CuPy is not installed (pip install cupy-cuda12x, or cupy-cuda13x)"
     if torch.version.hip is not None:
@@ -72,7 +72,7 @@ def launcher(index: int) -> Callable[[Launch], None]:
 
     def start(launch: Launch) -> None:
         with cupy.cuda.Device(index), stream:
-            kernel = _kernel(launch.kernel, launch.plan.shape, index)
+            kernel = _kernel(launch.kernel, launch.plan.cell, index)
             kernel((launch.blocks,), (launch.threads,), launch.arguments, shared_mem=launch.shared_bytes)
 
     return start
@@ -89,17 +89,17 @@ class _TorchStream:
 
 
 @cache
-def _kernel(kernel: str, shape: Shape, index: int):
+def _kernel(kernel: str, cell: CellShape, index: int):
     """A compiled kernel, allowed all the shared memory that the GPU gives to a block."""
-    compiled = _module(shape, index).get_function(kernel_name(kernel, shape))
+    compiled = _module(cell, index).get_function(kernel_name(kernel, cell))
     compiled.max_dynamic_shared_size_bytes = device_of(index).shared_bytes
     return compiled
 
 
 @cache
-def _module(shape: Shape, index: int):
-    """The kernels of a shape; a module for each GPU, because attributes of kernels belong to it."""
+def _module(cell: CellShape, index: int):
+    """The kernels for cells of a shape; a module for each GPU, because attributes of kernels belong to it."""
     import cupy
 
-    names = [kernel_name(kernel, shape) for kernel in ("prepare", "solve")]
+    names = [kernel_name(kernel, cell) for kernel in ("prepare", "solve")]
     return cupy.RawModule(code=source(), options=("-std=c++17",), name_expressions=names)

@@ -20,7 +20,7 @@ __all__ = ["Launch", "describe", "run"]
 
 @dataclass(frozen=True)
 class Launch:
-    """One launch of a kernel: ``"prepare"`` or ``"solve"`` of a shape. Arguments are NumPy scalars, as C takes them."""
+    """One launch of a kernel: ``"prepare"`` or ``"solve"``. Arguments are NumPy scalars, as C takes them."""
 
     kernel: str
     plan: LaunchPlan
@@ -64,8 +64,8 @@ def run(
         np.uint64(counters.data_ptr()),
         np.int32(plan.counters),
     )
-    shape = plan.shape
-    start(Launch("prepare", plan, plan.groups * shape.table, plan.prepare_threads, shape.prepare_shared_bytes, prepare))
+    cell = plan.cell
+    start(Launch("prepare", plan, plan.groups * cell.table, plan.prepare_threads, cell.prepare_shared_bytes, prepare))
 
     y_origin, y_rows, y_columns = _seen_from(corner, y)
     x_origin, x_rows, x_columns = _seen_from(corner, x)

@@ -1,4 +1,4 @@
-"""How a problem is cut and launched: everything that depends on shapes alone, in plain Python.
+"""How a solve is cut and launched: everything that depends on shapes alone, in plain Python.
 
 The same plan launches the kernels on a GPU and in their proof on a CPU.
 """
@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
-from .shape import Shape
+from .cell_shape import CellShape
 
-__all__ = ["MAX_THREADS", "Device", "LaunchPlan", "SolveShape", "cut", "plan", "shapes"]
+__all__ = ["MAX_THREADS", "Device", "LaunchPlan", "SolveShape", "cells", "cut", "plan"]
 
 MAX_THREADS = 512  # of a block that solves: leaves each of them 128 registers
 PREPARE_THREADS = 256  # of a block that makes a matrix, at most
@@ -54,13 +54,27 @@ class SolveShape:
 
 @dataclass(frozen=True)
 class LaunchPlan:
-    """A shape, and the sizes of its launches.
+    """The shape of the cells, and the sizes of the launches.
 
-    strip_rows: rows of cells that a block solves at a time; strips: how many of them an image has.
-    chunk: steps between two looks at the image; chunks: how many of them a strip takes.
+    Attributes
+    ----------
+    cell : CellShape
+        What the kernels are compiled for.
+    images : int
+        Images times groups.
+    strip_rows, strips : int
+        Rows of cells that a block solves at a time, and strips of an image.
+    chunk, chunks : int
+        Steps between two looks at the image, and chunks of a strip.
+    threads, blocks, shared_bytes : int
+        Of the launch that solves.
+    groups : int
+        Channel groups.
+    prepare_threads : int
+        Of a block that makes a matrix.
     """
 
-    shape: Shape
+    cell: CellShape
     images: int
     strip_rows: int
     strips: int
@@ -75,7 +89,7 @@ class LaunchPlan:
     @property
     def matrices(self) -> int:
         """Numbers in the table of matrices."""
-        return self.groups * self.shape.table * self.shape.matrix
+        return self.groups * self.cell.table * self.cell.matrix
 
     @property
     def counters(self) -> int:
@@ -83,8 +97,8 @@ class LaunchPlan:
 
 
 @lru_cache(maxsize=512)
-def plan(problem: SolveShape, device: Device) -> LaunchPlan | str:
-    """The plan for a problem, or the reason why there is none.
+def plan(shape: SolveShape, device: Device) -> LaunchPlan | str:
+    """The plan for a solve, or the reason why there is none.
 
     - *Cells.* With few channels, pixels are solved some at a time, by the dense inverse of the operator on a cell: the
       wavefront takes fewer steps, each of which has more to do.
@@ -94,16 +108,16 @@ def plan(problem: SolveShape, device: Device) -> LaunchPlan | str:
 
     Of all that fit, the one that is quickest by a model of the time is taken.
     """
-    tasks = problem.batch * problem.groups * problem.height
-    if tasks >= 2**31 or problem.height * problem.width >= 2**31:
+    tasks = shape.batch * shape.groups * shape.height
+    if tasks >= 2**31 or shape.height * shape.width >= 2**31:
         return "more than 2^31 rows in the batch, or pixels in an image"
-    allowed = [shape for shape in shapes(problem, device) if shape.parts * shape.split <= device.threads]
+    allowed = [cell for cell in cells(shape, device) if cell.parts * cell.split <= device.threads]
     if not allowed:
-        return f"{problem.channels} channels per group need more than {device.threads} threads in a block"
-    candidates = [cut(problem, device, shape, *sizes) for shape in allowed for sizes in _sizes(problem, device, shape)]
+        return f"{shape.channels} channels per group need more than {device.threads} threads in a block"
+    candidates = [cut(shape, device, cell, *sizes) for cell in allowed for sizes in _sizes(shape, device, cell)]
 
     def needed(candidate: LaunchPlan) -> int:
-        return max(candidate.shared_bytes, candidate.shape.prepare_shared_bytes)
+        return max(candidate.shared_bytes, candidate.cell.prepare_shared_bytes)
 
     fitting = [candidate for candidate in candidates if needed(candidate) <= device.shared_bytes]
     if not fitting:
@@ -112,34 +126,34 @@ def plan(problem: SolveShape, device: Device) -> LaunchPlan | str:
     return min(fitting, key=lambda candidate: _cycles(candidate, device))
 
 
-def _sizes(problem: SolveShape, device: Device, shape: Shape) -> Iterator[tuple[int, int]]:
+def _sizes(shape: SolveShape, device: Device, cell: CellShape) -> Iterator[tuple[int, int]]:
     """Rows of a strip and steps of a chunk worth considering, the largest first."""
-    rows = -(-problem.height // shape.cell_rows)
-    most = device.threads // (shape.parts * shape.split)  # threads for the rows
-    threads = min(most, -(-rows // shape.rows_per_thread))
+    rows = -(-shape.height // cell.cell_rows)
+    most = device.threads // (cell.parts * cell.split)  # threads for the rows
+    threads = min(most, -(-rows // cell.rows_per_thread))
     while True:
-        strips = -(-rows // (threads * shape.rows_per_thread))
-        even = -(-rows // (strips * shape.rows_per_thread))  # the strips are of a size, or nearly so
+        strips = -(-rows // (threads * cell.rows_per_thread))
+        even = -(-rows // (strips * cell.rows_per_thread))  # the strips are of a size, or nearly so
         for chunk in (device.warp, device.warp // 2, device.warp // 4):
-            yield even * shape.rows_per_thread, chunk
+            yield even * cell.rows_per_thread, chunk
         if threads == 1:
             return
         threads //= 2
 
 
-def cut(problem: SolveShape, device: Device, shape: Shape, strip_rows: int, chunk: int) -> LaunchPlan:
+def cut(shape: SolveShape, device: Device, cell: CellShape, strip_rows: int, chunk: int) -> LaunchPlan:
     """The plan for strips and chunks of a given size, whether it fits or not."""
-    rows, columns = -(-problem.height // shape.cell_rows), -(-problem.width // shape.cell_columns)
-    steps = columns + shape.slope * (strip_rows - 1)
+    rows, columns = -(-shape.height // cell.cell_rows), -(-shape.width // cell.cell_columns)
+    steps = columns + cell.slope * (strip_rows - 1)
     chunk = min(chunk, steps)
-    images, strips = problem.batch * problem.groups, -(-rows // strip_rows)
-    shared_bytes = shape.solve_shared_bytes(strip_rows, chunk)
-    lanes = shape.parts * shape.split * strip_rows // shape.rows_per_thread
+    images, strips = shape.batch * shape.groups, -(-rows // strip_rows)
+    shared_bytes = cell.solve_shared_bytes(strip_rows, chunk)
+    lanes = cell.parts * cell.split * strip_rows // cell.rows_per_thread
     threads = -(-lanes // device.warp) * device.warp
     resident = min(device.shared_bytes_per_processor // (shared_bytes + 1024), device.threads_per_processor // threads)
     return LaunchPlan(
-        shape=shape,
-        groups=problem.groups,
+        cell=cell,
+        groups=shape.groups,
         images=images,
         strip_rows=strip_rows,
         strips=strips,
@@ -154,29 +168,29 @@ def cut(problem: SolveShape, device: Device, shape: Shape, strip_rows: int, chun
 
 def _cycles(plan: LaunchPlan, device: Device) -> float:
     """A model of the time a plan takes. Its constants are estimates; they need to be right within a factor of two."""
-    shape = plan.shape
+    cell = plan.cell
     reads = 4  # of a tap: where it is, what is there, what it is multiplied by
-    busy = plan.strip_rows * shape.unknowns * (shape.unknowns + reads) * max(shape.taps, 1) / _PRODUCTS
+    busy = plan.strip_rows * cell.unknowns * (cell.unknowns + reads) * max(cell.taps, 1) / _PRODUCTS
     step = _STEP + busy
     strip = plan.chunks * (plan.chunk * step + _CHUNK)
-    lag = -(-(shape.slope * plan.strip_rows) // plan.chunk) + 1  # chunks that a strip is behind the one above it
+    lag = -(-(cell.slope * plan.strip_rows) // plan.chunk) + 1  # chunks that a strip is behind the one above it
     last = (plan.strips - 1) * lag * (plan.chunk * step + _CHUNK) + strip
     together = min(plan.blocks, device.processors * max(1.0, step / busy))  # blocks that do not slow each other down
     return max(last, plan.images * plan.strips / together * strip)
 
 
-def shapes(problem: SolveShape, device: Device) -> list[Shape]:
+def cells(shape: SolveShape, device: Device) -> list[CellShape]:
     """What the kernels could be compiled for: cells of all sizes worth considering, the largest first.
 
     A cell has up to 16 unknowns, and is never larger than the image, so that its inverse grows no further. A half plane
     is causal along rows only, so its cells are parts of a row.
     """
     down = across = 1
-    recurrent = problem.kernel_height * problem.kernel_width > 1
-    while recurrent and 2 * down * across * problem.channels <= _CELL:
-        if not problem.half and down < across and 2 * down <= problem.height:
+    recurrent = shape.kernel_height * shape.kernel_width > 1
+    while recurrent and 2 * down * across * shape.channels <= _CELL:
+        if not shape.half and down < across and 2 * down <= shape.height:
             down *= 2
-        elif 2 * across <= problem.width:
+        elif 2 * across <= shape.width:
             across *= 2
         else:
             break
@@ -184,27 +198,27 @@ def shapes(problem: SolveShape, device: Device) -> list[Shape]:
     while down * across > 1:
         down, across = (down, across // 2) if across >= down else (down // 2, across)
         sizes.append((down, across))
-    return [_shape(problem, device, *size) for size in sizes]
+    return [_cell(shape, device, *size) for size in sizes]
 
 
-def _shape(problem: SolveShape, device: Device, down: int, across: int) -> Shape:
-    rows, columns = -(-problem.height // down), -(-problem.width // across)
-    reach = problem.kernel_width // 2 if problem.half else problem.kernel_width - 1
+def _cell(shape: SolveShape, device: Device, down: int, across: int) -> CellShape:
+    rows, columns = -(-shape.height // down), -(-shape.width // across)
+    reach = shape.kernel_width // 2 if shape.half else shape.kernel_width - 1
     left = min(-(-reach // across), columns - 1)  # what no pixel can see is left out
-    above = min(-(-(problem.kernel_height - 1) // down), rows - 1)
-    right = left if problem.half else 0
+    above = min(-(-(shape.kernel_height - 1) // down), rows - 1)
+    right = left if shape.half else 0
     taps = left + above * (left + 1 + right)
 
-    unknowns = problem.channels * down * across
+    unknowns = shape.channels * down * across
     # Many unknowns: as many products for each number read as registers allow. Few: as many threads as possible.
     widest, rows_per_thread = (8, 2) if unknowns >= 32 and rows > 1 else (4, 1)
     outputs = -(-unknowns // -(-unknowns // widest))
     parts = -(-unknowns // outputs)
     lanes = min(device.warp, max(1, device.threads // parts), max(1, 2 * taps - 1))
     splits = [split for split in (1, 2, 4, 8) if split <= lanes]
-    of_a_tap = unknowns * outputs * problem.itemsize
-    holding = [split for split in splits if -(-taps // split) * of_a_tap <= _HELD_BYTES]
-    split = holding[0] if holding else splits[-1]
-    held = bool(holding)
-    scalar = {4: "float", 8: "double"}[problem.itemsize]
-    return Shape(scalar, problem.channels, down, across, above, left, right, split, outputs, rows_per_thread, held)
+    of_a_tap = unknowns * outputs * shape.itemsize
+    sufficient = [split for split in splits if -(-taps // split) * of_a_tap <= _HELD_BYTES]
+    split = sufficient[0] if sufficient else splits[-1]
+    held = bool(sufficient)
+    scalar = {4: "float", 8: "double"}[shape.itemsize]
+    return CellShape(scalar, shape.channels, down, across, above, left, right, split, outputs, rows_per_thread, held)

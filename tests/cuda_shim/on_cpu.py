@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
+from deconv_gpu.cell_shape import CellShape
 from deconv_gpu.launch import Launch, describe, run
 from deconv_gpu.plan import Device, LaunchPlan, plan
-from deconv_gpu.shape import Shape
 from deconv_gpu.source import kernel_name, kernels
 from torch import Tensor
 
@@ -45,11 +45,11 @@ def compile_source(text: str, folder: Path, flags: Iterable[str]) -> Path:
 
 
 class Library:
-    """The kernels for some shapes."""
+    """The kernels for cells of some shapes."""
 
-    def __init__(self, shapes: Iterable[Shape], folder: Path):
-        shapes = sorted(set(shapes), key=str)
-        names = [kernel_name(kernel, shape) for shape in shapes for kernel in ("prepare", "solve")]
+    def __init__(self, cells: Iterable[CellShape], folder: Path):
+        cells = sorted(set(cells), key=str)
+        names = [kernel_name(kernel, cell) for cell in cells for kernel in ("prepare", "solve")]
         self.numbers = {name: number for number, name in enumerate(names)}
         cases = "\n".join(
             f"    case {number}: return shim::launch_with({name}, grid, size, shared, together, arguments);"
@@ -73,7 +73,7 @@ class Library:
         """Launches with so many blocks side by side."""
 
         def start(launch: Launch) -> None:
-            name = kernel_name(launch.kernel, launch.plan.shape)
+            name = kernel_name(launch.kernel, launch.plan.cell)
             self.call(name, launch.blocks, launch.threads, launch.shared_bytes, together, launch.arguments)
 
         return start
@@ -88,13 +88,13 @@ def barriers() -> dict[int, str]:
     return {n: line.strip() for n, line in enumerate(kernels().splitlines(), 1) if "__syncthreads();" in line}
 
 
-def race_program(problems: Iterable[tuple[Tensor, Tensor, str]], folder: Path) -> Path:
-    """A program that solves problems `(y, weight, support)` from the corner "tl", watched by ThreadSanitizer.
+def race_program(operands: Iterable[tuple[Tensor, Tensor, str]], folder: Path) -> Path:
+    """A program that solves for operands `(y, weight, support)` from the corner "tl", watched by ThreadSanitizer.
 
     Its arguments are the line whose barrier it leaves out, and whether flags between blocks order nothing.
     """
     bodies = []
-    for y, weight, support in problems:
+    for y, weight, support in operands:
         launches: list[Launch] = []
         found = planned(y, weight, support, 1)
         run(y, weight, found, "tl", support, launches.append)
@@ -104,10 +104,10 @@ def race_program(problems: Iterable[tuple[Tensor, Tensor, str]], folder: Path) -
             name = iter(buffers[launch.kernel])
             values = [f"{next(name)}.data()" if isinstance(v, np.uint64) else repr(v.item()) for v in launch.arguments]
             calls.append(
-                f"launch({kernel_name(launch.kernel, found.shape)}, {launch.blocks}, {launch.threads}, "
+                f"launch({kernel_name(launch.kernel, found.cell)}, {launch.blocks}, {launch.threads}, "
                 f"{launch.shared_bytes}, 2, {', '.join(values)});"
             )
-        scalar, taps = found.shape.scalar, ", ".join(map(repr, weight.flatten().tolist()))
+        scalar, taps = found.cell.scalar, ", ".join(map(repr, weight.flatten().tolist()))
         bodies.append(
             f"    {{\n        std::vector<{scalar}> y({y.numel()}, 1), x(y.size()), weight{{{taps}}}, "
             f"matrices({found.matrices});\n        std::vector<int> counters({found.counters});\n        "

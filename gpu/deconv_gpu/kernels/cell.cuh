@@ -17,7 +17,7 @@ struct alignas(size * sizeof(Scalar) % 16 == 0 ? 16 : size % 2 == 0 ? 2 * sizeof
 
 template <typename Scalar_, int channels_, int cell_rows_, int cell_columns_, int above_, int left_, int right_,
           int split_, int outputs_, int rows_per_thread_, bool held_>
-struct Shape {
+struct CellShape {
     using Scalar = Scalar_;
     static constexpr int channels = channels_;          // of one group
     static constexpr int cell_rows = cell_rows_;        // pixels
@@ -42,7 +42,7 @@ struct Shape {
     // Cells are stored at odd multiples of a vector, and so are rows and matrices: consecutive lanes, which differ in
     // the row, the step or the tap, never meet in a bank of shared memory.
     static constexpr int vector = unknowns % (16 / sizeof(Scalar)) == 0 ? 16 / sizeof(Scalar) : unknowns % 2 == 0 ? 2 : 1;
-    static constexpr int cell = ((parts * outputs + vector - 1) / vector | 1) * vector;
+    static constexpr int cell_stride = ((parts * outputs + vector - 1) / vector | 1) * vector;
     static constexpr int line = 16 / sizeof(Scalar);
     static constexpr int matrix = ((parts * unknowns * outputs + line - 1) / line | 1) * line;
 

@@ -11,9 +11,9 @@ struct Ring {
     typename S::Scalar *cells;
     int steps, rows;
 
-    __device__ int size() const { return steps * rows * S::cell; }
+    __device__ int size() const { return steps * rows * S::cell_stride; }
     __device__ int slot(int step) const { return (step + steps) % steps; }  // step >= -S::reach
-    __device__ int place(int slot, int row) const { return (slot * rows + S::above + row) * S::cell; }
+    __device__ int place(int slot, int row) const { return (slot * rows + S::above + row) * S::cell_stride; }
 };
 
 // Pixels of a group of channels. The signs of the strides say which corner the image is seen from.
@@ -220,7 +220,7 @@ __global__ void __launch_bounds__(MAX_THREADS) solve(
     for (int tap = threadIdx.x; tap < S::table - 1; tap += blockDim.x) {
         const int real = tap < S::taps ? tap : 0;  // the table is filled up by matrices of zeros
         const int up = S::rows_up(real), steps = S::columns_back(real) + S::slope * up;
-        offsets[tap] = (steps * ring.rows + up) * S::cell;
+        offsets[tap] = (steps * ring.rows + up) * S::cell_stride;
     }
 
     int *progress = counters + 1;

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["Shape"]
+__all__ = ["CellShape"]
 
 
 @dataclass(frozen=True)
-class Shape:
+class CellShape:
     """The arguments of the C++ template of the same name, in its order."""
 
     scalar: str
@@ -24,7 +24,7 @@ class Shape:
     held: bool
 
     def __str__(self) -> str:
-        return f"Shape<{', '.join(str(value).lower() for value in vars(self).values())}>"
+        return f"CellShape<{', '.join(str(value).lower() for value in vars(self).values())}>"
 
     @property
     def itemsize(self) -> int:
@@ -59,7 +59,7 @@ class Shape:
         return 16 // self.itemsize
 
     @property
-    def cell(self) -> int:
+    def cell_stride(self) -> int:
         vector = self.line if self.unknowns % self.line == 0 else 2 if self.unknowns % 2 == 0 else 1
         return (-(-self.parts * self.outputs // vector) | 1) * vector
 
@@ -76,6 +76,6 @@ class Shape:
 
     def solve_shared_bytes(self, strip_rows: int, chunk: int) -> int:
         integers = 4 + -(-self.table // 4) * 4
-        ring = (self.reach + chunk) * ((self.above + strip_rows) | 1) * self.cell
+        ring = (self.reach + chunk) * ((self.above + strip_rows) | 1) * self.cell_stride
         tables = 1 if self.held else self.table
         return 4 * integers + self.itemsize * (tables * self.matrix + ring)
