@@ -57,8 +57,8 @@ def test_a_whole_run(tmp_path):
         "diagonal",
     ):
         assert column in text
-    for problem in TINY:
-        assert str(problem) in text
+    for case in TINY:
+        assert str(case) in text
     written = json.loads((tmp_path / "bench.json").read_text())
     assert written["correct"] is True
     assert written["versions"]["torch"] == torch.__version__
@@ -68,8 +68,8 @@ def test_a_whole_run(tmp_path):
     assert written["means"]["1"]["forward, 4 channels or more"] == pytest.approx(ratios[0])
     assert {row["solver"] for row in written["rows"]} == {"blocked"}
     assert all(row["accuracy"]["solution"] < 1e-6 for row in written["rows"])
-    assert set(written["rivals"]) == {str(problem) for problem in TINY}
-    assert set(written["diagonals"]) == {str(problem) for problem in TINY}
+    assert set(written["rivals"]) == {str(case) for case in TINY}
+    assert set(written["diagonals"]) == {str(case) for case in TINY}
     assert min(written["roofline"].values()) > 1e6
     assert [point["value"] for point in written["growth"]] == [4, 8]
     assert (tmp_path / "bench.png").stat().st_size > 10_000
@@ -88,7 +88,7 @@ def imprecise(y, weight, **options):
 @pytest.mark.usefixtures("tiny")
 @pytest.mark.parametrize("wrong", [scaled, imprecise])
 def test_a_wrong_solver_gets_no_ratio(wrong, monkeypatch, tmp_path):
-    row = solvers.Solver("wrong", lambda: (True, ""), lambda *problem: (True, ""), lambda: wrong)
+    row = solvers.Solver("wrong", lambda: (True, ""), lambda *case: (True, ""), lambda: wrong)
     monkeypatch.setitem(solvers.SOLVERS, "wrong", row)
     report, text = run(solver="wrong", memory=False, json=tmp_path / "bench.json", plot=tmp_path / "bench.png")
     assert not report.correct
@@ -105,7 +105,7 @@ def test_a_wrong_solver_gets_no_ratio(wrong, monkeypatch, tmp_path):
 @pytest.mark.usefixtures("tiny")
 def test_some_rows_only():
     report, text = run(rows=[3], memory=False, rivals=False, growth=False)
-    assert [row.problem for row in report.rows] == [TINY[2]]
+    assert [row.case for row in report.rows] == [TINY[2]]
     assert report.few_images == []
     assert "Growth" not in text
 
@@ -114,7 +114,7 @@ def test_some_rows_only():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"solver": "guess"}, "solver: given 'guess', allowed are"),
+        ({"solver": "guess"}, "solver: unknown 'guess', allowed are"),
         ({"rows": [4]}, "rows: given 4, allowed are 1 to 3"),
         ({"device": "cuda:99"}, "device: 'cuda:99' cannot be used here: "),
         ({"json": "nowhere/bench.json"}, "json: the directory"),
@@ -139,21 +139,21 @@ def test_the_number_of_threads_is_restored():
 
 
 def test_the_kernels_are_invertible_with_a_bounded_gain():
-    for problem in (*TABLE, *FEW_IMAGES, *itertools.chain(*growth.SERIES.values())):
-        weight = problem.weight()
-        assert weight.shape == problem.weight_shape
-        assert deconv.inverse_gain_bound(weight, support=problem.support) <= 10
-        anchor = weight[:, :, -1, problem.padding[0]]
-        assert problem.channels == 1 or (anchor != 0).all()
+    for case in (*TABLE, *FEW_IMAGES, *itertools.chain(*growth.SERIES.values())):
+        weight = case.weight()
+        assert weight.shape == case.weight_shape
+        assert deconv.inverse_gain_bound(weight, support=case.support) <= 10
+        anchor = weight[:, :, -1, case.padding[0]]
+        assert case.channels == 1 or (anchor != 0).all()
 
 
-@pytest.mark.parametrize("problem", TINY, ids=str)
-def test_the_convolutions_do_the_work_of_the_operator(problem):
-    operands = Operands.of(problem).double()
-    ours = deconv.causal_conv2d(operands.images, operands.weight, support=problem.support)
-    ways = convolutions(operands)
-    assert len(ways) == (4 if problem.kernel_height % 2 and problem.kernel_width % 2 else 2)
-    for name, (forward, both) in ways.items():
+@pytest.mark.parametrize("case", TINY, ids=str)
+def test_the_convolutions_do_the_work_of_the_operator(case):
+    operands = Operands.of(case).double()
+    ours = deconv.causal_conv2d(operands.images, operands.weight, support=case.support)
+    variants = convolutions(operands)
+    assert len(variants) == (4 if case.kernel_height % 2 and case.kernel_width % 2 else 2)
+    for name, (forward, both) in variants.items():
         assert forward().shape == ours.shape
         assert forward().is_contiguous()
         if name.startswith("padded"):
@@ -161,24 +161,24 @@ def test_the_convolutions_do_the_work_of_the_operator(problem):
         assert [tensor.shape for tensor in both()] == [ours.shape, operands.images.shape, operands.weight.shape]
 
 
-@pytest.mark.parametrize("problem", TINY, ids=str)
-def test_the_rivals_solve_the_same_system(problem):
-    operands = Operands.of(problem).double()
+@pytest.mark.parametrize("case", TINY, ids=str)
+def test_the_rivals_solve_the_same_system(case):
+    operands = Operands.of(case).double()
     matrix = triangular_matrix(operands).toarray()
     x = solution(operands, "reference")[0]()
-    left = problem.padding[0]
+    left = case.padding[0]
     right = torch.linalg.solve(operands.weight[:, :, -1, left], operands.images.flatten(2))
     product = torch.from_numpy(matrix) @ x.flatten(2).permute(2, 1, 0).reshape(len(matrix), -1)
     torch.testing.assert_close(product, right.permute(2, 1, 0).reshape(len(matrix), -1))
-    assert set(general_solvers(Operands.of(problem))) == {
+    assert set(general_solvers(Operands.of(case))) == {
         "scipy.sparse.linalg.spsolve_triangular",
         "torch.linalg.solve_triangular",
     }
 
 
-@pytest.mark.parametrize("problem", TINY, ids=str)
-def test_the_schedule_by_diagonals_is_corrected(problem):
-    operands = Operands.of(problem).double()
+@pytest.mark.parametrize("case", TINY, ids=str)
+def test_the_schedule_by_diagonals_is_corrected(case):
+    operands = Operands.of(case).double()
     forward, both = by_diagonals(operands)
     x, v, dweight = solution(operands, "reference")[1]()
     torch.testing.assert_close(forward(), x)
@@ -187,9 +187,9 @@ def test_the_schedule_by_diagonals_is_corrected(problem):
 
 
 def test_the_roofline_is_the_slower_of_moving_and_computing():
-    problem = SolveCase(1, 2, 10, 10, 3, 3)
-    assert Roofline(1600.0, 1e9).seconds(problem) == pytest.approx(8 * 200 / 1600)
-    assert Roofline(1e9, 7200.0).seconds(problem) == pytest.approx(1)
+    case = SolveCase(1, 2, 10, 10, 3, 3)
+    assert Roofline(1600.0, 1e9).seconds(case) == pytest.approx(8 * 200 / 1600)
+    assert Roofline(1e9, 7200.0).seconds(case) == pytest.approx(1)
     measured = Roofline.measured()
     assert measured.bytes_per_second > 1e8
     assert measured.flops_per_second > 1e8

@@ -51,11 +51,11 @@ def test_the_filter_made_from_the_factor_is_the_filter(psf, ratio, penalty):
     kernel = spectral_factor(psf, ratio, penalty=penalty)
     exact = denominator(psf, ratio, penalty)
     made = power(kernel[None])
-    # The weight of a frequency is what a photograph restored by the filter has of it.
+    # A frequency counts by what a photograph restored by the filter has of it.
     h = power(psf[None])
-    scene = 1 / (1 if penalty is None else power(penalty) + 1e-3)
-    weight = h * scene / exact
-    error = np.sqrt((weight * (exact / made - 1) ** 2).sum() / weight.sum())
+    signal = 1 / (1 if penalty is None else power(penalty) + 1e-3)
+    share = h * signal / exact
+    error = np.sqrt((share * (exact / made - 1) ** 2).sum() / share.sum())
     assert error < 1e-2
     # By an independent measure as well: a white observation, filtered.
     assert np.sqrt((h * (1 / made - 1 / exact) ** 2).mean() / (h / exact**2).mean()) < 0.1

@@ -50,7 +50,7 @@ PUBLIC = [
 
 
 def test_public_names_are_frozen():
-    """A name is a promise: it comes and goes on purpose only."""
+    """People build on public names: they come and go on purpose only."""
     assert deconv.__all__ == PUBLIC
 
 

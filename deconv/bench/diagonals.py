@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn.functional import pad, unfold
 
 from deconv.solvers.anchor import anchor_of, invert_anchor
-from deconv.solvers.geometry import flip, padding, support_mask, transpose_weight
+from deconv.solvers.geometry import Support, flip, padding, support_mask, transpose_weight
 
 from .operations import Operands
 
@@ -25,21 +25,21 @@ __all__ = ["by_diagonals"]
 
 def by_diagonals(operands: Operands) -> tuple[Callable[[], Tensor], Callable[[], tuple[Tensor, ...]]]:
     """Solving, and solving with both gradients, like `deconv.bench.operations.solution`."""
-    images, weight, support = operands.images, operands.weight, operands.problem.support
+    images, weight, support = operands.images, operands.weight, operands.case.support
     mask = support_mask(*weight.shape[-2:], support, weight.device)
 
     def both() -> tuple[Tensor, ...]:
         x = _solve(images, weight, support)
         # The transposed operator looks from the opposite corner: reverse the images, swap the channels of the kernel.
         v = flip(_solve(flip(operands.gradient, "br"), transpose_weight(weight, 1), support), "br")
-        windows = unfold(pad(x, operands.problem.padding), weight.shape[-2:])
+        windows = unfold(pad(x, operands.case.padding), weight.shape[-2:])
         dweight = -torch.einsum("bop,bkp->ok", v.flatten(2), windows).reshape(weight.shape)
         return x, v, dweight * mask
 
     return (lambda: _solve(images, weight, support)), both
 
 
-def _solve(y: Tensor, weight: Tensor, support: str) -> Tensor:
+def _solve(y: Tensor, weight: Tensor, support: Support) -> Tensor:
     batch, channels, height, width = y.shape
     kh, kw = weight.shape[-2:]
     left, right, top, _ = padding(kh, kw, support)

@@ -21,11 +21,11 @@ def draw(report: Report, path: Path) -> None:
 
     axes = top.subplots()
     rows = [*report.rows, *report.few_images]
-    problems = list(dict.fromkeys(row.problem for row in rows))
+    cases = list(dict.fromkeys(row.case for row in rows))
     counts = report.threads
     thickness = 0.8 / len(counts)
     for index, threads in enumerate(counts):
-        bars = [(problems.index(row.problem), row.ratio) for row in rows if row.threads == threads and row.ratio]
+        bars = [(cases.index(row.case), row.ratio) for row in rows if row.threads == threads and row.ratio]
         places = [place + (index - (len(counts) - 1) / 2) * thickness for place, _ in bars]
         label = f"{threads} thread{'s' if threads > 1 else ''}"
         drawn = axes.barh(places, [ratio - 1 for _, ratio in bars], thickness, left=1, label=label)
@@ -33,7 +33,7 @@ def draw(report: Report, path: Path) -> None:
     axes.axvline(1, color="black", linewidth=0.8)
     axes.set_xscale("log")
     axes.margins(x=0.1)
-    axes.set_yticks(range(len(problems)), map(str, problems))
+    axes.set_yticks(range(len(cases)), map(str, cases))
     axes.invert_yaxis()
     axes.set_xlabel("time of a solve / time of conv2d")
     axes.set_title("Inverting a convolution, relative to applying it (left of 1: faster)")

@@ -10,7 +10,7 @@ from .timing import interleaved_medians
 
 __all__ = ["SERIES", "Growth", "measure_growth"]
 
-# The problems of each series, and the value of the variable in each of them.
+# The cases of each series, and the value of the variable in each of them.
 SERIES = {
     "image side": {SolveCase(1, 1, side, side, 5, 5): side for side in (64, 128, 256, 512, 1024, 2048)},
     "kernel size": {SolveCase(1, 1, 256, 256, size, size): size for size in (1, 2, 3, 5, 7, 11, 15, 21, 31)},
@@ -24,7 +24,7 @@ class Growth:
 
     variable: str
     value: int
-    problem: SolveCase
+    case: SolveCase
     correct: bool
     solve: float | None
     convolution: float | None
@@ -36,21 +36,21 @@ class Growth:
     @property
     def nanoseconds(self) -> float | None:
         """Per element of the images."""
-        return self.solve / self.problem.pixels * 1e9 if self.correct else None
+        return self.solve / self.case.pixels * 1e9 if self.correct else None
 
     def record(self) -> dict:
         return asdict(self) | {"ratio": self.ratio, "nanoseconds_per_element": self.nanoseconds}
 
 
 def measure_growth(
-    variable: str, value: int, problem: SolveCase, solver: str | None, device: str, seconds: float
+    variable: str, value: int, case: SolveCase, solver: str | None, device: str, seconds: float
 ) -> Growth:
     """One point of a series."""
-    operands = Operands.of(problem, device)
+    operands = Operands.of(case, device)
     if not accuracy(operands, solver).correct:
-        return Growth(variable, value, problem, False, None, None)
+        return Growth(variable, value, case, False, None, None)
     functions = {name: forward for name, (forward, _) in convolutions(operands).items()}
     functions["solve"] = solution(operands, solver)[0]
     medians = interleaved_medians(functions, seconds=seconds, rounds=(5, 200), device=device)
     solve = medians.pop("solve")
-    return Growth(variable, value, problem, True, solve, min(medians.values()))
+    return Growth(variable, value, case, True, solve, min(medians.values()))

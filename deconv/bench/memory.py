@@ -25,16 +25,16 @@ from .shapes import SolveCase
 __all__ = ["extra_memory", "peak_allocated", "peak_resident"]
 
 
-def extra_memory(problems: Sequence[SolveCase], solver: str | None, device: str) -> list[dict[str, int] | None]:
+def extra_memory(cases: Sequence[SolveCase], solver: str | None, device: str) -> list[dict[str, int] | None]:
     """Bytes at the peak, beyond images, kernel and gradient, of ``forward`` and of ``forward and backward``.
 
-    None for each problem where the system cannot tell.
+    None for each case where the system cannot tell.
     """
     if device != "cpu":
-        return [_measure(problem, solver, device) for problem in problems]
+        return [_measure(case, solver, device) for case in cases]
     if not Path("/proc/self/clear_refs").exists():
-        return [None] * len(problems)
-    request = json.dumps({"problems": [astuple(problem) for problem in problems], "solver": solver})
+        return [None] * len(cases)
+    request = json.dumps({"cases": [astuple(case) for case in cases], "solver": solver})
     result = subprocess.run(
         [sys.executable, "-m", __name__], input=request, capture_output=True, text=True, check=False
     )
@@ -43,8 +43,8 @@ def extra_memory(problems: Sequence[SolveCase], solver: str | None, device: str)
     return json.loads(result.stdout)
 
 
-def _measure(problem: SolveCase, solver: str | None, device: str) -> dict[str, int] | None:
-    operands = Operands.of(problem, device)
+def _measure(case: SolveCase, solver: str | None, device: str) -> dict[str, int] | None:
+    operands = Operands.of(case, device)
     forward, both = solution(operands, solver)
     both()  # compiles and loads what there is to compile and load
     peak = peak_resident if device == "cpu" else peak_allocated
@@ -83,7 +83,7 @@ def _status(field: str) -> int:
 def _serve() -> None:
     torch.set_num_threads(1)
     request = json.load(sys.stdin)
-    measured = [_measure(SolveCase(*fields), request["solver"], "cpu") for fields in request["problems"]]
+    measured = [_measure(SolveCase(*fields), request["solver"], "cpu") for fields in request["cases"]]
     json.dump(measured, sys.stdout)
 
 

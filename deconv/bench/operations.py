@@ -20,22 +20,22 @@ __all__ = ["Accuracy", "Operands", "accuracy", "convolutions", "solution"]
 class Operands:
     """Images, kernel, and a gradient to send back."""
 
-    problem: SolveCase
+    case: SolveCase
     images: Tensor
     weight: Tensor
     gradient: Tensor
 
     @classmethod
-    def of(cls, problem: SolveCase, device: str = "cpu") -> Operands:
+    def of(cls, case: SolveCase, device: str = "cpu") -> Operands:
         return cls(
-            problem,
-            problem.images(seed=1).to(device),
-            problem.weight(seed=0).to(device),
-            problem.images(seed=2).to(device),
+            case,
+            case.images(seed=1).to(device),
+            case.weight(seed=0).to(device),
+            case.images(seed=2).to(device),
         )
 
     def double(self) -> Operands:
-        return Operands(self.problem, self.images.double(), self.weight.double(), self.gradient.double())
+        return Operands(self.case, self.images.double(), self.weight.double(), self.gradient.double())
 
 
 def solution(operands: Operands, solver: str | None) -> tuple[Callable[[], Tensor], Callable[[], tuple[Tensor, ...]]]:
@@ -43,7 +43,7 @@ def solution(operands: Operands, solver: str | None) -> tuple[Callable[[], Tenso
 
     On an accelerator without the look at the result, which waits for the device as no convolution does.
     """
-    options = {"support": operands.problem.support, "solver": solver, "check_finite": not operands.images.is_cuda}
+    options = {"support": operands.case.support, "solver": solver, "check_finite": not operands.images.is_cuda}
 
     def solve(images: Tensor, weight: Tensor) -> Tensor:
         return deconv.inverse_conv2d(images, weight, **options)
@@ -54,19 +54,19 @@ def solution(operands: Operands, solver: str | None) -> tuple[Callable[[], Tenso
 def convolutions(
     operands: Operands,
 ) -> dict[str, tuple[Callable[[], Tensor], Callable[[], tuple[Tensor, ...]]]]:
-    """The ways to call `conv2d` with as many products and as large a result as the causal convolution has.
+    """The variants of `conv2d` with as many products and as large a result as the causal convolution has.
 
     Padding by `pad`, or by the argument (symmetric, hence not causal, at the same cost; not for even sizes); images
     in the memory format that they come in, or converted to channels-last and back.
     """
-    problem = operands.problem
-    symmetric = problem.kernel_height // 2, problem.kernel_width // 2
+    case = operands.case
+    symmetric = case.kernel_height // 2, case.kernel_width // 2
 
     def with_argument(images: Tensor, weight: Tensor) -> Tensor:
         return conv2d(images, weight, padding=symmetric)
 
     def with_pad(images: Tensor, weight: Tensor) -> Tensor:
-        return conv2d(pad(images, problem.padding), weight)
+        return conv2d(pad(images, case.padding), weight)
 
     def channels_last(convolve: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Tensor, Tensor], Tensor]:
         def converted(images: Tensor, weight: Tensor) -> Tensor:
@@ -78,15 +78,15 @@ def convolutions(
 
         return converted
 
-    ways = {"padded": with_pad, "padded, channels last": channels_last(with_pad)}
-    if problem.kernel_height % 2 and problem.kernel_width % 2:
-        ways |= {"padding argument": with_argument, "padding argument, channels last": channels_last(with_argument)}
+    variants = {"padded": with_pad, "padded, channels last": channels_last(with_pad)}
+    if case.kernel_height % 2 and case.kernel_width % 2:
+        variants |= {"padding argument": with_argument, "padding argument, channels last": channels_last(with_argument)}
     return {
         name: (
-            lambda way=way: way(operands.images, operands.weight),
-            _with_gradients(way, operands),
+            lambda variant=variant: variant(operands.images, operands.weight),
+            _with_gradients(variant, operands),
         )
-        for name, way in ways.items()
+        for name, variant in variants.items()
     }
 
 
@@ -131,7 +131,7 @@ def accuracy(operands: Operands, solver: str | None) -> Accuracy:
 
     x = double[0].requires_grad_()
     weight = exact.weight.detach().requires_grad_()
-    again = deconv.causal_conv2d(x, weight, support=operands.problem.support)
+    again = deconv.causal_conv2d(x, weight, support=operands.case.support)
     gradient, dweight = torch.autograd.grad(again, (x, weight), double[1])
     pairs = ((again, exact.images), (gradient, exact.gradient), (-dweight, double[2]))
     return Accuracy(

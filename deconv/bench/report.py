@@ -26,10 +26,10 @@ def rows_table(rows: Sequence[Row], what: str) -> Table:
     table.add_column("memory\nforward", justify="right")
     table.add_column("memory\n+ backward", justify="right")
     for row in rows:
-        size = 4 * row.problem.pixels
+        size = 4 * row.case.pixels
         memory = [f"{bytes_ / size:.1f} x" for bytes_ in row.memory.values()] if row.memory else ["–", "–"]
         table.add_row(
-            str(row.problem),
+            str(row.case),
             row.solver,
             _milliseconds(row.convolution),
             _milliseconds(row.solve),
@@ -61,8 +61,8 @@ def rivals_table(rivals: dict[str, dict[str, float]]) -> Table:
     for name in names:
         table.add_column(f"{name.rsplit('.', 1)[1]}\nms", justify="right")
         table.add_column("speed-up", justify="right")
-    for problem, times in rivals.items():
-        cells = [problem, _milliseconds(times["deconv"])]
+    for case, times in rivals.items():
+        cells = [case, _milliseconds(times["deconv"])]
         for name in names:
             known = name in times
             cells += [_milliseconds(times[name]), f"{times[name] / times['deconv']:.1f} x"] if known else ["–", "–"]
@@ -76,11 +76,11 @@ def diagonals_table(diagonals: dict[str, list[dict[str, float]]]) -> Table:
     table.add_column("images, kernel", no_wrap=True)
     for title in ("diagonals\nms", "solve\nms", "speed-up", "diagonals\n+ backward", "solve\n+ backward", "speed-up"):
         table.add_column(title, justify="right")
-    for problem, measured in diagonals.items():
+    for case, measured in diagonals.items():
         cells = [
             (_milliseconds(times["diagonals"]), _milliseconds(times["solve"]), _speedup(times)) for times in measured
         ]
-        table.add_row(problem, *cells[0], *cells[1])
+        table.add_row(case, *cells[0], *cells[1])
     return table
 
 
@@ -95,11 +95,11 @@ def roofline_table(rows: Sequence[Row], roofline: Roofline) -> Table:
     for title in ("MB moved", "GFLOP", "at best\nms", "solve\nms", "reached"):
         table.add_column(title, justify="right")
     for row in rows:
-        best = roofline.seconds(row.problem)
+        best = roofline.seconds(row.case)
         table.add_row(
-            str(row.problem),
-            f"{roofline.bytes(row.problem) / 1e6:.3g}",
-            f"{roofline.flops(row.problem) / 1e9:.3g}",
+            str(row.case),
+            f"{roofline.bytes(row.case) / 1e6:.3g}",
+            f"{roofline.flops(row.case) / 1e9:.3g}",
             _milliseconds(best),
             _milliseconds(row.solve),
             f"{best / row.solve:.0%}",

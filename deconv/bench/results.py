@@ -22,9 +22,9 @@ __all__ = ["Report", "Row", "machine"]
 
 @dataclass(frozen=True)
 class Row:
-    """One problem, measured. Times in seconds; `convolution` is that of the fastest way to call `conv2d`."""
+    """One case, measured. Times in seconds; `convolution` is that of the fastest variant of `conv2d`."""
 
-    problem: SolveCase
+    case: SolveCase
     threads: int
     solver: str
     accuracy: Accuracy
@@ -32,7 +32,7 @@ class Row:
     solve: float
     convolution_with_gradients: float
     solve_with_gradients: float
-    convolution_ways: tuple[str, str]  # which way that was, without and with gradients
+    convolution_variants: tuple[str, str]  # which one that was, without and with gradients
     memory: dict[str, int] | None  # bytes at the peak, beyond the operands
 
     @property
@@ -72,7 +72,7 @@ class Report:
     def means(self, threads: int) -> dict[str, float | None]:
         """Geometric means of the ratios over the table, where there are rows; None where one of them is wrong."""
         rows = [row for row in self.rows if row.threads == threads]
-        several = [row for row in rows if row.problem.channels >= 4]
+        several = [row for row in rows if row.case.channels >= 4]
         ratios = {
             "forward": [row.ratio for row in rows],
             "forward, 4 channels or more": [row.ratio for row in several],

@@ -26,16 +26,16 @@ def triangular_matrix(operands: Operands):
     """
     from scipy.sparse import coo_array
 
-    problem = operands.problem
-    channels, height, width = problem.channels, problem.height, problem.width
-    left, _, top, _ = problem.padding
+    case = operands.case
+    channels, height, width = case.channels, case.height, case.width
+    left, _, top, _ = case.padding
     weight = operands.weight.double().cpu().numpy()
     taps = np.tensordot(np.linalg.inv(weight[:, :, -1, left]), weight, 1)
     taps[:, :, -1, left] = np.eye(channels)
     rows, columns = np.meshgrid(np.arange(height), np.arange(width), indexing="ij")
     entries = []
-    for i in range(problem.kernel_height):
-        for j in range(problem.kernel_width):
+    for i in range(case.kernel_height):
+        for j in range(case.kernel_width):
             seen_row, seen_column = rows + i - top, columns + j - left
             inside = (seen_row >= 0) & (seen_column >= 0) & (seen_column < width)
             pixel = (rows * width + columns)[inside]
@@ -53,16 +53,16 @@ def general_solvers(operands: Operands) -> dict[str, Callable[[], object]]:
 
     Each has been compared with our solution: one that disagrees is an error, not a rival.
     """
-    problem = operands.problem
-    if _entries(problem) > _SPARSE_LIMIT:
+    case = operands.case
+    if _entries(case) > _SPARSE_LIMIT:
         return {}
     from scipy.sparse.linalg import spsolve_triangular
 
     matrix = triangular_matrix(operands)
-    left = problem.padding[0]
+    left = case.padding[0]
     divided = torch.linalg.solve(operands.weight[:, :, -1, left].double(), operands.images.double().flatten(2))
     # (batch, channel, pixel) -> (pixel, channel) x batch
-    data = divided.permute(2, 1, 0).reshape(-1, problem.batch).contiguous()
+    data = divided.permute(2, 1, 0).reshape(-1, case.batch).contiguous()
 
     rivals: dict[str, Callable[[], object]] = {}
     single, sparse = data.float(), matrix.astype(np.float32)
@@ -76,16 +76,16 @@ def general_solvers(operands: Operands) -> dict[str, Callable[[], object]]:
             dense, single, upper=False, unitriangular=True
         )
 
-    ours = deconv.inverse_conv2d(operands.images, operands.weight, support=problem.support)
-    ours = ours.flatten(2).permute(2, 1, 0).reshape(-1, problem.batch)
+    ours = deconv.inverse_conv2d(operands.images, operands.weight, support=case.support)
+    ours = ours.flatten(2).permute(2, 1, 0).reshape(-1, case.batch)
     for name, rival in rivals.items():
         theirs = torch.as_tensor(rival()).to(ours)
         error = float((theirs - ours).abs().max() / ours.abs().max())
         if not error < _AGREEMENT:
-            raise RuntimeError(f"{name} differs by {error:.2g} from deconv.inverse_conv2d on {problem}")
+            raise RuntimeError(f"{name} differs by {error:.2g} from deconv.inverse_conv2d on {case}")
     return rivals
 
 
-def _entries(problem: SolveCase) -> int:
-    taps = problem.channels * problem.kernel_height * problem.kernel_width
-    return problem.channels * problem.height * problem.width * taps
+def _entries(case: SolveCase) -> int:
+    taps = case.channels * case.kernel_height * case.kernel_width
+    return case.channels * case.height * case.width * taps

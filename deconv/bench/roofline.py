@@ -39,19 +39,19 @@ class Roofline:
         return cls(2 * source.nbytes / times["copy"], 2 * side**3 / times["product"])
 
     @staticmethod
-    def bytes(problem: SolveCase) -> int:
+    def bytes(case: SolveCase) -> int:
         """Of the images in float32, read once and written once."""
-        return 8 * problem.pixels
+        return 8 * case.pixels
 
     @staticmethod
-    def flops(problem: SolveCase) -> int:
+    def flops(case: SolveCase) -> int:
         """A product and a sum for each tap, each channel it sees, and each element of the images."""
-        taps = int(support_mask(problem.kernel_height, problem.kernel_width, problem.support).sum())
-        return 2 * problem.pixels * problem.channels * taps
+        taps = int(support_mask(case.kernel_height, case.kernel_width, case.support).sum())
+        return 2 * case.pixels * case.channels * taps
 
-    def seconds(self, problem: SolveCase) -> float:
-        """The least time in which a device with these rates could solve a problem."""
-        return max(self.bytes(problem) / self.bytes_per_second, self.flops(problem) / self.flops_per_second)
+    def seconds(self, case: SolveCase) -> float:
+        """The least time in which a device with these rates could solve a case."""
+        return max(self.bytes(case) / self.bytes_per_second, self.flops(case) / self.flops_per_second)
 
     def record(self) -> dict[str, float]:
         return asdict(self)

@@ -1,4 +1,4 @@
-"""The problems that the solver benchmark times, and their random kernels."""
+"""The cases that the solver benchmark times, and their random kernels."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from deconv.solvers.geometry import anchor_column, padding, support_mask
+from deconv.solvers.geometry import Support, anchor_column, padding, support_mask
 
 __all__ = ["FEW_IMAGES", "TABLE", "SolveCase"]
 
@@ -22,7 +22,7 @@ class SolveCase:
     width: int
     kernel_height: int
     kernel_width: int
-    support: str = "quarter"
+    support: Support = "quarter"
 
     def __str__(self) -> str:
         size = f"{self.batch} x {self.channels} x {self.height} x {self.width}"

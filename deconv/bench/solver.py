@@ -12,6 +12,7 @@ import torch
 from rich.console import Console
 
 from deconv import solvers
+from deconv.choices import check_choice
 
 from .diagonals import by_diagonals
 from .growth import SERIES, measure_growth
@@ -51,29 +52,42 @@ def main(
 
     Parameters
     ----------
-    solver: name of a solver, by default the one that would be taken. Problems that it does not take are left out.
-    device: of the tensors. On an accelerator the number of threads does not matter, and the first one is used; times
-        are those between events on its stream, and convolutions are of IEEE float32, by the fastest algorithm that
-        cuDNN finds.
-    threads: numbers of threads of the processor to measure with.
-    json, plot: files to write.
-    seconds: spent on timing one row with one number of threads.
-    rows: positions in the table, from 1; by default all, and the problems with few images too.
-    memory, rivals, growth: whether to measure these. Rivals are the schedule of the paper, and on a CPU general solvers
-        of linear systems.
-    console: where to print.
+    solver : str, optional
+        Name of a solver, by default the one that would be taken. Cases that it does not take are left out.
+    device : str
+        Of the tensors. On an accelerator the number of threads does not matter, and the first one is used; times are
+        those between events on its stream, and convolutions are of IEEE float32, by the fastest algorithm that cuDNN
+        finds.
+    threads : sequence of int
+        Numbers of threads of the processor to measure with.
+    json, plot : Path, optional
+        Files to write.
+    seconds : float
+        Spent on timing one row with one number of threads.
+    rows : sequence of int, optional
+        Positions in the table, from 1; by default all, and the cases with few images too.
+    memory, rivals, growth : bool
+        Whether to measure these. Rivals are the schedule of the paper, and on a CPU general solvers of linear systems.
+    console : Console, optional
+        Where to print.
+
+    Returns
+    -------
+    Report
+        Everything measured.
 
     Raises
     ------
-    ValueError: unknown solver or row, a device that is not there, a solver that takes none of the rows, or a file that
-        could not be written at the end.
+    ValueError
+        An unknown solver or row, a device that is not there, a solver that takes none of the rows, or a file that could
+        not be written at the end.
     """
     console = console or Console(width=None if sys.stdout.isatty() else 150)
     _check_device(device)
     _check_files(json, plot)
-    problems = _taken(TABLE if rows is None else map(_row, rows), solver, device, console)
-    if not problems:
-        raise ValueError(f"solver: {solver!r} takes none of these problems")
+    cases = _taken(TABLE if rows is None else map(_row, rows), solver, device, console)
+    if not cases:
+        raise ValueError(f"solver: {solver!r} takes none of these cases")
     few = _taken(FEW_IMAGES, solver, device, console) if rows is None else []
     report = Report(solver, device, list(threads) if device == "cpu" else list(threads)[:1], seconds)
     known = machine()
@@ -83,7 +97,7 @@ def main(
     threads_before = torch.get_num_threads()
     try:
         with torch.backends.cudnn.flags(enabled=True, benchmark=True, allow_tf32=False):
-            _measure_all(report, problems, few, memory, rivals, growth, console)
+            _measure_all(report, cases, few, memory, rivals, growth, console)
     finally:
         torch.set_num_threads(threads_before)
 
@@ -101,21 +115,21 @@ def main(
 
 
 def measure_row(
-    problem: SolveCase,
+    case: SolveCase,
     threads: int,
     solver: str | None,
     device: str,
     seconds: float,
     memory: dict[str, int] | None = None,
 ) -> Row:
-    """Time one problem, with the number of threads that is set."""
-    operands = Operands.of(problem, device)
+    """Time one case, with the number of threads that is set."""
+    operands = Operands.of(case, device)
     checked = accuracy(operands, solver)
-    chosen = solvers.choose(operands.images, operands.weight, support=problem.support, groups=1, name=solver)
+    chosen = solvers.choose(operands.images, operands.weight, support=case.support, groups=1, name=solver)
     ours, theirs = solution(operands, solver), convolutions(operands)
     medians = [
         interleaved_medians(
-            {"solve": ours[index]} | {name: way[index] for name, way in theirs.items()},
+            {"solve": ours[index]} | {name: variant[index] for name, variant in theirs.items()},
             seconds=seconds / 2,
             device=device,
         )
@@ -124,7 +138,7 @@ def measure_row(
     solve = [times.pop("solve") for times in medians]
     fastest = [min(times, key=times.__getitem__) for times in medians]
     return Row(
-        problem=problem,
+        case=case,
         threads=threads,
         solver=chosen.name,
         accuracy=checked,
@@ -132,21 +146,21 @@ def measure_row(
         solve=solve[0],
         convolution_with_gradients=medians[1][fastest[1]],
         solve_with_gradients=solve[1],
-        convolution_ways=(fastest[0], fastest[1]),
+        convolution_variants=(fastest[0], fastest[1]),
         memory=memory,
     )
 
 
 def _measure_all(
     report: Report,
-    problems: list[SolveCase],
+    cases: list[SolveCase],
     few: list[SolveCase],
     memory: bool,
     rivals: bool,
     growth: bool,
     console: Console,
 ) -> None:
-    _measure_tables(report, problems, few, memory, console)
+    _measure_tables(report, cases, few, memory, console)
     torch.set_num_threads(report.threads[0])
     rows = [row for row in (*report.rows, *report.few_images) if row.threads == report.threads[0]]
     rows = [row for row in rows if row.accuracy.correct]
@@ -156,45 +170,45 @@ def _measure_all(
     if rivals and rows:
         _measure_diagonals(report, rows, console)
     if rivals and report.device == "cpu":
-        _measure_rivals(report, problems, console)
+        _measure_rivals(report, cases, console)
     if growth:
         _measure_series(report, console)
 
 
 def _measure_tables(
-    report: Report, problems: list[SolveCase], few: list[SolveCase], memory: bool, console: Console
+    report: Report, cases: list[SolveCase], few: list[SolveCase], memory: bool, console: Console
 ) -> None:
     peaks: dict[SolveCase, dict[str, int] | None] = {}
     if memory:
         with console.status("memory"):
-            every = [*problems, *few]
+            every = [*cases, *few]
             peaks = dict(zip(every, extra_memory(every, report.solver, report.device), strict=True))
     for threads in report.threads:
         torch.set_num_threads(threads)
         for title, some, collected in (
-            ("batches of images", problems, report.rows),
+            ("batches of images", cases, report.rows),
             ("one image", few, report.few_images),
         ):
             rows = []
-            for problem in some:
-                with console.status(f"{problem}, threads: {threads}"):
-                    peak = peaks.get(problem)
-                    rows.append(measure_row(problem, threads, report.solver, report.device, report.seconds, peak))
+            for case in some:
+                with console.status(f"{case}, threads: {threads}"):
+                    peak = peaks.get(case)
+                    rows.append(measure_row(case, threads, report.solver, report.device, report.seconds, peak))
             collected += rows
             if rows:
                 console.print(rows_table(rows, title))
-        console.print(means_table(report.means(threads), len(problems)))
+        console.print(means_table(report.means(threads), len(cases)))
 
 
 def _measure_diagonals(report: Report, rows: list[Row], console: Console) -> None:
     for row in rows:
-        with console.status(f"diagonal by diagonal: {row.problem}"):
-            operands = Operands.of(row.problem, report.device)
+        with console.status(f"diagonal by diagonal: {row.case}"):
+            operands = Operands.of(row.case, report.device)
             diagonals, ours = by_diagonals(operands), solution(operands, report.solver)
             for mine, theirs in zip(ours[1](), diagonals[1](), strict=True):
                 if not (mine - theirs).abs().max() < _AGREEMENT * theirs.abs().max():
-                    raise RuntimeError(f"solving by diagonals differs from deconv.inverse_conv2d on {row.problem}")
-            report.diagonals[str(row.problem)] = [
+                    raise RuntimeError(f"solving by diagonals differs from deconv.inverse_conv2d on {row.case}")
+            report.diagonals[str(row.case)] = [
                 interleaved_medians(
                     {"diagonals": theirs, "solve": mine},
                     seconds=report.seconds / 4,
@@ -206,18 +220,18 @@ def _measure_diagonals(report: Report, rows: list[Row], console: Console) -> Non
     console.print(diagonals_table(report.diagonals))
 
 
-def _measure_rivals(report: Report, problems: list[SolveCase], console: Console) -> None:
-    wrong = {row.problem for row in report.rows if not row.accuracy.correct}
-    for problem in problems:
-        if problem in wrong:
+def _measure_rivals(report: Report, cases: list[SolveCase], console: Console) -> None:
+    wrong = {row.case for row in report.rows if not row.accuracy.correct}
+    for case in cases:
+        if case in wrong:
             continue
-        with console.status(f"alternatives: {problem}"):
-            operands = Operands.of(problem)
+        with console.status(f"alternatives: {case}"):
+            operands = Operands.of(case)
             functions = general_solvers(operands)
             if functions:
                 functions["deconv"] = solution(operands, report.solver)[0]
                 seconds = report.seconds / 2
-                report.rivals[str(problem)] = interleaved_medians(functions, seconds=seconds, rounds=(3, 50))
+                report.rivals[str(case)] = interleaved_medians(functions, seconds=seconds, rounds=(3, 50))
     if report.rivals:
         console.print(rivals_table(report.rivals))
 
@@ -225,30 +239,28 @@ def _measure_rivals(report: Report, problems: list[SolveCase], console: Console)
 def _measure_series(report: Report, console: Console) -> None:
     for variable, series in SERIES.items():
         points = []
-        for problem in _taken(series, report.solver, report.device, console):
-            value = series[problem]
+        for case in _taken(series, report.solver, report.device, console):
+            value = series[case]
             with console.status(f"{variable} {value}"):
-                points.append(
-                    measure_growth(variable, value, problem, report.solver, report.device, report.seconds / 3)
-                )
+                points.append(measure_growth(variable, value, case, report.solver, report.device, report.seconds / 3))
         report.growth += points
         if points:
             console.print(growth_table(points))
 
 
-def _taken(problems: Iterable[SolveCase], solver: str | None, device: str, console: Console) -> list[SolveCase]:
-    """The problems that the solver takes; says which ones it does not."""
-    if solver is not None and solver not in solvers.SOLVERS:
-        raise ValueError(f"solver: given {solver!r}, allowed are {', '.join(solvers.SOLVERS)}")
+def _taken(cases: Iterable[SolveCase], solver: str | None, device: str, console: Console) -> list[SolveCase]:
+    """The cases that the solver takes; says which ones it does not."""
+    if solver is not None:
+        check_choice("solver", solver, solvers.SOLVERS)
     taken = []
-    for problem in problems:
-        images, weight = torch.empty(problem.shape, device=device), torch.empty(problem.weight_shape, device=device)
+    for case in cases:
+        images, weight = torch.empty(case.shape, device=device), torch.empty(case.weight_shape, device=device)
         try:
-            solvers.choose(images, weight, support=problem.support, groups=1, name=solver)
+            solvers.choose(images, weight, support=case.support, groups=1, name=solver)
         except ValueError as refusal:
-            console.print(f"[dim]left out: {problem}: {refusal}[/]")
+            console.print(f"[dim]left out: {case}: {refusal}[/]")
         else:
-            taken.append(problem)
+            taken.append(case)
     return taken
 
 

@@ -160,11 +160,11 @@ def blind(
     """
     from .inputs import fraction
 
-    level = None if noise is None else fraction(noise, "--noise")
+    added = None if noise is None else fraction(noise, "--noise")
 
     from ..bench.blind import main
 
-    main(root=root, psfs=psfs, noise=level, starts=starts, kernel_size=kernel_size, only=only, json=json)
+    main(root=root, psfs=psfs, noise=added, starts=starts, kernel_size=kernel_size, only=only, json=json)
 
 
 @benches.command()
@@ -186,12 +186,12 @@ def restore(
     """
     from .inputs import fraction
 
-    levels = [fraction(part, "--noise") for part in noise.split(",")]
+    noises = [fraction(part, "--noise") for part in noise.split(",")]
 
     from ..bench.restore import METHODS, main
 
     chosen = METHODS if methods is None else methods.split(",")
-    main(root=root, methods=chosen, against=[name for name in against.split(",") if name], noise=levels, json=json)
+    main(root=root, methods=chosen, against=[name for name in against.split(",") if name], noise=noises, json=json)
 
 
 @benches.command()

@@ -36,7 +36,7 @@ def run(arguments: list[str] | None = None) -> int:
     except _FORESEEN as error:
         if os.environ.get("DECONV_TRACEBACK"):
             raise
-        return _fail("deconv", _words(error))
+        return _fail("deconv", _message(error))
     if status == _INTERRUPTED:  # Typer has swallowed the exception
         raise KeyboardInterrupt
     return status if isinstance(status, int) else 0
@@ -47,7 +47,7 @@ def _fail(command: str, message: str) -> int:
     return 2
 
 
-def _words(error: BaseException) -> str:
+def _message(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror and error.filename:
         return f"{error.filename}: {error.strerror}"
     if isinstance(error, MemoryError):
