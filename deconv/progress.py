@@ -63,3 +63,10 @@ class ProgressBar(AbstractContextManager):
         """So much is done in all; the title and the text from now on."""
         if self.bar is not None:
             self.bar.update(self._task, completed=completed, description=title, visible=self._visible, text=text)
+
+    def print(self, line: str) -> None:
+        """A line above the bar; without a bar, on standard error."""
+        if self.bar is None:
+            print(line, file=sys.stderr, flush=True)
+        else:
+            self.bar.console.print(line, highlight=False, soft_wrap=True, markup=False)

@@ -66,7 +66,7 @@ def show(panels, columns=3, side=3.4, **options):
 # What do they take for blocks? Draw some, next to those of a photograph:
 
 # %%
-mixture, flow = load_prior("gmm"), load_prior("natural")
+mixture, flow = load_prior("gmm"), load_prior("flow")
 print(
     f"{sum(t.numel() for t in flow.state_dict().values()):,} numbers in the flow, of them "
     f"{sum(t.numel() for t in mixture.state_dict().values()):,} of the mixture"

@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from deconv.training.checkpoint import read_checkpoint, write_checkpoint
+from deconv.imaging.tensors import read_tensors, write_tensors
 
 TENSORS = {
     "a": torch.randn(3, 4, dtype=torch.float64),
@@ -25,8 +25,8 @@ TENSORS = {
 
 def test_checkpoints_come_back(tmp_path):
     path = tmp_path / "x.safetensors"
-    write_checkpoint(path, TENSORS, {"step": 3, "text": "ä", "none": None})
-    tensors, record = read_checkpoint(path)
+    write_tensors(path, TENSORS, {"step": 3, "text": "ä", "none": None})
+    tensors, record = read_tensors(path)
     assert record == {"step": 3, "text": "ä", "none": None}
     assert tensors.keys() == TENSORS.keys()
     for name, value in TENSORS.items():
@@ -38,17 +38,17 @@ def test_checkpoints_come_back(tmp_path):
 def test_every_damage_is_noticed(tmp_path):
     """Each byte of the file matters: one that is changed, or a file cut short anywhere, is refused with its name."""
     path = tmp_path / "x.safetensors"
-    write_checkpoint(path, {"a": torch.randn(8)}, {"step": 3})
+    write_tensors(path, {"a": torch.randn(8)}, {"step": 3})
     whole = path.read_bytes()
     for place in range(len(whole)):
         path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
         if whole[place : place + 1] != b" ":  # the head is padded with spaces
             with pytest.raises(ValueError, match=r"x\.safetensors"):
-                read_checkpoint(path)
+                read_tensors(path)
     for length in range(0, len(whole), 7):
         path.write_bytes(whole[:length])
         with pytest.raises(ValueError, match=r"x\.safetensors: damaged"):
-            read_checkpoint(path)
+            read_tensors(path)
 
 
 def test_a_reader_beside_a_writer_finds_one_whole_file(tmp_path):
@@ -57,7 +57,7 @@ def test_a_reader_beside_a_writer_finds_one_whole_file(tmp_path):
 
     def write():
         for step in itertools.count():
-            write_checkpoint(path, {"a": torch.full((10 + step % 2,), float(step))}, {"step": step})
+            write_tensors(path, {"a": torch.full((10 + step % 2,), float(step))}, {"step": step})
             if done.is_set():
                 return
 
@@ -67,7 +67,7 @@ def test_a_reader_beside_a_writer_finds_one_whole_file(tmp_path):
             while not path.exists():
                 time.sleep(0.001)
             for _ in range(200):
-                tensors, record = read_checkpoint(path)
+                tensors, record = read_tensors(path)
                 assert set(tensors["a"].tolist()) == {record["step"]}
         finally:
             done.set()
@@ -78,9 +78,9 @@ def test_strangers_are_refused(tmp_path):
     path = tmp_path / "x.safetensors"
     torch.save({"a": torch.zeros(2)}, path)  # a pickle
     with pytest.raises(ValueError, match="damaged, or not a safetensors file"):
-        read_checkpoint(path)
+        read_tensors(path)
     save_file({"a": torch.zeros(2)}, path)
-    with pytest.raises(ValueError, match="not a checkpoint of this toolkit"):
-        read_checkpoint(path)
+    with pytest.raises(ValueError, match="none of this toolkit"):
+        read_tensors(path)
     with pytest.raises(FileNotFoundError):
-        read_checkpoint(tmp_path / "missing")
+        read_tensors(tmp_path / "missing")

@@ -27,6 +27,8 @@ def _public() -> list[str]:
         module = importlib.import_module(package)
         for name in module.__all__:
             thing = getattr(module, name)
+            if getattr(thing, "_is_protocol", False):  # nobody makes one
+                continue
             if inspect.isclass(thing) or inspect.isroutine(thing):
                 found.append(f"{package}.{name}")
     return sorted(found)

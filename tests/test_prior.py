@@ -16,7 +16,6 @@ from deconv.prior import (
     fit_mixture,
     haar,
     load_prior,
-    save_prior,
 )
 from deconv.prior.patches import PatchGrid
 
@@ -53,7 +52,7 @@ PRIORS = {
     "mixture": mixture,
     "flow": bent_flow,
     "gmm": lambda: load_prior("gmm").double(),
-    "natural": lambda: load_prior("natural").double(),
+    "shipped flow": lambda: load_prior("flow").double(),
 }
 
 
@@ -159,7 +158,7 @@ def test_the_log_determinant_of_the_flow():
     def details(v):
         """From the coefficients of the blocks to those of the bent ones."""
         blocks = (v.view(1, 2, 63) @ cosine_basis(8) + means.view(1, 2, 1)).view(1, 2, 8, 8)
-        bent, _ = flow.bend(blocks.reshape(1, 1, 16, 8), sigma.double())
+        bent, _ = flow.transform(blocks.reshape(1, 1, 16, 8), sigma.double())
         return (bent.reshape(1, 2, 64) @ cosine_basis(8).T).flatten()
 
     v = (x.reshape(1, 2, 64) @ cosine_basis(8).T).flatten()
@@ -182,9 +181,9 @@ def test_the_flow_is_the_mixture_before_training():
 def test_the_flow_inverts():
     flow, sigma = bent_flow(), torch.tensor([0.05], dtype=torch.float64)
     x = random(2, 1, 16, 24)
-    bent, _ = flow.bend(x, sigma)
+    bent, _ = flow.transform(x, sigma)
     means = x.unfold(2, 8, 8).unfold(3, 8, 8).mean((4, 5))
-    torch.testing.assert_close(flow.unbend(bent, means, sigma), x)
+    torch.testing.assert_close(flow.inverse_transform(bent, means, sigma), x)
 
 
 def test_the_score_of_the_flow_can_be_differentiated():
@@ -266,7 +265,7 @@ def test_any_size_can_be_denoised(prior, shape):
     torch.testing.assert_close(prior.denoise(flat, 0.1, stride=4), flat, atol=1e-5, rtol=0)
 
 
-@pytest.mark.parametrize(("name", "gain"), [("gmm", 7.0), ("natural", 7.3)])
+@pytest.mark.parametrize(("name", "gain"), [("gmm", 7.0), ("flow", 7.3)])
 def test_shipped_priors_denoise(name, gain):
     clean, sigma = photograph(96, 96), 25 / 255
     noisy = clean + sigma * random(1, 1, 96, 96)
@@ -287,7 +286,7 @@ def test_further_passes_make_a_better_image():
 
 
 def test_the_flow_knows_photographs_better_than_its_mixture():
-    flow, image = load_prior("natural"), photograph(128, 128).float()
+    flow, image = load_prior("flow"), photograph(128, 128).float()
     for sigma in (0.005, 0.01, 0.03, 0.1):
         noisy = image + sigma * torch.randn(image.shape, generator=generator())
         lead = flow.log_prob(noisy, sigma) - flow.base.log_prob(noisy, sigma, stride=8)
@@ -295,9 +294,9 @@ def test_the_flow_knows_photographs_better_than_its_mixture():
 
 
 def test_large_images_are_denoised_in_squares(monkeypatch):
-    flow, image = load_prior("natural"), photograph(90, 120).float()
+    flow, image = load_prior("flow"), photograph(90, 120).float()
     whole = flow.denoise(image, 0.05, passes=1, stride=8)
-    monkeypatch.setattr("deconv.prior.flow._TILE", 40)
+    monkeypatch.setattr("deconv.prior.tilings._PART", 40)
     parts = flow.denoise(image, 0.05, passes=1, stride=8)
     assert float((whole - parts).abs().max()) < 0.005
     assert float((whole - parts).abs().median()) < 2e-4
@@ -315,17 +314,6 @@ def test_a_mixture_is_found_again():
     fresh = truth.sample(20_000, sigma, generator=generator(2))
     lost = truth.patch_log_prob(fresh, sigma).mean() - found.patch_log_prob(fresh, sigma).mean()
     assert 0 < float(lost) < 0.02
-
-
-@pytest.mark.parametrize("make", [mixture, bent_flow])
-def test_files_keep_priors(make, tmp_path):
-    prior = make().float()
-    save_prior(prior, tmp_path / "p.safetensors")
-    again = type(prior).load(tmp_path / "p.safetensors")
-    image = 0.1 * random(3, 1, 16, 24).float()
-    torch.testing.assert_close(again.log_prob(image, 0.1), prior.log_prob(image, 0.1), atol=0.02, rtol=1e-3)
-    assert not list(tmp_path.glob("*.partial"))
-    assert load_prior(again) is again
 
 
 def test_samples_look_like_the_density():
@@ -347,7 +335,6 @@ def test_samples_look_like_the_density():
         (lambda p: bent_flow().score(torch.zeros(1, 1, 7, 9)), r"image: expected \(B, C, H, W\) of 8 or more"),
         (lambda p: bent_flow().log_prob(torch.zeros(1, 1, 9, 9), stride=9), "stride: expected 1 to 8"),
         (lambda p: p.score(torch.zeros(1, 1, 9, 9), -1), "sigma: expected 0 or more, given -1"),
-        (lambda p: FlowPrior.load("gmm"), "'gmm' is a GaussianMixturePrior, expected a FlowPrior"),
     ],
 )
 def test_errors_name_the_argument(call, message):
@@ -355,20 +342,10 @@ def test_errors_name_the_argument(call, message):
         call(mixture())
 
 
-def test_files_that_hold_no_prior(tmp_path):
-    with pytest.raises(
-        FileNotFoundError, match="prior: 'nature' is neither a file nor one of 'natural', 'flow', 'gmm'"
-    ):
-        load_prior("nature")
-    (tmp_path / "x.safetensors").write_bytes(b"nothing")
-    with pytest.raises(ValueError, match=r"prior: .*x\.safetensors: .*not a safetensors file"):
-        load_prior(tmp_path / "x.safetensors")
-
-
 def test_its_recipe_learns():
     """A few steps lower the figure on the crops that they were taken on."""
     from deconv.training.data import Batch
-    from deconv.training.priors import DENOISING, build_prior
+    from deconv.training.prior import DENOISING, build_prior
 
     model = build_prior(image_shape=[1, 32, 32], steps=2, width=8, depth=1)
     batch = Batch((255 * photograph(64, 64).unfold(2, 32, 32).unfold(3, 32, 32)).byte().reshape(-1, 1, 32, 32))

@@ -34,7 +34,7 @@ def test_gaussians_know_less_of_photographs_than_the_flow(photographs, tmp_path)
     assert all(gaussian[level] > flow[level] and mixture[level] > flow[level] for level in (0.01, 0.03, 0.1))
     assert 20.2 + 3 < rows[0]["psnr"] < rows[1]["psnr"] < rows[2]["psnr"]  # 20.2 dB with the noise
     assert "lead over gmm" in said.getvalue()
-    assert [row["density"] for row in json.loads((tmp_path / "prior.json").read_text())][-1] == "natural"
+    assert [row["density"] for row in json.loads((tmp_path / "prior.json").read_text())][-1] == "flow"
 
 
 def test_the_entropy_of_a_gaussian_is_what_its_samples_take():

@@ -30,19 +30,24 @@ from deconv.training import (
     train,
 )
 from deconv.training.augmentation import augment
-from deconv.training.checkpoint import read_checkpoint
+from deconv.training.checkpoint import CHECKPOINT, MODEL, read_checkpoint
 from deconv.training.distributed import Workers
 from deconv.training.grid import grid
 from deconv.training.log import COLUMNS, read_log
-from deconv.training.loop import CHECKPOINT, MODEL
 from deconv.training.order import ShardOrder, Stream, generator_for, permutation, seed_for
 from deconv.training.settings import learning_rate
 
-PLAN = RunConfig(
+CONFIG = RunConfig(
     model={"name": "inverse", "levels": 1, "steps": 1, "width": 8},
     options={"size": 8},
     settings=Settings(steps=12, batch_size=8, warmup=3, validate_every=5, validation_images=50, augmentation="flip"),
 )
+
+# For processes of their own, which import this file.
+ENVIRONMENT = os.environ | {
+    "OMP_NUM_THREADS": "1",
+    "PYTHONPATH": os.pathsep.join([os.path.dirname(__file__), os.environ.get("PYTHONPATH", "")]),
+}
 
 
 def noise_images(count: int, seed: int = 0, shape=(1, 8, 8)) -> StoredImages:
@@ -192,7 +197,7 @@ def test_evaluation_repeats_and_leaves_the_model_as_it_was():
 def whole(tmp_path_factory):
     """A run without interruption."""
     folder = tmp_path_factory.mktemp("whole")
-    train(PLAN, folder, progress=False)
+    train(CONFIG, folder, progress=False)
     return folder
 
 
@@ -214,9 +219,9 @@ def test_a_run_goes_on_bit_for_bit(tmp_path, whole, monkeypatch, last):
     class Broken(Exception):
         pass
 
-    from deconv.training import loop
+    from deconv.training.trainer import Trainer
 
-    original = loop._Run.save
+    original = Trainer.save
 
     def save(self):
         original(self)
@@ -224,31 +229,30 @@ def test_a_run_goes_on_bit_for_bit(tmp_path, whole, monkeypatch, last):
             raise Broken
 
     with monkeypatch.context() as patched:
-        patched.setattr(loop._Run, "save", save)
+        patched.setattr(Trainer, "save", save)
         with pytest.raises(Broken):
-            train(PLAN, tmp_path, save_seconds=0, progress=False)
+            train(CONFIG, tmp_path, save_seconds=0, progress=False)
     state = torch.random.get_rng_state()
     torch.rand(7)  # whatever happens to the global generator
-    train(PLAN, tmp_path, resume=True, progress=False)
+    train(CONFIG, tmp_path, resume=True, progress=False)
     assert_same_run(tmp_path, whole)
     torch.random.set_rng_state(state)
 
 
 CHILD = (
     "import sys, deconv.training as t, test_training as test\n"
-    "t.train(test.PLAN.changed(settings={'steps': 100}), sys.argv[1], resume=True, save_seconds=0, progress=False)"
+    "t.train(test.CONFIG.changed(settings={'steps': 100}), sys.argv[1], resume=True, save_seconds=0, progress=False)"
 )
 
 
 def test_a_run_survives_kill_9_at_any_moment(tmp_path):
     """Killed twice at a random moment, as the operating system would, the run ends as if nothing had been."""
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.path.dirname(__file__)}
-    plan = PLAN.changed(settings={"steps": 100})
+    config = CONFIG.changed(settings={"steps": 100})
     rng = np.random.default_rng()
     broken = tmp_path / "broken"
     before = 0
     for _ in range(2):
-        child = subprocess.Popen([sys.executable, "-c", CHILD, str(broken)], env=environment, stderr=subprocess.PIPE)
+        child = subprocess.Popen([sys.executable, "-c", CHILD, str(broken)], env=ENVIRONMENT, stderr=subprocess.PIPE)
         while child.poll() is None and (not (broken / CHECKPOINT).exists() or _step(broken) <= before):
             time.sleep(0.01)
         time.sleep(rng.uniform(0, 0.3))
@@ -257,8 +261,8 @@ def test_a_run_survives_kill_9_at_any_moment(tmp_path):
         assert child.returncode in (-signal.SIGKILL, 0), said.decode()
         assert _step(broken) > before
         before = _step(broken)
-    train(plan, broken, resume=True, progress=False)
-    train(plan, tmp_path / "whole", progress=False)
+    train(config, broken, resume=True, progress=False)
+    train(config, tmp_path / "whole", progress=False)
     assert_same_run(broken, tmp_path / "whole")
     assert not list(broken.glob(".*.part"))
 
@@ -270,18 +274,18 @@ def _step(folder) -> int:
 
 def test_a_run_is_not_overwritten_unasked(tmp_path, whole):
     with pytest.raises(FileExistsError, match="--resume goes on with it, --overwrite begins anew"):
-        train(PLAN, whole, progress=False)
+        train(CONFIG, whole, progress=False)
     with pytest.raises(ValueError, match="model width: the run was begun with 8, given 16; only root, steps"):
-        train(PLAN, whole, resume=True, changes={"model": {"width": 16}}, progress=False)
+        train(CONFIG, whole, resume=True, changes={"model": {"width": 16}}, progress=False)
     damaged = tmp_path / CHECKPOINT
     damaged.write_bytes((whole / CHECKPOINT).read_bytes()[:-100])
     with pytest.raises(ValueError, match="damaged"):
-        train(PLAN, tmp_path, resume=True, progress=False)
+        train(CONFIG, tmp_path, resume=True, progress=False)
 
 
 def test_a_finished_run_can_be_made_longer(tmp_path):
-    train(PLAN, tmp_path, progress=False)
-    fitted = train(PLAN, tmp_path, resume=True, changes={"settings": {"steps": 15}}, progress=False)
+    train(CONFIG, tmp_path, progress=False)
+    fitted = train(CONFIG, tmp_path, resume=True, changes={"settings": {"steps": 15}}, progress=False)
     assert fitted.steps == 15
     assert [row["step"] for row in read_log(tmp_path / "log.csv") if row["validation"]] == [5, 10, 12, 15]
 
@@ -293,21 +297,20 @@ import sys, os, torch
 torch.set_num_threads(1)
 import deconv.training as t, test_training as test
 from safetensors.torch import save_file
-fitted = t.train(test.PLAN, sys.argv[1], progress=False)
+fitted = t.train(test.CONFIG, sys.argv[1], progress=False)
 save_file(dict(fitted.model.state_dict()), os.path.join(sys.argv[1], f"rank{os.environ['RANK']}.safetensors"))
 """
 
 
 def test_two_processes_are_one_with_the_double_batch(tmp_path):
     (tmp_path / "worker.py").write_text(WORKER)
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.path.dirname(__file__)}
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     command += [str(tmp_path / "worker.py"), str(tmp_path / "two")]
-    result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    result = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
     first, second = (load_file(tmp_path / "two" / f"rank{rank}.safetensors") for rank in (0, 1))
     assert all(torch.equal(first[name], second[name]) for name in first)
-    fitted = train(PLAN.changed(settings={"shards": 2}), tmp_path / "one", progress=False)
+    fitted = train(CONFIG.changed(settings={"shards": 2}), tmp_path / "one", progress=False)
     for name, value in fitted.model.state_dict().items():
         torch.testing.assert_close(first[name], value, rtol=1e-4, atol=1e-5)
     logs = [read_log(tmp_path / run / "log.csv") for run in ("two", "one")]
@@ -398,7 +401,7 @@ def test_the_callback_stops():
 
 
 def test_training_in_low_precision_follows_the_exact_one(tmp_path, whole):
-    train(PLAN.changed(settings={"precision": "bfloat16"}), tmp_path, progress=False)
+    train(CONFIG.changed(settings={"precision": "bfloat16"}), tmp_path, progress=False)
     exact, low = (read_log(folder / "log.csv")[-1]["validation"] for folder in (whole, tmp_path))
     assert low == pytest.approx(exact, abs=0.02)
     assert low != exact
@@ -416,7 +419,7 @@ def test_a_grid_holds_every_image_in_its_place():
     assert grid(images, columns=5).shape == (3, 4, 5 * 7 - 1)
 
 
-# Settings and plans
+# Settings and configurations
 
 
 @pytest.mark.parametrize(
@@ -425,8 +428,8 @@ def test_a_grid_holds_every_image_in_its_place():
         ({"steps": 0}, "steps: expected at least 1, given 0"),
         ({"learning_rate": 0}, "learning_rate: expected a positive number"),
         ({"average": 1.0}, r"average: expected a number in \[0, 1\), given 1.0"),
-        ({"decay": "fast"}, "decay: expected 'cosine' or 'linear' or 'none', given 'fast'"),
-        ({"precision": "float16"}, "precision: expected 'float32' or 'bfloat16'"),
+        ({"decay": "fast"}, "decay: unknown 'fast', allowed are cosine, linear, none"),
+        ({"precision": "float16"}, "precision: unknown 'float16', allowed are float32, bfloat16"),
         ({"batch_size": 6, "shards": 4}, "shards: must divide batch_size, given 4 and 6"),
         ({"time_limit": -1.0}, "time_limit: expected a positive number"),
     ],
@@ -436,14 +439,14 @@ def test_settings_are_checked(values, message):
         Settings(**values)
 
 
-def test_plans_survive_json_and_change_by_section():
+def test_configurations_survive_json_and_change_by_section():
     import json
 
-    assert RunConfig.from_json(json.loads(json.dumps(PLAN.to_json()))) == PLAN
-    changed = PLAN.changed(model={"width": 16, "levels": None}, settings={"steps": 3}, options={"grey": False})
-    assert changed.model == {**PLAN.model, "width": 16}
+    assert RunConfig.from_json(json.loads(json.dumps(CONFIG.to_json()))) == CONFIG
+    changed = CONFIG.changed(model={"width": 16, "levels": None}, settings={"steps": 3}, options={"grey": False})
+    assert changed.model == {**CONFIG.model, "width": 16}
     assert (changed.settings.steps, changed.settings.batch_size) == (3, 8)
     assert changed.options == {"size": 8, "grey": False}
     other = RunConfig(data="folder", root="here", options={"size": 8}).changed(data="mnist")
     assert (other.root, other.options) == (None, {})
-    assert PLAN.continued(settings={"steps": 99}).settings.steps == 99
+    assert CONFIG.continued(settings={"steps": 99}).settings.steps == 99

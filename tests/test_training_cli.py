@@ -39,7 +39,7 @@ def tries(capsys, *arguments: object) -> tuple[int, str, str]:
     return status, said.out, said.err
 
 
-def test_train_leaves_what_it_promises(run):
+def test_train_leaves_its_files(run):
     rows = read_log(run / "log.csv")
     assert tuple(rows[0]) == COLUMNS
     judged = [row for row in rows if row["validation"] is not None]
@@ -50,8 +50,8 @@ def test_train_leaves_what_it_promises(run):
     }  # fmt: skip
     assert len(list((run / "samples").glob("*.png"))) == 3
     config = json.loads((run / "config.json").read_text())
-    assert config["config"]["image_shape"] == [1, 8, 8]
-    assert config["plan"]["settings"]["steps"] == 60
+    assert config["model"]["image_shape"] == [1, 8, 8]
+    assert config["run"]["settings"]["steps"] == 60
 
 
 def test_train_says_how_it_goes_and_resumes(tmp_path, capsys):
@@ -102,10 +102,10 @@ def test_evaluate_is_the_mean_over_the_part(run, capsys):
 
 @pytest.mark.parametrize("name", ["inverse", "glow"])
 def test_the_exported_sampler_gives_the_same_images(tmp_path, name):
-    plan = RECIPES["patches"].changed(
+    config = RECIPES["patches"].changed(
         model={"name": name, "steps": 1, "width": 8, "preprocessing": "gaussianise"}, options={"size": 8}
     )
-    model = build_model(plan, load_data("patches", size=8))
+    model = build_model(config, load_data("patches", size=8))
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for parameter in model.parameters():
@@ -202,12 +202,12 @@ def test_tensorboard_is_looked_for_first(tmp_path, monkeypatch, capsys):
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_recipes_build(recipe):
     """Every recipe names a data set, and a model that can be built for images of its size."""
-    plan = RECIPES[recipe]
-    assert plan.data in DATASETS
-    known = {"mnist": (1, 28, 28), "crops": (1, plan.options.get("size"), plan.options.get("size"))}
-    shape = known.get(plan.data) or load_data(plan.data, **plan.options).shape
+    config = RECIPES[recipe]
+    assert config.data in DATASETS
+    known = {"mnist": (1, 28, 28), "crops": (1, config.options.get("size"), config.options.get("size"))}
+    shape = known.get(config.data) or load_data(config.data, **config.options).shape
     images = type("Data", (), {"shape": shape, "num_classes": 10})
-    assert sum(parameter.numel() for parameter in build_model(plan, images).parameters()) > 1000
+    assert sum(parameter.numel() for parameter in build_model(config, images).parameters()) > 1000
 
 
 def test_the_recipe_of_the_prior_trains_and_its_weights_restore(tmp_path, capsys):

@@ -17,7 +17,8 @@ from torch.nn.functional import pixel_unshuffle
 
 from ..imaging.metrics import psnr
 from ..prior import GaussianMixturePrior, ImagePrior, cosine_basis, load_prior
-from ..training.data.crops import Crops, read_crops
+from ..training.data import ImageSet
+from ..training.data.crops import read_crops
 
 __all__ = ["NOISE", "main"]
 
@@ -33,20 +34,42 @@ _TOGETHER = 4
 def main(
     *,
     root: Path,
-    prior: str | os.PathLike = "natural",
+    prior: str | os.PathLike = "flow",
     crops: int = 96,
     noise: Sequence[float] = NOISE,
     json: Path | None = None,
     console: Console | None = None,
 ) -> list[dict]:
-    """Measure and print, for a single Gaussian of full covariance, the mixture and a prior, on the same noisy crops of
-    128 x 128: minus the log-density of what is in the blocks given their means, in nats a dimension; and the PSNR after
-    one pass of denoising at 25/255. Return the rows.
+    """Compare a single Gaussian of full covariance, the mixture and a prior on the same noisy crops of 128 x 128.
 
-    root: photographs, in folders ``train`` and ``val`` or all together; see `deconv.training.data.crops`. The Gaussian
-    is fitted to the ones, the figures are of the others.
+    Figures: minus the log-density of what is in the blocks given their means, in nats a dimension; and the PSNR after
+    one pass of denoising at 25/255.
 
-    Raises FileNotFoundError, ValueError: no photographs, no prior, or fewer crops than 2.
+    Parameters
+    ----------
+    root : Path
+        Photographs, in folders ``train`` and ``val`` or all together; see `deconv.training.data.crops`. The Gaussian is
+        fitted to the ones, the figures are of the others.
+    prior : str or path-like
+        A name or a file of `deconv.prior.load_prior`.
+    crops : int
+        Crops to measure on, at least 2.
+    noise : sequence of float
+        Standard deviations of the noise.
+    json : Path, optional
+        Also write the rows to this file.
+    console : Console, optional
+        Where to print.
+
+    Returns
+    -------
+    list of dict
+        A row for each density.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        No photographs, no prior, or fewer crops than 2.
     """
     if crops < 2:
         raise ValueError(f"crops: expected at least 2, given {crops}")
@@ -67,11 +90,11 @@ def main(
     return rows
 
 
-def _images(crops: Crops, count: int) -> Tensor:
+def _images(crops: ImageSet, count: int) -> Tensor:
     return crops.__getitems__(range(min(count, len(crops)))).images.float() / 255
 
 
-def _gaussian(crops: Crops) -> GaussianMixturePrior:
+def _gaussian(crops: ImageSet) -> GaussianMixturePrior:
     """The one of the covariance that blocks have."""
     blocks = pixel_unshuffle(_images(crops, _FITTED), 8).movedim(1, -1).flatten(0, 2).double()
     coefficients = blocks @ cosine_basis(8).double().T

@@ -197,7 +197,7 @@ def restore(
 @benches.command()
 def prior(
     root: Annotated[Path, Option(metavar="DIR", help="Photographs, in folders train and val or all together.")],
-    prior: Annotated[str, Option(metavar="NAME|FILE", help="A prior of the package, or a file.")] = "natural",
+    prior: Annotated[str, Option(metavar="NAME|FILE", help="A prior of the package, or a file.")] = "flow",
     crops: Annotated[int, Option(metavar="N", help="Crops of 128 x 128 to measure on.")] = 96,
     json: Annotated[Path | None, Option(metavar="FILE", help="Also write the figures to this file.")] = None,
 ) -> None:

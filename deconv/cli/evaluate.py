@@ -31,20 +31,21 @@ def evaluate(
     from ..training.data import load_data
     from ..training.distributed import as_device
     from ..training.evaluation import evaluate as score_of
+    from ..training.families import model_config
     from ..training.models import load_model
 
     if limit < 0:
         raise ValueError(f"--limit: expected at least 0, given {limit}")
     trained = load_model(checkpoint, device=as_device(device))
     where = None if root is None else str(root)
-    plan = trained.plan.changed(data=data, root=where, options={"size": size, "grey": grey})
-    splits = load_data(plan.data, plan.root, **plan.options)
-    expected = tuple(trained.model.config["image_shape"])
+    config = trained.config.changed(data=data, root=where, options={"size": size, "grey": grey})
+    splits = load_data(config.data, config.root, **config.options)
+    expected = tuple(model_config(trained.model)["image_shape"])
     if splits.shape != expected:
         raise ValueError(f"--data: its images are {splits.shape}, the model's {expected}")
     score = score_of(trained.model, splits[split], trained.family.objective, limit=limit, seed=seed)
     figure = trained.family.objective.name
     typer.echo(
-        f"{plan.data} {split}: {score.mean:.4f} ± {score.standard_error:.4f} {figure}, {score.count:,} images; "
+        f"{config.data} {split}: {score.text} {figure}, {score.count:,} images; "
         f"{checkpoint} after {trained.steps} steps"
     )

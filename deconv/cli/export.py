@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast
 
 import typer
 from typer import Argument, Option
@@ -33,15 +33,16 @@ def export(
     trained = load_model(checkpoint)
     if trained.family.draws:
         from ..training.export import export_sampler
+        from ..training.families import model_config
 
         export_sampler(trained.model, output)
-        what = f"sampler of {' x '.join(map(str, trained.model.config['image_shape']))} images"
+        what = f"sampler of {' x '.join(map(str, model_config(trained.model)['image_shape']))} images"
     else:
-        from ..prior import save_prior
+        from ..prior import ImagePrior, save_prior
 
         if output.suffix.lower() != ".safetensors":
             raise ValueError(f"{output}: a prior is written to a file .safetensors")
-        save_prior(trained.model, output)
+        save_prior(cast(ImagePrior, trained.model), output)
         what = "prior"
     if not quiet:
         typer.echo(f"{checkpoint} -> {output}: {what}, {output.stat().st_size:,} bytes")

@@ -45,7 +45,7 @@ def sample(
     check_writable(output)
     trained = load_model(checkpoint, device=as_device(device))
     if not trained.family.draws:
-        raise ValueError(f"{checkpoint}: a model of the family {trained.plan.family} draws no images")
+        raise ValueError(f"{checkpoint}: a model of the family {trained.config.family} draws no images")
     started = time.perf_counter()
     generator = generator_for(device, seed, Stream.SAMPLES)
     images = draw(trained.model, count, temperature=temperature, label=label, generator=generator)

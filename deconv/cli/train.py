@@ -73,11 +73,11 @@ def train(
       deconv train --recipe mnist --root mnist.npz -o runs/mnist
       deconv train --model glow --data folder --root photographs --size 64 --time-limit 3600
     """
+    from ..choices import check_choice
     from ..training import families, recipes
     from ..training.run import train as run
 
-    if recipe not in recipes.RECIPES:
-        raise ValueError(f"--recipe: unknown {recipe!r}, allowed are {', '.join(recipes.RECIPES)}")
+    check_choice("--recipe", recipe, recipes.RECIPES)
     folder = output or Path("runs") / recipe
     if time_limit is not None and steps is None:
         steps = _ENDLESS

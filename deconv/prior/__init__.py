@@ -1,12 +1,13 @@
-"""What photographs look like: densities of them, of their patches, and what restoration makes of both."""
+"""Densities of photographs and of their patches: their logarithms, their gradients, and what they denoise."""
 
-from .expectation import fit_mixture
+from .expectation_maximisation import fit_mixture
+from .files import SHIPPED
 from .flow import FlowPrior
 from .image_prior import ImagePrior, Prior
 from .mixture import GaussianMixturePrior
 from .patch_prior import PatchPrior
 from .patches import cosine_basis, detail_power
-from .store import SHIPPED, load_prior, save_prior
+from .store import load_prior, save_prior
 
 __all__ = [
     "SHIPPED",

@@ -10,10 +10,23 @@ __all__ = ["analyse", "synthesise"]
 
 
 def analyse(image: Tensor) -> tuple[Tensor, Tensor]:
-    """`(B, 1, H, W)` of even size to the low band `(B, 1, H / 2, W / 2)`, twice the mean of each 2 x 2 block, and the
-    details `(B, 3, H / 2, W / 2)`: rows, columns, diagonals. Orthonormal: white noise stays white.
+    """Split an image into a low band and details. Orthonormal: white noise stays white.
 
-    Reference: Mallat, "A theory for multiresolution signal decomposition: the wavelet representation", IEEE TPAMI 1989.
+    Parameters
+    ----------
+    image : Tensor
+        `(B, 1, H, W)`, H and W even.
+
+    Returns
+    -------
+    low : Tensor
+        Twice the mean of each 2 x 2 block, `(B, 1, H / 2, W / 2)`.
+    details : Tensor
+        Differences of rows, of columns and of diagonals, `(B, 3, H / 2, W / 2)`.
+
+    References
+    ----------
+    Mallat, "A theory for multiresolution signal decomposition: the wavelet representation", IEEE TPAMI 1989.
     """
     a, b, c, d = pixel_unshuffle(image, 2).chunk(4, 1)
     details = torch.cat([a + b - c - d, a - b + c - d, a - b - c + d], 1)

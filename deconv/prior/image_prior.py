@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import abc
 import os
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
+from .files import read_prior_file
+
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = ["CONTRAST", "ImagePrior", "Prior", "grid_offset"]
+__all__ = ["CONTRAST", "ImagePrior", "Prior"]
 
 # Standard deviation of the photographs that priors are learnt from: what other images are scaled to.
 CONTRAST = 0.235
 
-# The level of the last pass over an image, in units of its noise.
+# The noise level of the last pass over an image, in units of its noise.
 _LAST_PASS = 0.4
 
 
@@ -45,27 +48,81 @@ class Prior(Protocol):
 class ImagePrior(nn.Module, abc.ABC):
     r"""A density of images cut into square blocks, given the means of the blocks, at every level of noise.
 
-    The grid of blocks is arbitrary, so a log-density is a mean over grids. Subclasses say what the density is.
+    Where the grid of blocks begins is arbitrary, so a log-density is a mean over grids. Subclasses say what the density
+    is.
 
-    size: side of a block. sigma_min, sigma_max: the noise levels that the density knows; others are taken for the
-    nearest of these. spacing: rows and columns between blocks with which restoration is best for its time.
+    Parameters
+    ----------
+    size : int
+        Side of a block, in pixels.
+    sigma_min, sigma_max : float
+        The noise levels that the density knows; others are taken for the nearest of these.
+
+    Attributes
+    ----------
+    spacing : int
+        Rows and columns from one block to the next with which restoration is best for its time.
+    kind : str
+        What files call the class; empty for one that has no files.
     """
 
-    spacing: int
+    spacing: ClassVar[int]
+    kind: ClassVar[str] = ""
 
     def __init__(self, size: int, sigma_min: float, sigma_max: float) -> None:
         super().__init__()
+        if not 0 < sigma_min < sigma_max < float("inf"):
+            raise ValueError(f"sigma_min, sigma_max: expected 0 < sigma_min < sigma_max, given {sigma_min, sigma_max}")
         self.size, self.sigma_min, self.sigma_max = size, sigma_min, sigma_max
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """What `from_tensors` needs besides the tensors, as JSON can say it."""
+        return {"sigma_min": self.sigma_min, "sigma_max": self.sigma_max}
+
+    @classmethod
+    def from_tensors(cls, tensors: Mapping[str, Tensor], config: Mapping[str, Any]) -> Self:
+        """The prior with these tensors, those of its ``state_dict()``, ready to be used.
+
+        Parameters
+        ----------
+        tensors : mapping of str to Tensor
+            By name.
+        config : mapping
+            See `config`.
+
+        Returns
+        -------
+        ImagePrior
+            In evaluation mode.
+        """
+        raise NotImplementedError(f"{cls.__name__} has no files")
 
     @classmethod
     def load(cls, prior: str | os.PathLike) -> Self:
-        """A prior of this class by its name or from a file; see `deconv.prior.load_prior`."""
-        from .store import load_prior
+        """A prior of this class by its name or from a file; see `deconv.prior.load_prior`.
 
-        loaded = load_prior(prior)
-        if not isinstance(loaded, cls):
-            raise ValueError(f"prior: {str(prior)!r} is a {type(loaded).__name__}, expected a {cls.__name__}")
-        return loaded
+        Parameters
+        ----------
+        prior : str or path-like
+            A name or a file.
+
+        Returns
+        -------
+        ImagePrior
+            Of this class.
+
+        Raises
+        ------
+        FileNotFoundError
+            Neither a name nor a file.
+        ValueError
+            A prior of another class, or a damaged file.
+        """
+        found = read_prior_file(prior)
+        if found.kind != cls.kind:
+            raise ValueError(f"prior: {str(prior)!r} holds a prior of the kind {found.kind!r}, expected {cls.kind!r}")
+        return found.build(cls.from_tensors)
 
     @abc.abstractmethod
     def log_prob(
@@ -76,16 +133,30 @@ class ImagePrior(nn.Module, abc.ABC):
         stride: int = 8,
         generator: torch.Generator | None = None,
     ) -> Tensor:
-        """Log-density of each image, in nats, `(B,)`; differentiable.
+        """Log-density of each image; differentiable.
 
-        image: `(B, C, H, W)` in about [0, 1], not smaller than a block; channels count as images of their own.
-        sigma: standard deviation of the noise in it; None: the least that the prior knows.
-        stride: use grids of blocks that start at every so many rows and columns, `stride**2` times as fast as all of
-            them; the side of a block: one grid, exact for what is in the blocks given their means.
-        generator: draws where the first grid starts, so that the mean over many calls is that of stride 1; None: at
-            the first pixel.
+        Parameters
+        ----------
+        image : Tensor
+            `(B, C, H, W)` in about [0, 1], not smaller than a block; channels count as images of their own.
+        sigma : float, optional
+            Standard deviation of the noise in it; by default the least that the prior knows.
+        stride : int
+            Use grids of blocks that start at every so many rows and columns, `stride**2` times as fast as all of them;
+            the side of a block: one grid, exact for what is in the blocks given their means.
+        generator : torch.Generator, optional
+            Draws where the first grid starts, so that the mean over many calls is that of stride 1; by default at the
+            first pixel.
 
-        Raises ValueError: an image smaller than a block; a stride beyond the side of a block.
+        Returns
+        -------
+        Tensor
+            Nats, `(B,)`.
+
+        Raises
+        ------
+        ValueError
+            An image smaller than a block, or a stride beyond the side of a block.
         """
 
     @abc.abstractmethod
@@ -97,12 +168,37 @@ class ImagePrior(nn.Module, abc.ABC):
         stride: int = 8,
         generator: torch.Generator | None = None,
     ) -> Tensor:
-        """The gradient of `log_prob`, of the shape of `image`; takes the same arguments."""
+        """The gradient of `log_prob`.
+
+        Parameters
+        ----------
+        image, sigma, stride, generator : as for `log_prob`
+            The same.
+
+        Returns
+        -------
+        Tensor
+            Of the shape of `image`.
+        """
 
     @abc.abstractmethod
     def tweedie(self, image: Tensor, sigma: float, *, stride: int, generator: torch.Generator | None = None) -> Tensor:
-        r"""The mean of the clean images behind a noisy one, of any size, :math:`x + \sigma^2 \nabla \log p_\sigma(x)`,
-        averaged over grids."""
+        r"""The mean of the clean images behind a noisy one, averaged over grids.
+
+        .. math:: x + \sigma^2 \nabla \log p_\sigma(x)
+
+        Parameters
+        ----------
+        image : Tensor
+            x, `(B, C, H, W)` of any size.
+        sigma, stride, generator : as for `log_prob`
+            The same.
+
+        Returns
+        -------
+        Tensor
+            Of the shape of `image`.
+        """
 
     def denoise(
         self,
@@ -120,12 +216,30 @@ class ImagePrior(nn.Module, abc.ABC):
 
         .. math:: \min_x \frac{\| x - y \|^2}{2\sigma^2} - \log p(x)
 
-        image: y, `(B, C, H, W)` of any size, values in about [0, 1]. sigma: standard deviation of the noise.
-        passes: at levels that fall from the noise to two fifths of it. stride, generator: as for `log_prob`.
+        Parameters
+        ----------
+        image : Tensor
+            y, `(B, C, H, W)` of any size, values in about [0, 1].
+        sigma : float
+            Standard deviation of the noise.
+        passes : int
+            At noise levels that fall from `sigma` to two fifths of it.
+        stride, generator : as for `log_prob`
+            The same.
+
+        Returns
+        -------
+        Tensor
+            Of the shape of `image`.
+
+        Raises
+        ------
+        ValueError
+            Fewer passes than one, or a stride beyond the side of a block.
         """
         if passes < 1:
             raise ValueError(f"passes: expected at least 1, given {passes}")
-        x = image
+        x = clean = image
         for k in range(passes):
             level = _LAST_PASS ** (k / max(passes - 1, 1))
             clean = self.tweedie(x, level * sigma, stride=stride, generator=generator)
@@ -140,15 +254,13 @@ class ImagePrior(nn.Module, abc.ABC):
             raise ValueError(f"sigma: expected 0 or more, given {sigma}")
         return min(max(float(sigma), self.sigma_min), self.sigma_max)
 
+    def _planes(self, image: Tensor) -> Tensor:
+        """The channels of images `(B, C, H, W)` not smaller than a block, `(B C, H, W)`."""
+        if image.ndim != 4 or min(image.shape[-2:]) < self.size:
+            raise ValueError(f"image: expected (B, C, H, W) of {self.size} or more pixels, given {tuple(image.shape)}")
+        return image.flatten(0, 1).to(self._dtype)
+
     @property
     def _dtype(self) -> torch.dtype:
         """What the prior computes with, whatever the image's."""
         return next(self.buffers()).dtype
-
-
-def grid_offset(stride: int, generator: torch.Generator | None) -> tuple[int, int]:
-    """Where a grid starts, drawn; without a generator, at the first pixel."""
-    if generator is None:
-        return 0, 0
-    row, column = torch.randint(stride, (2,), generator=generator).tolist()
-    return row, column

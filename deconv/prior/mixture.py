@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -10,37 +12,58 @@ from torch.autograd import Function
 
 from .patch_prior import PatchPrior
 
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
 __all__ = ["GaussianMixturePrior"]
 
 # Eigenvalues below this part of the noise's variance change a log-density by less than what float32 does.
 _NEGLIGIBLE = 1e-3
 
-# Components looked at together, by falling rank.
+# Components evaluated together, by falling rank.
 _TOGETHER = 25
 
 # A component less probable than this contributes nothing to the mean.
 _IMPROBABLE = 1e-5
 
+# How far from orthonormal eigenvectors may be: what half precision leaves of them, and more.
+_SKEW = 0.05
+
 
 class GaussianMixturePrior(PatchPrior):
-    r"""Patches from K Gaussians of mean zero, with noise:
+    r"""Patches from K Gaussians of mean zero, with noise.
 
     .. math:: p_\sigma(v) = \sum_k \pi_k \, \mathcal N(v; 0, \Sigma_k + \sigma^2 I)
 
-    exact for every noise level; and the mean of the clean patches behind a noisy one is one Wiener filter a component,
-    :math:`\sum_k r_k(v) \, \Sigma_k (\Sigma_k + \sigma^2 I)^{-1} v`, weighted by how probable the component is.
+    It is exact for every noise level; and the mean of the clean patches behind a noisy one is one Wiener filter a
+    component, :math:`\sum_k r_k(v) \, \Sigma_k (\Sigma_k + \sigma^2 I)^{-1} v`, weighted by how probable the component
+    is.
 
     Parameters
     ----------
-    weights: :math:`\pi_k`, `(K,)`, positive.
-    values, vectors: eigenvalues `(K, D)` and eigenvectors `(K, D, D)`, in columns, of :math:`\Sigma_k`, D being
+    weights : Tensor
+        :math:`\pi_k`, `(K,)`, positive; they are divided by their sum.
+    values, vectors : Tensor
+        Eigenvalues `(K, D)`, not negative, and eigenvectors `(K, D, D)`, in columns, of :math:`\Sigma_k`, D being
         :math:`n^2 - 1` for patches of n x n pixels. The vectors need little precision: they are made orthonormal.
-    sigma_min, sigma_max: noise levels that are used as they are.
+    sigma_min, sigma_max : float
+        Noise levels that are used as they are.
+
+    Raises
+    ------
+    ValueError
+        Anything that is no mixture of Gaussians.
 
     References
     ----------
     Zoran and Weiss, "From learning models of natural image patches to whole image restoration", ICCV 2011.
     """
+
+    kind = "gmm"
+
+    weights: Tensor
+    values: Tensor
+    vectors: Tensor
 
     def __init__(
         self,
@@ -51,20 +74,43 @@ class GaussianMixturePrior(PatchPrior):
         sigma_min: float = 0.002,
         sigma_max: float = 1.0,
     ) -> None:
+        _check(weights, values, vectors)
         super().__init__(math.isqrt(values.shape[-1] + 1), sigma_min, sigma_max)
         # Components of like rank stand together: what is negligible can then be left out of them all.
         values, rank = values.double().sort(dim=-1, descending=True)
         order = torch.argsort(values.clamp_min(1e-6).log().sum(-1), descending=True)
         vectors = torch.linalg.qr(vectors.double()).Q.gather(2, rank.unsqueeze(1).expand_as(vectors))
         self.register_buffer("weights", (weights / weights.sum())[order].float())
-        self.register_buffer("values", values[order].clamp_min(0).float())
+        self.register_buffer("values", values[order].float())
         self.register_buffer("vectors", vectors[order].float())
         self.eval()  # nothing in it is trained, but what is around it may be
 
     @classmethod
-    def from_covariances(cls, weights: Tensor, covariances: Tensor, **levels: float) -> GaussianMixturePrior:
-        """Make it of :math:`\\Sigma_k`, `(K, D, D)`, symmetric; negative eigenvalues become zero."""
-        return cls(weights, *torch.linalg.eigh(covariances.double()), **levels)
+    def from_covariances(cls, weights: Tensor, covariances: Tensor, **levels: float) -> Self:
+        r"""The mixture of these covariances.
+
+        Parameters
+        ----------
+        weights : Tensor
+            `(K,)`, positive.
+        covariances : Tensor
+            :math:`\Sigma_k`, `(K, D, D)`, symmetric; negative eigenvalues, as rounding leaves them, become zero.
+        **levels : float
+            `sigma_min` and `sigma_max`.
+
+        Returns
+        -------
+        GaussianMixturePrior
+            The mixture.
+        """
+        values, vectors = torch.linalg.eigh(covariances.double())
+        return cls(weights, values.clamp_min(0), vectors, **levels)
+
+    @classmethod
+    def from_tensors(cls, tensors: Mapping[str, Tensor], config: Mapping[str, Any]) -> Self:
+        if extra := tensors.keys() - {"weights", "values", "vectors"}:
+            raise ValueError(f"a mixture has no {', '.join(sorted(extra))}")
+        return cls(tensors["weights"], tensors["values"], tensors["vectors"], **config)
 
     def patch_log_prob(self, coefficients: Tensor, sigma: float) -> Tensor:
         # Training differentiates twice: a few large products then cost less than many small ones.
@@ -77,10 +123,25 @@ class GaussianMixturePrior(PatchPrior):
 
     def patch_denoise(self, coefficients: Tensor, sigma: float) -> Tensor:
         responsibilities = self.joint(coefficients, self.nearest_level(sigma)).softmax(1)
-        return self._filtered(coefficients, responsibilities, sigma)
+        return self.wiener_mean(coefficients, responsibilities, sigma)
 
     def sample(self, count: int, sigma: float, *, generator: torch.Generator | None = None) -> Tensor:
-        """Noisy patches drawn from the mixture, `(count, D)`."""
+        """Draw noisy patches.
+
+        Parameters
+        ----------
+        count : int
+            How many.
+        sigma : float
+            Standard deviation of the noise in them.
+        generator : torch.Generator, optional
+            Source of the randomness.
+
+        Returns
+        -------
+        Tensor
+            Coefficients of `cosine_basis`, `(count, D)`.
+        """
         k = torch.multinomial(self.weights, count, replacement=True, generator=generator)
         normal = torch.randn(count, self.values.shape[1], generator=generator)
         scaled = (self.values[k] + sigma**2).sqrt() * normal
@@ -107,7 +168,8 @@ class GaussianMixturePrior(PatchPrior):
             joint.append(inside.square().sum(2))
         return constant - 0.5 * (outside - torch.cat(joint, 1))
 
-    def _filtered(self, v: Tensor, responsibilities: Tensor, sigma: float) -> Tensor:
+    def wiener_mean(self, v: Tensor, responsibilities: Tensor, sigma: float) -> Tensor:
+        """What the Wiener filters of the components make of patches `(N, D)`, averaged with the weights `(N, K)`."""
         clean = torch.zeros_like(v)
         for k, share in enumerate(responsibilities.unbind(1)):
             chosen = (share > _IMPROBABLE).nonzero().squeeze(1)
@@ -122,16 +184,34 @@ class _LogProb(Function):
     """The log-density, whose gradient is taken through the few components that are probable and not through all."""
 
     @staticmethod
-    def forward(ctx, v: Tensor, prior: GaussianMixturePrior, sigma: float) -> Tensor:
+    def forward(ctx: Any, v: Tensor, prior: GaussianMixturePrior, sigma: float) -> Tensor:
         joint = prior.joint(v, sigma)
         ctx.prior, ctx.sigma = prior, sigma
         ctx.save_for_backward(v, joint.softmax(1))
         return joint.logsumexp(1)
 
     @staticmethod
-    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None, None]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
         v, responsibilities = ctx.saved_tensors
         if torch.is_grad_enabled():  # to be differentiated again
             responsibilities = ctx.prior.joint(v, ctx.sigma).softmax(1)
-        clean = ctx.prior._filtered(v, responsibilities, ctx.sigma)
+        clean = ctx.prior.wiener_mean(v, responsibilities, ctx.sigma)
         return gradient.unsqueeze(1) * (clean - v) / ctx.sigma**2, None, None
+
+
+def _check(weights: Tensor, values: Tensor, vectors: Tensor) -> None:
+    """Refuse what is no mixture of Gaussians."""
+    count, dimensions = values.shape if values.ndim == 2 else (0, 0)
+    if not count or math.isqrt(dimensions + 1) ** 2 != dimensions + 1 or dimensions < 3:
+        raise ValueError(f"values: expected (K, n^2 - 1) for patches of n x n pixels, given {tuple(values.shape)}")
+    for name, tensor, shape in (("weights", weights, (count,)), ("vectors", vectors, (count, dimensions, dimensions))):
+        if tuple(tensor.shape) != shape:
+            raise ValueError(f"{name}: expected {shape} for values {tuple(values.shape)}, given {tuple(tensor.shape)}")
+    if not (weights.isfinite() & (weights > 0)).all():
+        raise ValueError("weights: expected positive numbers")
+    if not (values.isfinite() & (values >= 0)).all():
+        raise ValueError("values: expected variances of 0 or more")
+    axes = vectors.double()
+    identity = torch.eye(dimensions, dtype=axes.dtype, device=axes.device)
+    if not ((axes.mT @ axes - identity).abs() < _SKEW).all():
+        raise ValueError("vectors: expected orthonormal columns")

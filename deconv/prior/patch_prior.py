@@ -18,8 +18,9 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from ..imaging.boundary import crop, extend
-from .image_prior import ImagePrior, grid_offset
+from .image_prior import ImagePrior
 from .patches import PatchGrid
+from .tilings import grid_offset
 
 __all__ = ["PatchPrior"]
 
@@ -27,14 +28,34 @@ __all__ = ["PatchPrior"]
 class PatchPrior(ImagePrior):
     """A prior of images made of a density of their patches; subclasses say what that density is.
 
-    A grid of patches may overlap itself: all that start at every `stride`-th row and column are looked at together.
+    Patches of a grid may overlap: all that start at every `stride`-th row and column are used at once.
+
+    Parameters
+    ----------
+    size : int
+        Side of a patch, in pixels.
+    sigma_min, sigma_max : float
+        The noise levels that the density knows; others are taken for the nearest of these.
     """
 
     spacing = 3
 
     @abc.abstractmethod
     def patch_log_prob(self, coefficients: Tensor, sigma: float) -> Tensor:
-        """Log-density of noisy patches, `(N, size^2 - 1)` to `(N,)`, in nats; coefficients as of `cosine_basis`."""
+        """Log-density of noisy patches.
+
+        Parameters
+        ----------
+        coefficients : Tensor
+            Of `cosine_basis`, `(N, size^2 - 1)`.
+        sigma : float
+            Standard deviation of the noise in them.
+
+        Returns
+        -------
+        Tensor
+            Nats, `(N,)`.
+        """
 
     def patch_score(self, coefficients: Tensor, sigma: float) -> Tensor:
         """Gradient of `patch_log_prob`, `(N, size^2 - 1)`; itself differentiable where gradients are recorded."""
@@ -57,9 +78,8 @@ class PatchPrior(ImagePrior):
         stride: int = 1,
         generator: torch.Generator | None = None,
     ) -> Tensor:
-        total = 0.0
         grid, planes = self._on_grid(image, stride, generator)
-        level = self.nearest_level(sigma)
+        level, total = self.nearest_level(sigma), torch.zeros_like(planes[:, 0, 0])
         for rows in grid.bands(planes):
             total = total + checkpoint(self._band_log_prob, grid, planes[:, rows], level, use_reentrant=False)
         return (self._share(grid, planes, image) * total).view(image.shape[:2]).sum(1).to(image.dtype)
@@ -95,14 +115,11 @@ class PatchPrior(ImagePrior):
 
     def _on_grid(self, image: Tensor, stride: int, generator: torch.Generator | None) -> tuple[PatchGrid, Tensor]:
         """The grid and the part of the image's planes on which it lies."""
-        if image.ndim != 4 or min(image.shape[-2:]) < self.size:
-            raise ValueError(f"image: expected (B, C, H, W) of {self.size} or more pixels, given {tuple(image.shape)}")
-        grid = PatchGrid(self.size, stride)
-        offsets = (
+        grid, planes = PatchGrid(self.size, stride), self._planes(image)
+        top, left = (
             o % (n - self.size + 1) for n, o in zip(image.shape[-2:], grid_offset(stride, generator), strict=True)
         )
-        top, left = offsets
-        return grid, image.flatten(0, 1)[:, top:, left:].to(self._dtype)
+        return grid, planes[:, top:, left:]
 
     def _band_log_prob(self, grid: PatchGrid, band: Tensor, sigma: float) -> Tensor:
         return self.patch_log_prob(grid.gather(band), sigma).view(len(band), -1).sum(1)

@@ -25,20 +25,43 @@ _AT_ONCE = 2**14
 
 @functools.lru_cache
 def cosine_basis(size: int) -> Tensor:
-    """The orthonormal cosines of a `size` x `size` patch without the constant, `(size^2 - 1, size^2)`, float64;
-    from low to high frequency."""
+    """The orthonormal cosines of a square patch without the constant.
+
+    Parameters
+    ----------
+    size : int
+        Side of the patch, in pixels.
+
+    Returns
+    -------
+    Tensor
+        `(size^2 - 1, size^2)`, float64, from low to high frequency. It is shared between calls: do not change it in
+        place.
+    """
     place, waves = torch.arange(size, dtype=torch.float64), dct_matrix(size)
     order = torch.argsort((place[:, None] ** 2 + place**2).flatten(), stable=True)[1:]
     return torch.einsum("ai,bj->abij", waves, waves).reshape(size**2, size**2)[order]
 
 
 def detail_power(size: int, shape: Sequence[int]) -> Tensor:
-    r"""What is left of each frequency's power in patches without their means, on a torus of the given `(H, W)`.
+    r"""Share of each frequency's power that is left in patches without their means.
 
     .. math:: \operatorname{mean}_i \| P_i x - \overline{P_i x} \|^2 \propto \sum_\omega (1 - |b(\omega)|^2) |\hat x|^2
 
-    b being the transfer function of the mean over `size` x `size` pixels. As `torch.fft.rfft2` lays frequencies out,
-    `(H, W // 2 + 1)`, float64: from 0 at frequency 0 to about 1 from wavelengths of `size` pixels on.
+    on a torus, b being the transfer function of the mean over `size` x `size` pixels.
+
+    Parameters
+    ----------
+    size : int
+        Side of a patch, in pixels.
+    shape : sequence of int
+        `(H, W)` of the torus.
+
+    Returns
+    -------
+    Tensor
+        :math:`1 - |b|^2` in the layout of `torch.fft.rfft2`, `(H, W // 2 + 1)`, float64: from 0 at frequency 0 to about
+        1 from wavelengths of `size` pixels on.
     """
     means = []
     for n in shape:
@@ -53,7 +76,12 @@ def detail_power(size: int, shape: Sequence[int]) -> Tensor:
 class PatchGrid:
     """Patches at every `stride`-th row and column from the first on.
 
-    size: side of a patch, in pixels. stride: from 1, every patch there is, to `size`, a tiling.
+    Parameters
+    ----------
+    size : int
+        Side of a patch, in pixels.
+    stride : int
+        From 1, every patch there is, to `size`, a tiling.
     """
 
     size: int
@@ -71,7 +99,7 @@ class PatchGrid:
         return before, after + -(before + length + after - self.size) % self.stride
 
     def bands(self, planes: Tensor) -> Iterator[slice]:
-        """Rows of `planes`, `(N, H, W)`, to look at together, so that memory stays bounded: every patch is in one."""
+        """Rows of `planes`, `(N, H, W)`, to evaluate together, so that memory stays bounded: every patch is in one."""
         rows, columns = ((n - self.size) // self.stride + 1 for n in planes.shape[1:])
         together = max(1, _AT_ONCE // (len(planes) * columns))
         for first in range(0, rows, together):
@@ -89,7 +117,7 @@ class PatchGrid:
         return F.fold(patches.transpose(1, 2), like.shape[1:], self.size, stride=self.stride).squeeze(1)
 
     def counts(self, like: Tensor) -> Tensor:
-        """How many patches see each pixel, `(H, W)`."""
+        """How many patches each pixel is in, `(H, W)`."""
         height, width = (self._count(n, like) for n in like.shape[1:])
         return height[:, None] * width
 

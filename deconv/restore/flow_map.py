@@ -18,7 +18,7 @@ __all__ = ["flow_map"]
 @iterative(num_iter=9)
 def flow_map(
     problem: Problem,
-    prior: str | os.PathLike | ImagePrior = "natural",
+    prior: str | os.PathLike | ImagePrior = "flow",
     *,
     weight: float | Tensor = 0.27,
     stride: int | None = None,
@@ -33,7 +33,7 @@ def flow_map(
 
     Parameters
     ----------
-    prior: ``"natural"``, learnt from photographs; ``"gmm"``, the mixture of `epll`; a file that
+    prior: ``"flow"``, learnt from photographs; ``"gmm"``, the mixture of `epll`; a file that
         `deconv.prior.save_prior` wrote; or a prior. It sees the image at the contrast that it was learnt at.
     weight: :math:`\lambda`; 0.2 to 0.5 is usual.
     stride: rows and columns between blocks, half as many in the last iteration; the grids are others every time. None:

@@ -37,7 +37,7 @@ class Posterior:
 def flow_posterior(
     image: Any,
     psf: Any,
-    prior: str | os.PathLike | ImagePrior = "natural",
+    prior: str | os.PathLike | ImagePrior = "flow",
     *,
     samples: int = 8,
     seed: int = 0,

@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
+from typing import Literal, TypeAlias
+
 import torch
 from torch import Tensor
 
-__all__ = ["augment"]
+__all__ = ["Augmentation", "augment"]
+
+Augmentation: TypeAlias = Literal["none", "flip", "dihedral"]
 
 
-def augment(images: Tensor, kind: str, generator: torch.Generator) -> Tensor:
-    """Images `(B, C, H, W)`, each turned by a symmetry drawn evenly.
+def augment(images: Tensor, kind: Augmentation, generator: torch.Generator) -> Tensor:
+    """Images, each turned by a symmetry drawn evenly.
 
-    kind: ``"none"``; ``"flip"``: left to right or not; ``"dihedral"``: the eight symmetries of the square, four of
-        them for images that are not square.
+    Parameters
+    ----------
+    images : Tensor
+        `(B, C, H, W)`.
+    kind : {"none", "flip", "dihedral"}
+        ``"flip"``: left to right or not; ``"dihedral"``: the eight symmetries of the square, four of them for images
+        that are not square.
+    generator : torch.Generator
+        Source of the draws.
+
+    Returns
+    -------
+    Tensor
+        Like `images`.
     """
     if kind == "none":
         return images

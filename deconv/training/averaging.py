@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
@@ -14,11 +16,23 @@ def averaged_copy(model: nn.Module, decay: float) -> AveragedModel:
 
     The decay of update n is ``min(decay, (1 + n) / (10 + n))``, so that the first, poor parameters are soon forgotten.
     Buffers are taken over as they are.
+
+    Parameters
+    ----------
+    model : nn.Module
+        What is averaged.
+    decay : float
+        In [0, 1).
+
+    Returns
+    -------
+    AveragedModel
+        The copy is its attribute ``module``.
     """
 
-    def update(average: list[Tensor], current: list[Tensor], updates: Tensor | int) -> None:
-        n = float(updates)
-        torch._foreach_lerp_(average, current, 1 - min(decay, (1 + n) / (10 + n)))
+    @torch.no_grad()
+    def update(average: Sequence[Tensor], current: Sequence[Tensor], updates: Tensor | int) -> None:
+        weight = 1 - min(decay, (1 + float(updates)) / (10 + float(updates)))
+        torch._foreach_lerp_(list(average), list(current), weight)  # pyright: ignore[reportPrivateImportUsage]
 
-    copy = AveragedModel(model, multi_avg_fn=torch.no_grad()(update))
-    return copy.requires_grad_(False)
+    return AveragedModel(model, multi_avg_fn=update).requires_grad_(False)

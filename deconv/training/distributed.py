@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -18,7 +18,17 @@ __all__ = ["Workers", "as_device", "workers"]
 
 @dataclass(frozen=True)
 class Workers:
-    """The processes of a run, and which of them this is."""
+    """The processes of a run, and which of them this is.
+
+    Parameters
+    ----------
+    rank : int
+        Of this one, from 0.
+    count : int
+        Of all.
+    device : torch.device
+        Where this one computes.
+    """
 
     rank: int
     count: int
@@ -35,6 +45,10 @@ class Workers:
             return module
         ids = [self.device.index] if self.device.type == "cuda" else None
         return DistributedDataParallel(module, device_ids=ids, gradient_as_bucket_view=True)
+
+    def unsynchronised(self, wrapped: nn.Module) -> AbstractContextManager:
+        """Within it, gradients of what `wrap` gave stay this process's own."""
+        return wrapped.no_sync() if isinstance(wrapped, DistributedDataParallel) else nullcontext()
 
     def sum(self, values: Tensor) -> Tensor:
         """The sum over the processes, on each of them."""
@@ -55,7 +69,15 @@ class Workers:
 def workers(device: str | torch.device = "cpu") -> Iterator[Workers]:
     """Join the processes that ``torchrun`` has started; without it, be the only one.
 
-    device: ``"cpu"``, or ``"cuda"`` for the device of the process's own number.
+    Parameters
+    ----------
+    device : str or torch.device
+        ``"cpu"``, or ``"cuda"`` for the device of the process's own number.
+
+    Yields
+    ------
+    Workers
+        All of them.
     """
     place = as_device(device)
     count = int(os.environ.get("WORLD_SIZE", 1))
@@ -75,7 +97,7 @@ def workers(device: str | torch.device = "cpu") -> Iterator[Workers]:
 
 
 def as_device(device: str | torch.device) -> torch.device:
-    """The device of that name, if it can be used here."""
+    """The device of that name; ValueError where it cannot be used."""
     try:
         place = torch.device(device)
         torch.empty(0, device=place)

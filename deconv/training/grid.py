@@ -11,9 +11,21 @@ __all__ = ["grid"]
 
 
 def grid(images: Tensor, *, columns: int | None = None, gap: int = 1) -> Tensor:
-    """Images `(N, C, H, W)` in rows, `(C, height, width)`; white lines of `gap` pixels between them.
+    """Images in rows, with white lines between them.
 
-    columns: by default as many as rows, or one more.
+    Parameters
+    ----------
+    images : Tensor
+        `(N, C, H, W)`; values outside [0, 1] saturate.
+    columns : int, optional
+        By default as many as rows, or one more.
+    gap : int
+        Width of the lines, in pixels.
+
+    Returns
+    -------
+    Tensor
+        `(C, height, width)`.
     """
     count, channels, height, width = images.shape
     columns = columns or math.ceil(math.sqrt(count))

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import csv
-import io
-from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
 from ..imaging.files import write_atomically
 
-__all__ = ["COLUMNS", "Log", "check_tensorboard", "read_log"]
+__all__ = ["COLUMNS", "Log", "Row", "check_tensorboard", "read_log"]
 
 COLUMNS = (
     "step",
@@ -24,7 +22,7 @@ COLUMNS = (
     "images_per_second",
 )
 
-Row = Mapping[str, float | None]
+Row = dict[str, float | None]
 
 
 def check_tensorboard() -> None:
@@ -34,19 +32,23 @@ def check_tensorboard() -> None:
 
 
 class Log:
-    """Writes rows to ``log.csv`` in a folder; rows after `step`, of a run that was taken up again there, go.
+    """Writes rows to ``log.csv`` in a folder.
 
-    tensorboard: also write events for TensorBoard, which has to be installed.
+    Parameters
+    ----------
+    folder : Path
+        Of the run.
+    step : int
+        Steps made before: later rows of a run that was begun there are removed.
+    tensorboard : bool
+        Also write events for TensorBoard, which has to be installed.
     """
 
     def __init__(self, folder: Path, *, step: int = 0, tensorboard: bool = False) -> None:
         self.path = folder / "log.csv"
-        kept = [row for row in read_log(self.path) if row["step"] <= step] if step and self.path.exists() else []
-        text = io.StringIO(newline="")
-        table = csv.DictWriter(text, COLUMNS)
-        table.writeheader()
-        table.writerows(kept)
-        write_atomically(self.path, text.getvalue().encode())
+        before = _lines(self.path) if step and self.path.exists() else []
+        lines = [line for line in before[1:] if float(line.partition(",")[0]) <= step]
+        write_atomically(self.path, "".join([",".join(COLUMNS) + "\r\n", *lines]).encode())
         self.events = None
         if tensorboard:
             check_tensorboard()
@@ -55,18 +57,23 @@ class Log:
             self.events = SummaryWriter(str(folder), purge_step=step + 1)
 
     def write(self, row: Row) -> None:
+        """Add a row of all the `COLUMNS`."""
         with open(self.path, "a", newline="") as file:
-            csv.DictWriter(file, COLUMNS).writerow(row)
+            csv.writer(file).writerow([row[name] for name in COLUMNS])
         if self.events is not None:
             for name in COLUMNS[3:]:
                 if row[name] is not None:
-                    self.events.add_scalar(name, row[name], int(row["step"]))
+                    self.events.add_scalar(name, row[name], int(row["step"] or 0))
             self.events.flush()
 
 
-def read_log(path: Path) -> list[dict[str, float | None]]:
+def read_log(path: Path) -> list[Row]:
     """The rows of a ``log.csv``; a last row that was cut short is left out."""
-    with open(path, newline="") as file:
-        lines = [line for line in file if line.endswith("\n")]
-    rows = csv.DictReader(lines)
+    rows = csv.DictReader(_lines(path))
     return [{name: float(value) if value else None for name, value in row.items()} for row in rows]
+
+
+def _lines(path: Path) -> list[str]:
+    """The whole lines of a file, with their ends."""
+    with open(path, newline="") as file:
+        return [line for line in file if line.endswith("\n")]

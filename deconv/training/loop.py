@@ -2,45 +2,44 @@
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import nullcontext
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
-from torch.utils.data import DataLoader
 
-from .augmentation import augment
-from .checkpoint import read_checkpoint, write_checkpoint
-from .data import Batch, Splits
+from .checkpoint import CHECKPOINT
+from .data import Splits
 from .distributed import Workers
-from .evaluation import evaluate
-from .log import Log
-from .nonfinite import blame, first_bad_gradient
-from .objective import Criterion, Objective
-from .order import ShardOrder, Stream, generator_for
-from .progress import Reporter
+from .log import Log, Row
+from .objective import Objective
+from .report import Report
 from .settings import Settings, learning_rate
-from .state import TrainingState
+from .trainer import Trainer
 
-__all__ = ["CHECKPOINT", "MODEL", "Fitted", "fit"]
-
-CHECKPOINT = "checkpoint.safetensors"
-MODEL = "model.safetensors"
+__all__ = ["Fitted", "fit"]
 
 _ROWS_PER_VALIDATION = 10
-
-Row = dict[str, Any]
 
 
 @dataclass
 class Fitted:
-    """What training leaves: the (averaged) model in evaluation mode, its steps and seconds, and its curve.
+    """What training leaves.
 
-    history: one row for each line of the log, with the columns `deconv.training.log.COLUMNS`.
+    Parameters
+    ----------
+    model : nn.Module
+        The averaged model, or the model itself where nothing is averaged, in evaluation mode.
+    steps : int
+        Updates made.
+    seconds : float
+        Spent on them.
+    history : list of dict
+        The curve: a row for each line of the log, with the columns `deconv.training.log.COLUMNS`.
     """
 
     model: nn.Module
@@ -55,7 +54,7 @@ def fit(
     objective: Objective,
     settings: Settings | None = None,
     *,
-    folder: Path | None = None,
+    folder: str | os.PathLike | None = None,
     resume: bool = False,
     record: Mapping[str, Any] | None = None,
     workers: Workers | None = None,
@@ -73,72 +72,97 @@ def fit(
 
     Parameters
     ----------
-    model: trained in place, on the device it is on.
-    folder: where ``checkpoint.safetensors``, ``model.safetensors`` (the model that did best in validation, averaged)
-        and ``log.csv`` go. None: nothing is written.
-    resume: go on from the checkpoint in `folder`.
-    record: kept with every file, what is needed to build the model again.
-    workers: the processes that train together; None: this one alone.
-    loaders: processes that read images ahead; 0 for images in memory.
-    save_seconds: the least time between two checkpoints; another is written at every evaluation.
-    callback: called as ``callback(row, model)`` after each evaluation, in the first process; stops the run by
-        returning True.
-    progress: None: on standard error; False: be silent.
-    clock: what measures ``settings.time_limit``.
+    model : nn.Module
+        Trained in place, on the device it is on.
+    data : Splits
+        The images.
+    objective : Objective
+        What is minimised.
+    settings : Settings, optional
+        The numbers of the run.
+    folder : path-like, optional
+        Where ``checkpoint.safetensors``, ``model.safetensors`` (the model that did best in validation, averaged) and
+        ``log.csv`` go. By default nothing is written.
+    resume : bool
+        Go on from the checkpoint in `folder`.
+    record : mapping, optional
+        Stored with every file, what is needed to build the model again.
+    workers : Workers, optional
+        The processes that train together; by default this one alone.
+    loaders : int
+        Processes that read images ahead; 0 for images in memory.
+    save_seconds : float
+        The least time between two checkpoints; another is written at every evaluation.
+    tensorboard : bool
+        Also log for TensorBoard.
+    callback : callable, optional
+        Called as ``callback(row, model)`` after each evaluation, in the first process; stops the run by returning True.
+    progress : bool, optional
+        By default on standard error; False: be silent.
+    clock : callable
+        What measures ``settings.time_limit``.
+
+    Returns
+    -------
+    Fitted
+        The model and its curve.
 
     Raises
     ------
-    FloatingPointError: the loss or a gradient is not finite; the message names the step, the layer, and the last
-        good checkpoint, which is kept.
-    ValueError: a checkpoint is damaged or of another model; shards that the processes cannot share evenly.
+    FloatingPointError
+        The loss or a gradient is not finite; the message names the step, the layer, and the last good checkpoint.
+    ValueError
+        A checkpoint is damaged or of another model; shards that the processes cannot share evenly.
     """
     settings = settings or Settings()
     workers = workers or Workers(0, 1, next(model.parameters()).device)
     if settings.shards % workers.count:
         raise ValueError(f"shards: expected a multiple of the {workers.count} processes, given {settings.shards}")
-    run = _Run(model, data, objective, settings, workers, folder if workers.first else None, dict(record or {}))
-    if resume:
-        run.load(Path(folder) / CHECKPOINT)
+    own = Path(folder) if folder is not None and workers.first else None
+    trainer = Trainer(model, data, objective, settings, workers, own, record or {})
+    if not resume:
+        trainer.initialise()
+    elif folder is None:
+        raise ValueError("folder: a run that is resumed has one")
     else:
-        run.initialise()
-    log = Log(run.folder, step=run.state.step, tensorboard=tensorboard) if run.folder else None
+        trainer.load(Path(folder) / CHECKPOINT)
+    state = trainer.state
+    log = Log(trainer.folder, step=state.step, tensorboard=tensorboard) if trainer.folder else None
     history: list[Row] = []
-    state, before, started = run.state, run.state.seconds, clock()
+    before, started = state.seconds, clock()
     saved, window = clock(), _Window()
-
+    every = max(1, settings.validate_every // _ROWS_PER_VALIDATION)
+    stop = state.step >= settings.steps
     shown = progress if workers.first else False
-    reporter = Reporter(settings, objective.name, first_step=state.step, shown=shown)
-    with reporter:
-        batches = run.batches(loaders)
-        every = max(1, settings.validate_every // _ROWS_PER_VALIDATION)
-        stop = state.step >= settings.steps
+    with Report(settings, objective.name, first_step=state.step, shown=shown) as report:
+        batches = trainer.batches(loaders)
         while not stop:
-            loss, norm = run.step(batches)
-            now = clock()
-            state.seconds = before + now - started
+            loss, norm = trainer.step(batches)
+            state.seconds = before + clock() - started
             if settings.time_limit is not None:
                 state.seconds = workers.from_first(state.seconds)
             window.add(loss, norm)
-            reporter.step(state.step, state.seconds, loss)
+            report.step(state.step, state.seconds, loss)
             stop = state.step >= settings.steps or (
                 settings.time_limit is not None and state.seconds >= settings.time_limit
             )
-            judged = stop or state.step % settings.validate_every == 0
-            if judged or state.step % every == 0:
-                row = run.row(window, state.seconds)
-                if judged:
-                    row |= run.validate()
-                    reporter.row(row)
+            validating = stop or state.step % settings.validate_every == 0
+            if validating or state.step % every == 0:
+                row = _row(trainer, window)
+                if validating:
+                    score = trainer.validate()
+                    row |= {"validation": score.mean, "standard_error": score.standard_error}
+                    report.row(row, score)
                 history.append(row)
                 if log is not None:
                     log.write(row)
-                if judged and workers.first and callback is not None:
+                if validating and workers.first and callback is not None:
                     stop = bool(callback(row, state.evaluated)) or stop
-                if judged:
+                if validating:
                     stop = bool(workers.from_first(float(stop)))
                 window = _Window()
-            if judged or clock() - saved >= save_seconds:
-                run.save()
+            if validating or clock() - saved >= save_seconds:
+                trainer.save()
                 saved = clock()
     return Fitted(state.evaluated.eval(), state.step, state.seconds, history)
 
@@ -156,161 +180,19 @@ class _Window:
         self.steps, self.loss, self.norm = self.steps + 1, self.loss + loss, max(self.norm, norm)
 
 
-@dataclass
-class _Run:
-    """The parts of a run and what is done with them."""
-
-    model: nn.Module
-    data: Splits
-    objective: Objective
-    settings: Settings
-    workers: Workers
-    folder: Path | None
-    record: dict[str, Any]
-
-    def __post_init__(self) -> None:
-        self.shards = range(self.workers.rank, self.settings.shards, self.workers.count)
-
-    def initialise(self) -> None:
-        """Start the model from the first batch, the whole of it in every process."""
-        if self.objective.initialise is not None:
-            order = ShardOrder(
-                len(self.data.train), self.settings.batch_size, range(1), 1,
-                seed=self.settings.seed, first_step=0, last_step=1,
-            )  # fmt: skip
-            batch = self.data.train.__getitems__(next(iter(order))).to(self.workers.device)
-            generator = self._generator(Stream.MODEL)
-            with torch.no_grad():
-                self.objective.initialise(self.model, batch, generator)
-        self._prepare()
-
-    def load(self, path: Path) -> None:
-        tensors, record = read_checkpoint(path)
-        self._prepare()
-        try:
-            self.state.load(tensors, record["state"])
-        except (RuntimeError, KeyError, ValueError) as error:
-            raise ValueError(f"{path}: is of another model or run ({str(error).splitlines()[0]})") from None
-
-    def _prepare(self) -> None:
-        self.state = TrainingState(self.model, self.settings)
-        self.criterion = self.workers.wrap(Criterion(self.model, self.objective.loss))
-        self.model.train()
-
-    def batches(self, loaders: int) -> Iterator[Batch]:
-        """The batches of this process's shards, from the present step on."""
-        order = ShardOrder(
-            len(self.data.train), self.settings.batch_size, self.shards, self.settings.shards,
-            seed=self.settings.seed, first_step=self.state.step, last_step=self.settings.steps,
-        )  # fmt: skip
-        return iter(
-            DataLoader(
-                self.data.train,
-                batch_sampler=order,
-                collate_fn=_as_fetched,
-                num_workers=loaders,
-                pin_memory=self.workers.device.type == "cuda",
-                generator=torch.Generator(),  # else it would draw from the global one
-            )
-        )
-
-    def step(self, batches: Iterator[Batch]) -> tuple[float, float]:
-        """One update; the loss of this process and the norm of the gradient."""
-        state, settings = self.state, self.settings
-        for group in state.optimiser.param_groups:
-            group["lr"] = learning_rate(settings, state.step, state.seconds)
-        state.optimiser.zero_grad()
-        total = 0.0
-        for shard in self.shards:
-            batch = next(batches).to(self.workers.device)
-            flips = self._generator(Stream.AUGMENTATION, state.step, shard)
-            batch = batch._replace(images=augment(batch.images, settings.augmentation, flips))
-            alone = self.workers.count == 1 or shard == self.shards[-1]
-            with nullcontext() if alone else self.criterion.no_sync():
-                loss = self._loss(batch, shard)
-                loss = loss / len(self.shards)
-                loss.backward()
-            total += float(loss.detach())
-        parameters = [p for p in self.model.parameters() if p.grad is not None]
-        norm = nn.utils.get_total_norm([p.grad for p in parameters])
-        if not norm.isfinite():
-            raise FloatingPointError(self._failure(f"{first_bad_gradient(self.model)} is not finite"))
-        if settings.clip:
-            nn.utils.clip_grads_with_norm_(parameters, settings.clip, norm)
-        state.optimiser.step()
-        if state.average is not None:
-            state.average.update_parameters(self.model)
-        state.step += 1
-        return total, float(norm)
-
-    def _loss(self, batch: Batch, shard: int) -> torch.Tensor:
-        def noise() -> torch.Generator:
-            return self._generator(Stream.NOISE, self.state.step, shard)
-
-        try:
-            with self._precision():
-                loss = self.criterion(batch, noise())
-            finite = bool(loss.isfinite())
-        except FloatingPointError:
-            finite = False
-        if not finite:
-            with self._precision():
-                culprit = blame(self.model, lambda: self.objective.loss(self.model, batch, noise()))
-            raise FloatingPointError(self._failure(f"the loss is not finite, and first so in {culprit}"))
-        return loss
-
-    def _precision(self) -> torch.autocast:
-        lowered = self.settings.precision != "float32"
-        return torch.autocast(self.workers.device.type, torch.bfloat16, enabled=lowered)
-
-    def _failure(self, what: str) -> str:
-        path = None if self.folder is None else self.folder / CHECKPOINT
-        kept = f"; {path} holds the last good state" if path is not None and path.exists() else ""
-        return f"step {self.state.step}: {what}; a smaller learning rate may help{kept}"
-
-    def _generator(self, stream: Stream, *place: int) -> torch.Generator:
-        return generator_for(self.workers.device, self.settings.seed, stream, *place)
-
-    def row(self, window: _Window, seconds: float) -> Row:
-        state, settings = self.state, self.settings
-        elapsed = max(time.monotonic() - window.begun, 1e-9)
-        loss = self.workers.sum(torch.tensor(window.loss, device=self.workers.device, dtype=torch.float64))
-        return {
-            "step": state.step,
-            "epoch": round(state.step * settings.batch_size / len(self.data.train), 3),
-            "seconds": round(seconds, 2),
-            "train": float(loss) / (window.steps * self.workers.count),
-            "validation": None,
-            "standard_error": None,
-            "learning_rate": learning_rate(settings, state.step - 1, seconds),
-            "gradient_norm": window.norm,
-            "images_per_second": round(window.steps * settings.batch_size / elapsed, 1),
-        }
-
-    def validate(self) -> Row:
-        """Evaluate on the validation part; keep the model if none was better."""
-        state = self.state
-        score = evaluate(
-            state.evaluated,
-            self.data.validation,
-            self.objective,
-            limit=self.settings.validation_images,
-            seed=self.settings.seed,
-            workers=self.workers,
-        )
-        if score.mean < state.best:
-            state.best = score.mean
-            if self.folder is not None:
-                tensors = {f"model.{name}": value for name, value in state.evaluated.state_dict().items()}
-                record = self.record | {"state": state.numbers(), "figure": self.objective.name}
-                write_checkpoint(self.folder / MODEL, tensors, record)
-        return {"validation": score.mean, "standard_error": score.standard_error}
-
-    def save(self) -> None:
-        if self.folder is not None:
-            record = self.record | {"state": self.state.numbers(), "figure": self.objective.name}
-            write_checkpoint(self.folder / CHECKPOINT, self.state.tensors(), record)
-
-
-def _as_fetched(batch: Batch) -> Batch:
-    return batch
+def _row(trainer: Trainer, window: _Window) -> Row:
+    """The row of the log for the steps of a window."""
+    state, settings, workers = trainer.state, trainer.settings, trainer.workers
+    elapsed = max(time.monotonic() - window.begun, 1e-9)
+    loss = workers.sum(torch.tensor(window.loss, device=workers.device, dtype=torch.float64))
+    return {
+        "step": state.step,
+        "epoch": round(state.step * settings.batch_size / len(trainer.data.train), 3),
+        "seconds": round(state.seconds, 2),
+        "train": float(loss) / (window.steps * workers.count),
+        "validation": None,
+        "standard_error": None,
+        "learning_rate": learning_rate(settings, state.step - 1, state.seconds),
+        "gradient_norm": window.norm,
+        "images_per_second": round(window.steps * settings.batch_size / elapsed, 1),
+    }

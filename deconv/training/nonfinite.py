@@ -1,4 +1,4 @@
-"""Which layer is to blame when a loss is not finite."""
+"""Which layer a loss or gradient that is not finite comes from."""
 
 from __future__ import annotations
 
@@ -8,13 +8,25 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-__all__ = ["blame", "first_bad_gradient"]
+__all__ = ["first_nonfinite_gradient", "first_nonfinite_layer"]
 
 
-def blame(model: nn.Module, compute: Callable[[], Any]) -> str:
-    """Run `compute` again and name the innermost module of `model` that first gives a value that is not finite.
+def first_nonfinite_layer(model: nn.Module, compute: Callable[[], Any]) -> str:
+    """Run `compute` again and name the innermost module that first gives a value that is not finite.
 
     A module that raises FloatingPointError itself counts as well.
+
+    Parameters
+    ----------
+    model : nn.Module
+        Whose modules are watched.
+    compute : callable
+        Runs the model.
+
+    Returns
+    -------
+    str
+        Name and class of the module.
     """
     found: list[str] = []
     running: list[str] = []
@@ -45,10 +57,10 @@ def blame(model: nn.Module, compute: Callable[[], Any]) -> str:
     return found[0] if found else "the loss itself"
 
 
-def first_bad_gradient(model: nn.Module) -> str:
-    """The first parameter whose gradient is not finite."""
-    bad = (n for n, p in model.named_parameters() if p.grad is not None and not _finite(p.grad))
-    return f"the gradient of {next(bad, 'no single parameter, but their norm')}"
+def first_nonfinite_gradient(model: nn.Module) -> str:
+    """The first parameter whose gradient is not finite, in words."""
+    names = (n for n, p in model.named_parameters() if p.grad is not None and not _finite(p.grad))
+    return f"the gradient of {next(names, 'no single parameter, but their norm')}"
 
 
 def _finite(value: Tensor) -> bool:

@@ -1,4 +1,4 @@
-"""What is minimised: a named figure for each image, and how a model wants to be started."""
+"""What is minimised: a named figure for each image, and how a model is initialised."""
 
 from __future__ import annotations
 
@@ -17,12 +17,17 @@ Loss = Callable[[nn.Module, Batch, torch.Generator], Tensor]
 
 @dataclass(frozen=True)
 class Objective:
-    """One criterion.
+    """What is minimised, as a figure for each image.
 
-    name: of the figure, with its unit: ``"bits/dim"``.
-    loss: ``loss(model, batch, generator)``, the figure of each image, `(B,)`, differentiable; whatever is random in it
+    Parameters
+    ----------
+    name : str
+        Of the figure, with its unit: ``"bits/dim"``.
+    loss : callable
+        ``loss(model, batch, generator)``, the figure of each image, `(B,)`, differentiable; whatever is random in it
         comes from the generator, on the device of the images.
-    initialise: ``initialise(model, batch, generator)`` sets what is taken from the first batch; called once, without
+    initialise : callable, optional
+        ``initialise(model, batch, generator)`` sets what is taken from the first batch; called once, without
         gradients, before the first step.
     """
 

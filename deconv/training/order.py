@@ -51,7 +51,20 @@ class ShardOrder(Sampler[list[int]]):
     The epochs' permutations follow one another in one long sequence; step t takes the next `batch_size` of it, and
     shard s of S the s-th of the S equal parts of that.
 
-    shards: the shards of this process, in their order. of: the number of shards, S.
+    Parameters
+    ----------
+    size : int
+        Images in the set.
+    batch_size : int
+        Images of a step, over all shards.
+    shards : range
+        The shards of this process, in their order.
+    of : int
+        The number of shards, S.
+    seed : int
+        Of the run.
+    first_step, last_step : int
+        Steps from the one up to the other, which is left out.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Plans with a name, tried and found good: a new one is one more row."""
+"""Run configurations with a name, tried and found good: a new one is one more row."""
 
 from __future__ import annotations
 

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
 from ..imaging.files import write_atomically, write_image
-from .checkpoint import read_checkpoint
-from .data import load_data
+from .checkpoint import CHECKPOINT, MODEL, read_checkpoint
+from .data import Splits, load_data
 from .distributed import Workers, workers
-from .families import FAMILIES, draw
+from .families import FAMILIES, draw, model_config
 from .grid import grid
-from .log import check_tensorboard
-from .loop import CHECKPOINT, MODEL, Fitted, fit
+from .log import Row, check_tensorboard
+from .loop import Fitted, fit
 from .models import build_model
 from .order import Stream, generator_for
 from .run_config import RunConfig
@@ -27,37 +29,57 @@ _DRAWN = 64
 
 
 def train(
-    plan: RunConfig,
-    folder: str | Path,
+    config: RunConfig,
+    folder: str | os.PathLike,
     *,
     resume: bool = False,
     overwrite: bool = False,
-    changes: dict[str, Any] | None = None,
+    changes: Mapping[str, Any] | None = None,
     device: str = "cpu",
     loaders: int = 0,
     save_seconds: float = 60.0,
     tensorboard: bool = False,
     progress: bool | None = None,
 ) -> Fitted:
-    """Train what `plan` says and leave everything in `folder`.
+    """Train what `config` says and leave everything in `folder`.
 
-    ``config.json``: the plan and the model's configuration. ``checkpoint.safetensors``: to go on from.
+    ``config.json``: what the run does and what builds the model. ``checkpoint.safetensors``: to go on from.
     ``model.safetensors``: the averaged model that did best in validation. ``log.csv``: the curve. ``samples/``: images
     drawn at each evaluation, always from the same noise.
 
     Parameters
     ----------
-    resume: go on with the run in `folder`, if one was begun there; the plan is then the one it was begun with.
-    overwrite: begin anew even where there is one.
-    changes: values to replace in the plan, the arguments of `RunConfig.changed`; in one that is resumed, of
+    config : RunConfig
+        What the run does.
+    folder : path-like
+        Where everything goes.
+    resume : bool
+        Go on with the run in `folder`, if one was begun there; its configuration is then the one it was begun with.
+    overwrite : bool
+        Begin anew even where there is one.
+    changes : mapping, optional
+        Values to replace in the configuration, the arguments of `RunConfig.changed`; in one that is resumed, of
         `RunConfig.continued`.
-    device: ``"cpu"``, ``"cuda"``, ... Under ``torchrun``, each process takes its own.
-    loaders, save_seconds, tensorboard, progress: see `fit`.
+    device : str
+        ``"cpu"``, ``"cuda"``, ... Under ``torchrun``, each process takes its own.
+    loaders : int
+        Processes that read images ahead; 0 for images in memory.
+    save_seconds : float
+        The least time between two checkpoints.
+    tensorboard : bool
+        Also log for TensorBoard.
+    progress : bool, optional
+        By default on standard error; False: be silent.
+
+    Returns
+    -------
+    Fitted
+        The model and its curve.
 
     Raises
     ------
-    FileExistsError: there is a run in `folder`, and nothing was said about it. And whatever `load_data`, the model
-        and `fit` raise.
+    FileExistsError
+        There is a run in `folder`, and nothing was said about it. And whatever `load_data`, the model and `fit` raise.
     """
     folder, changes = Path(folder), changes or {}
     if tensorboard:
@@ -68,38 +90,39 @@ def train(
     resume = begun and resume
     if resume:
         _, record = read_checkpoint(folder / CHECKPOINT)
-        plan = RunConfig.from_json(record["plan"]).continued(**changes)
+        config = RunConfig.from_json(record["run"]).continued(**changes)
     else:
-        plan = plan.changed(**changes)
-    data = load_data(plan.data, plan.root, **plan.options)
-    model = build_model(plan, data)
-    with workers(device) as team:
-        if plan.settings.shards == 1 and team.count > 1:
-            plan = plan.changed(settings={"shards": team.count})
-        model = model.to(team.device)
-        record = {"plan": plan.to_json(), "config": model.config}
-        if team.first:
+        config = config.changed(**changes)
+    data = load_data(config.data, config.root, **config.options)
+    model = build_model(config, data)
+    with workers(device) as processes:
+        if config.settings.shards == 1 and processes.count > 1:
+            config = config.changed(settings={"shards": processes.count})
+        model = model.to(processes.device)
+        record = {"run": config.to_json(), "model": model_config(model)}
+        if processes.first:
             _prepare(folder, record, anew=not resume)
             if progress is not False:
-                _introduce(plan, model, data, folder)
+                print(_summary(config, model, data, folder), file=sys.stderr)
         return fit(
             model,
             data,
-            FAMILIES[plan.family].objective,
-            plan.settings,
+            FAMILIES[config.family].objective,
+            config.settings,
             folder=folder,
             resume=resume,
             record=record,
-            workers=team,
+            workers=processes,
             loaders=loaders,
             save_seconds=save_seconds,
             tensorboard=tensorboard,
-            callback=_drawer(plan, folder, team),
+            callback=_drawing(config, folder, processes),
             progress=progress,
         )
 
 
 def _prepare(folder: Path, record: dict[str, Any], *, anew: bool) -> None:
+    """Make the folder, and remove what a killed run or the one before has left in it."""
     (folder / "samples").mkdir(parents=True, exist_ok=True)
     leftovers = list(folder.glob(".*.part"))  # of a run that was killed while it wrote
     if anew:
@@ -109,22 +132,22 @@ def _prepare(folder: Path, record: dict[str, Any], *, anew: bool) -> None:
     write_atomically(folder / "config.json", (json.dumps(record, indent=2) + "\n").encode())
 
 
-def _introduce(plan: RunConfig, model: nn.Module, data: Any, folder: Path) -> None:
+def _summary(config: RunConfig, model: nn.Module, data: Splits, folder: Path) -> str:
     parameters = sum(p.numel() for p in model.parameters())
     shape = " x ".join(map(str, data.shape))
     parts = " / ".join(f"{len(part):,}" for part in (data.train, data.validation, data.test))
-    name = plan.model.get("name", plan.family)
-    print(f"{name}, {parameters:,} parameters; {plan.data}, {shape}, {parts} images; {folder}", file=sys.stderr)
+    name = config.model.get("name", config.family)
+    return f"{name}, {parameters:,} parameters; {config.data}, {shape}, {parts} images; {folder}"
 
 
-def _drawer(plan: RunConfig, folder: Path, team: Workers):
+def _drawing(config: RunConfig, folder: Path, processes: Workers) -> Callable[[Row, nn.Module], None] | None:
     """A callback that draws images after each evaluation."""
 
-    def draw_some(row: dict[str, Any], model: nn.Module) -> None:
+    def draw_some(row: Row, model: nn.Module) -> None:
         training = model.training
-        generator = generator_for(team.device, plan.settings.seed, Stream.SAMPLES)
+        generator = generator_for(processes.device, config.settings.seed, Stream.SAMPLES)
         images = draw(model.eval(), _DRAWN, generator=generator)
         model.train(training)
         write_image(folder / "samples" / f"{row['step']:07}.png", grid(images.float().cpu()))
 
-    return draw_some if FAMILIES[plan.family].draws else None
+    return draw_some if FAMILIES[config.family].draws else None

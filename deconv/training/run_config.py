@@ -16,12 +16,20 @@ _FREE = ("root", "steps", "time_limit", "validate_every", "validation_images")
 
 @dataclass(frozen=True)
 class RunConfig:
-    """One run.
+    """What a run does, as data.
 
-    family: the row of `deconv.training.families` that builds the model and says what is minimised.
-    model: what the family's ``build`` is called with, besides the shape of the images.
-    data, root, options: see `deconv.training.data.load_data`.
-    conditional: train on the labels, too.
+    Parameters
+    ----------
+    family : str
+        The row of `deconv.training.families` that builds the model and says what is minimised.
+    model : mapping
+        What the family's ``build`` is called with, besides the shape of the images.
+    data, root, options : str, str and mapping
+        See `deconv.training.load_data`.
+    conditional : bool
+        Train on the labels, too.
+    settings : Settings
+        The numbers.
     """
 
     family: str = "flow"
@@ -33,10 +41,12 @@ class RunConfig:
     settings: Settings = field(default_factory=Settings)
 
     def to_json(self) -> dict[str, Any]:
+        """All of it, as JSON can say it."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> RunConfig:
+        """The inverse of `to_json`."""
         return cls(**{**record, "settings": Settings(**record["settings"])})
 
     def changed(
@@ -47,9 +57,21 @@ class RunConfig:
         settings: Mapping[str, Any] | None = None,
         **own: Any,
     ) -> RunConfig:
-        """The plan with some values replaced, section by section; None stands for one that is not given.
+        """The configuration with some values replaced, section by section; None stands for one that is not given.
 
         Another data set comes without the root and the options of the one before.
+
+        Parameters
+        ----------
+        model, options, settings : mapping, optional
+            Values of these sections.
+        **own : Any
+            `family`, `data`, `root` and `conditional`.
+
+        Returns
+        -------
+        RunConfig
+            The new one.
         """
         own, options = _given(own), _given(options)
         if own.get("data", self.data) != self.data:
@@ -65,9 +87,22 @@ class RunConfig:
         )
 
     def continued(self, **sections: Any) -> RunConfig:
-        """The plan with some values replaced, as `changed` does, for the rest of a run that has begun.
+        """The configuration with some values replaced, as `changed` does, for the rest of a run that has begun.
 
-        Raises ValueError for one that would make it another run.
+        Parameters
+        ----------
+        **sections : Any
+            As `changed` takes them.
+
+        Returns
+        -------
+        RunConfig
+            The new one.
+
+        Raises
+        ------
+        ValueError
+            A value that would make it another run.
         """
         new = self.changed(**sections)
         before, after = _flat(self), _flat(new)
@@ -84,9 +119,9 @@ def _given(values: Mapping[str, Any] | None) -> dict[str, Any]:
     return {name: value for name, value in (values or {}).items() if value is not None}
 
 
-def _flat(plan: RunConfig) -> dict[str, Any]:
+def _flat(config: RunConfig) -> dict[str, Any]:
     """Every value by section and name."""
     flat: dict[str, Any] = {}
-    for section, value in plan.to_json().items():
+    for section, value in config.to_json().items():
         flat |= {f"{section} {name}": v for name, v in value.items()} if isinstance(value, dict) else {section: value}
     return flat

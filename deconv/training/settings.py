@@ -4,33 +4,60 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Literal, TypeAlias, get_args
+
+from ..choices import check_choice
+from .augmentation import Augmentation
 
 __all__ = ["Settings", "learning_rate", "share_done"]
 
-_DECAYS = ("cosine", "linear", "none")
-_AUGMENTATIONS = ("none", "flip", "dihedral")
-_PRECISIONS = ("float32", "bfloat16")
+Decay: TypeAlias = Literal["cosine", "linear", "none"]
+Precision: TypeAlias = Literal["float32", "bfloat16"]
 
 
 @dataclass(frozen=True)
 class Settings:
     """The numbers of a run.
 
-    steps: updates of the parameters.
-    batch_size: images of an update, over all processes.
-    shards: equal parts that a batch is computed in; a multiple of the number of processes. What a run computes
-        depends on it (each shard has its own noise), and not on the number of processes.
-    learning_rate: of Adam, at its largest. betas: Adam's decay rates.
-    warmup: steps over which the rate rises from 0. decay: how it falls to 0 afterwards, ``"cosine"``, ``"linear"``,
-        or ``"none"``.
-    clip: largest norm of the gradient; a longer one is shortened. 0: never.
-    average: decay of the exponential moving average of the parameters, which is what is evaluated and kept; 0: none.
-    augmentation: ``"flip"``: left to right, at random; ``"dihedral"``: all eight symmetries of the square.
-    precision: ``"bfloat16"`` trains under autocast, which is for the networks inside the layers; the layers themselves
-        keep float32. Evaluation always has that.
-    seed: of everything random in the run.
-    time_limit: seconds after which to stop; the decay then ends there too. None: no limit.
-    validate_every: steps between two evaluations. validation_images: so many of the validation part; 0: all.
+    Parameters
+    ----------
+    steps : int
+        Updates of the parameters.
+    batch_size : int
+        Images of an update, over all processes.
+    shards : int
+        Equal parts that a batch is computed in; a multiple of the number of processes. What a run computes depends on
+        it (each shard has its own noise), and not on the number of processes.
+    learning_rate : float
+        Of Adam, at its largest.
+    betas : pair of float
+        Adam's decay rates.
+    warmup : int
+        Steps over which the rate rises from 0.
+    decay : {"cosine", "linear", "none"}
+        How it falls to 0 afterwards.
+    clip : float
+        Largest norm of the gradient; a longer one is shortened. 0: never.
+    average : float
+        Decay of the exponential moving average of the parameters, which is what is evaluated and written; 0: none.
+    augmentation : {"none", "flip", "dihedral"}
+        ``"flip"``: left to right, at random; ``"dihedral"``: all eight symmetries of the square.
+    precision : {"float32", "bfloat16"}
+        ``"bfloat16"`` trains under autocast, which is for the networks inside the layers; the layers themselves compute
+        in float32. Evaluation always does.
+    seed : int
+        Of everything random in the run.
+    time_limit : float, optional
+        Seconds after which to stop; the decay then ends there too.
+    validate_every : int
+        Steps between two evaluations.
+    validation_images : int
+        Images of the validation part that are used; 0: all.
+
+    Raises
+    ------
+    ValueError
+        A number out of its range; the message names it.
     """
 
     steps: int = 2000
@@ -39,11 +66,11 @@ class Settings:
     learning_rate: float = 1e-3
     betas: tuple[float, float] = (0.9, 0.999)
     warmup: int = 100
-    decay: str = "cosine"
+    decay: Decay = "cosine"
     clip: float = 50.0
     average: float = 0.999
-    augmentation: str = "none"
-    precision: str = "float32"
+    augmentation: Augmentation = "none"
+    precision: Precision = "float32"
     seed: int = 0
     time_limit: float | None = None
     validate_every: int = 500
@@ -59,12 +86,9 @@ class Settings:
         _check("betas", self.betas, len(self.betas) == 2 and all(0 <= b < 1 for b in self.betas), "two of [0, 1)")
         _check("average", self.average, 0 <= self.average < 1, "a number in [0, 1)")
         _check("time_limit", self.time_limit, self.time_limit is None or self.time_limit > 0, "a positive number")
-        for name, allowed in (
-            ("decay", _DECAYS),
-            ("augmentation", _AUGMENTATIONS),
-            ("precision", _PRECISIONS),
-        ):
-            _check(name, getattr(self, name), getattr(self, name) in allowed, " or ".join(map(repr, allowed)))
+        check_choice("decay", self.decay, get_args(Decay))
+        check_choice("augmentation", self.augmentation, get_args(Augmentation))
+        check_choice("precision", self.precision, get_args(Precision))
         if self.batch_size % self.shards:
             raise ValueError(f"shards: must divide batch_size, given {self.shards} and {self.batch_size}")
 

@@ -18,9 +18,25 @@ _MODEL, _AVERAGE, _OPTIMISER = "model.", "average.", "optimiser."
 
 
 class TrainingState:
-    """Model, average and optimiser; step: updates made; seconds: spent on them; best: the best validation so far.
+    """Model, average and optimiser, and how far they got.
 
     Randomness needs no place here, see `deconv.training.order`: it follows from the step.
+
+    Parameters
+    ----------
+    model : nn.Module
+        Trained in place.
+    settings : Settings
+        The numbers of the run.
+
+    Attributes
+    ----------
+    step : int
+        Updates made.
+    seconds : float
+        Spent on them.
+    best : float
+        The best figure in validation so far.
     """
 
     def __init__(self, model: nn.Module, settings: Settings) -> None:
@@ -35,7 +51,7 @@ class TrainingState:
 
     @property
     def evaluated(self) -> nn.Module:
-        """The model that is worth keeping: the average, where there is one."""
+        """The model that is evaluated and written: the average, where there is one."""
         return self.model if self.average is None else self.average.module
 
     def tensors(self) -> dict[str, Tensor]:
@@ -51,7 +67,7 @@ class TrainingState:
         return {"step": self.step, "seconds": self.seconds, "best": self.best if math.isfinite(self.best) else None}
 
     def load(self, tensors: Mapping[str, Tensor], numbers: Mapping[str, Any]) -> None:
-        """Become what `tensors` and `numbers` told. Raises RuntimeError where they are of another model."""
+        """Take over what `tensors` and `numbers` gave; RuntimeError where they are of another model."""
         self.model.load_state_dict(_under(_MODEL, tensors))
         if self.average is not None:
             self.average.load_state_dict(_under(_AVERAGE, tensors))
@@ -68,7 +84,7 @@ class TrainingState:
 
 
 def model_tensors(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Of a checkpoint's tensors those of the model worth keeping: the averaged ones, where there are any."""
+    """Of a checkpoint's tensors those of the model: the averaged ones, where there are any."""
     return _under(f"{_AVERAGE}module.", tensors) or _under(_MODEL, tensors)
 
 

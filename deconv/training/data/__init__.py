@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from ...choices import check_choice
 from .cifar10 import read_cifar10
 from .crops import read_crops
 from .folder import read_celeba, read_folder
@@ -31,18 +32,30 @@ DATASETS: dict[str, Callable[..., Splits]] = {
 
 
 def load_data(name: str, root: str | os.PathLike | None = None, **options: Any) -> Splits:
-    """The data set called `name`: `DATASETS` lists them.
+    """A data set by its name.
 
-    root: its file or folder; ``"patches"`` has pictures of its own where none is given.
-    options: ``size`` (pixels a side) and ``grey``, where the reader takes them.
+    Parameters
+    ----------
+    name : str
+        A key of `DATASETS`.
+    root : path-like, optional
+        Its file or folder; ``"patches"`` has pictures of its own where none is given.
+    **options : Any
+        `size` (pixels a side) and `grey`, where the reader takes them.
+
+    Returns
+    -------
+    Splits
+        The parts for training, validation and testing.
 
     Raises
     ------
-    ValueError: an unknown name or option, no root where one is needed, a damaged file.
-    FileNotFoundError: the root does not hold the data set; the message says what was looked for.
+    ValueError
+        An unknown name or option, no root where one is needed, a damaged file.
+    FileNotFoundError
+        The root does not hold the data set; the message says what was looked for.
     """
-    if name not in DATASETS:
-        raise ValueError(f"data: unknown {name!r}, allowed are {', '.join(DATASETS)}")
+    check_choice("data", name, DATASETS)
     reader = DATASETS[name]
     taken = inspect.signature(reader).parameters
     for option in options:

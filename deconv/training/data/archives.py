@@ -48,7 +48,7 @@ class _ArraysOnly(pickle.Unpickler):
 
 def _rebuild(kind: type, shape: tuple, code: bytes) -> np.ndarray:
     """The empty array that a pickled one fills afterwards."""
-    return np.ndarray.__new__(np.ndarray, shape, code)
+    return np.ndarray.__new__(np.ndarray, shape, np.dtype(code.decode()))
 
 
 def _as_bytes(text: str, encoding: str) -> bytes:

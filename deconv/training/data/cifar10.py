@@ -19,9 +19,19 @@ _VALIDATION = 5_000  # the last of the 50 000 training images
 def read_cifar10(root: Path) -> Splits:
     """45 000 / 5000 / 10 000 photographs, `(3, 32, 32)`; the validation part is the end of the training batches.
 
-    root: the folder of ``data_batch_1`` ... ``test_batch``, or one that holds it as ``cifar-10-batches-py``.
+    Parameters
+    ----------
+    root : Path
+        The folder of ``data_batch_1`` ... ``test_batch``, or one that holds it as ``cifar-10-batches-py``.
 
-    Source: Krizhevsky, "Learning multiple layers of features from tiny images", 2009.
+    Returns
+    -------
+    Splits
+        Photographs with their labels.
+
+    References
+    ----------
+    Krizhevsky, "Learning multiple layers of features from tiny images", 2009.
     """
     folder = next((f for f in (root, root / "cifar-10-batches-py") if (f / _TRAIN[0]).is_file()), None)
     if folder is None:

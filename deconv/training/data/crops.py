@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -21,11 +21,22 @@ _STEP = 8
 
 @dataclass(frozen=True)
 class Crops:
-    """Squares of `size` pixels at every eighth row and column of pictures, uint8 `(1, H, W)`, in a shuffled order that
-    is always the same: the first few are a fair sample."""
+    """Squares at every eighth row and column of pictures, in a shuffled order that is always the same: the first few
+    are a fair sample.
+
+    Parameters
+    ----------
+    pictures : tuple of Tensor
+        uint8 `(1, H, W)`.
+    size : int
+        Side of a square, in pixels.
+    """
 
     pictures: tuple[torch.Tensor, ...]
     size: int
+    _columns: list[int] = field(init=False, repr=False, compare=False)
+    _ends: np.ndarray = field(init=False, repr=False, compare=False)
+    _order: np.ndarray = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         counts = [
@@ -58,6 +69,18 @@ def read_crops(root: Path, *, size: int = 64) -> Splits:
     any folder, at any depth: then every tenth photograph, in the order of names, is for validation.
 
     The photographs for validation are the test part, too: there is nothing to report on but the prior's use.
+
+    Parameters
+    ----------
+    root : Path
+        The folder.
+    size : int
+        Side of a crop, in pixels.
+
+    Returns
+    -------
+    Splits
+        Crops `(1, size, size)`.
     """
     found = {path.name: path for path in root.iterdir() if path.is_dir()} if root.is_dir() else {}
     validation = next((found[name] for name in ("val", "validation") if name in found), None)

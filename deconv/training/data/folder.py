@@ -24,9 +24,18 @@ _CELEBA_CROP = 148  # the square around the face that generative models are trai
 
 @dataclass(frozen=True)
 class FileImages:
-    """Image files; each is cropped about its centre to a square, shrunk to `size` and, if wanted, made grey.
+    """Image files, each cropped about its centre to a square, shrunk and, if wanted, made grey.
 
-    crop: side of the square in pixels; None: the shorter side.
+    Parameters
+    ----------
+    paths : tuple of Path
+        The files.
+    size : int
+        Side of the images, in pixels.
+    grey : bool
+        `(1, size, size)`; else `(3, size, size)`.
+    crop : int, optional
+        Side of the square that is shrunk, in pixels; by default the shorter side of the file's picture.
     """
 
     paths: tuple[Path, ...]
@@ -56,7 +65,7 @@ class FileImages:
         top, left = ((n - side) // 2 for n in frame)
         square = pixels[:, top : top + side, left : left + side]
         size, method = (self.size, self.size), Image.Resampling.LANCZOS
-        return np.stack([Image.fromarray(c).resize(size, method, reducing_gap=3.0) for c in square])
+        return np.stack([np.asarray(Image.fromarray(c).resize(size, method, reducing_gap=3.0)) for c in square])
 
 
 def read_pixels(path: Path, *, grey: bool) -> np.ndarray:
@@ -76,33 +85,60 @@ def read_folder(root: Path, *, size: int = 64, grey: bool = False) -> Splits:
     With folders ``train``, ``validation`` (or ``val``) and ``test`` inside, those are the parts; where one of the
     last two is missing, or all are, every twentieth file of the rest makes it up, in an order that depends on the
     files' number alone.
+
+    Parameters
+    ----------
+    root : Path
+        The folder.
+    size : int
+        Side of the images, in pixels.
+    grey : bool
+        `(1, size, size)`; else `(3, size, size)`.
+
+    Returns
+    -------
+    Splits
+        Images without labels.
     """
     if not root.is_dir():
         raise FileNotFoundError(f"{root}: is not a folder")
     found = {path.name: path for path in root.iterdir() if path.is_dir()}
-    train = image_files(found.get("train", root))
-    validation = next((image_files(found[name]) for name in _VALIDATION_NAMES if name in found), [])
-    test = image_files(found["test"]) if "test" in found else []
+    files = image_files(found.get("train", root))
+    held = next((image_files(found[name]) for name in _VALIDATION_NAMES if name in found), [])
+    tested = image_files(found["test"]) if "test" in found else []
     if "train" not in found:
-        validation, test = [], []
-    shuffled = [train[i] for i in permutation(0, 0, len(train))]
-    share = max(1, len(train) // 20)
-    if not validation:
-        validation, shuffled = shuffled[:share], shuffled[share:]
-    if not test:
-        test, shuffled = shuffled[:share], shuffled[share:]
+        held, tested = [], []
+    shuffled = [files[i] for i in permutation(0, 0, len(files))]
+    share = max(1, len(files) // 20)
+    if not held:
+        held, shuffled = shuffled[:share], shuffled[share:]
+    if not tested:
+        tested, shuffled = shuffled[:share], shuffled[share:]
     if not shuffled:
         kinds = ", ".join(suffixes(photographs=True))
-        raise FileNotFoundError(f"{root}: holds {len(train)} images; expected at least 3 ({kinds})")
-    return Splits(*(FileImages(tuple(part), size, grey) for part in (sorted(shuffled), validation, test)))
+        raise FileNotFoundError(f"{root}: holds {len(files)} images; expected at least 3 ({kinds})")
+    train, validation, test = (FileImages(tuple(part), size, grey) for part in (sorted(shuffled), held, tested))
+    return Splits(train, validation, test)
 
 
 def read_celeba(root: Path, *, size: int = 64, grey: bool = False) -> Splits:
     """CelebA, aligned and cropped: the middle 148 x 148 pixels shrunk to `size`, in the parts that its authors made.
 
-    root: the folder of ``img_align_celeba`` and ``list_eval_partition.txt``.
+    Parameters
+    ----------
+    root : Path
+        The folder of ``img_align_celeba`` and ``list_eval_partition.txt``.
+    size, grey : as for `read_folder`
+        The same.
 
-    Source: Liu, Luo, Wang and Tang, "Deep learning face attributes in the wild", ICCV 2015.
+    Returns
+    -------
+    Splits
+        Photographs without labels.
+
+    References
+    ----------
+    Liu, Luo, Wang and Tang, "Deep learning face attributes in the wild", ICCV 2015.
     """
     listing = next((p for p in (root, root / "Eval") if (p / "list_eval_partition.txt").is_file()), None)
     pictures = next((p for p in (root, root / "Img") if (p / "img_align_celeba").is_dir()), None)
@@ -116,7 +152,8 @@ def read_celeba(root: Path, *, size: int = 64, grey: bool = False) -> Splits:
         if part not in ("0", "1", "2"):
             raise ValueError(f"{listing}: line {number} is {line!r}; expected a file and 0, 1 or 2")
         parts[int(part)].append(pictures / name)
-    return Splits(*(FileImages(tuple(part), size, grey, _CELEBA_CROP) for part in parts))
+    train, validation, test = (FileImages(tuple(part), size, grey, _CELEBA_CROP) for part in parts)
+    return Splits(train, validation, test)
 
 
 def image_files(folder: Path) -> list[Path]:

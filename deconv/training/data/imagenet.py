@@ -22,14 +22,25 @@ def read_imagenet32(root: Path) -> Splits:
 
 
 def read_imagenet64(root: Path) -> Splits:
-    """ImageNet at `(3, 64, 64)`; 16 GB in memory. The validation file is the test part, as is usual, and the last
-    10 000 training images are the validation part.
+    """ImageNet at `(3, 64, 64)`; 16 GB in memory.
 
-    root: the folder of ``train_data_batch_1.npz`` ... ``train_data_batch_10.npz`` and ``val_data.npz``, there or in
+    The validation file is the test part, as is usual, and the last 10 000 training images are the validation part.
+
+    Parameters
+    ----------
+    root : Path
+        The folder of ``train_data_batch_1.npz`` ... ``train_data_batch_10.npz`` and ``val_data.npz``, there or in
         ``train`` and ``val``. Where only some of the training batches are there, those are read.
 
-    Source: Chrabaszcz, Loshchilov and Hutter, "A downsampled variant of ImageNet as an alternative to the CIFAR
-    datasets", 2017.
+    Returns
+    -------
+    Splits
+        Photographs with their labels.
+
+    References
+    ----------
+    Chrabaszcz, Loshchilov and Hutter, "A downsampled variant of ImageNet as an alternative to the CIFAR datasets",
+    2017.
     """
     return _read(root, 64)
 

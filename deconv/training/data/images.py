@@ -9,16 +9,29 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
+from ...choices import check_choice
+
 __all__ = ["Batch", "ImageSet", "Splits", "StoredImages"]
+
+_PARTS = ("train", "validation", "test")
 
 
 class Batch(NamedTuple):
-    """images: uint8 `(B, C, H, W)`. labels: int64 `(B,)`, or None."""
+    """Some images, and their labels.
+
+    Parameters
+    ----------
+    images : Tensor
+        uint8 `(B, C, H, W)`.
+    labels : Tensor, optional
+        int64 `(B,)`.
+    """
 
     images: Tensor
     labels: Tensor | None = None
 
     def to(self, device: torch.device) -> Batch:
+        """The same on another device."""
         labels = None if self.labels is None else self.labels.to(device, non_blocking=True)
         return Batch(self.images.to(device, non_blocking=True), labels)
 
@@ -30,14 +43,26 @@ class ImageSet(Protocol):
     """
 
     @property
-    def shape(self) -> tuple[int, int, int]: ...
+    def shape(self) -> tuple[int, int, int]:
+        """`(C, H, W)` of every image."""
+        ...
+
     def __len__(self) -> int: ...
-    def __getitems__(self, indices: Sequence[int]) -> Batch: ...
+
+    def __getitems__(self, indices: Sequence[int], /) -> Batch: ...
 
 
 @dataclass(frozen=True)
 class StoredImages:
-    """Images in memory: uint8 `(N, C, H, W)`, and their labels `(N,)`."""
+    """Images in memory.
+
+    Parameters
+    ----------
+    images : Tensor
+        uint8 `(N, C, H, W)`.
+    labels : Tensor, optional
+        `(N,)`.
+    """
 
     images: Tensor
     labels: Tensor | None = None
@@ -51,7 +76,9 @@ class StoredImages:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        return tuple(self.images.shape[1:])
+        """`(C, H, W)` of every image."""
+        channels, height, width = self.images.shape[1:]
+        return channels, height, width
 
     def __len__(self) -> int:
         return len(self.images)
@@ -67,7 +94,15 @@ class StoredImages:
 
 @dataclass(frozen=True)
 class Splits:
-    """The three parts of a data set: to learn from, to choose by, to report on."""
+    """The three parts of a data set.
+
+    Parameters
+    ----------
+    train, validation, test : ImageSet
+        To learn from, to choose by, to report on.
+    num_classes : int, optional
+        Labels are 0 ... `num_classes` - 1; by default there are none.
+    """
 
     train: ImageSet
     validation: ImageSet
@@ -75,15 +110,15 @@ class Splits:
     num_classes: int | None = None
 
     def __post_init__(self) -> None:
-        for name in ("train", "validation", "test"):
+        for name in _PARTS:
             if not len(self[name]):
                 raise ValueError(f"the {name} part of the data holds no image")
 
     def __getitem__(self, name: str) -> ImageSet:
-        if name not in ("train", "validation", "test"):
-            raise ValueError(f"split: unknown {name!r}, allowed are 'train', 'validation', 'test'")
+        check_choice("split", name, _PARTS)
         return getattr(self, name)
 
     @property
     def shape(self) -> tuple[int, int, int]:
+        """`(C, H, W)` of every image."""
         return self.train.shape

@@ -28,10 +28,20 @@ _NPZ_NAMES = (
 def read_mnist(root: Path) -> Splits:
     """50 000 / 10 000 / 10 000 digits, `(1, 28, 28)`; the validation part is the end of the training file.
 
-    root: an npz file, or a folder with one called ``mnist.npz``, or with ``train-images-idx3-ubyte`` and so on, each
-        with or without ``.gz``, there or in ``MNIST/raw``.
+    Parameters
+    ----------
+    root : Path
+        An npz file, or a folder with one called ``mnist.npz``, or with ``train-images-idx3-ubyte`` and so on, each with
+        or without ``.gz``, there or in ``MNIST/raw``.
 
-    Source: LeCun, Bottou, Bengio and Haffner, "Gradient-based learning applied to document recognition", 1998.
+    Returns
+    -------
+    Splits
+        Digits with their labels.
+
+    References
+    ----------
+    LeCun, Bottou, Bengio and Haffner, "Gradient-based learning applied to document recognition", 1998.
     """
     arrays = _from_npz(root) if root.is_file() else _from_folder(root)
     train_images, train_labels, test_images, test_labels = arrays

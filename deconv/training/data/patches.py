@@ -25,8 +25,19 @@ def read_patches(root: Path | None = None, *, size: int = 16, grey: bool = True)
     The upper 80 % of every picture is for training, the next 10 % for validation, the last for testing: no pixel is
     in two parts.
 
-    root: a folder of image files, at any depth; None: nine pictures of scikit-image, or four in colour.
-    grey: `(1, size, size)`; else `(3, size, size)`.
+    Parameters
+    ----------
+    root : Path, optional
+        A folder of image files, at any depth; by default nine pictures of scikit-image, or four in colour.
+    size : int
+        Side of a patch, in pixels.
+    grey : bool
+        `(1, size, size)`; else `(3, size, size)`.
+
+    Returns
+    -------
+    Splits
+        Patches, halves of which overlap their neighbours.
     """
     if root is None:
         pictures = [_picture(name, grey) for name in (_COLOUR + _GREY if grey else _COLOUR)]
@@ -43,7 +54,8 @@ def read_patches(root: Path | None = None, *, size: int = 16, grey: bool = True)
         borders = (0, 8 * height // 10, 9 * height // 10, height)
         for part, top, bottom in zip(parts, borders, borders[1:], strict=False):
             part.append(_patches(picture[:, top:bottom], size))
-    return Splits(*(_shuffled(torch.cat(part)) for part in parts))
+    train, validation, test = (_shuffled(torch.cat(part)) for part in parts)
+    return Splits(train, validation, test)
 
 
 def _picture(name: str, grey: bool) -> Tensor:

@@ -30,9 +30,21 @@ def fit_mixture(
 
     Parameters
     ----------
-    batches: coefficients of noisy patches `(N, D)`, N well above `components`.
-    sigma: the noise in them, which is taken out of the covariances.
-    steps: how many batches.
+    batches : iterator of Tensor
+        Coefficients of noisy patches `(N, D)`, N well above `components`.
+    components : int
+        Gaussians in the mixture.
+    sigma : float
+        Standard deviation of the noise in the patches, which is taken out of the covariances.
+    steps : int
+        Batches used.
+    generator : torch.Generator, optional
+        Source of the draws; the global one by default.
+
+    Returns
+    -------
+    GaussianMixturePrior
+        The mixture, of patches without noise.
 
     References
     ----------
@@ -47,9 +59,9 @@ def fit_mixture(
         chosen = torch.multinomial(_joint(batch, shares, moments).softmax(1), 1, generator=generator).squeeze(1)
         rate = (step + 1) ** -0.7 if step else 0.5
         for k in range(components):
-            mine = batch[chosen == k]
-            shares[k] += rate * (len(mine) / len(batch) - shares[k])
-            moments[k] += rate * (mine.T @ mine / len(batch) - moments[k])
+            own = batch[chosen == k]
+            shares[k] += rate * (len(own) / len(batch) - shares[k])
+            moments[k] += rate * (own.T @ own / len(batch) - moments[k])
     noise = sigma**2 * torch.eye(first.shape[1])
     return GaussianMixturePrior.from_covariances(shares, _covariances(shares, moments) - noise)
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
+from ..prior import FlowPrior, GaussianMixturePrior
 from .data import Batch
 from .objective import Objective
 
@@ -14,19 +17,17 @@ __all__ = ["DENOISING", "build_prior"]
 # count alike.
 _KNEE = 0.0215
 
-# What a nat a pixel counts for besides. The likelihood alone learns to denoise more slowly; the error alone leaves free
+# The weight of a nat a pixel beside it. The likelihood alone learns to denoise more slowly; the error alone leaves free
 # how probable an image is.
 _LIKELIHOOD = 0.1
 
-# The network knows nothing of what is beyond the border of a crop: pixels that near to it are not judged.
+# The network knows nothing of what is beyond the border of a crop: pixels that near to it do not count.
 _BORDER = 4
 
 
-def build_prior(*, image_shape: object = None, base: str = "gmm", **config: object) -> nn.Module:
+def build_prior(*, image_shape: object = None, base: str = "gmm", **config: Any) -> FlowPrior:
     """An untrained flow over the mixture `base`, which stays as it is, for crops of any `image_shape`."""
-    from ..prior import FlowPrior, load_prior
-
-    return FlowPrior(load_prior(base), **config)
+    return FlowPrior(GaussianMixturePrior.load(base), **config)
 
 
 def _denoising(model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
@@ -39,6 +40,8 @@ def _denoising(model: nn.Module, batch: Batch, generator: torch.Generator) -> Te
     The first of the two is the squared error of Tweedie's denoiser in units of the noise (Vincent, "A connection
     between score matching and denoising autoencoders", Neural Computation 2011).
     """
+    if not isinstance(model, FlowPrior):
+        raise TypeError(f"model: expected a FlowPrior, given {type(model).__name__}")
     clean = batch.images.to(model.centres) / 255
     place = torch.rand(len(clean), generator=generator, device=generator.device).to(clean)
     place = (torch.arange(len(clean)).to(clean) + place) / len(clean)

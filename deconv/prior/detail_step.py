@@ -1,6 +1,9 @@
-"""A step of the flow: details see each other through the inverse of a convolution, then bend what they see."""
+"""A step of the prior's flow: details mixed by the inverse of a convolution, then scaled and shifted."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -13,26 +16,36 @@ __all__ = ["DetailStep"]
 _CORNERS = ("tl", "br", "tr", "bl")
 
 # A step changes the scale of a detail by at most this factor's exponential.
-_MOST = 4.0
+_LARGEST_LOG_SCALE = 4.0
 
 
 class DetailStep(nn.Module):
-    r"""Bend details, in units of their noise, given the low band, some of their own, and the noise.
+    r"""Transform details, in units of their noise, given the low band, some of their own, and the noise.
 
     .. math:: (a, b) = A^{-1} d, \qquad b' = (b + t) \, e^{s}, \qquad \mathrm{ladj} = \sum s - \log|\det A|
 
     where :math:`A^{-1}` is the exact inverse of a causal convolution, with a corner that changes from step to step, and
-    s and t come from a small network of what is around. The first step bends all three details, given the low band
+    s and t come from a small network of what is around. The first step changes all three details, given the low band
     alone, the next ones two given one and one given two by turns.
 
-    The network sees the squares of linear features, and t is a sum of linear features weighted by what it says. So t is
+    The network sees the squares of linear features, and t is a sum of linear features weighted by its output. So t is
     odd and s even: where the image is flat, nothing pulls to either side. Features of the low band sum to zero, so
     brightness does not matter.
 
     Parameters
     ----------
-    number: of the step, from 0. width, depth: channels and hidden layers of 3 x 3 of the network.
-    kernel_size: of A. gates: linear features that t is made of. features: of the noise.
+    number : int
+        Of the step, from 0.
+    width, depth : int
+        Channels and hidden layers of 3 x 3 of the network.
+    kernel_size : int
+        Of A.
+    gates : int
+        Linear features that t is made of.
+    features : int
+        Of the noise.
+    generator : torch.Generator, optional
+        Source of the initial values of A.
     """
 
     def __init__(
@@ -61,16 +74,21 @@ class DetailStep(nn.Module):
         for parameter in (*self.last.parameters(), *self.noise.parameters()):
             nn.init.zeros_(parameter)
 
+    @staticmethod
+    def least_parameters(width: int, depth: int, kernel_size: int, gates: int) -> int:
+        """Numbers that a step certainly has: A, the features, and the hidden layers."""
+        return 9 * (kernel_size**2 - 1 + width + gates + depth * width**2)
+
     def forward(self, details: Tensor, low: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
-        """details `(B, 3, H, W)`, low `(B, 1, H, W)`, noise `(B, features)` to the bent details and ladj `(B,)`."""
-        inside, ladj = self.convolution(details)
-        a, b = self._split(inside)
+        """Details `(B, 3, H, W)`, low band `(B, 1, H, W)`, noise `(B, features)` to the new details and ladj `(B,)`."""
+        mixed, ladj = self.convolution(details)
+        a, b = self._split(mixed)
         shift, log_scale = self._affine(a, low, noise)
         return self._join(a, (b + shift) * log_scale.exp()), ladj + log_scale.flatten(1).sum(1)
 
-    def inverse(self, bent: Tensor, low: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+    def inverse(self, transformed: Tensor, low: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
         """The details again, by a plain convolution, and the ladj of this direction."""
-        a, b = self._split(bent)
+        a, b = self._split(transformed)
         shift, log_scale = self._affine(a, low, noise)
         details, ladj = self.convolution.inverse(self._join(a, b * (-log_scale).exp() - shift))
         return details, ladj - log_scale.flatten(1).sum(1)
@@ -78,15 +96,15 @@ class DetailStep(nn.Module):
     def _affine(self, a: Tensor, low: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
         """t and s, `(B, changed, H, W)`."""
         around = F.pad(torch.cat([a, low], 1), (1, 1, 1, 1), mode="replicate")
-        biases = [layer(noise)[:, :, None, None] for layer in self.noise]
+        layers = cast(Iterable[nn.Linear], self.noise)
+        biases = [layer(noise)[:, :, None, None] for layer in layers]
         hidden = torch.log1p(self._filtered(around, self.energies).square()) + biases[0]
-        for layer, bias in zip(self.hidden, biases[1:], strict=False):
+        for layer, bias in zip(self.hidden, biases[1:-1], strict=True):
             hidden = F.silu(layer(hidden) + bias)
-        said = self.last(hidden) + biases[-1]
-        raw, weights = said.split([self.changed, self.changed * self.gates], 1)
+        raw, weights = (self.last(hidden) + biases[-1]).split([self.changed, self.changed * self.gates], 1)
         weights = weights.unflatten(1, (self.changed, self.gates))
         shift = (weights * self._filtered(around, self.linear).unsqueeze(1)).sum(2)
-        return shift, _MOST * torch.tanh(raw / _MOST)
+        return shift, _LARGEST_LOG_SCALE * torch.tanh(raw / _LARGEST_LOG_SCALE)
 
     def _filtered(self, around: Tensor, layer: nn.Conv2d) -> Tensor:
         own, low = layer.weight.split([self.given, 1], 1)
