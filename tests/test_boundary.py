@@ -1,11 +1,12 @@
-"""Canvases around an observation."""
+"""Images continued beyond their frame."""
 
 import numpy as np
 import pytest
 import torch
 
-from deconv.imaging.boundary import EXTENSIONS, canvas_margins, crop, edgetaper, extend, fade
+from deconv.imaging.boundary import EXTENSIONS, crop, extend, fade
 from deconv.imaging.convolution import convolve, fast_length
+from deconv.imaging.periodic import edgetaper, padded_margins
 from deconv.imaging.psf import camera_shake, gaussian
 
 SHAPES = [
@@ -27,11 +28,11 @@ def random(*shape, seed=0):
 @pytest.mark.parametrize(("shape", "margins"), SHAPES, ids=str)
 def test_the_frame_is_kept(shape, margins, method):
     image = random(*shape)
-    canvas = extend(image, margins, method=method)
+    padded = extend(image, margins, method=method)
     axes = range(-len(margins), 0)
-    assert [canvas.shape[a] - shape[a] for a in axes] == [sum(pair) for pair in margins]
-    assert torch.equal(crop(canvas, margins), image)
-    assert torch.isfinite(canvas).all()
+    assert [padded.shape[a] - shape[a] for a in axes] == [sum(pair) for pair in margins]
+    assert torch.equal(crop(padded, margins), image)
+    assert torch.isfinite(padded).all()
 
 
 @pytest.mark.parametrize(
@@ -47,8 +48,8 @@ def test_numpy_pads_the_same(method, mode):
 
 @pytest.mark.parametrize(("shape", "margins"), SHAPES, ids=str)
 def test_a_smooth_continuation_of_one_colour_is_that_colour(shape, margins):
-    canvas = extend(torch.full(shape, 0.3, dtype=torch.float64), margins)
-    torch.testing.assert_close(canvas, torch.full_like(canvas, 0.3), atol=1e-12, rtol=0)
+    padded = extend(torch.full(shape, 0.3, dtype=torch.float64), margins)
+    torch.testing.assert_close(padded, torch.full_like(padded, 0.3), atol=1e-12, rtol=0)
 
 
 def test_a_smooth_continuation_is_linear():
@@ -74,21 +75,21 @@ def test_every_wave_along_the_edge_is_bridged_by_the_biharmonic_equation(frequen
     width, gap = 16, 9
     wave = torch.cos(torch.pi * frequency * (torch.arange(width, dtype=torch.float64) + 0.5) / width)
     image = random(12, 1) * wave  # each row a multiple of one cosine
-    canvas = extend(image, ((0, gap), (0, 0)))
-    profile = canvas @ wave / (wave @ wave)
-    torch.testing.assert_close(canvas, profile[:, None] * wave, atol=1e-9, rtol=0)
+    padded = extend(image, ((0, gap), (0, 0)))
+    profile = padded @ wave / (wave @ wave)
+    torch.testing.assert_close(padded, profile[:, None] * wave, atol=1e-9, rtol=0)
     eigenvalue = 2 - 2 * np.cos(np.pi * frequency / width)
     for _ in range(2):
         profile = profile.roll(1) + profile.roll(-1) - (2 + eigenvalue) * profile
     torch.testing.assert_close(profile[12:], torch.zeros(gap, dtype=torch.float64), atol=1e-8, rtol=0)
 
 
-def test_there_is_no_seam():
+def test_there_is_no_jump_to_the_next_period():
     rows, columns = torch.meshgrid(torch.linspace(0, 1, 60), torch.linspace(0, 1, 70), indexing="ij")
     image = (rows**2 + columns).double()  # borders that do not match at all
 
-    def roughness(canvas):
-        return max(float(torch.diff(canvas.roll(5, axis), n=2, dim=axis).abs().max()) for axis in (-2, -1))
+    def roughness(padded):
+        return max(float(torch.diff(padded.roll(5, axis), n=2, dim=axis).abs().max()) for axis in (-2, -1))
 
     margins = ((20, 20), (20, 20))
     assert roughness(extend(image, margins)) < 0.02
@@ -126,9 +127,9 @@ def test_what_is_refused(error, name, arguments):
 
 @pytest.mark.parametrize("spread", [1.0, 2.5])
 @pytest.mark.parametrize("frame", [(498, 498), (1, 13), (101, 64, 77)])
-def test_canvases_are_large_enough_and_quick_to_transform(frame, spread):
+def test_padded_images_are_large_enough_and_quick_to_transform(frame, spread):
     size = (15, 4, 1)[: len(frame)]
-    for n, s, (before, after) in zip(frame, size, canvas_margins(frame, size, spread=spread), strict=True):
+    for n, s, (before, after) in zip(frame, size, padded_margins(frame, size, spread=spread), strict=True):
         total = n + before + after
         assert total == fast_length(total)
         assert before + after >= spread * s
@@ -136,10 +137,10 @@ def test_canvases_are_large_enough_and_quick_to_transform(frame, spread):
 
 
 def test_fading_leaves_the_frame_and_ends_near_zero():
-    canvas = torch.ones(1, 1, 30, 40)
+    padded = torch.ones(1, 1, 30, 40)
     margins = ((8, 10), (0, 12))
-    faded = fade(canvas, margins)
-    assert torch.equal(crop(faded, margins), crop(canvas, margins))
+    faded = fade(padded, margins)
+    assert torch.equal(crop(faded, margins), crop(padded, margins))
     assert faded[..., 0, :].max() < 0.02
     assert faded[..., -1].max() < 0.02
     assert (torch.diff(faded[0, 0, :8, 3]) > 0).all()

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
+from deconv.imaging.boundary import BLUR_BOUNDARIES
 from deconv.imaging.convolution import (
-    BOUNDARIES,
     convolve,
     convolve_adjoint,
     fast_length,
@@ -17,7 +17,7 @@ from deconv.imaging.convolution import (
     valid_margins,
 )
 
-SAME = [boundary for boundary in BOUNDARIES if boundary != "valid"]
+SAME = [boundary for boundary in BLUR_BOUNDARIES if boundary != "valid"]
 # Image sizes and psf sizes: H != W, even and odd, 1 x N, few and many taps, psf larger than the image.
 FRAMES = [
     ((9, 12), (3, 3)),
@@ -29,7 +29,7 @@ FRAMES = [
 ]
 LARGE_PSF = [((4, 5), (9, 7)), ((3, 1), (6, 6)), ((1, 1), (3, 5))]
 CASES = [
-    *((frame, size, boundary) for (frame, size), boundary in itertools.product(FRAMES, BOUNDARIES)),
+    *((frame, size, boundary) for (frame, size), boundary in itertools.product(FRAMES, BLUR_BOUNDARIES)),
     *((frame, size, boundary) for (frame, size), boundary in itertools.product(LARGE_PSF, SAME)),
 ]
 
@@ -85,14 +85,14 @@ def test_the_adjoint_is_the_transpose(frame, size, boundary):
 
 
 @pytest.mark.parametrize("function", [convolve, convolve_adjoint])
-@pytest.mark.parametrize("boundary", BOUNDARIES)
+@pytest.mark.parametrize("boundary", BLUR_BOUNDARIES)
 @pytest.mark.parametrize("size", [(3, 2), (6, 5)])
 def test_gradients_in_image_and_psf(function, boundary, size):
     image, psf = draw(1, 2, 7, 6).requires_grad_(), draw(*size, seed=1).requires_grad_()
     assert torch.autograd.gradcheck(lambda a, b: function(a, b, boundary=boundary), (image, psf))
 
 
-@pytest.mark.parametrize("boundary", BOUNDARIES)
+@pytest.mark.parametrize("boundary", BLUR_BOUNDARIES)
 @pytest.mark.parametrize("size", [(3, 3), (8, 6)])
 def test_each_sample_and_channel_may_have_its_own_psf(boundary, size):
     image, psfs = draw(2, 3, 10, 9), draw(2, 3, *size, seed=1)
@@ -104,7 +104,7 @@ def test_each_sample_and_channel_may_have_its_own_psf(boundary, size):
     torch.testing.assert_close(shared, convolve(image, psfs[0, 0], boundary=boundary))
 
 
-@pytest.mark.parametrize("boundary", BOUNDARIES)
+@pytest.mark.parametrize("boundary", BLUR_BOUNDARIES)
 @pytest.mark.parametrize("size", [(2, 3, 4), (3, 5, 4)])
 def test_volumes_with_a_separable_psf_are_blurred_axis_by_axis(boundary, size):
     volume = draw(2, 1, 6, 7, 8)
@@ -120,7 +120,7 @@ def test_volumes_with_a_separable_psf_are_blurred_axis_by_axis(boundary, size):
 
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 5), (4, 6), (13, 12)])
-@pytest.mark.parametrize("boundary", BOUNDARIES)
+@pytest.mark.parametrize("boundary", BLUR_BOUNDARIES)
 def test_a_delta_at_the_centre_moves_nothing(size, boundary):
     scene, delta = draw(1, 1, 20, 21), torch.zeros(size, dtype=torch.float64)
     delta[(size[0] - 1) // 2, (size[1] - 1) // 2] = 1

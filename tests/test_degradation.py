@@ -87,7 +87,8 @@ def test_volumes_are_blurred_in_three_dimensions():
         ({"noise": float("nan")}, "noise: expected"),
         ({"noise": torch.ones(2)}, r"noise: expected one value or 1, given \(2,\)"),
         ({"photons": 0}, "photons: expected a positive number, given 0"),
-        ({"boundary": "wrap"}, "boundary: unknown 'wrap'"),
+        ({"boundary": "wrap"}, "boundary: unknown 'wrap', allowed are valid, circular, reflect, replicate, zero"),
+        ({"boundary": "unknown"}, 'boundary: a blur needs to know .* "unknown" is for restorations; "valid" keeps'),
     ],
 )
 def test_bad_options_are_named(options, words):

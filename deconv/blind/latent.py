@@ -13,8 +13,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..imaging.boundary import canvas_margins, extend
+from ..imaging.boundary import extend
 from ..imaging.convolution import psf_to_otf
+from ..imaging.periodic import padded_margins
 from ..restore.derivatives import Gradient
 from ..restore.shrinkage import squared
 
@@ -37,7 +38,7 @@ class Scale:
         self.image = image
         self.size = size
         self.sigma = sigma
-        self.margins = canvas_margins(image.shape[2:], size)
+        self.margins = padded_margins(image.shape[2:], size)
         self.canvas = extend(image, self.margins)
         self.shape = tuple(self.canvas.shape[2:])
         self.spectrum = torch.fft.rfft2(self.canvas)

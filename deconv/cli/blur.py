@@ -17,7 +17,7 @@ __all__ = ["blur"]
 
 _PSF = "The blur: a text such as shake:31,seed=7, motion:15,30 or gaussian:2.0, or a file (image, .npy, .mat)."
 _BOUNDARY = (
-    "What lies outside the frame: valid keeps the part that needs no outside; circular, zero, reflect, replicate "
+    "What lies outside the frame: valid keeps the part that needs no outside; circular, reflect, replicate and zero "
     "keep the size."
 )
 
@@ -44,14 +44,14 @@ def blur(
     """
     from ..imaging import degrade
 
-    level = fraction(noise, "--noise")
-    kernel = read_blur(psf, recentre=recentre)
-    sharp = read_source(source, kernel)
+    sigma = fraction(noise, "--noise")
+    given = read_blur(psf, recentre=recentre)
+    sharp = read_source(source, given)
     sharp.check_target(output, bits=bits)
     started = time.perf_counter()
-    blurred = degrade(sharp.batch, kernel.psf, noise=level, photons=photons, boundary=boundary, seed=seed)
+    blurred = degrade(sharp.batch, given.psf, noise=sigma, photons=photons, boundary=boundary, seed=seed)
     seconds = time.perf_counter() - started
     sharp.write(output, blurred, bits=bits)
     if not quiet:
-        done = [f"psf {kernel.words}", f"noise {level:.2%}", boundary]
+        done = [f"psf {given.words}", f"noise {sigma:.2%}", boundary]
         typer.echo(summary_line(sharp, output, blurred, done, seconds))

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from rich.console import Console
-from rich.progress import Progress
 from rich.table import Table
 from torch import Tensor
 
@@ -20,6 +19,7 @@ from ..imaging.files import write_image
 from ..imaging.metrics import psnr, ssim
 from ..imaging.psf import camera_shake
 from ..nn.recursive_deconv import RecursiveDeconv2d
+from ..progress import ProgressBar
 
 __all__ = ["run"]
 
@@ -41,15 +41,15 @@ def run(output_dir: Path) -> Path:
     output_dir.mkdir(parents=True, exist_ok=True)
     psf = camera_shake(19, seed=1)
     sharp = _photograph(_PHOTOGRAPH)
-    observed, scene = _observe(sharp, psf, seed=0)
+    observed, truth = _observe(sharp, psf, seed=0)
 
-    # The textbook's filter, which takes the spectrum of a scene for flat, is where learning begins.
+    # Learning begins at the textbook's filter, which takes the spectrum of images for flat.
     layer = RecursiveDeconv2d.from_psf(psf, noise_to_signal=_NOISE)
     started = time.perf_counter()
     before = _restore(layer, observed)
     restoring = time.perf_counter() - started
     started = time.perf_counter()
-    _learn(layer, [_observe(_lesson(name), psf, seed=i + 1) for i, name in enumerate(_LESSONS)], console)
+    _learn(layer, [_observe(_lesson(name), psf, seed=i + 1) for i, name in enumerate(_LESSONS)])
     learning = time.perf_counter() - started
     after = _restore(layer, observed)
 
@@ -62,17 +62,17 @@ def run(output_dir: Path) -> Path:
         ("restored, before learning", before, restoring),
         ("restored, after learning", after, learning),
     ):
-        quality = float(psnr(image, scene))
+        quality = float(psnr(image, truth))
         table.add_row(
             name,
             f"{quality:.2f} dB",
-            f"{float(ssim(image, scene)):.3f}",
+            f"{float(ssim(image, truth)):.3f}",
             "" if seconds is None else f"{seconds:.2f}",
         )
         panels.append((f"{name}: {quality:.2f} dB", image))
     console.print(table)
     path = output_dir / "deblurred.png"
-    write_image(path, _compose([*panels, ("original", scene)]))
+    write_image(path, _compose([*panels, ("original", truth)]))
     console.print(f"{path}: blurred, before learning, after learning, original", soft_wrap=True)
     return path
 
@@ -93,7 +93,7 @@ def _lesson(name: str) -> Tensor:
 
 
 def _observe(sharp: Tensor, psf: Tensor, *, seed: int) -> tuple[Tensor, Tensor]:
-    """What the camera records, and the part of the scene that it shows."""
+    """What the camera records, and the part of the sharp photograph that it shows."""
     return degrade(sharp, psf, noise=_NOISE, seed=seed), crop(sharp, valid_margins(psf.shape))
 
 
@@ -102,21 +102,20 @@ def _restore(layer: RecursiveDeconv2d, observed: Tensor) -> Tensor:
     return layer(observed)
 
 
-def _learn(layer: RecursiveDeconv2d, lessons: Sequence[tuple[Tensor, Tensor]], console: Console) -> None:
-    """Fit the layer to pairs of an observation and its scene, in the mean square."""
-    observed, scene = (torch.cat(images) for images in zip(*lessons, strict=True))
+def _learn(layer: RecursiveDeconv2d, lessons: Sequence[tuple[Tensor, Tensor]]) -> None:
+    """Fit the layer to pairs of an observation and the truth, in the mean square."""
+    observed, truth = (torch.cat(images) for images in zip(*lessons, strict=True))
     # Few parameters and no minibatches: a quasi-Newton method needs a dozen passes where Adam takes hundreds.
     optimizer = torch.optim.LBFGS(
         layer.parameters(), max_iter=_STEPS, history_size=_STEPS, line_search_fn="strong_wolfe"
     )
-    with Progress(console=console, transient=True) as progress:
-        task = progress.add_task("learning", total=None)
+    with ProgressBar("learning", _STEPS * 5 // 4) as progress:  # the optimiser's own bound on its evaluations
 
         def closure() -> Tensor:
             optimizer.zero_grad()
-            loss = (layer(observed) - scene).square().mean()
+            loss = (layer(observed) - truth).square().mean()
             loss.backward()
-            progress.advance(task)
+            progress.advance()
             return loss
 
         optimizer.step(closure)

@@ -17,7 +17,7 @@ __all__ = ["Blur", "Source", "fraction", "read_blur", "read_source"]
 
 @dataclass(frozen=True)
 class Blur:
-    """A psf and what to call it in the closing line."""
+    """A psf and what to call it in the summary line."""
 
     psf: Tensor
     words: str
@@ -25,9 +25,18 @@ class Blur:
 
 @dataclass(frozen=True)
 class Source:
-    """What was read: the values as they are in the file, and as a float tensor `(1, C, [D,] H, W)`.
+    """What was read.
 
-    picture: what else an image file holds; None for a volume.
+    Attributes
+    ----------
+    path : Path
+        The file.
+    values : ndarray
+        As they are in the file.
+    batch : Tensor
+        The same as floats, `(1, C, H, W)` or `(1, 1, D, H, W)`.
+    picture : Picture or None
+        What else an image file holds; None for a volume.
     """
 
     path: Path

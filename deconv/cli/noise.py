@@ -15,21 +15,26 @@ __all__ = ["estimate", "overall"]
 def estimate(source: Source, *, linear: bool) -> Tensor:
     """Standard deviation of the noise of each channel, `(1, C)`.
 
-    The coder of a lossy picture takes noise away where it is weak, and adds an error of its own: its noise is
-    not white, and not below that error. A restoration that was told less would amplify the coder's traces.
+    The coder of a lossy picture takes noise away where it is weak, and adds an error of its own: its noise is not
+    white, and not below that error. A restoration that was told less would amplify the coder's traces.
 
-    linear: of the light in place of the values of the file.
+    Parameters
+    ----------
+    source : Source
+        A picture, or a volume, which is judged slice by slice.
+    linear : bool
+        Of the linear light in place of the values of the file.
     """
     from ..imaging import estimate_noise
     from ..imaging.srgb import to_linear
 
     batch = to_linear(source.batch) if linear else source.batch
     loss = 0.0 if source.picture is None else source.picture.loss
-    slices = batch.flatten(0, -3)[:, None]  # a volume is judged slice by slice
-    levels = estimate_noise(slices, white=loss == 0).view(*batch.shape[:2], -1)
-    return levels.square().mean(-1).sqrt().clamp_min(loss)
+    slices = batch.flatten(0, -3)[:, None]
+    sigma = estimate_noise(slices, white=loss == 0).view(*batch.shape[:2], -1)
+    return sigma.square().mean(-1).sqrt().clamp_min(loss)
 
 
-def overall(levels: Tensor) -> float:
-    """One number for all channels."""
-    return float(levels.square().mean().sqrt())
+def overall(sigma: Tensor) -> float:
+    """One standard deviation for all channels, their root mean square."""
+    return float(sigma.square().mean().sqrt())

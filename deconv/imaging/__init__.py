@@ -7,12 +7,13 @@ from ..lazy_names import lazy_names
 if TYPE_CHECKING:
     from . import psf
     from .arrays import as_image_batch, as_psf
-    from .boundary import crop, edgetaper, extend
+    from .boundary import crop, extend
     from .convolution import convolve, convolve_adjoint, fast_length, psf_to_otf, valid_margins
     from .degradation import degrade
     from .files import read_image, write_image
     from .metrics import psnr, ssim
     from .noise import estimate_noise
+    from .periodic import edgetaper
     from .stacks import read_stack, write_stack
 
 __all__ = [
@@ -46,6 +47,7 @@ _MODULES = (
     "formats",
     "metrics",
     "noise",
+    "periodic",
     "psf",
     "srgb",
     "stacks",

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -33,27 +33,33 @@ _FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 _ALLOWED = "bool, uint8, uint16, float16, float32, float64"
 
 
-def as_image_batch(array: Any, *, space: int = 2, name: str = "image") -> tuple[Tensor, Back]:
-    """The image as a tensor `(B, C, H, W)`, and the way back to what was given.
+def as_image_batch(array: Any, *, space: Literal[2, 3] = 2, name: str = "image") -> tuple[Tensor, Back]:
+    """The image as a tensor `(B, C, H, W)`, and the function that turns results into what was given.
 
     Parameters
     ----------
-    array: NumPy or CuPy array, torch tensor, or anything NumPy can view as an array; see the module's table.
-    space: 2 for images, 3 for volumes.
-    name: what error messages call it.
+    array : array or Tensor
+        Of NumPy, CuPy or torch, or anything NumPy can view as an array; see the module's table.
+    space : {2, 3}
+        Number of spatial axes: 2 for images, 3 for volumes.
+    name : str
+        What error messages call it.
 
     Returns
     -------
-    image: float32 tensor, or float64 where the array is; on the array's device. Integers are divided by their
-        full scale, floats keep their values. It may share memory with `array`, so it is not to be written to.
-    back: turns a tensor `(B, C, H', W')` into the given kind of array, layout and dtype, on its device.
-        Integers are rounded and saturate at the ends of their range; floats are never clipped. Gradients flow
-        through both ways.
+    image : Tensor
+        float32, or float64 where the array is; on the array's device. Integers are divided by their full scale, floats
+        keep their values. It may share memory with `array`, so it is not to be written to.
+    back : callable
+        Turns a tensor `(B, C, H', W')` into the given kind of array, layout and dtype, on its device. Integers are
+        rounded and saturate at the ends of their range; floats are never clipped. Gradients flow through both ways.
 
     Raises
     ------
-    TypeError: not an array; complex, masked, or of a dtype that is not listed.
-    ValueError: empty, too few or too many axes, channels on the wrong side, NaN or infinite values.
+    TypeError
+        Not an array; complex, masked, or of a dtype that is not listed.
+    ValueError
+        Empty, too few or too many axes, channels on the wrong side, NaN or infinite values.
 
     Examples
     --------
@@ -92,22 +98,30 @@ def as_image_batch(array: Any, *, space: int = 2, name: str = "image") -> tuple[
     return image, back
 
 
-def as_psf(psf: Any, *, like: Tensor | None = None, space: int = 2) -> Tensor:
+def as_psf(psf: Any, *, like: Tensor | None = None, space: Literal[2, 3] = 2) -> Tensor:
     """The psf as a float tensor `(kh, kw)`, checked; its values are left as they are.
 
     Parameters
     ----------
-    psf: NumPy or CuPy array or tensor with `space` axes. Integers are taken as weights only where they sum to
-        1.
-    like: the image it is for, whose dtype and device it gets; otherwise float32 at least, where it is.
-    space: 2 for images, 3 for volumes.
+    psf : array or Tensor
+        Of NumPy, CuPy or torch, with `space` axes. Integers are taken as weights only where they sum to 1.
+    like : Tensor, optional
+        The image it is for, whose dtype and device it gets; otherwise float32 at least, where it is.
+    space : {2, 3}
+        Number of spatial axes.
+
+    Returns
+    -------
+    Tensor
+        `(kh, kw)` or `(kd, kh, kw)`, floating point.
 
     Raises
     ------
-    TypeError: not an array, or complex.
-    ValueError: wrong number of axes, empty, NaN or infinite values, a sum that is not positive, or integers
-        with a sum other than 1 (a psf kept as a picture: divide it by its sum, or use
-        `deconv.imaging.psf.normalise`).
+    TypeError
+        Not an array, or complex.
+    ValueError
+        Wrong number of axes, empty, NaN or infinite values, a sum that is not positive, or integers with a sum other
+        than 1 (a psf kept as a picture: divide it by its sum, or use `deconv.imaging.psf.normalise`).
     """
     tensor, _ = _as_tensor(psf, "psf", any_integer=True)
     if tensor.ndim != space or tensor.numel() == 0:
@@ -126,11 +140,22 @@ def as_psf(psf: Any, *, like: Tensor | None = None, space: int = 2) -> Tensor:
     return tensor if exact else tensor.float()
 
 
-def per_sample(values: Tensor, array: Any, *, space: int = 2) -> Any:
+def per_sample(values: Tensor, array: Any, *, space: Literal[2, 3] = 2) -> Any:
     """Numbers, one for each sample, in the kind that suits `array`: a float for one image, else `(B,)`.
 
-    values: tensor `(B,)`, computed from ``as_image_batch(array)``. A batch of tensors gets a tensor, with its
-    gradient; a batch of arrays an array.
+    Parameters
+    ----------
+    values : Tensor
+        `(B,)`, computed from ``as_image_batch(array)``.
+    array : array or Tensor
+        What was given.
+    space : {2, 3}
+        Number of spatial axes.
+
+    Returns
+    -------
+    float, array or Tensor
+        A batch of tensors gets a tensor, with its gradient; a batch of arrays an array.
     """
     tensor, rewrap = _as_tensor(array, "array")
     return rewrap(values) if tensor.ndim == space + 2 else float(values)

@@ -1,63 +1,101 @@
-r"""What lies outside the frame: canvases for methods that need a periodic image or one without a border.
+r"""What lies outside the frame of an image, and images continued beyond their frame.
 
-An observation is usually the valid part of the blur of a larger scene. A closed-form method, which divides by
-a transfer function, sees the jump from the last row to the first one and rings; so does a recursive one that
-meets a border. `extend` puts the observation on a larger canvas that continues it, `crop` takes the frame out
-again, and `canvas_margins` says how large a canvas should be.
+An observation is usually the valid part of the blur of a larger image. A closed-form method, which divides by a
+transfer function, sees the jump from the last row to the first one and rings; so does a recursive one that meets a
+border. `extend` puts the observation into a larger image that continues it, and `crop` takes the frame out again.
 
-All functions work on as many of the last axes as `margins` has pairs: two for images, three for volumes.
+`extend`, `crop` and `fade` work on as many of the last axes as `margins` has pairs: two for images, three for volumes.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Literal, get_args
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .convolution import _source, convolve, fast_length
+from ..choices import check_choice
 
-__all__ = ["EXTENSIONS", "canvas_margins", "crop", "edgetaper", "extend", "fade"]
+__all__ = [
+    "BLUR_BOUNDARIES",
+    "BOUNDARIES",
+    "EXTENSIONS",
+    "BlurBoundary",
+    "Boundary",
+    "Extension",
+    "Margins",
+    "check_blur_boundary",
+    "crop",
+    "extend",
+    "fade",
+    "source_index",
+]
 
-EXTENSIONS = ("smooth", "reflect", "replicate", "circular", "zero")
+# What a restoration takes to lie outside the frame. "unknown": nothing, the observation is the valid part of the blur
+# of a larger image; "circular": the image repeats; "reflect": mirrored about the edge pixel, which is not repeated;
+# "replicate": the edge pixel goes on; "zero": black.
+Boundary = Literal["unknown", "circular", "reflect", "replicate", "zero"]
 
-# Room for the seam to close even where the psf is narrow: regularisation reaches across it too.
-_LEAST_GAP = 8
+# What a blur takes to lie there. "valid": nothing, the part that needs no outside is kept; the others as above.
+BlurBoundary = Literal["valid", "circular", "reflect", "replicate", "zero"]
+
+# How an image is continued beyond its frame. "smooth": periodically, values and slopes; the others as above.
+Extension = Literal["smooth", "circular", "reflect", "replicate", "zero"]
+
+BOUNDARIES: tuple[Boundary, ...] = get_args(Boundary)
+BLUR_BOUNDARIES: tuple[BlurBoundary, ...] = get_args(BlurBoundary)
+EXTENSIONS: tuple[Extension, ...] = get_args(Extension)
 
 Margins = Sequence[tuple[int, int]]
 
 
-def extend(image: Tensor, margins: Margins, *, method: str = "smooth") -> Tensor:
-    r"""Put `image` on a larger canvas that continues it.
+def check_blur_boundary(boundary: str) -> None:
+    """Refuse what is not a `BlurBoundary`; ``"unknown"`` with the word for what is meant."""
+    if boundary == "unknown":
+        raise ValueError(
+            'boundary: a blur needs to know what is outside the frame, "unknown" is for restorations; "valid" keeps '
+            "the part of the blurred image that needs no outside"
+        )
+    check_choice("boundary", boundary, BLUR_BOUNDARIES)
 
-    ``"smooth"`` continues it periodically, values and slopes: on the torus the canvas has no edge anywhere.
-    The gap between the last row and the first one of the next period is filled with the solution of the
-    biharmonic equation
+
+def extend(image: Tensor, margins: Margins, *, method: Extension = "smooth") -> Tensor:
+    r"""Put `image` into a larger one that continues it.
+
+    ``"smooth"`` continues it periodically, values and slopes: on the torus the padded image has no edge anywhere. The
+    gap between the last row and the first one of the next period is filled with the solution of the biharmonic
+    equation
 
     .. math:: \Delta^2 u = 0, \qquad u \text{ given on the two rows on either side of the gap,}
 
-    a surface of least bending. A Fourier transform along the edge turns it into one ordinary equation per
-    frequency, solved in closed form: the finer a detail along the edge, the faster it fades into the gap. One
-    axis is done after the other; while the next one is not yet periodic, the image is mirrored along it.
+    a surface of least bending. A Fourier transform along the edge turns it into one ordinary equation per frequency,
+    solved in closed form: the finer a detail along the edge, the faster it fades into the gap. One axis is done after
+    the other; while the next one is not yet periodic, the image is mirrored along it.
 
     Parameters
     ----------
-    image: floating-point tensor `(..., H, W)` or `(..., D, H, W)`, any range.
-    margins: how many rows to add ``((top, bottom), (left, right))``, one pair per spatial axis.
-    method: ``"smooth"``; ``"reflect"``: mirrored about the edge pixel, which is not repeated;
-        ``"replicate"``: the edge pixel goes on; ``"circular"``: the image repeats; ``"zero"``: zeros.
+    image : Tensor
+        `(..., H, W)` or `(..., D, H, W)`, floating point, any range.
+    margins : sequence of pairs of int
+        How many rows to add, ``((top, bottom), (left, right))``: one pair per spatial axis.
+    method : {"smooth", "circular", "reflect", "replicate", "zero"}
+        ``"circular"``: the image repeats; ``"reflect"``: mirrored about the edge pixel, which is not repeated;
+        ``"replicate"``: the edge pixel goes on; ``"zero"``: zeros.
 
     Returns
     -------
-    Tensor of the image's dtype and device, larger by the margins; a linear function of `image`,
-    differentiable.
+    Tensor
+        Of the image's dtype and device, larger by the margins; a linear function of `image`, differentiable.
 
     Raises
     ------
-    ValueError: unknown method, negative margins, or more pairs than the image has axes.
-    TypeError: `image` is not a floating-point tensor.
+    ValueError
+        Unknown method, negative margins, or more pairs than the image has axes.
+    TypeError
+        `image` is not a floating-point tensor.
 
     References
     ----------
@@ -72,8 +110,7 @@ def extend(image: Tensor, margins: Margins, *, method: str = "smooth") -> Tensor
     tensor([[0.0000, 1.0000, 2.0000, 3.0000, 4.0000, 3.9286, 3.1429, 2.0000, 0.8571,
              0.0714]])
     """
-    if method not in EXTENSIONS:
-        raise ValueError(f"method: unknown {method!r}, allowed are {', '.join(EXTENSIONS)}")
+    check_choice("method", method, EXTENSIONS)
     if not isinstance(image, Tensor) or not image.is_floating_point():
         given = image.dtype if isinstance(image, Tensor) else type(image).__name__
         raise TypeError(f"image: expected a floating-point tensor, given {given}")
@@ -84,82 +121,59 @@ def extend(image: Tensor, margins: Margins, *, method: str = "smooth") -> Tensor
         return _smooth(image, margins)
     for axis, (before, after) in zip(_axes(margins), margins, strict=True):
         if before or after:
-            image = image.index_select(axis, _source(image, axis, before, after, method))
+            image = image.index_select(axis, source_index(image, axis, before, after, method))
     return image
 
 
-def crop(canvas: Tensor, margins: Margins) -> Tensor:
-    """Take the frame out of the canvas: undoes `extend` with the same `margins`. A view."""
+def crop(image: Tensor, margins: Margins) -> Tensor:
+    """Take the frame out of a padded image: undoes `extend`.
+
+    Parameters
+    ----------
+    image : Tensor
+        `(..., H, W)` or `(..., D, H, W)`, padded.
+    margins : sequence of pairs of int
+        What was added, ``((top, bottom), (left, right))``.
+
+    Returns
+    -------
+    Tensor
+        Smaller by the margins; a view.
+    """
     for axis, (before, after) in zip(_axes(margins), margins, strict=True):
-        canvas = canvas.narrow(axis, before, canvas.shape[axis] - before - after)
-    return canvas
+        image = image.narrow(axis, before, image.shape[axis] - before - after)
+    return image
 
 
-def fade(canvas: Tensor, margins: Margins) -> Tensor:
-    """Let a canvas fade to zero across its margins, along half a period of a cosine; the frame stays as it
-    is.
+def fade(image: Tensor, margins: Margins) -> Tensor:
+    """Let a padded image fade to zero across its margins, along half a period of a cosine; the frame stays as it is.
 
     A filter that takes everything outside for zero sees no edge then. Subtract the mean before.
     """
     for axis, (before, after) in zip(_axes(margins), margins, strict=True):
         rise, fall = (
-            0.5 - 0.5 * torch.cos((torch.arange(n, device=canvas.device) + 0.5) * (math.pi / max(n, 1)))
+            0.5 - 0.5 * torch.cos((torch.arange(n, device=image.device) + 0.5) * (math.pi / max(n, 1)))
             for n in (before, after)
         )
-        frame = rise.new_ones(canvas.shape[axis] - before - after)
-        weight = torch.cat([rise, frame, fall.flip(0)]).to(canvas.dtype)
-        canvas = canvas * weight.reshape([-1] + [1] * (-axis - 1))
-    return canvas
+        frame = rise.new_ones(image.shape[axis] - before - after)
+        taper = torch.cat([rise, frame, fall.flip(0)]).to(image.dtype)
+        image = image * taper.reshape([-1] + [1] * (-axis - 1))
+    return image
 
 
-def canvas_margins(frame: Sequence[int], size: Sequence[int], *, spread: float = 1.0) -> Margins:
-    """Margins around a frame for a blur of the given size, so that the canvas has lengths an FFT is quick at.
-
-    frame: the observation's `(H, W)` or `(D, H, W)`.
-    size: the psf's, as many numbers.
-    spread: how many sizes of the psf to add along each axis at least, in all. From 1 on, no observed pixel is
-        blurred from across the seam of the periodic canvas.
-
-    >>> canvas_margins((498, 498), (15, 15))
-    ((21, 21), (21, 21))
-    """
-    pairs = []
-    for n, s in zip(frame, size, strict=True):
-        extra = fast_length(n + max(_LEAST_GAP, math.ceil(spread * s))) - n
-        pairs.append((extra // 2, extra - extra // 2))
-    return tuple(pairs)
-
-
-def edgetaper(image: Tensor, psf: Tensor) -> Tensor:
-    r"""Blend `image` towards its own periodic blur near the borders, which hides the seam of the torus.
-
-    .. math:: \alpha y + (1 - \alpha)(h * y), \qquad
-        \alpha = \prod_{\text{axes}} \Big( 1 - \frac{\rho(p)}{\rho(0)} \Big)
-
-    with the periodic autocorrelation :math:`\rho` of the psf's projection on each axis: 0 on the border, 1 as
-    far inside as the psf reaches. The frame keeps its size; the border is lost to the taper, which is why
-    `extend` restores better.
-
-    image: `(B, C, H, W)` or `(B, C, D, H, W)`. psf: `(kh, kw)` or `(kd, kh, kw)`.
-    """
-    space = psf.ndim
-    blurred = convolve(image, psf, boundary="circular")
-    alpha = image.new_ones(())
-    for axis in range(space):
-        n = image.shape[axis - space]
-        profile = psf.sum([a for a in range(space) if a != axis]) if space > 1 else psf
-        spectrum = torch.fft.rfft(_wrapped(profile, n)).abs().square()
-        correlation = torch.fft.irfft(spectrum, n=n).to(image.dtype)
-        # The two border rows are neighbours on the torus; both get the weight zero.
-        lag = torch.arange(n, device=image.device)
-        lag = torch.minimum(lag, n - 1 - lag)
-        weight = 1 - correlation[lag] / correlation[0]
-        alpha = alpha * weight.reshape([-1] + [1] * (space - 1 - axis))
-    return alpha * image + (1 - alpha) * blurred
-
-
-def _wrapped(profile: Tensor, n: int) -> Tensor:
-    return profile.new_zeros(n).index_add(0, torch.arange(len(profile), device=profile.device) % n, profile)
+def source_index(
+    image: Tensor, axis: int, before: int, after: int, boundary: Literal["circular", "reflect", "replicate"]
+) -> Tensor:
+    """The row of the image that each row of the padded one is a copy of, for any width of padding."""
+    n = image.shape[axis]
+    row = torch.arange(-before, n + after, device=image.device)
+    if boundary == "circular":
+        return row % n
+    if boundary == "replicate":
+        return row.clamp(0, n - 1)
+    period = max(2 * (n - 1), 1)
+    row = row % period
+    return torch.minimum(row, period - row) % n
 
 
 def _axes(margins: Margins) -> range:
@@ -176,15 +190,15 @@ def _checked(margins: Margins, image: Tensor) -> Margins:
 
 
 def _smooth(image: Tensor, margins: Margins) -> Tensor:
-    canvas = image.to(torch.promote_types(image.dtype, torch.float32))
+    padded = image.to(torch.promote_types(image.dtype, torch.float32))
     axes = _axes(margins)
     for axis, (before, after) in zip(axes, margins, strict=True):
         if before + after:
-            along = [(a, canvas.shape[a] > image.shape[a]) for a in axes if a != axis]
-            gap = _bridge(canvas, axis, before + after, along)
+            along = [(a, padded.shape[a] > image.shape[a]) for a in axes if a != axis]
+            gap = _bridge(padded, axis, before + after, along)
             ends = gap.narrow(axis, after, before), gap.narrow(axis, 0, after)
-            canvas = torch.cat([ends[0], canvas, ends[1]], axis)
-    return canvas.to(image.dtype)
+            padded = torch.cat([ends[0], padded, ends[1]], axis)
+    return padded.to(image.dtype)
 
 
 def _bridge(image: Tensor, axis: int, gap: int, along: list[tuple[int, bool]]) -> Tensor:

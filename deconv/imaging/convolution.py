@@ -4,14 +4,13 @@ The blurred image is
 
 .. math:: y[p] = \sum_k h[k]\, x[p + c - k], \qquad c = \lfloor (s - 1) / 2 \rfloor
 
-per axis, where s is the size of the psf h along that axis. Nobody flips the psf, and
-its centre moves nothing: one that is 1 at c and 0 elsewhere returns the image. `valid_margins` says how much
-of a scene's frame the valid part loses on each side.
+per axis, where s is the size of the psf h along that axis. Nobody flips the psf, and its centre moves nothing: one that
+is 1 at c and 0 elsewhere returns the image. `valid_margins` says how much of the image's frame the valid part of the
+blur loses on each side.
 
-Everything here works on tensors, in two or in three spatial dimensions: a psf `(kh, kw)` blurs images
-`(B, C, H, W)`, a psf `(kd, kh, kw)` blurs volumes `(B, C, D, H, W)`, and one with two leading axes, each of
-the image's size or 1, blurs each sample and channel by its own. All functions are differentiable in image and
-psf.
+Everything here works on tensors, in two or in three spatial dimensions: a psf `(kh, kw)` blurs images `(B, C, H, W)`, a
+psf `(kd, kh, kw)` blurs volumes `(B, C, D, H, W)`, and one with two leading axes, each of the image's size or 1, blurs
+each sample and channel by its own. All functions are differentiable in image and psf.
 """
 
 from __future__ import annotations
@@ -22,35 +21,40 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["BOUNDARIES", "convolve", "convolve_adjoint", "fast_length", "psf_to_otf", "valid_margins"]
+from .boundary import BlurBoundary, check_blur_boundary, crop, extend, source_index
 
-BOUNDARIES = ("valid", "circular", "zero", "reflect", "replicate")
+__all__ = ["convolve", "convolve_adjoint", "fast_length", "psf_to_otf", "valid_margins"]
 
 # Up to so many taps the direct sum beats the FFT on a CPU, at any image size from 28 x 28 to 2048 x 2048.
 _DIRECT_TAPS = 25
 
 
-def convolve(image: Tensor, psf: Tensor, *, boundary: str = "valid") -> Tensor:
+def convolve(image: Tensor, psf: Tensor, *, boundary: BlurBoundary = "valid") -> Tensor:
     """Blur `image` with `psf`.
 
     Parameters
     ----------
-    image: tensor `(B, C, H, W)`, or `(B, C, D, H, W)` for a three-dimensional psf; floating point, any range.
-    psf: tensor `(kh, kw)`, `(kd, kh, kw)`, or either one behind two axes that broadcast against B and C.
-    boundary: what lies outside the frame.
-        ``"valid"``: nothing is assumed, the result is the part that needs no outside, `H - kh + 1` rows high;
-        ``"circular"``: the image repeats; ``"zero"``: zeros; ``"reflect"``: mirrored about the edge pixel,
-        which is not repeated; ``"replicate"``: the edge pixel goes on. The result has the image's size.
+    image : Tensor
+        `(B, C, H, W)`, or `(B, C, D, H, W)` for a three-dimensional psf; floating point, any range.
+    psf : Tensor
+        `(kh, kw)`, `(kd, kh, kw)`, or either one behind two axes that broadcast against B and C.
+    boundary : {"valid", "circular", "reflect", "replicate", "zero"}
+        What lies outside the frame. ``"valid"``: nothing is assumed, the result is the part that needs no outside,
+        `H - kh + 1` rows high; ``"circular"``: the image repeats; ``"reflect"``: mirrored about the edge pixel, which
+        is not repeated; ``"replicate"``: the edge pixel goes on; ``"zero"``: zeros. The result of these has the
+        image's size.
 
     Returns
     -------
-    Tensor of the image's dtype and device. Half precision is computed in float32.
+    Tensor
+        Of the image's dtype and device. Half precision is computed in float32.
 
     Raises
     ------
-    ValueError: unknown boundary, shapes that do not fit, or a psf larger than the image when only the valid
-        part is asked for.
-    TypeError: an image or a psf that is not a floating-point tensor.
+    ValueError
+        Unknown boundary, shapes that do not fit, or a psf larger than the image when only the valid part is asked for.
+    TypeError
+        An image or a psf that is not a floating-point tensor.
 
     Examples
     --------
@@ -74,15 +78,24 @@ def convolve(image: Tensor, psf: Tensor, *, boundary: str = "valid") -> Tensor:
     elif boundary == "circular" and not _direct_is_faster(image, psf):
         blurred = _filter(image, psf_to_otf(psf, image.shape[2:]), image.shape[2:])
     else:
-        blurred = _valid(_pad(image, size, boundary), psf)
+        blurred = _valid(extend(image, valid_margins(size), method=boundary), psf)
     return blurred.to(dtype)
 
 
-def convolve_adjoint(image: Tensor, psf: Tensor, *, boundary: str = "valid") -> Tensor:
+def convolve_adjoint(image: Tensor, psf: Tensor, *, boundary: BlurBoundary = "valid") -> Tensor:
     """Transpose of `convolve`: ``<convolve(x), y> == <x, convolve_adjoint(y)>`` for every x and y.
 
-    For ``"valid"`` the result is larger than the argument, by ``kh - 1`` rows and ``kw - 1`` columns.
-    Parameters, dtypes and errors are those of `convolve`.
+    Parameters
+    ----------
+    image, psf : Tensor
+        As for `convolve`.
+    boundary : {"valid", "circular", "reflect", "replicate", "zero"}
+        As for `convolve`.
+
+    Returns
+    -------
+    Tensor
+        Of the image's size; for ``"valid"`` larger by ``kh - 1`` rows and ``kw - 1`` columns.
     """
     space = _check(image, psf, boundary)
     image, psf, dtype = _in_working_precision(image, psf)
@@ -91,20 +104,24 @@ def convolve_adjoint(image: Tensor, psf: Tensor, *, boundary: str = "valid") -> 
         return _filter(image, psf_to_otf(psf, image.shape[2:]).conj(), image.shape[2:]).to(dtype)
     full = F.pad(image, [side for s in reversed(size) for side in (s - 1, s - 1)])
     spread = _valid(full, psf.flip(tuple(range(-space, 0))))
-    if boundary != "valid":
-        spread = _pad_adjoint(spread, size, boundary)
-    return spread.to(dtype)
+    return _pad_adjoint(spread, size, boundary).to(dtype)
 
 
 def psf_to_otf(psf: Tensor, shape: Sequence[int]) -> Tensor:
     """Optical transfer function: the real FFT of `psf` on a periodic grid, its centre at the origin.
 
-    psf: real tensor whose last ``len(shape)`` axes are the psf, two or three of them.
-    shape: the grid, `(H, W)` or `(D, H, W)`. A psf larger than the grid wraps around it, as a periodic blur
-        does.
+    Parameters
+    ----------
+    psf : Tensor
+        Real; its last ``len(shape)`` axes are the psf's, two or three of them.
+    shape : sequence of int
+        The grid, `(H, W)` or `(D, H, W)`. A psf larger than the grid wraps around it, as a periodic blur does.
 
-    Returns the complex tensor of ``torch.fft.rfftn(..., s=shape)``: its last axis has ``W // 2 + 1`` entries,
-    and multiplying by it blurs without moving the image.
+    Returns
+    -------
+    Tensor
+        Complex, as of ``torch.fft.rfftn(..., s=shape)``: its last axis has ``W // 2 + 1`` entries. Multiplying by it
+        blurs without moving the image.
     """
     shape = tuple(int(n) for n in shape)
     if len(shape) not in (2, 3) or min(shape) < 1:
@@ -120,12 +137,21 @@ def psf_to_otf(psf: Tensor, shape: Sequence[int]) -> Tensor:
 
 
 def valid_margins(size: Sequence[int]) -> tuple[tuple[int, int], ...]:
-    """What a frame loses on each side when only the valid part of the blur is kept: ``((top, bottom), (left,
-    right))``.
+    """What a frame loses on each side when only the valid part of the blur is kept.
 
-    size: the psf's, `(kh, kw)` or `(kd, kh, kw)`. ``scene[top : H - bottom, left : W - right]`` lies under
-    ``convolve(scene, psf, boundary="valid")``.
+    Parameters
+    ----------
+    size : sequence of int
+        The psf's, `(kh, kw)` or `(kd, kh, kw)`.
 
+    Returns
+    -------
+    tuple of pairs of int
+        ``((top, bottom), (left, right))``: ``image[top : H - bottom, left : W - right]`` lies under
+        ``convolve(image, psf, boundary="valid")``.
+
+    Examples
+    --------
     >>> valid_margins((5, 4))
     ((2, 2), (2, 1))
     """
@@ -135,6 +161,17 @@ def valid_margins(size: Sequence[int]) -> tuple[tuple[int, int], ...]:
 def fast_length(n: int) -> int:
     """The smallest even length of at least `n` whose only prime factors are 2, 3 and 5: quick for a real FFT.
 
+    Parameters
+    ----------
+    n : int
+        The length needed.
+
+    Returns
+    -------
+    int
+
+    Examples
+    --------
     >>> [fast_length(n) for n in (1, 13, 509, 1000)]
     [2, 16, 512, 1000]
     """
@@ -151,8 +188,7 @@ def fast_length(n: int) -> int:
 
 def _check(image: Tensor, psf: Tensor, boundary: str) -> int:
     """Refuse what makes no sense; return the number of spatial dimensions."""
-    if boundary not in BOUNDARIES:
-        raise ValueError(f"boundary: unknown {boundary!r}, allowed are {', '.join(BOUNDARIES)}")
+    check_blur_boundary(boundary)
     for name, tensor in (("image", image), ("psf", psf)):
         if not isinstance(tensor, Tensor) or not tensor.is_floating_point():
             given = tensor.dtype if isinstance(tensor, Tensor) else type(tensor).__name__
@@ -190,8 +226,7 @@ def _valid(image: Tensor, psf: Tensor) -> Tensor:
     if _direct_is_faster(image, psf):
         return _direct(image, psf)
     size, frame = psf.shape[2 - image.ndim :], image.shape[2:]
-    # What wraps around falls into the margins, which are cut off, so any grid from the frame's size on will
-    # do.
+    # What wraps around falls into the margins, which are cut off, so any grid from the frame's size on will do.
     blurred = _filter(image, psf_to_otf(psf, grid := [fast_length(n) for n in frame]), grid)
     for axis, (n, (before, after)) in enumerate(zip(frame, valid_margins(size), strict=True), start=2):
         blurred = blurred.narrow(axis, before, n - before - after)
@@ -215,39 +250,17 @@ def _filter(image: Tensor, otf: Tensor, grid: Sequence[int]) -> Tensor:
     return torch.fft.irfftn(torch.fft.rfftn(image, s=grid, dim=axes) * otf, s=grid, dim=axes)
 
 
-def _pad(image: Tensor, size: Sequence[int], boundary: str) -> Tensor:
-    """Continue the image so far that the valid part of the blur has the image's size."""
+def _pad_adjoint(padded: Tensor, size: Sequence[int], boundary: BlurBoundary) -> Tensor:
+    """Transpose of continuing an image so far that the valid part of its blur has its size: what was copied out of a
+    pixel is summed back into it."""
     margins = valid_margins(size)
+    if boundary == "valid":
+        return padded
     if boundary == "zero":
-        return F.pad(image, [side for pair in reversed(margins) for side in pair])
+        return crop(padded, margins)
     for axis, (before, after) in enumerate(margins, start=2):
         if before + after:
-            image = image.index_select(axis, _source(image, axis, before, after, boundary))
-    return image
-
-
-def _pad_adjoint(canvas: Tensor, size: Sequence[int], boundary: str) -> Tensor:
-    """Transpose of `_pad`: what was copied out of a pixel is summed back into it."""
-    for axis, (before, after) in enumerate(valid_margins(size), start=2):
-        if not before + after:
-            continue
-        inside = canvas.narrow(axis, before, canvas.shape[axis] - before - after)
-        if boundary == "zero":
-            canvas = inside
-        else:
-            source = _source(inside, axis, before, after, boundary)
-            canvas = torch.zeros_like(inside).index_add(axis, source, canvas)
-    return canvas
-
-
-def _source(image: Tensor, axis: int, before: int, after: int, boundary: str) -> Tensor:
-    """The row of the image that each row of the padded one is a copy of, for any width of padding."""
-    n = image.shape[axis]
-    row = torch.arange(-before, n + after, device=image.device)
-    if boundary == "circular":
-        return row % n
-    if boundary == "replicate":
-        return row.clamp(0, n - 1)
-    period = max(2 * (n - 1), 1)
-    row = row % period
-    return torch.minimum(row, period - row) % n
+            inside = padded.narrow(axis, before, padded.shape[axis] - before - after)
+            source = source_index(inside, axis, before, after, boundary)
+            padded = torch.zeros_like(inside).index_add(axis, source, padded)
+    return padded

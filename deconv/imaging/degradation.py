@@ -1,4 +1,4 @@
-"""What a camera does to a scene: blur, then noise."""
+"""What a camera does to an image: blur, then noise."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from .arrays import as_image_batch, as_psf
+from .boundary import BlurBoundary
 from .convolution import convolve
 
 __all__ = ["degrade"]
@@ -19,32 +20,45 @@ def degrade(
     *,
     noise: float | Tensor = 0.0,
     photons: float | None = None,
-    boundary: str = "valid",
+    boundary: BlurBoundary = "valid",
     seed: int | torch.Generator | None = None,
 ) -> Any:
-    """Blur `image` by `psf` and add noise.
+    r"""Blur `image` by `psf` and add noise.
+
+    .. math:: y = \text{Poisson}(N\, h * x) / N + \sigma n
+
+    with N `photons`, where they are given, and white Gaussian n of standard deviation 1.
 
     Parameters
     ----------
-    image: array or tensor, see `deconv.imaging.arrays`.
-    psf: array or tensor `(kh, kw)`, centred at ``((kh - 1) // 2, (kw - 1) // 2)``; `deconv.imaging.psf` makes
-        them.
-    noise: standard deviation of white Gaussian noise, as a fraction of full scale (0.01 is 1 %); a tensor
-        `(B,)` gives each sample its own.
-    photons: how many a pixel of value 1 counts: adds their Poisson noise, of standard deviation
-        ``sqrt(value / photons)``. None for none. The blurred image must not be negative.
-    boundary: ``"valid"`` (default) keeps what the blurred scene shows without assumptions: the result is
-        smaller, by ``kh - 1`` and ``kw - 1``. Others, of the image's size, are listed under
-        `deconv.imaging.convolve`.
-    seed: an integer or a generator makes the noise reproducible, on every device; None draws it anew.
+    image : array or Tensor
+        See `deconv.imaging.arrays`.
+    psf : array or Tensor
+        `(kh, kw)`, or `(kd, kh, kw)` for a volume, centred at ``((kh - 1) // 2, (kw - 1) // 2)``; `deconv.imaging.psf`
+        makes them.
+    noise : float or Tensor
+        Standard deviation of white Gaussian noise, as a fraction of full scale (0.01 is 1 %); a tensor `(B,)` gives
+        each sample its own.
+    photons : float, optional
+        How many a pixel of value 1 counts: adds their Poisson noise, of standard deviation ``sqrt(value / photons)``.
+        The blurred image must not be negative.
+    boundary : {"valid", "circular", "reflect", "replicate", "zero"}
+        ``"valid"`` keeps what the blurred image shows without assumptions: the result is smaller, by ``kh - 1`` and
+        ``kw - 1``. The others, see `deconv.imaging.convolve`, keep the size.
+    seed : int or torch.Generator, optional
+        Makes the noise reproducible, on every device; None draws it anew.
 
     Returns
     -------
-    An array of the image's kind, layout and dtype: integers are rounded and saturate, floats are not clipped.
+    array or Tensor
+        Of the image's kind, layout and dtype: integers are rounded and saturate, floats are not clipped.
 
     Raises
     ------
-    ValueError, TypeError: as `deconv.imaging.convolve`; negative or non-finite noise.
+    ValueError
+        As `deconv.imaging.convolve`; negative or non-finite noise.
+    TypeError
+        Not an array of real numbers.
 
     Examples
     --------
@@ -54,13 +68,16 @@ def degrade(
     (64, 66, 3)
     """
     space = 3 if getattr(psf, "ndim", 2) == 3 else 2
-    scene, back = as_image_batch(image, space=space)
-    blurred = convolve(scene, as_psf(psf, like=scene, space=space), boundary=boundary)
-    generator = seed if isinstance(seed, torch.Generator) else torch.Generator()
-    if seed is None:
-        generator.seed()
-    elif generator is not seed:
-        generator.manual_seed(seed)
+    batch, back = as_image_batch(image, space=space)
+    blurred = convolve(batch, as_psf(psf, like=batch, space=space), boundary=boundary)
+    if isinstance(seed, torch.Generator):
+        generator = seed
+    else:
+        generator = torch.Generator()
+        if seed is None:
+            generator.seed()
+        else:
+            generator.manual_seed(seed)
     if photons is not None:
         blurred = _counted(blurred, photons, generator)
     sigma = torch.as_tensor(noise, dtype=blurred.dtype, device=blurred.device)
@@ -76,6 +93,7 @@ def degrade(
 
 
 def _counted(blurred: Tensor, photons: float, generator: torch.Generator) -> Tensor:
+    """The image as photons are counted, in units of `photons`."""
     if not photons > 0:
         raise ValueError(f"photons: expected a positive number, given {photons}")
     lowest = float(blurred.detach().min())

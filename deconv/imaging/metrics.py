@@ -19,18 +19,24 @@ def psnr(image: Any, truth: Any, *, border: int = 0) -> Any:
 
     Parameters
     ----------
-    image, truth: arrays or tensors of one shape, see `deconv.imaging.arrays`. The peak is 1: integers are
-        divided by their full scale, floats are taken as they are.
-    border: pixels to leave out on each side.
+    image, truth : array or Tensor
+        Of one shape, see `deconv.imaging.arrays`. The peak is 1: integers are divided by their full scale, floats are
+        taken as they are.
+    border : int
+        Pixels to leave out on each side.
 
     Returns
     -------
-    A float for one image (inf where they agree), `(B,)` for a batch, differentiable for tensors.
+    float or array or Tensor
+        Decibels: a float for one image (inf where they agree), `(B,)` for a batch, differentiable for tensors.
 
     Raises
     ------
-    ValueError: the shapes differ, or nothing is left within the border.
+    ValueError
+        The shapes differ, or nothing is left within the border.
 
+    Examples
+    --------
     >>> import numpy as np
     >>> round(psnr(np.full((8, 8), 0.6), np.full((8, 8), 0.5)), 6)
     20.0
@@ -40,18 +46,36 @@ def psnr(image: Any, truth: Any, *, border: int = 0) -> Any:
 
 
 def ssim(image: Any, truth: Any, *, border: int = 0) -> Any:
-    """Structural similarity, its mean over the image; 1 where the images agree.
+    r"""Structural similarity, its mean over the image; 1 where the images agree.
 
-    Means, variances and the covariance are weighted by a Gaussian of 1.5 pixels in windows of 11 x 11 that
-    lie within the image; the constants are ``0.01 ** 2`` and ``0.03 ** 2``, the peak is 1. Channels are
-    averaged. This is scikit-image's ``structural_similarity(..., gaussian_weights=True,
-    use_sample_covariance=False, data_range=1)``.
+    .. math:: \frac{2 \mu_x \mu_t + c_1}{\mu_x^2 + \mu_t^2 + c_1} \cdot
+        \frac{2 \sigma_{xt} + c_2}{\sigma_x^2 + \sigma_t^2 + c_2}
 
-    Reference: Wang, Bovik, Sheikh & Simoncelli, "Image quality assessment: from error visibility to
-    structural similarity", IEEE Transactions on Image Processing 13, 2004.
+    Means, variances and the covariance are weighted by a Gaussian of 1.5 pixels in windows of 11 x 11 that lie within
+    the image; the constants are ``0.01 ** 2`` and ``0.03 ** 2``, the peak is 1. Channels are averaged. This is
+    scikit-image's ``structural_similarity(..., gaussian_weights=True, use_sample_covariance=False, data_range=1)``.
 
-    Parameters, results and errors are those of `psnr`; at least 11 x 11 pixels must be left within the
-    border.
+    Parameters
+    ----------
+    image, truth : array or Tensor
+        As for `psnr`.
+    border : int
+        Pixels to leave out on each side.
+
+    Returns
+    -------
+    float or array or Tensor
+        A float for one image, `(B,)` for a batch, differentiable for tensors.
+
+    Raises
+    ------
+    ValueError
+        The shapes differ, or fewer than 11 x 11 pixels are left within the border.
+
+    References
+    ----------
+    Wang, Bovik, Sheikh & Simoncelli, "Image quality assessment: from error visibility to structural similarity", IEEE
+    Transactions on Image Processing 13, 2004.
     """
     x, t = _pair(image, truth, border)
     if min(x.shape[2:]) < 11:
@@ -61,9 +85,9 @@ def ssim(image: Any, truth: Any, *, border: int = 0) -> Any:
     var_x = convolve(x * x, window) - mean_x**2
     var_t = convolve(t * t, window) - mean_t**2
     covariance = convolve(x * t, window) - mean_x * mean_t
-    light, structure = 0.01**2, 0.03**2
-    similarity = ((2 * mean_x * mean_t + light) * (2 * covariance + structure)) / (
-        (mean_x**2 + mean_t**2 + light) * (var_x + var_t + structure)
+    c1, c2 = 0.01**2, 0.03**2
+    similarity = ((2 * mean_x * mean_t + c1) * (2 * covariance + c2)) / (
+        (mean_x**2 + mean_t**2 + c1) * (var_x + var_t + c2)
     )
     return per_sample(similarity.mean((1, 2, 3)), image)
 

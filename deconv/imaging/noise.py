@@ -1,14 +1,12 @@
 r"""How noisy an image is, without being told.
 
-White noise is as strong at the highest frequencies as anywhere, and a blurred scene has nothing left there.
-Differences of n-th order along both axes pass little else: they multiply the spectrum by
-:math:`(2 \sin(\omega/2))^n` per axis. The median of their magnitude is not impressed by the edges that remain
-(Donoho & Johnstone, 1994, who took the finest wavelet coefficients; the filters of wavelets are shorter, so
-more of the scene leaks into theirs).
+White noise is as strong at the highest frequencies as anywhere, and a blurred image has nothing left there. Differences
+of n-th order along both axes pass little else: they multiply the spectrum by :math:`(2 \sin(\omega/2))^n` per axis. The
+median of their magnitude is robust against the edges that remain (Donoho & Johnstone, 1994, who took the finest wavelet
+coefficients; the filters of wavelets are shorter, so more of the image leaks into theirs).
 
-Pictures that went through JPEG, or were scaled up, have lost the highest frequencies of their noise as well.
-What is left of it is seen at a third of them, where there is scene too: so only the quietest places are
-asked.
+Pictures that went through JPEG, or were scaled up, have lost the highest frequencies of their noise as well. What is
+left of it is seen at a third of them, where there is image too: so only the quietest places are measured.
 """
 
 from __future__ import annotations
@@ -48,19 +46,24 @@ _BANDS = 16
 
 
 def estimate_noise(image: Any, *, white: bool = True) -> Any:
-    """Standard deviation of the noise in an image.
+    r"""Standard deviation of the noise in an image.
+
+    .. math:: \sigma = \frac{\text{median} |\Delta_x^6 \Delta_y^6 y|}{0.6745 \binom{12}{6}}
 
     Parameters
     ----------
-    image: array or tensor, see `deconv.imaging.arrays`. Channels are averaged in variance.
-    white: the noise is white and Gaussian. False for pictures that were compressed by JPEG or scaled up,
-        whose highest frequencies tell nothing: then the quietest places are judged at lower ones, and fine
-        texture all over the picture counts as noise.
+    image : array or Tensor
+        See `deconv.imaging.arrays`. Channels are averaged in variance.
+    white : bool
+        The noise is white and Gaussian. False for pictures that were compressed by JPEG or scaled up, whose highest
+        frequencies tell nothing: then the quietest places are judged at lower ones, and fine texture all over the
+        picture counts as noise.
 
     Returns
     -------
-    The standard deviation, as a fraction of full scale (0.01 is 1 %; for floats, in their own unit). A float
-    for one image, `(B,)` for a batch.
+    float or array or Tensor
+        The standard deviation, as a fraction of full scale (0.01 is 1 %; for floats, in their own unit). A float for
+        one image, `(B,)` for a batch.
 
     Notes
     -----

@@ -1,9 +1,8 @@
-"""Point spread functions: tensors `(kh, kw)`, float32, sum 1, centred on pixel ``((kh - 1) // 2, (kw - 1) //
-2)``.
+"""Point spread functions: tensors `(kh, kw)`, float32, sum 1, centred on pixel ``((kh - 1) // 2, (kw - 1) // 2)``.
 
-Shapes with an edge are integrated over each pixel, so their parameters need not be whole numbers; smooth ones
-are sampled at the pixel centres, which keeps their transfer function. A size asked for may be even: the array
-then ends with a row of zeros, and the blur moves nothing.
+Shapes with an edge are integrated over each pixel, so their parameters need not be whole numbers; smooth ones are
+sampled at the pixel centres, which keeps their transfer function. A size asked for may be even: the array then ends
+with a row of zeros, and the blur moves nothing.
 """
 
 from .atmosphere import kolmogorov, moffat

@@ -19,13 +19,30 @@ _SEEING = 0.9758634
 def moffat(fwhm: float, beta: float = 4.765, size: Size = None) -> Tensor:
     r"""Moffat's profile of a star, :math:`(1 + r^2 / \alpha^2)^{-\beta}`, at the pixel centres.
 
-    fwhm: full width at half maximum in pixels, :math:`2 \alpha \sqrt{2^{1/\beta} - 1}`.
-    beta: how fast the wings fall, above 1; 4.765 is nearest to turbulence (Trujillo et al., 2001), real
-        telescopes have 2.5 to 4.
-    size: of the array, by default it holds 99 % of the light, or 20 widths if that takes more.
+    Parameters
+    ----------
+    fwhm : float
+        Full width at half maximum in pixels, :math:`2 \alpha \sqrt{2^{1/\beta} - 1}`.
+    beta : float
+        How fast the wings fall, above 1; 4.765 is nearest to turbulence (Trujillo et al., 2001), real telescopes have
+        2.5 to 4.
+    size : int or pair of int, optional
+        Of the array; by default it holds 99 % of the light, or 20 widths if that takes more.
 
-    Reference: Moffat, "A theoretical investigation of focal stellar images in the photographic emulsion",
-    Astronomy & Astrophysics 3, 1969.
+    Returns
+    -------
+    Tensor
+        `(kh, kw)`, float32, sum 1.
+
+    Raises
+    ------
+    ValueError
+        A width that is not positive, or `beta` of 1 or less.
+
+    References
+    ----------
+    Moffat, "A theoretical investigation of focal stellar images in the photographic emulsion", Astronomy &
+    Astrophysics 3, 1969.
     """
     positive(fwhm=fwhm, beta=beta)
     if beta <= 1:
@@ -40,13 +57,30 @@ def moffat(fwhm: float, beta: float = 4.765, size: Size = None) -> Tensor:
 def kolmogorov(fwhm: float, size: Size = None) -> Tensor:
     r"""Long exposure through Kolmogorov turbulence, at the pixel centres.
 
-    Its transfer function is :math:`\exp(-3.44\,(\lambda f / r_0)^{5/3})`, and 0.976 wavelengths over r0 its
-    full width at half maximum.
+    Its transfer function is :math:`\exp(-3.44\,(\lambda f / r_0)^{5/3})`, and 0.976 wavelengths over r0 its full width
+    at half maximum.
 
-    fwhm: the seeing, in pixels. size: of the array, by default five widths to each side, 99 % of the light.
+    Parameters
+    ----------
+    fwhm : float
+        The seeing, in pixels.
+    size : int or pair of int, optional
+        Of the array; by default five widths to each side, 99 % of the light.
 
-    Reference: Fried, "Optical resolution through a randomly inhomogeneous medium for very long and very short
-    exposures", Journal of the Optical Society of America 56, 1966.
+    Returns
+    -------
+    Tensor
+        `(kh, kw)`, float32, sum 1.
+
+    Raises
+    ------
+    ValueError
+        A width that is not positive.
+
+    References
+    ----------
+    Fried, "Optical resolution through a randomly inhomogeneous medium for very long and very short exposures",
+    Journal of the Optical Society of America 56, 1966.
     """
     positive(fwhm=fwhm)
     size = resolve(size, 5 * fwhm + 0.5, must_hold=False)

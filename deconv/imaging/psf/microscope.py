@@ -30,8 +30,7 @@ def gibson_lanni(
     t_coverslip_design: float = 170.0,
     t_immersion_design: float = 150.0,
 ) -> Tensor:
-    r"""Gibson and Lanni's psf: scalar diffraction with the aberrations of sample, coverslip and immersion
-    medium.
+    r"""Gibson and Lanni's psf: scalar diffraction with the aberrations of sample, coverslip and immersion medium.
 
     .. math:: h(r, z) = \left| \int_0^1 J_0(k\,\text{NA}\,r\rho)\, e^{i k W(\rho, z)} \rho\, d\rho \right|^2
 
@@ -39,27 +38,43 @@ def gibson_lanni(
 
     Parameters
     ----------
-    size: `(kd, kh, kw)`; even sizes end with an empty slice, row or column, and move nothing.
-    wavelength: of the light in vacuum. All lengths are in one unit, in micrometres for the defaults.
-    aperture: the numerical aperture.
-    pixel, step: size of a pixel in the sample, and distance of two slices. The slices go with the stage,
-        upwards.
-    depth: of the source of light below the coverslip.
-    n_sample, n_immersion, n_coverslip: refractive indices; `_design`: those that the objective was made for.
-    t_coverslip, t_immersion_design: thicknesses of the coverslip and of the layer of immersion medium.
+    size : tuple of int
+        `(kd, kh, kw)`; even sizes end with an empty slice, row or column, and move nothing.
+    wavelength : float
+        Of the light in vacuum. All lengths are in one unit, in micrometres for the defaults.
+    aperture : float
+        The numerical aperture.
+    pixel : float
+        Size of a pixel in the sample.
+    step : float
+        Distance of two slices. The slices go with the stage, upwards.
+    depth : float
+        Of the source of light below the coverslip.
+    n_sample : float
+        Refractive index of the sample.
+    n_immersion, n_immersion_design : float
+        Refractive index of the immersion medium, and of the one that the objective was made for.
+    n_coverslip, n_coverslip_design : float
+        Refractive index of the coverslip, likewise.
+    t_coverslip, t_coverslip_design : float
+        Thickness of the coverslip, likewise.
+    t_immersion_design : float
+        Thickness of the layer of immersion medium that the objective was made for.
 
     Returns
     -------
-    Tensor `(kd, kh, kw)`, float32, sum 1. The central slice is at the nominal focus; a deep source is sharp
-    elsewhere.
+    Tensor
+        `(kd, kh, kw)`, float32, sum 1. The central slice is at the nominal focus; a deep source is sharp elsewhere.
 
     Raises
     ------
-    ValueError: a length or index that is not positive, or a size that is not three positive integers.
+    ValueError
+        A length or index that is not positive, or a size that is not three positive integers.
 
-    Reference: Gibson & Lanni, "Experimental test of an analytical model of aberration in an oil-immersion
-    objective lens used in three-dimensional light microscopy", Journal of the Optical Society of America A 9,
-    1992.
+    References
+    ----------
+    Gibson & Lanni, "Experimental test of an analytical model of aberration in an oil-immersion objective lens used in
+    three-dimensional light microscopy", Journal of the Optical Society of America A 9, 1992.
     """
     positive(
         wavelength=wavelength,
@@ -79,7 +94,7 @@ def gibson_lanni(
         raise ValueError(f"depth: expected a number of at least 0, given {depth!r}")
     if len(size) != 3:
         raise ValueError(f"size: expected (kd, kh, kw), given {size!r}")
-    plane = resolve(tuple(size[1:]), 0, must_hold=False)
+    plane = resolve((size[1], size[2]), 0, must_hold=False)
     slices, _ = resolve((size[0], 1), 0, must_hold=False)
     k = 2 * math.pi / wavelength
     half = (slices - 1) // 2

@@ -25,10 +25,26 @@ _DARK = 3.8317059702075125
 def airy(radius: float, size: Size = None) -> Tensor:
     r"""Airy pattern, :math:`(2 J_1(v) / v)^2` with :math:`v = 3.83\, r / \text{radius}`: a lens in focus.
 
-    radius: of the first dark ring in pixels. size: of the array, by default five radii to each side, 97 % of
-        the light.
+    Parameters
+    ----------
+    radius : float
+        Of the first dark ring in pixels.
+    size : int or pair of int, optional
+        Of the array; by default five radii to each side, 97 % of the light.
 
-    Reference: Born & Wolf, "Principles of Optics", section 8.5.2.
+    Returns
+    -------
+    Tensor
+        `(kh, kw)`, float32, sum 1.
+
+    Raises
+    ------
+    ValueError
+        A radius that is not positive.
+
+    References
+    ----------
+    Born & Wolf, "Principles of Optics", section 8.5.2.
     """
     positive(radius=radius)
     size = resolve(size, 5 * radius + 0.5, must_hold=False)
@@ -41,12 +57,22 @@ def airy(radius: float, size: Size = None) -> Tensor:
 
 
 def defocus(radius: float, waves: float, size: Size = None) -> Tensor:
-    r"""A lens out of focus, with diffraction: the wavefront is off by :math:`\text{waves}\,\rho^2`
-    wavelengths.
+    r"""A lens out of focus, with diffraction: the wavefront is off by :math:`\text{waves}\,\rho^2` wavelengths.
 
-    radius: of the first dark ring in focus, in pixels. waves: at the rim of the pupil, where rho is 1; one
-    wave is the least defocus with a dark centre, and many approach `disk`. size: of the array, by default
-    large enough for the light.
+    Parameters
+    ----------
+    radius : float
+        Of the first dark ring in focus, in pixels.
+    waves : float
+        At the rim of the pupil, where rho is 1; one wave is the least defocus with a dark centre, and many approach
+        `disk`.
+    size : int or pair of int, optional
+        Of the array; by default large enough for the light.
+
+    Returns
+    -------
+    Tensor
+        `(kh, kw)`, float32, sum 1.
     """
     return zernike(radius, {(2, 0): waves / math.sqrt(12)}, size)
 
@@ -58,19 +84,28 @@ def zernike(radius: float, coefficients: Mapping[tuple[int, int], float], size: 
 
     Parameters
     ----------
-    radius: of the first dark ring without aberrations, in pixels.
-    coefficients: the wavefront error W in wavelengths: ``{(n, m): root mean square}`` of
-        `zernike_polynomial`, so ``(2, 0)`` is defocus, ``(2, 2)`` and ``(2, -2)`` astigmatism, ``(3, 1)`` and
-        ``(3, -1)`` coma, ``(4, 0)`` spherical aberration. A tilt, ``(1, 1)`` or ``(1, -1)``, moves the psf,
-        and with it the image.
-    size: of the array, by default five radii and the reach of the rays to each side.
+    radius : float
+        Of the first dark ring without aberrations, in pixels.
+    coefficients : mapping of (int, int) to float
+        The wavefront error W in wavelengths: ``{(n, m): root mean square}`` of `zernike_polynomial`, so ``(2, 0)`` is
+        defocus, ``(2, 2)`` and ``(2, -2)`` astigmatism, ``(3, 1)`` and ``(3, -1)`` coma, ``(4, 0)`` spherical
+        aberration. A tilt, ``(1, 1)`` or ``(1, -1)``, moves the psf, and with it the image.
+    size : int or pair of int, optional
+        Of the array; by default five radii and the reach of the rays to each side.
 
     Returns
     -------
-    psf `(kh, kw)`, the pupil seen from behind the lens: x to the right, y upwards.
+    Tensor
+        `(kh, kw)`, float32, sum 1; the pupil seen from behind the lens: x to the right, y upwards.
 
-    Reference: Noll, "Zernike polynomials and atmospheric turbulence", Journal of the Optical Society of
-        America 66, 1976.
+    Raises
+    ------
+    ValueError
+        Orders that no polynomial has, or a coefficient that is not finite.
+
+    References
+    ----------
+    Noll, "Zernike polynomials and atmospheric turbulence", Journal of the Optical Society of America 66, 1976.
     """
     positive(radius=radius)
     for (n, m), value in coefficients.items():
@@ -93,11 +128,27 @@ def zernike(radius: float, coefficients: Mapping[tuple[int, int], float], size: 
 
 
 def zernike_polynomial(n: int, m: int, rho: Tensor, theta: Tensor) -> Tensor:
-    r"""Zernike's polynomial of radial order n and azimuthal order m, of root mean square 1 over the unit
-    disk.
+    r"""Zernike's polynomial of radial order n and azimuthal order m, of root mean square 1 over the unit disk.
 
-    :math:`\sqrt{n + 1}\, R_n^0` for m = 0, :math:`\sqrt{2(n + 1)}\, R_n^{|m|}` times :math:`\cos m\theta` for
-    m > 0 and :math:`\sin |m|\theta` for m < 0.
+    :math:`\sqrt{n + 1}\, R_n^0` for m = 0, :math:`\sqrt{2(n + 1)}\, R_n^{|m|}` times :math:`\cos m\theta` for m > 0 and
+    :math:`\sin |m|\theta` for m < 0.
+
+    Parameters
+    ----------
+    n, m : int
+        Radial and azimuthal order; ``|m| <= n``, and ``n - |m|`` is even.
+    rho, theta : Tensor
+        Polar coordinates, rho in [0, 1], theta in radians.
+
+    Returns
+    -------
+    Tensor
+        The values there.
+
+    Raises
+    ------
+    ValueError
+        Orders that no polynomial has.
     """
     k = abs(m)
     if n < 0 or k > n or (n - k) % 2:
@@ -114,7 +165,8 @@ def zernike_polynomial(n: int, m: int, rho: Tensor, theta: Tensor) -> Tensor:
 def _pupil(count: int) -> tuple[Tensor, Tensor, Tensor]:
     """A disk of unit radius on an odd grid of at least `count` points: covered share, x `(1, n)`, y `(n, 1)`."""
     radius = count // 2 + 0.5
-    row, column = offsets((count + 1 - count % 2,) * 2)
+    side = count + 1 - count % 2
+    row, column = offsets((side, side))
     covered = (radius - torch.hypot(row, column) + 0.5).clamp(0, 1)
     return covered, column / radius, -row / radius
 

@@ -15,10 +15,9 @@ __all__ = ["legendre", "round_about"]
 
 
 def round_about(profile: Callable[[Tensor], Tensor], size: tuple[int, int]) -> Tensor:
-    """`profile(r)` at the pixels of the largest odd grid in `size`, r their distances from the centre in
-    pixels.
+    """`profile(r)` at the pixels of the largest odd grid in `size`, r their distances from the centre in pixels.
 
-    profile: takes distances `(n,)` and gives `(..., n)`; the result is `(..., h, w)`.
+    `profile` takes distances `(n,)` and gives `(..., n)`; the result is `(..., h, w)`.
     """
     row, column = offsets(size)
     squares, place = torch.unique(row**2 + column**2, return_inverse=True)

@@ -7,7 +7,8 @@ import math
 import torch
 from torch import Tensor
 
-from .window import finish, resolve
+from ...choices import pair_of_sizes
+from .window import finish
 
 __all__ = ["camera_shake"]
 
@@ -18,18 +19,28 @@ _SAMPLES_PER_PIXEL = 40
 def camera_shake(size: int | tuple[int, int], *, seed: int = 0) -> Tensor:
     """Random camera shake: the path of a point of light during the exposure.
 
-    The path is a random Fourier series whose amplitudes fall as the square of the frequency, as the
-    displacement
-    of a mass driven by white noise does: smooth, slow at the bends, fast in between. A random direction is
-    favoured, as hands do. Every instant adds one pixel of light, spread over the four pixels that it
-    overlaps.
+    The path is a random Fourier series whose amplitudes fall as the square of the frequency, as the displacement of a
+    mass driven by white noise does: smooth, slow at the bends, fast in between. A random direction is favoured, as
+    hands do. Every instant adds one pixel of light, spread over the four pixels that it overlaps.
 
-    size: of the array, which the path fills in at least one direction while its centroid lies on the centre.
-    seed: the same seed gives the same path at every size.
+    Parameters
+    ----------
+    size : int or pair of int
+        Of the array, which the path fills in at least one direction while its centroid lies on the centre.
+    seed : int
+        The same seed gives the same path at every size.
+
+    Returns
+    -------
+    Tensor
+        `(kh, kw)`, float32, sum 1.
+
+    Raises
+    ------
+    ValueError
+        A size or a seed that is not whole.
     """
-    if size is None:
-        raise ValueError("size: expected a positive integer or two, given None")
-    size = resolve(size, 0, must_hold=False)
+    size = pair_of_sizes(size, name="size")
     if not isinstance(seed, int):
         raise ValueError(f"seed: expected an integer, given {seed!r}")
     generator = torch.Generator().manual_seed(seed)

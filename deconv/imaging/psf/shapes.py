@@ -21,11 +21,28 @@ _LINES = 64
 def gaussian(sigma: float, size: Size = None) -> Tensor:
     r"""Gaussian blur: :math:`\exp(-r^2 / 2\sigma^2)` at the pixel centres.
 
-    Sampling gives the transfer function :math:`\exp(-\sigma^2 \omega^2 / 2)`, to 1 % from sigma = 1 on, and
-    exactly the variance sigma squared. Below 0.5 pixels it approaches no blur at all.
+    Sampling gives the transfer function :math:`\exp(-\sigma^2 \omega^2 / 2)`, to 1 % from sigma = 1 on, and exactly the
+    variance sigma squared. Below 0.5 pixels it approaches no blur at all.
 
-    sigma: standard deviation in pixels. size: of the array, by default four sigma to each side.
+    Parameters
+    ----------
+    sigma : float
+        Standard deviation in pixels.
+    size : int or pair of int, optional
+        Of the array; by default four sigma to each side.
 
+    Returns
+    -------
+    Tensor
+        `(kh, kw)`, float32, sum 1.
+
+    Raises
+    ------
+    ValueError
+        A standard deviation that is not positive, or a size that is not.
+
+    Examples
+    --------
     >>> gaussian(0.8, 3)[1]
     tensor([0.1248, 0.2725, 0.1248])
     """
@@ -38,7 +55,22 @@ def gaussian(sigma: float, size: Size = None) -> Tensor:
 def disk(radius: float, size: Size = None) -> Tensor:
     """Uniform disk, the blur of a defocused lens: each pixel holds the area of the disk within it.
 
-    radius: in pixels, 0.5 or less is no blur. size: of the array, by default just large enough.
+    Parameters
+    ----------
+    radius : float
+        In pixels; 0.5 or less is no blur.
+    size : int or pair of int, optional
+        Of the array; by default just large enough.
+
+    Returns
+    -------
+    Tensor
+        `(kh, kw)`, float32, sum 1.
+
+    Raises
+    ------
+    ValueError
+        A radius that is not positive, or a size too small for it.
     """
     positive(radius=radius)
     size = resolve(size, radius, must_hold=True)
@@ -54,10 +86,25 @@ def disk(radius: float, size: Size = None) -> Tensor:
 def box(width: float | tuple[float, float]) -> Tensor:
     """Mean over a rectangle.
 
-    width: in pixels, of both sides or `(height, width)`. A whole number gives so many equal taps; when it is
-        even, their middle lies half a pixel after the centre. Other widths are centred, and the outermost
-        taps hold the part of their pixel that is covered.
+    Parameters
+    ----------
+    width : float or pair of float
+        In pixels, of both sides or `(height, width)`. A whole number gives so many equal taps; when it is even, their
+        middle lies half a pixel after the centre. Other widths are centred, and the outermost taps hold the part of
+        their pixel that is covered.
 
+    Returns
+    -------
+    Tensor
+        `(kh, kw)`, float32, sum 1.
+
+    Raises
+    ------
+    ValueError
+        A width that is not positive.
+
+    Examples
+    --------
     >>> box((1, 2.5))
     tensor([[0.3000, 0.4000, 0.3000]])
     """
@@ -72,13 +119,29 @@ def box(width: float | tuple[float, float]) -> Tensor:
 
 
 def motion(length: float, angle: float = 0.0, size: Size = None) -> Tensor:
-    """Linear motion at constant speed: a line one pixel wide, each pixel holds the area of the line within
-    it.
+    """Linear motion at constant speed: a line one pixel wide, each pixel holds the area of the line within it.
 
-    length: in pixels; a whole number of them at 0 or 90 degrees gives so many equal taps.
-    angle: in degrees, counter-clockwise as seen on the screen; 0 is horizontal, 90 vertical.
-    size: of the array, by default just large enough.
+    Parameters
+    ----------
+    length : float
+        In pixels; a whole number of them at 0 or 90 degrees gives so many equal taps.
+    angle : float
+        In degrees, counter-clockwise as seen on the screen; 0 is horizontal, 90 vertical.
+    size : int or pair of int, optional
+        Of the array; by default just large enough.
 
+    Returns
+    -------
+    Tensor
+        `(kh, kw)`, float32, sum 1.
+
+    Raises
+    ------
+    ValueError
+        A length that is not positive, an angle that is not finite, or a size too small.
+
+    Examples
+    --------
     >>> motion(3)
     tensor([[0.3333, 0.3333, 0.3333]])
     """
@@ -88,7 +151,7 @@ def motion(length: float, angle: float = 0.0, size: Size = None) -> Tensor:
     angle = (angle + 90) % 180 - 90  # a line has no direction: from here on the cosine is positive
     cos, sin = math.cos(math.radians(angle)), math.sin(math.radians(angle))
     if abs(sin) > abs(cos):
-        wanted = size if size is None or isinstance(size, int) else tuple(size)[::-1]
+        wanted = size if size is None or isinstance(size, int) else (size[1], size[0])
         return motion(length, 90 - angle, wanted).T.contiguous()
     reach = (length * abs(sin) + abs(cos)) / 2, (length * abs(cos) + abs(sin)) / 2
 
@@ -107,6 +170,7 @@ def motion(length: float, angle: float = 0.0, size: Size = None) -> Tensor:
 
 
 def _line(width: float) -> Tensor:
+    """The covered length of each pixel under a segment."""
     if float(width).is_integer():
         return torch.ones(int(width), dtype=torch.float64)
     (side, _) = resolve(None, width / 2, must_hold=True)

@@ -29,14 +29,26 @@ MAKERS: dict[str, Callable[..., Tensor]] = {
 
 
 def parse(spec: str) -> Tensor:
-    """The psf that `spec` describes: ``name:value,value,key=value``.
+    """The psf that a text describes: ``name:value,value,key=value``.
 
-    The values are the arguments of the function of that name, in its order; sizes may be written ``21`` or
-    ``21x15`` (rows by columns).
+    Parameters
+    ----------
+    spec : str
+        The name of a function of `deconv.imaging.psf` (``shake`` for `camera_shake`) and its arguments, in its order;
+        sizes may be written ``21`` or ``21x15`` (rows by columns).
 
-    Raises ValueError for an unknown name (listing the known ones), and for values that the function does not
-    take.
+    Returns
+    -------
+    Tensor
+        `(kh, kw)`, float32, sum 1.
 
+    Raises
+    ------
+    ValueError
+        An unknown name (the message lists the known ones), or values that the function does not take.
+
+    Examples
+    --------
     >>> parse("motion:3,90").shape
     torch.Size([3, 1])
     >>> parse("gaussian:1.5,size=9").shape
@@ -72,7 +84,13 @@ def parse(spec: str) -> Tensor:
 
 
 def forms() -> list[str]:
-    """How each psf is written, optional values in brackets: ``motion:length[,angle,size]``."""
+    """How each psf is written as a text, see `parse`.
+
+    Returns
+    -------
+    list of str
+        Optional values in brackets: ``"motion:length[,angle,size]"``.
+    """
     return [_form(name, maker) for name, maker in MAKERS.items()]
 
 

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..formats import format_of_bytes
+from .moments import centroid
 
 __all__ = ["Normalisation", "from_file", "normalise"]
 
@@ -21,13 +22,20 @@ _NAMES = ("psf", "kernel", "blur", "k", "h", "f", "filt", "x")
 
 @dataclass(frozen=True)
 class Normalisation:
-    """What `normalise` found and did.
+    """What `normalise` found and did; ``str()`` is one line of it.
 
-    given, size: shape before and after.
-    total: the sum that was divided by.
-    negative: the sum of the values below zero, which were set to zero, as a share of the total.
-    offset: where the centroid lay, in pixels from the centre, axis by axis, downwards and to the right.
-    moved: by how many whole pixels the psf was moved to bring its centroid to the centre.
+    Parameters
+    ----------
+    given, size : tuple of int
+        Shape before and after.
+    total : float
+        The sum that was divided by.
+    negative : float
+        The sum of the values below zero, which were set to zero, as a share of the total.
+    offset : tuple of float
+        Where the centroid lay, in pixels from the centre, axis by axis, downwards and to the right.
+    moved : tuple of int
+        By how many whole pixels the psf was moved to bring its centroid to the centre.
     """
 
     given: tuple[int, ...]
@@ -56,21 +64,26 @@ def normalise(psf: Any, *, recentre: bool = False) -> tuple[Tensor, Normalisatio
 
     Parameters
     ----------
-    psf: array or tensor of two or three axes: real numbers of any dtype and scale. Values below zero are set
-        to zero.
-    recentre: also bring the centroid to the centre, by whole pixels, so that no value is interpolated; the
-        array grows to the smallest odd size that holds all that is not zero. Without it a psf off the centre
-        moves the restored image, which is right where the offset is real and a nuisance where it is a matter
-        of how the psf was cut out.
+    psf : array or Tensor
+        Two or three axes: real numbers of any dtype and scale. Values below zero are set to zero.
+    recentre : bool
+        Also bring the centroid to the centre, by whole pixels, so that no value is interpolated; the array grows to the
+        smallest odd size that holds all that is not zero. Without it a psf off the centre moves the restored image,
+        which is right where the offset is real and a nuisance where it is a matter of how the psf was cut out.
 
     Returns
     -------
-    psf: float32, sum 1.
-    report: what was found and done; ``str(report)`` is one line.
+    psf : Tensor
+        `(kh, kw)` or `(kd, kh, kw)`, float32, sum 1.
+    report : Normalisation
+        What was found and done.
 
     Raises
     ------
-    TypeError: not an array of real numbers. ValueError: other than two or three axes, NaN, no positive value.
+    TypeError
+        Not an array of real numbers.
+    ValueError
+        Other than two or three axes, NaN, no positive value.
     """
     array = psf.detach().cpu().numpy() if isinstance(psf, Tensor) else np.asarray(psf)
     if array.dtype.kind not in "biuf":
@@ -86,9 +99,8 @@ def normalise(psf: Any, *, recentre: bool = False) -> tuple[Tensor, Normalisatio
         raise ValueError("psf: no value is above zero")
     negative = float((weights - values).sum()) / total
     weights = weights / total
-    place = _centroid(weights)
     centre = [(s - 1) // 2 for s in weights.shape]
-    offset = tuple(p - c for p, c in zip(place, centre, strict=True))
+    offset = tuple(centroid(weights).tolist())
     moved = (0,) * weights.ndim
     if recentre:
         moved = tuple(-round(value) for value in offset)
@@ -100,14 +112,28 @@ def normalise(psf: Any, *, recentre: bool = False) -> tuple[Tensor, Normalisatio
 def from_file(path: str | os.PathLike, *, recentre: bool = False) -> tuple[Tensor, Normalisation]:
     """A psf kept in a file, scaled to sum 1, and what that took.
 
-    path: an image (colours are averaged), a TIFF of many slices, a ``.npy`` file, or a MATLAB ``.mat`` file
-        of version 5 to 7. In a file with several arrays the psf is the one called ``psf``, ``kernel``, ``k``,
-        ``h`` or the like, else the only one.
-    recentre: see `normalise`.
+    Parameters
+    ----------
+    path : path-like
+        An image (colours are averaged), a TIFF of many slices, a ``.npy`` file, or a MATLAB ``.mat`` file of version 5
+        to 7. In a file with several arrays the psf is the one called ``psf``, ``kernel``, ``k``, ``h`` or the like,
+        else the only one.
+    recentre : bool
+        Bring the centroid to the centre, see `normalise`.
+
+    Returns
+    -------
+    psf : Tensor
+        `(kh, kw)` or `(kd, kh, kw)`, float32, sum 1.
+    report : Normalisation
+        What was found and done.
 
     Raises
     ------
-    OSError: the file cannot be opened. ValueError: it holds no psf.
+    OSError
+        The file cannot be opened.
+    ValueError
+        It holds no psf.
     """
     data = Path(path).read_bytes()
     try:
@@ -150,14 +176,6 @@ def _from_matlab(path: str | os.PathLike, data: bytes) -> np.ndarray:
         found = ", ".join(sorted(arrays)) or "none"
         raise ValueError(f"expected one array, or one called psf; it holds {found}")
     return next(iter(arrays.values()))
-
-
-def _centroid(weights: Tensor) -> list[float]:
-    place = []
-    for axis, n in enumerate(weights.shape):
-        line = weights.sum([a for a in range(weights.ndim) if a != axis])
-        place.append(float((line * torch.arange(n, dtype=weights.dtype)).sum()))
-    return place
 
 
 def _around(weights: Tensor, centre: list[int]) -> Tensor:

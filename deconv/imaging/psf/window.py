@@ -8,28 +8,33 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ...choices import pair_of_sizes
+
 __all__ = ["Size", "finish", "offsets", "positive", "resolve"]
 
 Size = int | tuple[int, int] | None
 
 
 def resolve(size: Size, radius: float | tuple[float, float], *, must_hold: bool) -> tuple[int, int]:
-    """The size `(kh, kw)` asked for, or the smallest odd one that holds what reaches `radius` pixels to all
-    sides.
+    """The size `(kh, kw)` asked for, or the smallest odd one that holds what reaches `radius` pixels to all sides.
 
-    radius: half the extent, measured from the middle of the central pixel; a pair for rows and columns.
-    must_hold: a shape with an end does not fit into less than its size, one that decays may be cut anywhere.
+    Parameters
+    ----------
+    size : int, pair of int or None
+        What is asked for.
+    radius : float or pair of float
+        Half the extent, measured from the middle of the central pixel; a pair for rows and columns.
+    must_hold : bool
+        A shape with an end does not fit into less than its size; one that decays may be cut anywhere.
     """
     reach = (radius, radius) if isinstance(radius, int | float) else radius
     # A pixel reaches half a pixel: 0.5 fills the central one alone. The slack absorbs rounding in, say, 7.5.
-    needed = tuple(2 * max(0, math.ceil(r - 0.5 - 1e-9)) + 1 for r in reach)
+    rows, columns = (2 * max(0, math.ceil(r - 0.5 - 1e-9)) + 1 for r in reach)
     if size is None:
-        return needed
-    sides = tuple(size) if isinstance(size, tuple | list) else (size, size)
-    if len(sides) != 2 or any(not isinstance(s, int) or isinstance(s, bool) or s < 1 for s in sides):
-        raise ValueError(f"size: expected a positive integer or two, given {size!r}")
-    if must_hold and any(_odd(s) < n for s, n in zip(sides, needed, strict=True)):
-        raise ValueError(f"size: {sides} is too small, this psf needs at least {needed}")
+        return rows, columns
+    sides = pair_of_sizes(size, name="size")
+    if must_hold and (_odd(sides[0]) < rows or _odd(sides[1]) < columns):
+        raise ValueError(f"size: {sides} is too small, this psf needs at least {(rows, columns)}")
     return sides
 
 
