@@ -272,7 +272,7 @@ def test_labels_matter_and_are_needed(generator):
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: flows.build_flow("real", (1, 8, 8), levels=1, steps=1), "name: unknown flow 'real', allowed are inv"),
+        (lambda: flows.build_flow("real", (1, 8, 8), levels=1, steps=1), "name: unknown 'real', allowed are inv"),
         (lambda: small(preprocessing="log"), "preprocessing: unknown 'log', allowed are centre, logit"),
         (lambda: small(levels=4), r"image_shape: height and width must be divisible by 16 .* given \(8, 8\)"),
         (lambda: small(levels=0), "levels, steps: must be positive, given 0 and 2"),
@@ -282,8 +282,8 @@ def test_labels_matter_and_are_needed(generator):
         (lambda: small().sample(0), "n: must be positive, given 0"),
         (lambda: small().sample(1, temperature=-1), "temperature: must not be negative"),
         (lambda: small("emerging", kernel_size=2), "kernel_size: must be odd, given 2"),
-        (lambda: flows.InverseUnit(2, corners=("up",)), "corners: given 'up'"),
-        (lambda: flows.OneByOne(2, parametrisation="qr"), "parametrisation: given 'qr'"),
+        (lambda: flows.InverseUnit(2, corners=("up",)), "corners: unknown 'up'"),
+        (lambda: flows.OneByOne(2, parametrisation="qr"), "parametrisation: unknown 'qr'"),
         (lambda: flows.AffineCoupling(1), "channels: a coupling needs at least 2, given 1"),
         (lambda: flows.Logit(0.5), "alpha: must lie in"),
     ],

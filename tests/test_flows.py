@@ -7,9 +7,10 @@ import pickle
 
 import pytest
 import torch
-from flow_cases import CASES, MODELS
+from flow_cases import CASES, MODELS, layers_of_the_table, models_of_the_table
 
-ALL = [*CASES, *MODELS]
+LAYERS = [*CASES, *layers_of_the_table()]
+ALL = [*LAYERS, *MODELS, *models_of_the_table()]
 every_case = pytest.mark.parametrize("case", ALL, ids=str)
 
 
@@ -91,7 +92,7 @@ def test_state_and_calls(case):
         assert all(torch.equal(value, before[name]) for name, value in layer.state_dict().items())
 
         fresh = case.layer(seed=5)
-        fresh(x, context)  # keeps weights made from other parameters
+        fresh(x, context)  # caches weights made from other parameters
         fresh.load_state_dict(layer.state_dict())
         assert torch.equal(fresh(x, context)[0], z)
         if case.exact_inverse:
@@ -115,7 +116,7 @@ def test_training_mode_agrees_and_changes_nothing(case):
 
 @every_case
 def test_a_changed_parameter_is_noticed(case):
-    """What evaluation keeps is made anew, however the parameter was changed."""
+    """What evaluation caches is made anew, however the parameter was changed."""
     layer, x, context = case.layer(), case.images(), case.context()
     parameters = list(layer.parameters())
     if not parameters:
@@ -169,7 +170,7 @@ def test_autocast_keeps_inverses(case):
             torch.testing.assert_close(layer.inverse(z, context)[0], x, atol=1e-3, rtol=1e-3)
 
 
-@pytest.mark.parametrize("case", [case for case in CASES if case.any_size], ids=str)
+@pytest.mark.parametrize("case", [case for case in LAYERS if case.any_size], ids=str)
 def test_other_sizes(case):
     layer, x, context = case.layer(), case.images(size=(6, 8)), case.context()
     with torch.no_grad():

@@ -150,12 +150,12 @@ def test_double_backward():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"corner": "up"}, "corner: given 'up'"),
-        ({"anchor": "lu"}, "anchor: given 'lu', allowed are 'unit', 'plu'"),
-        ({"init": "rotation"}, "init: given 'rotation', allowed are 'identity'"),
+        ({"corner": "up"}, "corner: unknown 'up'"),
+        ({"anchor": "lu"}, "anchor: unknown 'lu', allowed are unit, plu"),
+        ({"init": "rotation"}, "init: unknown 'rotation', allowed are identity"),
         ({"groups": 2}, "groups: must divide channels"),
         ({"kernel_size": (3, 2), "support": "half"}, "odd width for a half plane"),
-        ({"kernel_size": 0}, "kernel_size: must be positive"),
+        ({"kernel_size": 0}, "kernel_size: expected a whole number from 1 on"),
         ({"max_gain": 0.5}, "max_gain: must be at least 1, given 0.5"),
     ],
 )

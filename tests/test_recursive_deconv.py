@@ -41,15 +41,15 @@ def observe(sharp, psf, seed=0):
 
 
 def by_fft(image, psf, ratio):
-    """The textbook's filter on a wide, smooth canvas, by NumPy."""
+    """The textbook's filter on an image continued far and smoothly, by NumPy."""
     margins = ((150, 150), (150, 150))
-    canvas = extend(image.double(), margins).numpy()
-    shape = canvas.shape[-2:]
+    padded = extend(image.double(), margins).numpy()
+    shape = padded.shape[-2:]
     placed = np.zeros(shape)
     placed[: psf.shape[0], : psf.shape[1]] = psf
     h = np.fft.fft2(np.roll(placed, [-((s - 1) // 2) for s in psf.shape], (0, 1)))
-    mean = canvas.mean()
-    filtered = np.fft.ifft2(h.conj() / (abs(h) ** 2 + ratio) * np.fft.fft2(canvas - mean)).real + mean
+    mean = padded.mean()
+    filtered = np.fft.ifft2(h.conj() / (abs(h) ** 2 + ratio) * np.fft.fft2(padded - mean)).real + mean
     return crop(torch.from_numpy(filtered), margins)
 
 
@@ -182,7 +182,7 @@ def test_what_is_learnable():
 
 
 def lessons(psf, size=120):
-    """Crops of photographs, observed, and their scenes."""
+    """Crops of photographs, observed and sharp."""
     pairs = []
     for i, name in enumerate(("astronaut", "coffee", "chelsea", "moon")):
         image = photograph(name)
@@ -194,7 +194,7 @@ def lessons(psf, size=120):
 @pytest.mark.parametrize(("optimizer", "gain"), [("quasi-Newton", 1.0), ("Adam", 0.7)])
 def test_learning_improves_on_images_not_seen(optimizer, gain):
     psf = camera_shake(9, seed=2)
-    observed, scene = lessons(psf)
+    observed, sharp = lessons(psf)
     unseen, truth = observe(photograph("camera")[..., 100:400, 100:400], psf)
     layer = RecursiveDeconv2d.from_psf(psf, 1e-2)
     with torch.no_grad():
@@ -204,14 +204,14 @@ def test_learning_improves_on_images_not_seen(optimizer, gain):
         adam = torch.optim.Adam(layer.parameters(), lr=1e-2)
         for _ in range(30):
             adam.zero_grad()
-            (layer(observed) - scene).square().mean().backward()
+            (layer(observed) - sharp).square().mean().backward()
             adam.step()
     else:
         newton = torch.optim.LBFGS(layer.parameters(), max_iter=10, line_search_fn="strong_wolfe")
 
         def closure():
             newton.zero_grad()
-            loss = (layer(observed) - scene).square().mean()
+            loss = (layer(observed) - sharp).square().mean()
             loss.backward()
             return loss
 

@@ -10,7 +10,9 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
+from ..choices import check_choice
 from ..flows import FLOWS
+from ..flows.build import PreprocessingName
 from ..training import Settings, Splits, load_data
 from .flows_models import SHAPES, Backbone, Contestant, contestants
 from .flows_quality import Curve, learn
@@ -33,7 +35,7 @@ def main(
     steps: int = 4,
     kernel_size: int = 3,
     width: int = 32,
-    preprocessing: str = "logit",
+    preprocessing: PreprocessingName = "logit",
     layers: Sequence[str] | None = None,
     matched: bool = True,
     batch: int = 32,
@@ -54,26 +56,57 @@ def main(
 
     Parameters
     ----------
-    shape: a key of `SHAPES`. levels, steps: L and K of the backbone; the papers' tables have L = 2 and K = 16.
-    width: hidden channels of the couplings in ``"inverse"``. matched: the others' widths make as many parameters;
-        False: the same width for all.
-    preprocessing: see `deconv.flows.build_flow`.
-    layers: names out of `deconv.flows.FLOWS`, by default all.
-    batch: images of a training step.
-    threads: of the processor.
-    seconds: spent on one time of one flow.
-    sides, kernel_sizes: of the series; an empty one is left out.
-    data, root: see `deconv.training.load_data`, for bits per dimension.
-    train_steps: for all flows alike; 0 leaves the training out. train_seconds: stop each flow after so long instead.
-    out: file for all figures, as comma-separated values.
+    shape : str
+        A key of `SHAPES`.
+    levels, steps : int
+        L and K of the backbone; the papers' tables have L = 2 and K = 16.
+    kernel_size : int
+        Of the layers that have one.
+    width : int
+        Hidden channels of the couplings in ``"inverse"``.
+    preprocessing : {"centre", "logit", "gaussianise"}
+        See `deconv.flows.build_flow`.
+    layers : sequence of str, optional
+        Names out of `deconv.flows.FLOWS`; by default all.
+    matched : bool
+        The others' widths make as many parameters; False: the same width for all.
+    batch : int
+        Images of a training step.
+    device : str
+        Where to compute.
+    threads : int
+        Of the processor.
+    seconds : float
+        Spent on one time of one flow.
+    memory : bool
+        Whether to measure memory.
+    sides, kernel_sizes : sequence of int
+        Of the series; an empty one is left out.
+    data : str
+        Data set for bits per dimension, see `deconv.training.load_data`.
+    root : Path, optional
+        Where it is.
+    train_steps : int
+        For all flows alike; 0 leaves the training out.
+    train_seconds : float, optional
+        Stop each flow after so long instead.
+    out : Path, optional
+        File for all figures, as comma-separated values.
+    console : Console, optional
+        Where the tables go.
+
+    Returns
+    -------
+    Report
+        Everything measured.
 
     Raises
     ------
-    ValueError: an unknown layer or shape, or a file that could not be written at the end.
+    ValueError
+        An unknown layer or shape, or a file that could not be written at the end.
     """
     console = console or Console(width=None if sys.stdout.isatty() else 170)
-    if shape not in SHAPES:
-        raise ValueError(f"shape: unknown {shape!r}, allowed are {', '.join(SHAPES)}")
+    check_choice("shape", shape, SHAPES)
     if out is not None and not out.absolute().parent.is_dir():
         raise ValueError(f"out: the directory of {out} does not exist")
     names = list(FLOWS) if layers is None else list(layers)

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ..choices import check_choice
 from ..flows import FLOWS, FlowModel, build_flow
+from ..flows.build import PreprocessingName
 
 __all__ = ["SHAPES", "Backbone", "Contestant", "contestants", "images"]
 
@@ -18,14 +20,26 @@ SHAPES = {"mnist": (1, 28, 28), "cifar10": (3, 32, 32), "imagenet64": (3, 64, 64
 
 @dataclass(frozen=True)
 class Backbone:
-    """What all the flows have in common. width: hidden channels of the couplings, in the flow ``"inverse"``."""
+    """What all the flows have in common.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        `(C, H, W)` of the images.
+    levels, steps, kernel_size : int
+        See `deconv.flows.build_flow`.
+    preprocessing : {"centre", "logit", "gaussianise"}
+        See `deconv.flows.build_flow`.
+    width : int
+        Hidden channels of the couplings, in the flow ``"inverse"``.
+    """
 
     shape: tuple[int, int, int]
     levels: int = 2
     steps: int = 4
     kernel_size: int = 3
     width: int = 32
-    preprocessing: str = "logit"
+    preprocessing: PreprocessingName = "logit"
 
     def build(self, name: str, *, width: int | None = None, device: str = "cpu") -> FlowModel:
         """A flow that has seen images, so that no layer waits for them."""
@@ -61,12 +75,17 @@ class Contestant:
 
 
 def contestants(backbone: Backbone, names: Sequence[str], *, matched: bool, device: str) -> list[Contestant]:
-    """matched: with as many parameters as ``"inverse"`` of the given width; otherwise of the same width."""
+    """The flows `names`, which have seen images.
+
+    Parameters
+    ----------
+    matched : bool
+        With as many parameters as ``"inverse"`` of the given width; otherwise of the same width.
+    """
     target = _parameters(backbone.untouched("inverse"))
     found = []
     for name in names:
-        if name not in FLOWS:
-            raise ValueError(f"layers: unknown {name!r}, allowed are {', '.join(FLOWS)}")
+        check_choice("layers", name, FLOWS)
         width = _matching_width(backbone, name, target) if matched else backbone.width
         found.append(Contestant(name, width, backbone.build(name, width=width, device=device)))
     return found

@@ -13,9 +13,14 @@ __all__ = ["Curve", "learn"]
 
 @dataclass(frozen=True)
 class Curve:
-    """Of one flow: ``(step, seconds, bits/dim)`` on held-out images along the way; and at the end, on the test part.
+    """Likelihood of one flow, in bits per dimension.
 
-    bits, error: the mean and its standard error.
+    Attributes
+    ----------
+    points : list of tuple
+        ``(step, seconds, bits)`` on held-out images along the way.
+    bits, error : float
+        Mean over the test part at the end, and its standard error.
     """
 
     name: str

@@ -31,7 +31,13 @@ class Growth:
 
 @dataclass
 class Report:
-    """Everything measured. batch: images of a training step."""
+    """Everything measured.
+
+    Attributes
+    ----------
+    batch : int
+        Images of a training step.
+    """
 
     backbone: Backbone
     device: str

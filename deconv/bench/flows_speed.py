@@ -8,10 +8,11 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import cast
 
 import torch
 
-from ..flows import FlowModel, bits_per_dim
+from ..flows import FlowModel, Sequential, bits_per_dim
 from .flows_models import Backbone, Contestant, images
 from .memory import peak_allocated, peak_resident
 from .timing import interleaved_medians
@@ -23,10 +24,22 @@ __all__ = ["Speed", "growth", "measure_speed"]
 class Speed:
     """Of one flow; times in seconds.
 
-    error: largest difference between images and what comes back from their latents. exact: whether that is rounding.
-    sample_1, sample_100: sampling so many images. linear_100: of the latter, all but the couplings.
-    forward_100: latents and density of 100 images. step: a training step with a batch, without the optimiser.
-    memory: bytes at the peak of a training step, beyond parameters and images; None where the system cannot tell.
+    Attributes
+    ----------
+    error : float
+        Largest difference between images and the decoded latents of these images.
+    exact : bool
+        Whether the error is rounding.
+    sample_1, sample_100 : float
+        Sampling so many images.
+    linear_100 : float
+        Of `sample_100`, all but the couplings.
+    forward_100 : float
+        Latents and density of 100 images.
+    step : float
+        A training step with a batch, without the optimiser.
+    memory : int or None
+        Bytes at the peak of a training step, beyond parameters and images; None where the system cannot tell.
     """
 
     name: str
@@ -122,7 +135,7 @@ def _linear_parts(model: FlowModel, z: torch.Tensor) -> None:
         squeeze, *steps = scale
         x = squeeze(x)[0]
         for step in steps:
-            linear, _ = step
+            linear, _ = cast("Sequential", step)
             linear.inverse(x)
         if level < model.levels - 1:
             x = x.chunk(2, dim=1)[0]

@@ -2,7 +2,7 @@
 
 from .actnorm import ActNorm
 from .base import Logistic, StandardNormal
-from .build import FLOWS, InverseFlow, build_flow
+from .build import InverseFlow, build_flow
 from .butterfly import ButterflyLayer
 from .cinc import CIncConvolution
 from .coupling import AffineCoupling, SplitPrior
@@ -23,6 +23,7 @@ from .preprocess import Centre, Logit
 from .self_normalizing import SelfNormalizingConvolution
 from .spline import SplineCoupling, rational_quadratic_spline
 from .squeeze import Squeeze
+from .table import FLOWS, FlowLayer
 from .variational import VariationalDequantisation
 from .woodbury import MemoryEfficientWoodbury, Woodbury
 
@@ -37,6 +38,7 @@ __all__ = [
     "EmergingConvolution",
     "FIncUnit",
     "Flow",
+    "FlowLayer",
     "FlowModel",
     "Gaussianise",
     "Inverse",

@@ -19,6 +19,11 @@ class ActNorm(DataDependent):
     Both directions are elementwise. The first `forward` in training mode sets `m` and `s` from its batch and marks
     the buffer `initialised`; until then the layer is the identity.
 
+    Parameters
+    ----------
+    channels : int
+        C of the images `(B, C, H, W)`.
+
     References
     ----------
     Kingma and Dhariwal, "Glow: Generative Flow with Invertible 1x1 Convolutions", NeurIPS 2018, section 3.1.
@@ -31,7 +36,13 @@ class ActNorm(DataDependent):
 
     @torch.no_grad()
     def initialise(self, x: Tensor) -> None:
-        """Set the parameters from a batch `(B, C, H, W)`. A channel that is constant in it is only shifted."""
+        """Set the parameters from a batch of images; a channel that is constant in it is only shifted.
+
+        Parameters
+        ----------
+        x : Tensor
+            `(B, C, H, W)`.
+        """
         deviation, mean = torch.std_mean(x.to(self.mean.dtype), dim=(0, 2, 3), correction=0)
         self.mean.copy_(mean)
         self.log_scale.copy_(torch.where(deviation > 1e-6, -deviation.clamp_min(1e-6).log(), 0))

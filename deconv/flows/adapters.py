@@ -1,7 +1,7 @@
 """Layers and models of this package in other libraries of flows, each imported when it is asked for.
 
-A layer keeps its parameters, its mode and its data-dependent initialisation: an adapter only says things in another
-library's order. Log-determinants are summed over dimensions in all of them.
+An adapter shares the layer's parameters, mode and data-dependent initialisation; it only follows another library's
+calling convention. Log-determinants are summed over dimensions in all of them.
 """
 
 from __future__ import annotations
@@ -23,16 +23,41 @@ __all__ = ["to_freia", "to_nflows", "to_normflows", "to_torch", "to_zuko"]
 def to_torch(layer: Flow, context: Tensor | None = None) -> Transform:
     """A `torch.distributions.Transform` from image to latent, whose ``.inv`` goes from latent to image.
 
-    Any number of axes may come before `(C, H, W)`, that is the event; that of a `FlowModel`'s latent is its flat axis.
     ``TransformedDistribution(base, to_torch(layer).inv)`` is the density of images.
 
-    context: one row per image where the axes before the event are a single batch, or one row for all.
+    Parameters
+    ----------
+    layer : Flow
+        A layer or a model.
+    context : Tensor, optional
+        One row per image where the axes before the event are a single batch, or one row for all.
+
+    Returns
+    -------
+    Transform
+        Its event is `(C, H, W)`, the flat axis for the latent of a `FlowModel`; any number of axes may come before it.
     """
     return _ImageTransform(layer, context)
 
 
 def to_zuko(layer: Flow) -> nn.Module:
-    """A `zuko.lazy.LazyTransform`; the context that zuko gives it goes to the layer."""
+    """A `zuko.lazy.LazyTransform` of a layer.
+
+    Parameters
+    ----------
+    layer : Flow
+        A layer or a model.
+
+    Returns
+    -------
+    zuko.lazy.LazyTransform
+        The context that zuko passes goes to the layer.
+
+    Raises
+    ------
+    ImportError
+        zuko is not installed.
+    """
     lazy = _library("zuko.lazy", "zuko")
 
     class LazyFlow(lazy.LazyTransform):
@@ -47,7 +72,23 @@ def to_zuko(layer: Flow) -> nn.Module:
 
 
 def to_nflows(layer: Flow) -> nn.Module:
-    """An `nflows.transforms.Transform`; there `forward` is the density direction too."""
+    """An `nflows.transforms.Transform` of a layer; there, too, `forward` is the density direction.
+
+    Parameters
+    ----------
+    layer : Flow
+        A layer or a model.
+
+    Returns
+    -------
+    nflows.transforms.Transform
+        With the layer as its attribute ``layer``.
+
+    Raises
+    ------
+    ImportError
+        nflows is not installed.
+    """
     transforms = _library("nflows.transforms", "nflows")
 
     class NFlowsTransform(transforms.Transform):
@@ -65,7 +106,23 @@ def to_nflows(layer: Flow) -> nn.Module:
 
 
 def to_normflows(layer: Flow) -> nn.Module:
-    """A `normflows.flows.Flow`; there `forward` is the sampling direction."""
+    """A `normflows.flows.Flow` of a layer; there `forward` is the sampling direction.
+
+    Parameters
+    ----------
+    layer : Flow
+        A layer or a model.
+
+    Returns
+    -------
+    normflows.flows.Flow
+        With the layer as its attribute ``layer``.
+
+    Raises
+    ------
+    ImportError
+        normflows is not installed.
+    """
     normflows = _library("normflows", "normflows")
 
     class NormFlow(normflows.flows.Flow):
@@ -85,7 +142,20 @@ def to_normflows(layer: Flow) -> nn.Module:
 def to_freia(layer: Flow) -> type[nn.Module]:
     """A subclass of `FrEIA.modules.InvertibleModule` around this layer, for `Node` or `SequenceINN.append`.
 
-    A condition node, where the graph has one, is the layer's context.
+    Parameters
+    ----------
+    layer : Flow
+        A layer or a model. A condition node, where the graph has one, is its context.
+
+    Returns
+    -------
+    type
+        To be instantiated by FrEIA.
+
+    Raises
+    ------
+    ImportError
+        FrEIA is not installed.
     """
     modules = _library("FrEIA.modules", "FrEIA")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 
 import torch
 from torch import Tensor, nn
@@ -11,21 +12,36 @@ from torch.nn.functional import logsigmoid
 __all__ = ["Logistic", "StandardNormal"]
 
 
-class StandardNormal(nn.Module):
+class Base(nn.Module, ABC):
+    """A density of flat latents `(B, D)`."""
+
+    def __init__(self):
+        super().__init__()
+
+    @abstractmethod
+    def log_prob(self, z: Tensor) -> Tensor:
+        """Log-density in nats, `(B, D)` to `(B,)`."""
+
+    @abstractmethod
+    def sample(
+        self, shape: tuple[int, int], *, generator: torch.Generator | None = None, device=None, dtype=None
+    ) -> Tensor:
+        """Latents `(B, D)`."""
+
+
+class StandardNormal(Base):
     r"""Independent normal variables, :math:`\log p(z) = -\frac12 (|z|^2 + D \log 2\pi)`."""
 
     def log_prob(self, z: Tensor) -> Tensor:
-        """`(B, D)` to `(B,)`."""
         return -0.5 * (z.square().sum(1) + z.shape[1] * math.log(2 * math.pi))
 
     def sample(
         self, shape: tuple[int, int], *, generator: torch.Generator | None = None, device=None, dtype=None
     ) -> Tensor:
-        """`(B, D)`."""
         return torch.randn(shape, generator=generator, device=device, dtype=dtype)
 
 
-class Logistic(nn.Module):
+class Logistic(Base):
     r"""Independent logistic variables, :math:`\log p(z) = \sum \log \sigma(z) + \log \sigma(-z)`: longer tails.
 
     References
@@ -34,13 +50,11 @@ class Logistic(nn.Module):
     """
 
     def log_prob(self, z: Tensor) -> Tensor:
-        """`(B, D)` to `(B,)`."""
         return (logsigmoid(z) + logsigmoid(-z)).sum(1)
 
     def sample(
         self, shape: tuple[int, int], *, generator: torch.Generator | None = None, device=None, dtype=None
     ) -> Tensor:
-        """`(B, D)`."""
         u = torch.rand(shape, generator=generator, device=device, dtype=dtype)
         least = torch.finfo(u.dtype).tiny  # a uniform variable may be zero, whose quantile is infinite
         return u.clamp_min(least).log() - torch.log1p(-u)

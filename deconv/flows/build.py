@@ -3,65 +3,171 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Literal, NamedTuple
 
 import torch
-from torch import nn
 
-from ..solvers.geometry import CORNERS
-from .base import Logistic, StandardNormal
-from .butterfly import ButterflyLayer
-from .cinc import CIncConvolution
+from ..choices import check_choice
+from ..solvers.geometry import CORNERS, Corner
+from .base import Base, Logistic, StandardNormal
 from .coupling import AffineCoupling
 from .dequantisation import UniformDequantisation
-from .emerging import EmergingConvolution
-from .finc import FIncUnit
 from .gaussianise import Gaussianise
-from .inverse_unit import InverseUnit
 from .layer import Flow
-from .macow import MaCowUnit
-from .mintnet import MintNetUnit
 from .model import FlowModel
-from .periodic import PeriodicConvolution
 from .preprocess import Centre, Logit
-from .self_normalizing import SelfNormalizingConvolution
 from .spline import SplineCoupling
 from .step import Step
+from .table import FLOWS
 from .variational import VariationalDequantisation
-from .woodbury import MemoryEfficientWoodbury
 
-__all__ = ["FLOWS", "InverseFlow", "build_flow"]
+__all__ = ["InverseFlow", "build_flow"]
 
-# What each step of flow solves from: one after another, neighbours looking in opposite directions, or all at once.
-_CORNERS: dict[str, list[tuple[str, ...]]] = {
+CornerOrder = Literal["cycle", "chain"]
+CouplingName = Literal["affine", "spline"]
+PreprocessingName = Literal["centre", "logit", "gaussianise"]
+DequantisationName = Literal["uniform", "variational"]
+BaseName = Literal["normal", "logistic"]
+
+# What each step of flow solves from: one corner after another, neighbours opposite each other, or all of them.
+_CORNER_ORDERS: dict[CornerOrder, list[tuple[Corner, ...]]] = {
     "cycle": [("tl",), ("br",), ("tr",), ("bl",)],
     "chain": [CORNERS],
 }
-_COUPLINGS: dict[str, Callable[..., Flow]] = {"affine": AffineCoupling, "spline": SplineCoupling}
-_BASES: dict[str, Callable[[], nn.Module]] = {"normal": StandardNormal, "logistic": Logistic}
-_DEQUANTISATION: dict[str, Callable[[int], nn.Module]] = {
+_COUPLINGS: dict[CouplingName, Callable[..., Flow]] = {"affine": AffineCoupling, "spline": SplineCoupling}
+_PREPROCESSING: dict[PreprocessingName, Callable[[], Flow]] = {
+    "centre": Centre,
+    "logit": Logit,
+    "gaussianise": Gaussianise,
+}
+_DEQUANTISATION: dict[DequantisationName, Callable[[int], UniformDequantisation]] = {
     "uniform": lambda channels: UniformDequantisation(),
     "variational": VariationalDequantisation,
 }
-_PREPROCESSING: dict[str, Callable[[], Flow]] = {"centre": Centre, "logit": Logit, "gaussianise": Gaussianise}
+_BASES: dict[BaseName, Callable[[], Base]] = {"normal": StandardNormal, "logistic": Logistic}
 
-# The layers under comparison, for images (C, H, W), a kernel size and corners. Each is followed by ActNorm, a 1 x 1
-# convolution and a coupling, the same for all. (Of the Woodbury transformations, it is the memory-efficient one: the
-# other has a matrix with a row for every pixel.)
-FLOWS: dict[str, Callable[[tuple[int, int, int], int, Sequence[str]], list[Flow]]] = {
-    "inverse": lambda shape, size, corners: [InverseUnit(shape[0], size, corners=corners)],
-    "finc": lambda shape, size, _: [FIncUnit(shape[0], size)],
-    "cinc": lambda shape, size, _: [CIncConvolution(shape[0], size)],
-    "emerging": lambda shape, size, _: [EmergingConvolution(shape[0], size)],
-    "glow": lambda shape, size, _: [],
-    "woodbury": lambda shape, size, _: [MemoryEfficientWoodbury(shape)],
-    "macow": lambda shape, size, _: [MaCowUnit(shape[0], size, width=max(8, 2 * shape[0]))],
-    "butterfly": lambda shape, size, _: [ButterflyLayer(shape)],
-    "snf": lambda shape, size, _: [SelfNormalizingConvolution(shape[0], size)],
-    "mintnet": lambda shape, size, _: [MintNetUnit(shape[0], size)],
-    "periodic": lambda shape, size, _: [PeriodicConvolution(shape[0], size)],
-}
+
+class _Config(NamedTuple):
+    """The arguments of `build_flow` but for the seed."""
+
+    name: str
+    image_shape: list[int]
+    levels: int
+    steps: int
+    kernel_size: int
+    width: int
+    num_classes: int | None
+    corners: CornerOrder
+    coupling: CouplingName
+    preprocessing: PreprocessingName
+    dequantisation: DequantisationName
+    base: BaseName
+
+    def arguments(self) -> dict[str, Any]:
+        """Of `FlowModel`."""
+        for option, allowed in (
+            ("name", FLOWS),
+            ("corners", _CORNER_ORDERS),
+            ("coupling", _COUPLINGS),
+            ("preprocessing", _PREPROCESSING),
+            ("dequantisation", _DEQUANTISATION),
+            ("base", _BASES),
+        ):
+            check_choice(option, getattr(self, option), allowed)
+        corners = itertools.cycle(_CORNER_ORDERS[self.corners])
+
+        def step(shape: tuple[int, int, int]) -> Flow:
+            units = FLOWS[self.name].build(shape, self.kernel_size, next(corners))
+            coupling = _COUPLINGS[self.coupling](shape[0], self.width, num_classes=self.num_classes)
+            return Step(units, shape[0], coupling)
+
+        return {
+            "image_shape": self.image_shape,
+            "step": step,
+            "levels": self.levels,
+            "steps": self.steps,
+            "preprocessing": _PREPROCESSING[self.preprocessing](),
+            "dequantisation": _DEQUANTISATION[self.dequantisation](self.image_shape[0]),
+            "base": _BASES[self.base](),
+            "config": self._asdict(),
+        }
+
+
+@contextmanager
+def _seeded(seed: int | None) -> Iterator[None]:
+    """Initial values from a seed, without a trace in the global generator; or from that, for None."""
+    if seed is None:
+        yield
+        return
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        yield
+
+
+class InverseFlow(FlowModel):
+    """Inverse-Flow: the density runs exact solves, sampling plain convolutions.
+
+    ``build_flow("inverse", ...)`` makes one, too.
+
+    Parameters
+    ----------
+    image_shape : sequence of int
+        `(C, H, W)`, the sides divisible by ``2 ** levels``.
+    levels : int
+        L.
+    steps : int
+        K, per level.
+    kernel_size : int
+        k of the inverse convolutions.
+    width : int
+        Hidden channels of the coupling networks.
+    num_classes : int, optional
+        Makes the model conditional on int64 labels `(B,)`, its context.
+    corners : {"cycle", "chain"}
+        ``"cycle"``: one inverse convolution per step, from another corner at each. ``"chain"``: four, one from every
+        corner, as in the paper.
+    coupling, preprocessing, dequantisation, base : str
+        See `build_flow`.
+    seed : int, optional
+        Of the initial parameters; by default they come from torch's global generator.
+
+    References
+    ----------
+    Nagar and Varma, "Parallel Backpropagation for Inverse of a Convolution with Application to Normalizing Flows",
+    AISTATS 2025.
+
+    Examples
+    --------
+    >>> model = InverseFlow((1, 8, 8), levels=2, steps=1, width=8, seed=0).eval()
+    >>> images = model.sample(3, generator=torch.Generator().manual_seed(0))
+    >>> images.shape, model.log_prob(images).shape
+    (torch.Size([3, 1, 8, 8]), torch.Size([3]))
+    """
+
+    def __init__(
+        self,
+        image_shape: Sequence[int],
+        *,
+        levels: int,
+        steps: int,
+        kernel_size: int = 3,
+        width: int = 64,
+        num_classes: int | None = None,
+        corners: CornerOrder = "cycle",
+        coupling: CouplingName = "affine",
+        preprocessing: PreprocessingName = "centre",
+        dequantisation: DequantisationName = "uniform",
+        base: BaseName = "normal",
+        seed: int | None = None,
+    ):
+        config = _Config(
+            "inverse", list(image_shape), levels, steps, kernel_size, width, num_classes, corners, coupling,
+            preprocessing, dequantisation, base,
+        )  # fmt: skip
+        with _seeded(seed):
+            super().__init__(**config.arguments())
 
 
 def build_flow(
@@ -73,90 +179,69 @@ def build_flow(
     kernel_size: int = 3,
     width: int = 64,
     num_classes: int | None = None,
-    corners: str = "cycle",
-    coupling: str = "affine",
-    preprocessing: str = "centre",
-    dequantisation: str = "uniform",
-    base: str = "normal",
+    corners: CornerOrder = "cycle",
+    coupling: CouplingName = "affine",
+    preprocessing: PreprocessingName = "centre",
+    dequantisation: DequantisationName = "uniform",
+    base: BaseName = "normal",
     seed: int | None = None,
 ) -> FlowModel:
     """A multi-scale flow of steps (layer `name`, ActNorm, 1 x 1 convolution, coupling).
 
     Parameters
     ----------
-    name: of the layer under comparison, a key of `FLOWS`; ``"glow"`` has nothing but the rest.
-    image_shape: `(C, H, W)`, the sides divisible by ``2 ** levels``.
-    levels, steps: L, and K per level.
-    kernel_size: of the layer, where it has one.
-    width: hidden channels of the coupling networks.
-    num_classes: makes the model conditional on int64 labels `(B,)`, its `context`.
-    corners: of the steps of ``"inverse"``. ``"cycle"``: one inverse convolution per step, from another corner at each.
-        ``"chain"``: four, one from every corner.
-    coupling: ``"affine"`` or ``"spline"``.
-    preprocessing: ``"centre"``: subtract 1/2. ``"logit"``: `Logit`, for images with much black or white.
-        ``"gaussianise"``: `Gaussianise`, for images of which few grey levels hold the most.
-    dequantisation: ``"uniform"`` or ``"variational"``.
-    base: density of the latent, ``"normal"`` or ``"logistic"``.
-    seed: of the initial parameters; by default they come from torch's global generator.
+    name : str
+        Of the layer under comparison, a key of `FLOWS`; ``"glow"`` has nothing but the rest.
+    image_shape : sequence of int
+        `(C, H, W)`, the sides divisible by ``2 ** levels``.
+    levels : int
+        L.
+    steps : int
+        K, per level.
+    kernel_size : int
+        Of the layer, where it has one.
+    width : int
+        Hidden channels of the coupling networks.
+    num_classes : int, optional
+        Makes the model conditional on int64 labels `(B,)`, its context.
+    corners : {"cycle", "chain"}
+        Of the steps of ``"inverse"``, see `InverseFlow`.
+    coupling : {"affine", "spline"}
+        `AffineCoupling` or `SplineCoupling`.
+    preprocessing : {"centre", "logit", "gaussianise"}
+        ``"centre"``: subtract 1/2. ``"logit"``: `Logit`, for images with much black or white. ``"gaussianise"``:
+        `Gaussianise`, for images of which few grey levels hold the most.
+    dequantisation : {"uniform", "variational"}
+        Noise added to whole numbers, see `bits_per_dim`.
+    base : {"normal", "logistic"}
+        Density of the latent.
+    seed : int, optional
+        Of the initial parameters; by default they come from torch's global generator.
 
     Returns
     -------
-    `FlowModel`; ``build_flow(**model.config)`` builds its like.
+    FlowModel
+        An `InverseFlow` for ``"inverse"``; ``build_flow(**model.config)`` builds its like.
+
+    Raises
+    ------
+    ValueError
+        A name that is not allowed, or an image that cannot be halved so often.
 
     Examples
     --------
-    >>> model = build_flow("inverse", (1, 8, 8), levels=2, steps=1, width=8, seed=0).eval()
-    >>> images = model.sample(3, generator=torch.Generator().manual_seed(0))
-    >>> images.shape, model.log_prob(images).shape
-    (torch.Size([3, 1, 8, 8]), torch.Size([3]))
+    >>> model = build_flow("glow", (1, 8, 8), levels=2, steps=1, width=8, seed=0).eval()
+    >>> z, ladj = model(torch.full((3, 1, 8, 8), 0.5))
+    >>> z.shape, ladj.shape
+    (torch.Size([3, 64]), torch.Size([3]))
     """
-    if name not in FLOWS:
-        raise ValueError(f"name: unknown flow {name!r}, allowed are {', '.join(FLOWS)}")
-    for option, value, allowed in (
-        ("corners", corners, _CORNERS),
-        ("coupling", coupling, _COUPLINGS),
-        ("preprocessing", preprocessing, _PREPROCESSING),
-        ("dequantisation", dequantisation, _DEQUANTISATION),
-        ("base", base, _BASES),
-    ):
-        if value not in allowed:
-            raise ValueError(f"{option}: unknown {value!r}, allowed are {', '.join(allowed)}")
-    config = {
-        "name": name,
-        "image_shape": list(image_shape),
-        "levels": levels,
-        "steps": steps,
-        "kernel_size": kernel_size,
-        "width": width,
-        "num_classes": num_classes,
-        "corners": corners,
-        "coupling": coupling,
-        "preprocessing": preprocessing,
-        "dequantisation": dequantisation,
-        "base": base,
-    }
-
-    solved_from = itertools.cycle(_CORNERS[corners])
-
-    def step(shape: tuple[int, int, int]) -> Flow:
-        units = FLOWS[name](shape, kernel_size, next(solved_from))
-        return Step(units, shape[0], _COUPLINGS[coupling](shape[0], width, num_classes=num_classes))
-
-    with nullcontext() if seed is None else torch.random.fork_rng(devices=[]):
-        if seed is not None:
-            torch.random.default_generator.manual_seed(seed)
-        return FlowModel(
-            image_shape,
-            step,
-            levels=levels,
-            steps=steps,
-            preprocessing=_PREPROCESSING[preprocessing](),
-            dequantisation=_DEQUANTISATION[dequantisation](image_shape[0]),
-            base=_BASES[base](),
-            config=config,
-        )
-
-
-def InverseFlow(image_shape: Sequence[int], *, levels: int, steps: int, **options) -> FlowModel:
-    """Inverse-Flow: ``build_flow("inverse", ...)``. The density runs exact solves, sampling plain convolutions."""
-    return build_flow("inverse", image_shape, levels=levels, steps=steps, **options)
+    config = _Config(
+        name, list(image_shape), levels, steps, kernel_size, width, num_classes, corners, coupling,
+        preprocessing, dequantisation, base,
+    )  # fmt: skip
+    if name == "inverse":
+        options = config._asdict()
+        del options["name"]
+        return InverseFlow(**options, seed=seed)
+    with _seeded(seed):
+        return FlowModel(**config.arguments())

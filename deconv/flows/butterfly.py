@@ -26,8 +26,10 @@ class ButterflyLayer(Flow):
 
     Parameters
     ----------
-    image_shape: `(C, H, W)`; each channel and pair has its own matrix, so that the size is fixed.
-    stages: how many, by default all.
+    image_shape : tuple of int
+        `(C, H, W)`; each channel and pair has its own matrix, so that the size is fixed.
+    stages : int, optional
+        How many; by default all.
 
     References
     ----------
@@ -36,7 +38,7 @@ class ButterflyLayer(Flow):
 
     def __init__(self, image_shape: tuple[int, int, int], stages: int | None = None):
         super().__init__()
-        self.image_shape = tuple(image_shape)
+        self.image_shape = image_shape
         channels, pixels = image_shape[0], image_shape[1] * image_shape[2]
         most = math.ceil(math.log2(pixels)) if pixels > 1 else 0
         if stages is not None and not 0 <= stages <= most:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from ..nn import InverseConv2d
+from ..nn.inverse_conv import Anchor, InverseConv2d
+from ..solvers.geometry import Corner
 from .layer import Flow, without_autocast
 
 __all__ = ["CIncConvolution"]
@@ -18,7 +19,16 @@ class CIncConvolution(Flow):
 
     Parameters
     ----------
-    channels, kernel_size, corner, anchor, max_gain: see `deconv.nn.InverseConv2d`, of which this is the inverse.
+    channels : int
+        C of the images `(B, C, H, W)`.
+    kernel_size : int
+        k of the k x k kernel.
+    corner : {"tl", "tr", "bl", "br"}
+        Where the pixels lie that a pixel sees.
+    anchor : {"unit", "plu"}
+        See `deconv.InverseConv2d`, of which this is the inverse.
+    max_gain : float or None
+        Bound on the gain of the solve; see `deconv.InverseConv2d`.
 
     References
     ----------
@@ -30,8 +40,8 @@ class CIncConvolution(Flow):
         channels: int,
         kernel_size: int = 3,
         *,
-        corner: str = "tl",
-        anchor: str = "unit",
+        corner: Corner = "tl",
+        anchor: Anchor = "unit",
         max_gain: float | None = 10.0,
     ):
         super().__init__()

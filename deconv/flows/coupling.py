@@ -6,22 +6,29 @@ import torch
 from torch import Tensor, nn
 
 from .layer import Flow
-from .networks import ConvNet
+from .networks import ConvNet, start_at_zero
 
-__all__ = ["AffineCoupling", "SplitPrior"]
+__all__ = ["AffineCoupling", "SplitPrior", "halves"]
 
 # No pixel is scaled by more than e to this power, so that neither direction overflows whatever is learnt.
 _LARGEST_LOG_SCALE = 3.0
 
 
+def halves(channels: int) -> tuple[int, int]:
+    """How many channels condition a coupling, and how many it changes."""
+    if channels < 2:
+        raise ValueError(f"channels: a coupling needs at least 2, given {channels}")
+    return channels - channels // 2, channels // 2
+
+
 class _Coupling(Flow):
     """`network` maps the first half of the channels to shifts and raw log-scales of the second."""
 
+    network: ConvNet | _ZeroConv
+
     def __init__(self, channels: int):
         super().__init__()
-        if channels < 2:
-            raise ValueError(f"channels: a coupling needs at least 2, given {channels}")
-        self.sizes = (channels - channels // 2, channels // 2)
+        self.sizes = halves(channels)
 
     def _affine(self, given: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
         shift, raw = self.network(given, context).chunk(2, dim=1)
@@ -48,9 +55,12 @@ class AffineCoupling(_Coupling):
 
     Parameters
     ----------
-    channels: at least 2; the first half, the larger one of an odd number, conditions the second.
-    width: hidden channels of the network.
-    num_classes: see `ConvNet`.
+    channels : int
+        At least 2; the first half, the larger one of an odd number, conditions the second.
+    width : int
+        Hidden channels of the network.
+    num_classes : int, optional
+        Makes the coupling conditional on int64 labels `(B,)`, its context.
 
     References
     ----------
@@ -59,8 +69,8 @@ class AffineCoupling(_Coupling):
 
     def __init__(self, channels: int, width: int = 64, *, num_classes: int | None = None):
         super().__init__(channels)
-        kept, changed = self.sizes
-        self.network = ConvNet(kept, 2 * changed, width, num_classes)
+        given, changed = self.sizes
+        self.network = ConvNet(given, 2 * changed, width, num_classes)
 
 
 class SplitPrior(_Coupling):
@@ -71,6 +81,11 @@ class SplitPrior(_Coupling):
     with one 3 x 3 convolution for :math:`\mu` and :math:`\log \sigma`, which starts at zero: an affine coupling, so
     that the base density of a model with splits is one standard normal.
 
+    Parameters
+    ----------
+    channels : int
+        At least 2.
+
     References
     ----------
     Kingma and Dhariwal, "Glow: Generative Flow with Invertible 1x1 Convolutions", NeurIPS 2018.
@@ -78,8 +93,8 @@ class SplitPrior(_Coupling):
 
     def __init__(self, channels: int):
         super().__init__(channels)
-        kept, changed = self.sizes
-        self.network = _ZeroConv(kept, 2 * changed)
+        given, changed = self.sizes
+        self.network = _ZeroConv(given, 2 * changed)
 
 
 class _ZeroConv(nn.Conv2d):
@@ -87,8 +102,7 @@ class _ZeroConv(nn.Conv2d):
 
     def __init__(self, in_channels: int, out_channels: int):
         super().__init__(in_channels, out_channels, 3, padding=1)
-        nn.init.zeros_(self.weight)
-        nn.init.zeros_(self.bias)
+        start_at_zero(self)
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         return super().forward(x).to(x.dtype)

@@ -16,7 +16,14 @@ class DataDependent(Flow):
     """A layer whose parameters are set by the first batch in training mode; the buffer `initialised` says whether.
 
     `forward` of a subclass begins with ``self.begin(x)``.
+
+    Attributes
+    ----------
+    initialised : Tensor
+        A boolean scalar, part of the `state_dict`.
     """
+
+    initialised: Tensor
 
     def __init__(self):
         super().__init__()
@@ -27,10 +34,22 @@ class DataDependent(Flow):
 
     @abstractmethod
     def initialise(self, x: Tensor) -> None:
-        """Set the parameters from a batch, and mark the layer."""
+        """Set the parameters from a batch, and mark the layer.
+
+        Parameters
+        ----------
+        x : Tensor
+            What `forward` was given.
+        """
 
     def begin(self, x: Tensor) -> None:
-        """Start from `x`, if there was nothing before it."""
+        """Initialise from `x` where no batch came before it in training mode.
+
+        Parameters
+        ----------
+        x : Tensor
+            What `forward` was given.
+        """
         if self.training and not self._settled:
             if not self.initialised:
                 self.initialise(x)

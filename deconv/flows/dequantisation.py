@@ -18,10 +18,10 @@ class UniformDequantisation(nn.Module):
     The mean over u of ``log p(x) + ladj``, with ``ladj = -D log levels``, is a lower bound of the log-likelihood of the
     whole numbers n.
 
-    Shapes
-    ------
-    images `(B, C, H, W)`, whole numbers 0 ... `levels` - 1 of an integer dtype, to x in [0, 1) of torch's default
-    dtype, and ladj `(B,)`.
+    Parameters
+    ----------
+    levels : int
+        How many grey levels there are: images hold 0 ... `levels` - 1.
 
     References
     ----------
@@ -37,7 +37,24 @@ class UniformDequantisation(nn.Module):
     def forward(
         self, images: Tensor, context: Tensor | None = None, *, generator: torch.Generator | None = None
     ) -> tuple[Tensor, Tensor]:
-        """generator: source of u, on the device of `images`."""
+        """Whole numbers to images in [0, 1).
+
+        Parameters
+        ----------
+        images : Tensor
+            `(B, C, H, W)`, whole numbers 0 ... `levels` - 1 of an integer dtype.
+        context : Tensor, optional
+            Not used here.
+        generator : torch.Generator, optional
+            Source of u, on the device of `images`.
+
+        Returns
+        -------
+        x : Tensor
+            `(B, C, H, W)`, of torch's default dtype.
+        ladj : Tensor
+            `(B,)`.
+        """
         check_whole_numbers(images, self.levels)
         dtype = torch.get_default_dtype()
         noise = torch.rand(images.shape, generator=generator, device=images.device, dtype=dtype)
@@ -45,7 +62,18 @@ class UniformDequantisation(nn.Module):
         return x, per_image(-images[0].numel() * math.log(self.levels), x)
 
     def inverse(self, x: Tensor) -> Tensor:
-        """The whole numbers that images in [0, 1] came from: uint8, or int64 for more than 256 levels."""
+        """The whole numbers that images came from.
+
+        Parameters
+        ----------
+        x : Tensor
+            In [0, 1], any shape.
+
+        Returns
+        -------
+        Tensor
+            In the shape of `x`; uint8, or int64 for more than 256 levels.
+        """
         whole = (x * self.levels).floor().clamp(0, self.levels - 1)
         return whole.to(torch.uint8 if self.levels <= 256 else torch.int64)
 

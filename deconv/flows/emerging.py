@@ -21,8 +21,12 @@ class EmergingConvolution(Flow):
 
     Parameters
     ----------
-    kernel_size: k, odd.
-    max_gain: see `deconv.nn.InverseConv2d`; of each solve.
+    channels : int
+        C of the images `(B, C, H, W)`.
+    kernel_size : int
+        k, odd.
+    max_gain : float or None
+        Bound on the gain of each solve; see `deconv.InverseConv2d`.
 
     References
     ----------
@@ -34,9 +38,12 @@ class EmergingConvolution(Flow):
         if kernel_size < 1 or kernel_size % 2 == 0:
             raise ValueError(f"kernel_size: must be odd, given {kernel_size}")
         window = (kernel_size // 2 + 1, kernel_size)
-        options = {"support": "half", "max_gain": max_gain, "check_finite": max_gain is None}
-        self.first = InverseConv2d(channels, window, corner="tl", **options)
-        self.second = InverseConv2d(channels, window, corner="br", **options)
+        self.first, self.second = (
+            InverseConv2d(
+                channels, window, corner=corner, support="half", max_gain=max_gain, check_finite=max_gain is None
+            )
+            for corner in ("tl", "br")
+        )
 
     @without_autocast
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:

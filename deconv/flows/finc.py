@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..nn import InverseConv2d
 from ..nn.cache import cached
+from ..nn.inverse_conv import Anchor, InverseConv2d
 from ..ops import causal_conv2d, inverse_conv2d
 from ..solvers.geometry import CORNERS, flip
 from .layer import Flow, per_image, without_autocast
@@ -22,15 +22,21 @@ class FIncUnit(Flow):
 
     Parameters
     ----------
-    channels: a multiple of 4.
-    kernel_size, anchor, max_gain: see `deconv.nn.InverseConv2d`.
+    channels : int
+        A multiple of 4.
+    kernel_size : int
+        k of the k x k kernels.
+    anchor : {"unit", "plu"}
+        See `deconv.InverseConv2d`.
+    max_gain : float or None
+        Bound on the gain of the solves; see `deconv.InverseConv2d`.
 
     References
     ----------
     Kallappa, Nagar and Varma, "FInC Flow: Fast and Invertible k x k Convolutions for Normalizing Flows", VISAPP 2023.
     """
 
-    def __init__(self, channels: int, kernel_size: int = 3, *, anchor: str = "unit", max_gain: float | None = 10.0):
+    def __init__(self, channels: int, kernel_size: int = 3, *, anchor: Anchor = "unit", max_gain: float | None = 10.0):
         super().__init__()
         if channels % len(CORNERS):
             raise ValueError(f"channels: must be a multiple of {len(CORNERS)}, given {channels}")

@@ -13,9 +13,9 @@ from .layer import without_autocast
 
 __all__ = ["Gaussianise"]
 
-# The least share of the whole that a level has, over its even one: what keeps its slope, and the inverse's, finite.
+# The least density of a level, relative to the uniform one: it keeps the slopes of both directions finite.
 _LEAST_SHARE = 1e-3
-# What is left over at both ends, so that the normal quantiles stay finite.
+# Probability left at both ends, so that the normal quantiles stay finite.
 _TAIL = 1e-6
 
 
@@ -27,16 +27,17 @@ class Gaussianise(DataDependent):
 
     F is a distribution function whose density is constant over each of the `levels` that images were quantised to. It
     is learnt, starting from the histogram of the first batch. A whole-number image that is dequantised by uniform noise
-    has exactly such a density: after this layer, what its grey levels are distributed like costs nothing, and only
-    what pixels know of each other is left to learn. That matters where few levels hold most of the pixels, as in
-    drawings, digits and masks: affine layers cannot bend a uniform density into a normal one.
+    has exactly such a density: after this layer the marginal of every pixel is normal, and only the dependence between
+    pixels is left to learn. That matters where few levels hold most of the pixels, as in drawings, digits and masks:
+    affine layers cannot bend a uniform density into a normal one.
 
     The first `forward` in training mode takes the histogram and marks the buffer `initialised`; until then F is the
     identity.
 
     Parameters
     ----------
-    levels: that images were quantised to.
+    levels : int
+        How many grey levels images were quantised to, at least 2.
 
     References
     ----------
@@ -53,7 +54,13 @@ class Gaussianise(DataDependent):
 
     @torch.no_grad()
     def initialise(self, x: Tensor) -> None:
-        """Take the histogram of images in [0, 1], with half a pixel more in every level."""
+        """Take the histogram of a batch, with half a pixel added to every level.
+
+        Parameters
+        ----------
+        x : Tensor
+            Images in [0, 1], any shape.
+        """
         counts = torch.bincount(self._level(x).flatten(), minlength=self.levels)
         self.logits.copy_((counts + 0.5).log() - (counts + 0.5).log().mean())
         self.initialised.fill_(True)
@@ -82,7 +89,7 @@ class Gaussianise(DataDependent):
 
     @without_autocast
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Beyond the quantiles that [0, 1] reaches, about 4.75, lie black and white."""
+        """Latents beyond the normal quantiles that [0, 1] reaches, about 4.75, become black and white."""
         shares, below = self._distribution(z.dtype)
         u = ((torch.special.ndtr(z) - _TAIL) / (1 - 2 * _TAIL)).clamp(0, 1)
         level = torch.searchsorted(below, u.detach(), right=True).sub_(1).clamp_(0, self.levels - 1)

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from ..nn import InverseConv2d
+from ..choices import check_choice
 from ..nn.cache import cached
+from ..nn.inverse_conv import Anchor, InverseConv2d
 from ..ops import causal_conv2d, inverse_conv2d
-from ..solvers.geometry import CORNERS
+from ..solvers.geometry import CORNERS, Corner
 from .layer import Flow, per_image, without_autocast
 
 __all__ = ["InverseUnit"]
@@ -25,9 +26,17 @@ class InverseUnit(Flow):
 
     Parameters
     ----------
-    channels, kernel_size, anchor, max_gain: see `deconv.nn.InverseConv2d`; `max_gain` bounds each of the
-        solves. None leaves the taps free, and a solve that overflows raises `FloatingPointError`.
-    corners: in the order of `forward`.
+    channels : int
+        C of the images `(B, C, H, W)`.
+    kernel_size : int
+        k of the k x k kernels.
+    corners : sequence of {"tl", "tr", "bl", "br"}
+        In the order of `forward`.
+    anchor : {"unit", "plu"}
+        See `deconv.InverseConv2d`.
+    max_gain : float or None
+        Bound on the gain of each solve, see `deconv.InverseConv2d`. None leaves the taps free, and a solve that
+        overflows raises `FloatingPointError`.
 
     References
     ----------
@@ -40,14 +49,13 @@ class InverseUnit(Flow):
         channels: int,
         kernel_size: int = 3,
         *,
-        corners: Sequence[str] = CORNERS,
-        anchor: str = "unit",
+        corners: Sequence[Corner] = CORNERS,
+        anchor: Anchor = "unit",
         max_gain: float | None = 10.0,
     ):
         super().__init__()
         for corner in corners:
-            if corner not in CORNERS:
-                raise ValueError(f"corners: given {corner!r}, allowed are {', '.join(map(repr, CORNERS))}")
+            check_choice("corners", corner, CORNERS)
         if not corners:
             raise ValueError("corners: needs at least one, given none")
         self.corners = tuple(corners)
@@ -61,12 +69,33 @@ class InverseUnit(Flow):
         )
 
     def weights_and_log_det(self) -> tuple[tuple[Tensor, ...], Tensor]:
-        """The kernels in the order of the corners, and the logarithm of their determinants per pixel."""
+        """Kernels of all corners.
+
+        Returns
+        -------
+        weights : tuple of Tensor
+            `(C, C, k, k)` each, in the order of the corners.
+        log_det : Tensor
+            Sum of the logarithms of their determinants, per pixel; a scalar.
+        """
         weight, log_det = self.kernels.weight_and_log_det()
         return weight.chunk(len(self.corners)), log_det
 
     def convolve(self, z: Tensor, weights: Sequence[Tensor]) -> Tensor:
-        """Plain convolutions with the kernels, from the last corner to the first."""
+        """Plain convolutions, from the last corner to the first.
+
+        Parameters
+        ----------
+        z : Tensor
+            `(B, C, H, W)`.
+        weights : sequence of Tensor
+            One kernel for each corner.
+
+        Returns
+        -------
+        Tensor
+            In the shape and dtype of `z`.
+        """
         for corner, weight in zip(reversed(self.corners), reversed(weights), strict=True):
             z = causal_conv2d(z, weight.to(z.dtype), corner=corner)
         return z

@@ -1,19 +1,23 @@
-"""What every layer of a flow promises, and how layers are put together."""
+"""The contract of a flow layer, and how layers are put together."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import wraps
+from typing import TYPE_CHECKING, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from ..nn import InverseConv2d
 
 __all__ = ["Flow", "Inverse", "Sequential", "per_image", "without_autocast"]
 
 
 class Flow(nn.Module, ABC):
-    r"""An invertible map ``z = f(x)`` that knows how it changes volumes.
+    r"""An invertible map ``z = f(x)`` with a known log-determinant.
 
     `forward` is the density direction, image to latent, and `inverse` the sampling direction. Both return the
     result and the logarithm of the absolute determinant of *their own* Jacobian, summed over dimensions:
@@ -21,11 +25,15 @@ class Flow(nn.Module, ABC):
     .. math:: \mathrm{ladj} = \log\left|\det \frac{\partial z}{\partial x}\right|, \qquad
               \log p(x) = \log p(z) + \mathrm{ladj}
 
-    Shapes
-    ------
-    x and z: `(B, ...)`. ladj: `(B,)`, in x's dtype and device, independent for each image of the batch.
-    context: what the density is conditioned on, one row per image; layers that are not conditional ignore it.
+    Notes
+    -----
+    x and z are `(B, ...)`; ladj is `(B,)`, in x's dtype and on its device, each image's independent of the rest of the
+    batch. The context is what the density is conditioned on, one row per image; layers that are not conditional ignore
+    it.
     """
+
+    def __init__(self):
+        super().__init__()
 
     @abstractmethod
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -37,11 +45,17 @@ class Flow(nn.Module, ABC):
 
 
 class Sequential(Flow):
-    """Layers one after the other; `inverse` runs them backwards. Log-determinants add."""
+    """Layers one after the other; `inverse` runs them backwards. Log-determinants add.
 
-    def __init__(self, *layers: nn.Module):
+    Parameters
+    ----------
+    *layers : Flow
+        In the order of `forward`; `deconv.InverseConv2d` is one, too.
+    """
+
+    def __init__(self, *layers: Flow | InverseConv2d):
         super().__init__()
-        self.layers = nn.ModuleList(layers)
+        self.layers = cast("Sequence[Flow]", nn.ModuleList(layers))
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         total = x.new_zeros(x.shape[0])
@@ -57,20 +71,26 @@ class Sequential(Flow):
             total = total + ladj
         return z, total
 
-    def __iter__(self) -> Iterator[nn.Module]:
+    def __iter__(self) -> Iterator[Flow]:
         return iter(self.layers)
 
     def __len__(self) -> int:
         return len(self.layers)
 
-    def __getitem__(self, index: int) -> nn.Module:
+    def __getitem__(self, index: int) -> Flow:
         return self.layers[index]
 
 
 class Inverse(Flow):
-    """A layer with its two directions exchanged."""
+    """A layer with its two directions exchanged.
 
-    def __init__(self, layer: nn.Module):
+    Parameters
+    ----------
+    layer : Flow
+        Its `inverse` becomes `forward`.
+    """
+
+    def __init__(self, layer: Flow | InverseConv2d):
         super().__init__()
         self.layer = layer
 
@@ -81,11 +101,15 @@ class Inverse(Flow):
         return self.layer(z, context)
 
 
-def without_autocast(method: Callable) -> Callable:
-    """Keep autocast out of one direction of a layer: in half precision it would no longer be the other's inverse."""
+Layer = TypeVar("Layer", bound=nn.Module)
+Direction = Callable[[Layer, Tensor, "Tensor | None"], "tuple[Tensor, Tensor]"]
+
+
+def without_autocast(method: Direction[Layer]) -> Direction[Layer]:
+    """One direction of a layer outside autocast: in half precision it would no longer be the other's inverse."""
 
     @wraps(method)
-    def run(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def run(self: Layer, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         if not torch.is_autocast_enabled(x.device.type):
             return method(self, x, context)
         with torch.autocast(x.device.type, enabled=False):

@@ -25,13 +25,19 @@ def bits_per_dim(
 
     Parameters
     ----------
-    images: `(B, C, H, W)`, whole numbers 0 ... ``model.dequantisation.levels`` - 1, uint8 usually.
-    context: labels `(B,)` of a conditional model.
-    generator: source of the dequantisation's noise, on the device of `images`.
+    model : FlowModel
+        The density.
+    images : Tensor
+        `(B, C, H, W)`, whole numbers 0 ... ``model.dequantisation.levels`` - 1, uint8 usually.
+    context : Tensor, optional
+        Labels `(B,)` of a conditional model.
+    generator : torch.Generator, optional
+        Source of the dequantisation's noise, on the device of `images`.
 
     Returns
     -------
-    `(B,)`.
+    Tensor
+        `(B,)`, in the dtype of the parameters.
     """
     x, ladj = model.dequantisation(images, context, generator=generator)
     dtype = next((parameter.dtype for parameter in model.parameters()), x.dtype)

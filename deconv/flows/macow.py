@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Literal, get_args
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import elu, pad
 
+from ..choices import check_choice
 from .layer import Flow, Sequential
+from .networks import start_at_zero
 
 __all__ = ["MaCowUnit", "MaskedAffine"]
+
+Order = Literal["top", "bottom", "left", "right"]
+ORDERS: tuple[Order, ...] = get_args(Order)
 
 # Neither direction scales a pixel by more than e to this power.
 _LARGEST_LOG_SCALE = 2.0
@@ -24,21 +31,23 @@ class MaskedAffine(Flow):
 
     Parameters
     ----------
-    window: (r, k): rows before, and the odd number of columns around a pixel, that it sees.
-    order: where the rows before lie: ``"top"``, ``"bottom"``, or ``"left"``, ``"right"`` with columns for rows.
-    width: hidden channels of the network: a masked convolution and two 1 x 1 convolutions, the last zero at the start.
+    channels : int
+        C of the images `(B, C, H, W)`.
+    window : tuple of int
+        `(r, k)`: rows before, and the odd number of columns around a pixel, that it sees.
+    order : {"top", "bottom", "left", "right"}
+        Where the rows before lie; for ``"left"`` and ``"right"`` they are columns.
+    width : int
+        Hidden channels of the network: a masked convolution and two 1 x 1 convolutions, the last zero at the start.
 
     References
     ----------
     Ma, Kong, Zhang and Hovy, "MaCow: Masked Convolutional Generative Flow", NeurIPS 2019.
     """
 
-    ORDERS = ("top", "bottom", "left", "right")
-
-    def __init__(self, channels: int, window: tuple[int, int], *, order: str = "top", width: int = 32):
+    def __init__(self, channels: int, window: tuple[int, int], *, order: Order = "top", width: int = 32):
         super().__init__()
-        if order not in self.ORDERS:
-            raise ValueError(f"order: given {order!r}, allowed are {', '.join(map(repr, self.ORDERS))}")
+        check_choice("order", order, ORDERS)
         self.before, around = window
         if self.before < 1 or around < 1 or around % 2 == 0:
             raise ValueError(f"window: must be at least one row and an odd number of columns, given {window}")
@@ -46,8 +55,7 @@ class MaskedAffine(Flow):
         self.entry = nn.Conv2d(channels, width, (self.before, around))
         self.middle = nn.Conv2d(width, width, 1)
         self.exit = nn.Conv2d(width, 2 * channels, 1)
-        nn.init.zeros_(self.exit.weight)
-        nn.init.zeros_(self.exit.bias)
+        start_at_zero(self.exit)
 
     def _oriented(self, x: Tensor) -> Tensor:
         """The image with the rows before on top."""
@@ -85,12 +93,18 @@ class MaskedAffine(Flow):
 class MaCowUnit(Sequential):
     """Masked affine layers from all four sides, which together see a k x k window.
 
-    kernel_size: k, odd and at least 3; each layer sees k // 2 rows (or columns) before it and k pixels across.
-    width: see `MaskedAffine`.
+    Parameters
+    ----------
+    channels : int
+        C of the images `(B, C, H, W)`.
+    kernel_size : int
+        k, odd and at least 3; each layer sees k // 2 rows (or columns) before a pixel and k pixels across.
+    width : int
+        Hidden channels of the networks, see `MaskedAffine`.
     """
 
     def __init__(self, channels: int, kernel_size: int = 3, *, width: int = 32):
         if kernel_size < 3 or kernel_size % 2 == 0:
             raise ValueError(f"kernel_size: must be odd and at least 3, given {kernel_size}")
         window = (kernel_size // 2, kernel_size)
-        super().__init__(*(MaskedAffine(channels, window, order=order, width=width) for order in MaskedAffine.ORDERS))
+        super().__init__(*(MaskedAffine(channels, window, order=order, width=width) for order in ORDERS))

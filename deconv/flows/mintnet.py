@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, softplus
 
+from ..choices import check_choice
 from ..solvers.geometry import flip, padding, support_mask
 from .layer import Flow, Sequential, without_autocast
 
@@ -29,15 +33,23 @@ class MintNetLayer(Flow):
 
     Parameters
     ----------
-    kernel_size: odd; of the half-plane kernels `(k // 2 + 1, k)`.
-    copies: hidden channels per channel.
-    corner: ``"tl"`` for raster order, ``"br"`` for the opposite one, of channels too.
-    tolerance: on the residual, relative to ``1 + max |z|``; by default 50 units of rounding.
-    iterations: at most.
+    channels : int
+        C of the images `(B, C, H, W)`.
+    kernel_size : int
+        k, odd; of the half-plane kernels `(k // 2 + 1, k)`.
+    copies : int
+        Hidden channels per channel.
+    corner : {"tl", "br"}
+        ``"tl"`` for raster order, ``"br"`` for the opposite one, of channels too.
+    tolerance : float, optional
+        On the residual, relative to ``1 + max |z|``; by default 50 units of rounding.
+    iterations : int
+        At most so many.
 
     Raises
     ------
-    RuntimeError: the fixed point was not reached, in `inverse`.
+    RuntimeError
+        In `inverse`, where the fixed point was not reached.
 
     References
     ----------
@@ -51,15 +63,14 @@ class MintNetLayer(Flow):
         kernel_size: int = 3,
         *,
         copies: int = 4,
-        corner: str = "tl",
+        corner: Literal["tl", "br"] = "tl",
         tolerance: float | None = None,
         iterations: int = 2000,
     ):
         super().__init__()
         if kernel_size < 1 or kernel_size % 2 == 0:
             raise ValueError(f"kernel_size: must be odd, given {kernel_size}")
-        if corner not in ("tl", "br"):
-            raise ValueError(f"corner: given {corner!r}, allowed are 'tl', 'br'")
+        check_choice("corner", corner, ("tl", "br"))
         self.channels, self.copies, self.corner = channels, copies, corner
         self.tolerance, self.iterations = tolerance, iterations
         window = (kernel_size // 2 + 1, kernel_size)
@@ -143,7 +154,30 @@ class MintNetLayer(Flow):
 
 
 class MintNetUnit(Sequential):
-    """Two `MintNetLayer` in opposite orders, so that every pixel sees a full window; see there for the options."""
+    """Two `MintNetLayer` in opposite orders, so that every pixel sees a full window.
 
-    def __init__(self, channels: int, kernel_size: int = 3, **options):
-        super().__init__(*(MintNetLayer(channels, kernel_size, corner=corner, **options) for corner in ("tl", "br")))
+    Parameters
+    ----------
+    channels : int
+        C of the images `(B, C, H, W)`.
+    kernel_size : int
+        k, odd.
+    copies : int
+        Hidden channels per channel.
+    tolerance : float, optional
+        Of the inverse, see `MintNetLayer`.
+    iterations : int
+        Of the inverse, at most so many in each layer.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        kernel_size: int = 3,
+        *,
+        copies: int = 4,
+        tolerance: float | None = None,
+        iterations: int = 2000,
+    ):
+        layer = partial(MintNetLayer, channels, kernel_size, copies=copies, tolerance=tolerance, iterations=iterations)
+        super().__init__(layer(corner="tl"), layer(corner="br"))

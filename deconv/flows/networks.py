@@ -5,15 +5,18 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-__all__ = ["ConvNet"]
+__all__ = ["ConvNet", "start_at_zero"]
 
 
 class ConvNet(nn.Module):
     """Convolutions 3 x 3, 1 x 1, 3 x 3 with rectifiers between; the last starts at zero.
 
-    in_channels, out_channels, width: of the input, the output and the two hidden layers.
-    num_classes: of the labels `(B,)`, int64, that it is conditioned on by a bias per label and hidden channel;
-        None for none.
+    Parameters
+    ----------
+    in_channels, out_channels, width : int
+        Of the input, the output and the two hidden layers.
+    num_classes : int, optional
+        Of the labels `(B,)`, int64, that it is conditioned on by a bias per label and hidden channel.
 
     References
     ----------
@@ -26,10 +29,9 @@ class ConvNet(nn.Module):
         self.middle = nn.Conv2d(width, width, 1)
         self.exit = nn.Conv2d(width, out_channels, 3, padding=1)
         for layer in (self.entry, self.middle):
+            start_at_zero(layer)
             nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
-            nn.init.zeros_(layer.bias)
-        nn.init.zeros_(self.exit.weight)
-        nn.init.zeros_(self.exit.bias)
+        start_at_zero(self.exit)
         self.num_classes = num_classes
         self.labels = None if num_classes is None else nn.Embedding(num_classes, width)
 
@@ -56,6 +58,12 @@ class ConvNet(nn.Module):
                 f"context: must be int64 labels of shape ({x.shape[0]},), given {context.dtype} {tuple(context.shape)}"
             )
         return context
+
+
+def start_at_zero(layer: nn.Conv2d) -> None:
+    """Set the weight and the bias to zero."""
+    for parameter in layer.parameters():
+        nn.init.zeros_(parameter)
 
 
 # Values of a hidden layer that stay in the caches of a processor's core.

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Literal, get_args
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d
 
+from ..choices import check_choice
 from ..nn.cache import cached
 from .layer import Flow, per_image, without_autocast
 
 __all__ = ["OneByOne"]
+
+Parametrisation = Literal["plu", "direct"]
+Direction = Literal["forward", "inverse"]
 
 
 class OneByOne(Flow):
@@ -22,29 +28,32 @@ class OneByOne(Flow):
 
     Parameters
     ----------
-    parametrisation: ``"plu"``: ``M = P L (U + diag(s))`` with a fixed permutation P, the log-determinant is
-        ``sum log |s|``. ``"direct"``: M itself, its log-determinant by a factorisation.
-    direction: which direction multiplies by M.
+    channels : int
+        C of the images `(B, C, H, W)`.
+    parametrisation : {"plu", "direct"}
+        ``"plu"``: ``M = P L (U + diag(s))`` with a fixed permutation P, the log-determinant is ``sum log |s|``.
+        ``"direct"``: M itself, its log-determinant by a factorisation.
+    direction : {"forward", "inverse"}
+        Which direction multiplies by M.
 
     References
     ----------
     Kingma and Dhariwal, "Glow: Generative Flow with Invertible 1x1 Convolutions", NeurIPS 2018, section 3.2.
     """
 
+    sign: Tensor
+    permutation: Tensor
+
     def __init__(
         self,
         channels: int,
         *,
-        parametrisation: str = "plu",
-        direction: str = "forward",
+        parametrisation: Parametrisation = "plu",
+        direction: Direction = "forward",
     ):
         super().__init__()
-        for name, value, allowed in (
-            ("parametrisation", parametrisation, ("plu", "direct")),
-            ("direction", direction, ("forward", "inverse")),
-        ):
-            if value not in allowed:
-                raise ValueError(f"{name}: given {value!r}, allowed are {', '.join(map(repr, allowed))}")
+        check_choice("parametrisation", parametrisation, get_args(Parametrisation))
+        check_choice("direction", direction, get_args(Direction))
         self.parametrisation, self.direction = parametrisation, direction
         dtype = torch.get_default_dtype()
         start = torch.linalg.qr(torch.randn(channels, channels, dtype=torch.float64)).Q
@@ -64,7 +73,15 @@ class OneByOne(Flow):
         return identity + self.lower.tril(-1), self.upper.triu(1) + torch.diag(self.sign * self.log_scale.exp())
 
     def product(self) -> tuple[Tensor, Tensor]:
-        """M and the logarithm of its determinant."""
+        """M and the logarithm of its determinant.
+
+        Returns
+        -------
+        matrix : Tensor
+            `(C, C)`.
+        log_det : Tensor
+            A scalar.
+        """
         if self.parametrisation == "direct":
             return self.matrix, torch.linalg.slogdet(self.matrix).logabsdet
         lower, upper = self._factors()

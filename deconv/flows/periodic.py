@@ -14,12 +14,22 @@ __all__ = ["PeriodicConvolution", "periodic_log_abs_det", "transfer_function"]
 
 
 def transfer_function(weight: Tensor, height: int, width: int) -> Tensor:
-    r"""What a periodic convolution does to each frequency: `(H, W // 2 + 1, C, C)`, complex.
+    r"""The channel matrix of a periodic convolution at each frequency.
 
     .. math:: \hat W(f) = \sum_q W[q] \, e^{2 \pi i f \cdot (q - r)}
 
-    weight: `(C, C, kh, kw)` in the order of `torch.nn.functional.conv2d`, r its centre; kernels may be larger than the
-    image. The frequencies are those of `torch.fft.rfft2`.
+    Parameters
+    ----------
+    weight : Tensor
+        `(C, C, kh, kw)` in the order of `torch.nn.functional.conv2d`, r its centre; kernels may be larger than the
+        image.
+    height, width : int
+        Of the image.
+
+    Returns
+    -------
+    Tensor
+        `(H, W // 2 + 1, C, C)`, complex, at the frequencies of `torch.fft.rfft2`.
     """
     waves = []
     for taps, frequencies in zip(weight.shape[-2:], (range(height), range(width // 2 + 1)), strict=True):
@@ -31,12 +41,25 @@ def transfer_function(weight: Tensor, height: int, width: int) -> Tensor:
 
 
 def periodic_log_abs_det(weight: Tensor, height: int, width: int) -> Tensor:
-    """Of the periodic convolution on an image: the sum of ``log |det|`` over all its frequencies, a scalar."""
+    """Log-determinant of a periodic convolution: the sum of ``log |det|`` over all its frequencies.
+
+    Parameters
+    ----------
+    weight : Tensor
+        `(C, C, kh, kw)`, see `transfer_function`.
+    height, width : int
+        Of the image.
+
+    Returns
+    -------
+    Tensor
+        A scalar.
+    """
     return _log_abs_det(transfer_function(weight, height, width), width)
 
 
 def _log_abs_det(transfer: Tensor, width: int) -> Tensor:
-    # Of two frequencies with opposite signs only one is there.
+    # rfft2 leaves out one of two frequencies of opposite sign.
     times = torch.full(transfer.shape[1:2], 2.0, device=transfer.device, dtype=transfer.real.dtype)
     times[0] = 1
     if width % 2 == 0:
@@ -52,9 +75,17 @@ class PeriodicConvolution(Flow):
     Each frequency has a C x C matrix, which `forward` multiplies by and `inverse` divides by: two Fourier transforms
     and a small product per frequency either way. Starts near the identity.
 
+    Parameters
+    ----------
+    channels : int
+        C of the images `(B, C, H, W)`.
+    kernel_size : int
+        k of the k x k kernel.
+
     Raises
     ------
-    torch.linalg.LinAlgError: in `inverse`, where a frequency's matrix has become singular.
+    torch.linalg.LinAlgError
+        In `inverse`, where a frequency's matrix has become singular.
 
     References
     ----------

@@ -1,4 +1,4 @@
-"""From images in [0, 1] to where a flow likes to work."""
+"""The first layer of a model: images in [0, 1] centred, or mapped to all real numbers."""
 
 from __future__ import annotations
 
@@ -31,7 +31,8 @@ class Logit(Flow):
 
     Parameters
     ----------
-    alpha: keeps the logarithms finite at black and white; in (0, 1/2).
+    alpha : float
+        In (0, 1/2); keeps the logarithms finite at black and white.
 
     References
     ----------

@@ -21,9 +21,9 @@ class SelfNormalizingConvolution(Flow):
 
     .. math:: z = W * x, \qquad x \approx R * z
 
-    In evaluation `ladj` is exact, by factorising the dense D x D matrix of the convolution, D = C H W (kept while the
-    weights stay). In training that would be too slow: there the *gradient* of `ladj` is the self-normalizing
-    one, with R for :math:`W^{-1}`,
+    In evaluation `ladj` is exact, by factorising the dense D x D matrix of the convolution, D = C H W, once for the
+    same weights. In training that would be too slow: there the *gradient* of `ladj` is the self-normalizing one, with R
+    for :math:`W^{-1}`,
 
     .. math:: \frac{\partial}{\partial W_{oi}[q]} \log|\det W| \approx \sum_p R[(i, p + q), (o, p)],
 
@@ -34,8 +34,12 @@ class SelfNormalizingConvolution(Flow):
 
     Parameters
     ----------
-    kernel_size: odd.
-    penalty: :math:`\lambda`, weight of the squared reconstruction error, summed over an image.
+    channels : int
+        C of the images `(B, C, H, W)`.
+    kernel_size : int
+        k, odd.
+    penalty : float
+        :math:`\lambda`, weight of the squared reconstruction error, summed over an image.
 
     References
     ----------

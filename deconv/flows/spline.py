@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad, softplus
 
+from .coupling import halves
 from .layer import Flow
 from .networks import ConvNet
 
@@ -27,9 +28,23 @@ def rational_quadratic_spline(
 
     Parameters
     ----------
-    x: any shape. widths, heights: `(..., K)`, of the K bins before a softmax. slopes: `(..., K - 1)`, at the inner
-        knots before a softplus; zeros of all three make the identity.
-    inverse: solve for x given y, exactly, by a quadratic equation.
+    x : Tensor
+        Any shape.
+    widths, heights : Tensor
+        `(..., K)`: of the K bins, before a softmax.
+    slopes : Tensor
+        `(..., K - 1)`: at the inner knots, before a softplus. Zeros of all three make the identity.
+    bound : float
+        Where the spline ends.
+    inverse : bool
+        Solve for x given y, exactly, by a quadratic equation.
+
+    Returns
+    -------
+    y : Tensor
+        In the shape of `x`; increasing in it.
+    log_slope : Tensor
+        Of the same shape: ``log dy/dx``, and for the inverse ``log dx/dy``.
 
     References
     ----------
@@ -87,8 +102,16 @@ class SplineCoupling(Flow):
 
     Parameters
     ----------
-    channels, width, num_classes: see `deconv.flows.AffineCoupling`.
-    bins: K. bound: where the splines end; beyond, the identity.
+    channels : int
+        At least 2; the first half, the larger one of an odd number, conditions the second.
+    width : int
+        Hidden channels of the network.
+    bins : int
+        K of each spline, at least 2.
+    bound : float
+        Where the splines end; beyond, the identity.
+    num_classes : int, optional
+        Makes the coupling conditional on int64 labels `(B,)`, its context.
     """
 
     def __init__(
@@ -101,11 +124,9 @@ class SplineCoupling(Flow):
         num_classes: int | None = None,
     ):
         super().__init__()
-        if channels < 2:
-            raise ValueError(f"channels: a coupling needs at least 2, given {channels}")
         if bins < 2 or not bound > 0:
             raise ValueError(f"bins, bound: must be at least 2 and positive, given {bins} and {bound}")
-        self.sizes, self.bins, self.bound = (channels - channels // 2, channels // 2), bins, bound
+        self.sizes, self.bins, self.bound = halves(channels), bins, bound
         self.network = ConvNet(self.sizes[0], self.sizes[1] * (3 * bins - 1), width, num_classes)
 
     def _couple(self, x: Tensor, context: Tensor | None, inverse: bool) -> tuple[Tensor, Tensor]:

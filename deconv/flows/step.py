@@ -1,6 +1,9 @@
-"""A step of flow, whose linear part is folded into few convolutions for sampling."""
+"""A step of flow; for sampling, its linear part is folded into few convolutions."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -24,15 +27,22 @@ class LinearPart(Sequential):
 
     .. math:: x = A_1 \cdots (A_n \, e^{-s} M) z + A_1 \cdots A_n m
 
-    is no more than its n convolutions, and a constant image, which is not constant near the border.
+    is its n convolutions and the addition of one image, constant but near the border.
+
+    Parameters
+    ----------
+    units : sequence of Flow
+        The layers under comparison; may be empty.
+    channels : int
+        C of the images `(B, C, H, W)`.
     """
 
-    def __init__(self, units: list[Flow], channels: int):
+    def __init__(self, units: Sequence[Flow], channels: int):
         super().__init__(*units, ActNorm(channels), OneByOne(channels, direction="inverse"))
 
     def _folded_mixing(self) -> tuple[Tensor, Tensor, Tensor]:
         """Matrix, shift and log-determinant per pixel of what the last two layers do to a latent."""
-        *_, normalisation, mixing = self.layers
+        normalisation, mixing = cast("ActNorm", self[-2]), cast("OneByOne", self[-1])
         matrix, log_det = mixing.product()
         log_scale = normalisation.log_scale
         return (-log_scale).exp()[:, None] * matrix, normalisation.mean, log_det - log_scale.sum()
@@ -40,7 +50,7 @@ class LinearPart(Sequential):
     def _folded_kernels(self, height: int, width: int) -> tuple[list[Tensor], Tensor, Tensor]:
         """The kernels from the last to the first, the constant image, and the log-determinant per pixel."""
         matrix, shift, log_det = self._folded_mixing()
-        unit = self.layers[0]
+        unit = cast("InverseUnit", self[0])
         weights, unit_log_det = unit.weights_and_log_det()
         image = unit.convolve(shift[None, :, None, None].expand(1, -1, height, width), weights)
         *others, last = weights
@@ -66,7 +76,17 @@ class LinearPart(Sequential):
 
 
 class Step(Sequential):
-    """A linear part, then a coupling."""
+    """A linear part, then a coupling.
 
-    def __init__(self, units: list[Flow], channels: int, coupling: Flow):
+    Parameters
+    ----------
+    units : sequence of Flow
+        The layers under comparison; may be empty.
+    channels : int
+        C of the images `(B, C, H, W)`.
+    coupling : Flow
+        Comes last.
+    """
+
+    def __init__(self, units: Sequence[Flow], channels: int, coupling: Flow):
         super().__init__(LinearPart(units, channels), coupling)

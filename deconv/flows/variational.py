@@ -25,8 +25,14 @@ class VariationalDequantisation(UniformDequantisation):
 
     Parameters
     ----------
-    channels: of the images.
-    couplings: of the chain. width: hidden channels of their networks. levels: see `UniformDequantisation`.
+    channels : int
+        C of the images `(B, C, H, W)`.
+    couplings : int
+        Length of the chain.
+    width : int
+        Hidden channels of its networks.
+    levels : int
+        How many grey levels there are: images hold 0 ... `levels` - 1.
 
     References
     ----------
@@ -43,7 +49,24 @@ class VariationalDequantisation(UniformDequantisation):
     def forward(
         self, images: Tensor, context: Tensor | None = None, *, generator: torch.Generator | None = None
     ) -> tuple[Tensor, Tensor]:
-        """generator: source of the normal variables, on the device of `images`."""
+        """Whole numbers to images in (0, 1).
+
+        Parameters
+        ----------
+        images : Tensor
+            `(B, C, H, W)`, whole numbers 0 ... `levels` - 1 of an integer dtype.
+        context : Tensor, optional
+            Not used here.
+        generator : torch.Generator, optional
+            Source of the normal variables, on the device of `images`.
+
+        Returns
+        -------
+        x : Tensor
+            `(B, C, H, W)`, in the dtype of the parameters.
+        ladj : Tensor
+            `(B,)`.
+        """
         check_whole_numbers(images, self.levels)
         like = self.log_scale
         epsilon = torch.randn(images.shape, generator=generator, device=images.device, dtype=like.dtype)

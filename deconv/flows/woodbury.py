@@ -15,6 +15,11 @@ class LowRankMixing(nn.Module):
     r"""The matrix :math:`I + U V` of size n with U `n x rank` and V `rank x n`, its inverse and determinant.
 
     .. math:: (I + U V)^{-1} = I - U (I + V U)^{-1} V, \qquad \det(I + U V) = \det(I + V U)
+
+    Parameters
+    ----------
+    size, rank : int
+        n, and the rank of the change, at most n.
     """
 
     def __init__(self, size: int, rank: int):
@@ -28,14 +33,15 @@ class LowRankMixing(nn.Module):
         return torch.eye(len(self.right), device=self.left.device, dtype=self.left.dtype) + self.right @ self.left
 
     def log_abs_det(self) -> Tensor:
+        """``log |det(I + U V)|``, a scalar."""
         return cached(self, lambda: torch.linalg.slogdet(self._core()).logabsdet, "log_det")
 
     def multiply(self, x: Tensor) -> Tensor:
-        """On the second last axis."""
+        """``(I + U V) x`` for `x` `(..., n, m)`."""
         return x + self.left.to(x.dtype) @ (self.right.to(x.dtype) @ x)
 
     def divide(self, z: Tensor) -> Tensor:
-        """On the second last axis."""
+        """``(I + U V)^-1 z`` for `z` `(..., n, m)`."""
         left = cached(self, lambda: torch.linalg.solve(self._core(), self.left, left=False), "left")
         return z - left.to(z.dtype) @ (self.right.to(z.dtype) @ z)
 
@@ -50,8 +56,10 @@ class Woodbury(Flow):
 
     Parameters
     ----------
-    image_shape: `(C, H, W)`; the pixels that are mixed are those of this size only.
-    rank: of both mixings, at most C and N.
+    image_shape : tuple of int
+        `(C, H, W)`; the pixels that are mixed are those of this size only.
+    rank : int
+        Of both mixings, at most C and N.
 
     References
     ----------
@@ -60,7 +68,7 @@ class Woodbury(Flow):
 
     def __init__(self, image_shape: tuple[int, int, int], rank: int = 16):
         super().__init__()
-        self.image_shape = tuple(image_shape)
+        self.image_shape = image_shape
         channels, height, width = image_shape
         self.channels = LowRankMixing(channels, rank)
         self.pixels = LowRankMixing(height * width, rank)
@@ -88,12 +96,21 @@ class MemoryEfficientWoodbury(Flow):
 
     .. math:: \mathrm{ladj} = H W \log|\det(I + V_c U_c)| + C W \log|\det(I + V_h U_h)| + C H \log|\det(I + V_w U_w)|
 
-    Parameters and references: see `Woodbury`.
+    Parameters
+    ----------
+    image_shape : tuple of int
+        `(C, H, W)`; the rows and columns that are mixed are those of this size only.
+    rank : int
+        Of the mixings, at most C, H and W.
+
+    References
+    ----------
+    Lu and Huang, "Woodbury Transformations for Deep Generative Flows", NeurIPS 2020.
     """
 
     def __init__(self, image_shape: tuple[int, int, int], rank: int = 16):
         super().__init__()
-        self.image_shape = tuple(image_shape)
+        self.image_shape = image_shape
         channels, height, width = image_shape
         self.channels = LowRankMixing(channels, rank)
         self.rows = LowRankMixing(height, rank)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
 
-from deconv.ops import causal_conv2d, inverse_conv2d
-from deconv.solvers.geometry import CORNERS, SUPPORTS, anchor_column, support_mask
-
+from ..choices import check_choice, pair_of_sizes
+from ..ops import causal_conv2d, inverse_conv2d
+from ..solvers.geometry import CORNERS, SUPPORTS, Corner, Support, anchor_column, support_mask
 from .cache import cached
 
 __all__ = ["InverseConv2d"]
+
+Anchor = Literal["unit", "plu"]
 
 
 class InverseConv2d(nn.Module):
@@ -27,24 +30,42 @@ class InverseConv2d(nn.Module):
 
     Parameters
     ----------
-    channels: channels of the image.
-    kernel_size: `k` or `(kh, kw)`; `kw` odd for half-plane support.
-    corner, support, groups: see `deconv.causal_conv2d`.
-    anchor: ``"unit"``: `T` is unit lower triangular, the log-determinant exactly zero (the paper's layer).
-        ``"plu"``: `T = P L (U + diag(s))`, a full invertible matrix; the layer then contains Glow's 1 x 1 convolution.
-    max_gain: bound on the max-norm gain of `forward`, for images of any size, kept by the parametrisation whatever
-        the parameters: ``inverse_gain_bound(layer.weight) <= max_gain``. At least 1; None leaves the taps free.
-    init: ``"identity"``: near the identity. ``"rotation"``: `T` a random rotation (anchor ``"plu"`` only), as in Glow.
-    check_finite: see `deconv.inverse_conv2d`.
-    generator: source of the initial values; the global one by default, as in torch's own layers.
+    channels : int
+        C of the images `(B, C, H, W)`.
+    kernel_size : int or tuple of int
+        `k` or `(kh, kw)`; `kw` odd for half-plane support.
+    corner : {"tl", "tr", "bl", "br"}
+        Where the pixels lie that a pixel sees, see `deconv.causal_conv2d`.
+    support : {"quarter", "half"}
+        Of the kernel, see `deconv.causal_conv2d`.
+    groups : int
+        Groups of channels, as in `torch.nn.Conv2d`.
+    anchor : {"unit", "plu"}
+        ``"unit"``: `T` is unit lower triangular, the log-determinant exactly zero (the paper's layer). ``"plu"``:
+        `T = P L (U + diag(s))`, a full invertible matrix; the layer then contains Glow's 1 x 1 convolution.
+    max_gain : float, optional
+        Bound on the max-norm gain of `forward`, for images of any size, enforced by the parametrisation:
+        ``inverse_gain_bound(layer.weight) <= max_gain`` whatever the parameters. At least 1; None leaves the taps free.
+    init : {"identity", "rotation"}
+        ``"identity"``: near the identity. ``"rotation"``: `T` a random rotation (anchor ``"plu"`` only), as in Glow.
+    check_finite : bool
+        Raise where the solution is not finite, see `deconv.inverse_conv2d`.
+    generator : torch.Generator, optional
+        Source of the initial values; the global one by default, as in torch's own layers.
+    device : torch.device or str, optional
+        Of the parameters, as in torch's own layers.
+    dtype : torch.dtype, optional
+        Of the parameters, as in torch's own layers.
 
     Attributes
     ----------
-    weight: the kernel `(C, C / groups, kh, kw)` as `causal_conv2d` takes it, made from the parameters.
+    weight : Tensor
+        The kernel `(C, C / groups, kh, kw)` as `causal_conv2d` takes it, made from the parameters.
 
-    Shapes
-    ------
-    `(B, C, H, W)` to the same, any H and W; the log-determinant `(B,)`, summed over dimensions, in x's dtype.
+    Notes
+    -----
+    Images `(B, C, H, W)` of any H and W give images of the same shape and the log-determinant `(B,)`, summed over
+    dimensions, in x's dtype.
 
     References
     ----------
@@ -62,36 +83,36 @@ class InverseConv2d(nn.Module):
     (True, torch.Size([2]))
     """
 
+    tap_mask: Tensor
+    sign: Tensor
+    permutation: Tensor
+
     def __init__(
         self,
         channels: int,
         kernel_size: int | tuple[int, int],
         *,
-        corner: str = "tl",
-        support: str = "quarter",
+        corner: Corner = "tl",
+        support: Support = "quarter",
         groups: int = 1,
-        anchor: str = "unit",
+        anchor: Anchor = "unit",
         max_gain: float | None = None,
-        init: str = "identity",
+        init: Literal["identity", "rotation"] = "identity",
         check_finite: bool = True,
         generator: torch.Generator | None = None,
         device=None,
         dtype=None,
     ):
         super().__init__()
-        kh, kw = (kernel_size, kernel_size) if isinstance(kernel_size, int) else kernel_size
-        for name, value, allowed in (
-            ("corner", corner, CORNERS),
-            ("support", support, SUPPORTS),
-            ("anchor", anchor, ("unit", "plu")),
-            ("init", init, ("identity", "rotation") if anchor == "plu" else ("identity",)),
-        ):
-            if value not in allowed:
-                raise ValueError(f"{name}: given {value!r}, allowed are {', '.join(map(repr, allowed))}")
+        kh, kw = pair_of_sizes(kernel_size)
+        check_choice("corner", corner, CORNERS)
+        check_choice("support", support, SUPPORTS)
+        check_choice("anchor", anchor, get_args(Anchor))
+        check_choice("init", init, ("identity", "rotation") if anchor == "plu" else ("identity",))
         if channels < 1 or groups < 1 or channels % groups:
             raise ValueError(f"groups: must divide channels, given {groups} groups and {channels} channels")
-        if min(kh, kw) < 1 or (support == "half" and kw % 2 == 0):
-            raise ValueError(f"kernel_size: must be positive, and of odd width for a half plane, given {(kh, kw)}")
+        if support == "half" and kw % 2 == 0:
+            raise ValueError(f"kernel_size: must be of odd width for a half plane, given {(kh, kw)}")
         if max_gain is not None and not max_gain >= 1:
             raise ValueError(f"max_gain: must be at least 1, given {max_gain}")
         self.channels, self.kernel_size, self.groups = channels, (kh, kw), groups
@@ -147,7 +168,15 @@ class InverseConv2d(nn.Module):
         return anchor, log_det
 
     def weight_and_log_det(self) -> tuple[Tensor, Tensor]:
-        """The kernel as `causal_conv2d` takes it, and ``log |det T|`` summed over the groups, a scalar."""
+        """The kernel and the determinant of its anchor.
+
+        Returns
+        -------
+        weight : Tensor
+            `(C, C / groups, kh, kw)`, as `causal_conv2d` takes it.
+        log_det : Tensor
+            ``log |det T|`` summed over the groups, a scalar.
+        """
         anchor, log_det = self._anchor()
         groups, inner, _ = anchor.shape
         kh, kw = self.kernel_size
@@ -163,19 +192,18 @@ class InverseConv2d(nn.Module):
     def weight(self) -> Tensor:
         return self.weight_and_log_det()[0]
 
-    def _options(self) -> dict:
-        return {"corner": self.corner, "support": self.support, "groups": self.groups}
-
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Image to latent, ``z = A^-1 x``: the solve."""
         weight, log_det = cached(self, self.weight_and_log_det)
-        z = inverse_conv2d(x, weight, **self._options(), check_finite=self.check_finite)
+        z = inverse_conv2d(
+            x, weight, corner=self.corner, support=self.support, groups=self.groups, check_finite=self.check_finite
+        )
         return z, (-x.shape[-2] * x.shape[-1] * log_det).to(x.dtype).expand(x.shape[0])
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Latent to image, ``x = A z``: a plain convolution."""
         weight, log_det = cached(self, self.weight_and_log_det)
-        x = causal_conv2d(z, weight.to(z.dtype), **self._options())
+        x = causal_conv2d(z, weight.to(z.dtype), corner=self.corner, support=self.support, groups=self.groups)
         return x, (z.shape[-2] * z.shape[-1] * log_det).to(z.dtype).expand(z.shape[0])
 
     def extra_repr(self) -> str:

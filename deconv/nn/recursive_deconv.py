@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from ..imaging.arrays import as_psf
 from ..imaging.boundary import crop, extend
 from ..ops.spectral import amplify_factor
-from .recursive_filter import fading_margins, recursive_filter, wiener_factor
+from .recursive_filter import Spectrum, fading_margins, recursive_filter, wiener_factor
 
 __all__ = ["RecursiveDeconv2d"]
 
@@ -23,29 +23,34 @@ class RecursiveDeconv2d(nn.Module):
     the best linear filter for the images, the noise and the sizes trained on, rather than for a model of
     them.
 
-    What is learnt of p is a causal cepstrum c, with which the factor is multiplied by :math:`\exp c`. That is
-    the parametrisation in which gradient descent cannot break the layer: an exponential never vanishes and
-    its inverse is causal, so that both solves stay stable for any c (`deconv.ops.spectral.amplify_factor`).
-    Taps of p itself have no such region that is easily kept to: those of sharp filters sum to far more than
-    the anchor.
+    What is learnt of p is a causal cepstrum c: the factor is multiplied by :math:`\exp c`. An exponential never
+    vanishes and its inverse is causal, so that both solves stay stable for any c
+    (`deconv.ops.spectral.amplify_factor`). The taps of p themselves have no stable region that is easy to stay
+    in: those of sharp filters sum to far more than the anchor.
 
     Parameters
     ----------
-    numerator: n, `(kh, kw)`.
-    factor: p, half-plane kernel `(rows, columns)` with a stable inverse, see `deconv.ops.spectral_factor`.
-    transposed: the factor belongs to the transposed image, which is then solved column by column.
-    brightness: what the mean of an image is multiplied by; learning does not change it.
-    learnable: False makes n and c constants.
+    numerator : Tensor
+        n, `(kh, kw)`.
+    factor : Tensor
+        p, a half-plane kernel `(rows, columns)` with a stable inverse, see `deconv.ops.spectral_factor`.
+    transposed : bool
+        The factor belongs to the transposed image, which is then solved column by column.
+    brightness : float
+        The mean of an image is multiplied by it; learning does not change it.
+    learnable : bool
+        False makes n and c constants.
 
     Attributes
     ----------
-    weight: p with what was learnt of it, `(1, 1, rows, columns)`, as `deconv.inverse_conv2d` takes it with
-        ``support="half"``.
+    weight : Tensor
+        p times the exponential of the learnt cepstrum, `(1, 1, rows, columns)`, as `deconv.inverse_conv2d` takes it
+        with ``support="half"``.
 
-    Shapes
-    ------
-    `(B, C, H, W)` to the same, any sizes, channel by channel with the same filter. Images are continued
-    smoothly past the frame (`deconv.imaging.boundary.extend`), as the boundary is unknown. Solved in float32
+    Notes
+    -----
+    Images `(B, C, H, W)` of any size are restored to the same shape, channel by channel with the same filter. They are
+    continued smoothly past the frame (`deconv.imaging.boundary.extend`), as the boundary is unknown. Solved in float32
     at least; the result has the image's dtype.
 
     References
@@ -61,6 +66,11 @@ class RecursiveDeconv2d(nn.Module):
     >>> layer(torch.rand(2, 3, 40, 50)).shape
     torch.Size([2, 3, 40, 50])
     """
+
+    first_numerator: Tensor
+    first_factor: Tensor
+    brightness: Tensor
+    transposed: Tensor
 
     def __init__(
         self,
@@ -78,9 +88,9 @@ class RecursiveDeconv2d(nn.Module):
             raise ValueError(f"factor: expected (rows, odd columns), given the shape {tuple(factor.shape)}")
         self.numerator_change = nn.Parameter(torch.zeros_like(numerator), requires_grad=learnable)
         self.cepstrum = nn.Parameter(torch.zeros_like(factor), requires_grad=learnable)
+        # Buffers, so that a state_dict says everything about the filter.
         self.register_buffer("first_numerator", numerator.detach().clone())
         self.register_buffer("first_factor", factor.detach().clone())
-        # Buffers, so that a state_dict says everything about the filter.
         self.register_buffer("brightness", factor.new_tensor(brightness))
         self.register_buffer("transposed", torch.tensor(transposed, device=factor.device))
 
@@ -91,25 +101,35 @@ class RecursiveDeconv2d(nn.Module):
         noise_to_signal: float,
         learnable: bool = True,
         *,
-        spectrum: str = "flat",
+        spectrum: Spectrum = "flat",
         dtype: torch.dtype | None = None,
     ) -> RecursiveDeconv2d:
         r"""The Wiener filter :math:`\bar H / (|H|^2 + \lambda G)` of a blur.
 
         Parameters
         ----------
-        psf: array or tensor `(kh, kw)`, its sum positive.
-        noise_to_signal: :math:`\lambda > 0`, the variance of the noise over that of the scene.
-        learnable: whether to start from this filter, or to stay with it.
-        spectrum: assumed of the scene. ``"flat"``: G = 1, the textbook's filter, a neutral start for
-            learning. ``"natural"``: as photographs have it, the filter of `deconv.wiener`, which learning
-            betters little.
-        dtype: of the parameters; by default torch's default one.
+        psf : array or Tensor
+            `(kh, kw)`, its sum positive.
+        noise_to_signal : float
+            :math:`\lambda > 0`, the variance of the noise over that of the latent image.
+        learnable : bool
+            Whether training may change the filter.
+        spectrum : {"flat", "natural"}
+            Assumed of the latent image. ``"flat"``: G = 1, the textbook's filter, a neutral start for learning.
+            ``"natural"``: that of photographs, the filter of `deconv.wiener`, on which learning improves little.
+        dtype : torch.dtype, optional
+            Of the parameters; by default torch's default one.
+
+        Returns
+        -------
+        RecursiveDeconv2d
+            The layer.
 
         Raises
         ------
-        ValueError: a ratio that is not positive; a psf and ratio for which a recursive filter would need too
-            many taps to be stable and exact.
+        ValueError
+            A ratio that is not positive; a psf and ratio for which a recursive filter would need too many taps to be
+            stable and exact.
         """
         psf = as_psf(psf).detach().to(dtype or torch.get_default_dtype())
         factor, transposed = wiener_factor(psf, noise_to_signal, spectrum=spectrum)
@@ -118,6 +138,7 @@ class RecursiveDeconv2d(nn.Module):
 
     @property
     def numerator(self) -> Tensor:
+        """n with what was learnt of it, `(kh, kw)`."""
         return self.first_numerator + _evened(self.numerator_change)
 
     @property
@@ -125,7 +146,23 @@ class RecursiveDeconv2d(nn.Module):
         return amplify_factor(self.first_factor, _evened(self.cepstrum))[None, None]
 
     def forward(self, image: Tensor) -> Tensor:
-        """Restore `(B, C, H, W)`."""
+        """Restore images.
+
+        Parameters
+        ----------
+        image : Tensor
+            `(B, C, H, W)`.
+
+        Returns
+        -------
+        Tensor
+            `(B, C, H, W)`, in the dtype of the image.
+
+        Raises
+        ------
+        TypeError, ValueError
+            Anything but a floating-point tensor of four axes.
+        """
         if not image.is_floating_point():
             raise TypeError(f"image: expected a floating-point tensor, given {image.dtype}")
         if image.ndim != 4:
@@ -135,7 +172,7 @@ class RecursiveDeconv2d(nn.Module):
         mean = observed.mean((-2, -1), keepdim=True)
         size = self.first_numerator.shape
         fading = fading_margins(size)
-        kept = [(s, s) for s in size]
+        rim = [(s, s) for s in size]
         around = [(s + reach, s + reach) for s, (reach, _) in zip(size, fading, strict=True)]
         restored = recursive_filter(
             extend(observed - mean, around),
@@ -144,7 +181,7 @@ class RecursiveDeconv2d(nn.Module):
             self.weight.to(dtype),
             transposed=bool(self.transposed),
         )
-        return (crop(restored, kept) + self.brightness.to(dtype) * mean).to(image.dtype)
+        return (crop(restored, rim) + self.brightness.to(dtype) * mean).to(image.dtype)
 
     def extra_repr(self) -> str:
         (kh, kw), (rows, columns) = self.first_numerator.shape, self.first_factor.shape
@@ -154,6 +191,9 @@ class RecursiveDeconv2d(nn.Module):
 
 
 def _evened(change: Tensor) -> Tensor:
-    """Scale a learnt kernel so that one learning rate suits all sizes: optimisers such as Adam move every tap
-    by about the same amount, in one direction at worst, and the response by the sum."""
+    """A learnt kernel scaled so that one learning rate suits all sizes.
+
+    Optimisers such as Adam move every tap by about the same amount, at worst in one direction, and so the response by
+    their sum.
+    """
     return change / change.numel() ** 0.5
