@@ -67,7 +67,7 @@ def layers_of_the_table() -> list[Case]:
 
     def case(name: str, row: flows.FlowLayer) -> Case:
         layers = row.build((4, 4, 3), 3, ("tl", "br"))
-        return Case(f"layer-{name}", lambda: flows.Sequential(*row.build((4, 4, 3), 3, ("tl", "br"))), disturb=0.05,
+        return Case(f"layer-{name}", lambda: flows.Sequential(*row.build((4, 4, 3), 3, ("tl", "br"))), disturb=0.1,
                     exact_inverse=row.exact_inverse, differentiable_inverse=row.differentiable_inverse,
                     any_size=row.any_size, refused=(3, 4, 4) if layers else None)  # fmt: skip
 

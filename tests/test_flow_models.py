@@ -1,4 +1,4 @@
-"""Flow models: likelihood, samples, initialisation, and what single layers promise beyond the contract."""
+"""Flow models: likelihood, samples, initialisation, and what single layers have beyond the contract."""
 
 from __future__ import annotations
 

@@ -166,7 +166,7 @@ def test_conditional_flows_know_their_labels(tmp_path, capsys):
         (["train", "--recipe", "cake"], "--recipe: unknown 'cake', allowed are patches, mnist"),
         (["train", "--recipe", "mnist"], "root: the data set mnist needs the file or folder"),
         (["train", "--data", "nothing"], "data: unknown 'nothing'"),
-        (["train", "--model", "nothing"], "unknown flow 'nothing'"),
+        (["train", "--model", "nothing"], "name: unknown 'nothing'"),
         (["train", "--size", "10"], "divisible by 4"),
         (["train", "--steps", "0"], "steps: expected at least 1"),
         (["train", "--device", "quantum"], "device: 'quantum' cannot be used here"),

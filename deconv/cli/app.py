@@ -15,6 +15,7 @@ from .estimate_kernel import estimate_kernel
 from .evaluate import evaluate
 from .export import export
 from .info import info
+from .late_help import LateHelp
 from .sample import sample
 from .train import train
 
@@ -68,5 +69,5 @@ def demo(
 
 
 for _command in (deblur, estimate_kernel, blur, train, sample, evaluate, export, demo, info):
-    app.command()(_command)
+    app.command(cls=LateHelp)(_command)
 app.add_typer(benches, name="bench")

@@ -8,6 +8,8 @@ from typing import Annotated
 import typer
 from typer import Option
 
+from .late_help import LateHelp
+
 __all__ = ["benches"]
 
 benches = typer.Typer(add_completion=False)
@@ -68,7 +70,7 @@ def solver(
         raise typer.Exit(1)
 
 
-@benches.command()
+@benches.command(cls=LateHelp)
 def flows(
     shape: Annotated[str, Option(metavar="NAME", help="Of the images: mnist, cifar10 or imagenet64.")] = "mnist",
     levels: Annotated[int, Option("--levels", "-L", metavar="L", help="Levels.")] = 2,
@@ -76,7 +78,9 @@ def flows(
     kernel_size: Annotated[int, Option(metavar="N", help="Of the layers that have one; odd for all of them.")] = 3,
     width: Annotated[int, Option(metavar="N", help="Hidden channels of the couplings.")] = 32,
     preprocessing: Annotated[str, Option(metavar="NAME", help="centre, logit or gaussianise.")] = "logit",
-    layers: Annotated[str | None, Option(metavar="NAME,NAME", help="Flows; by default all.")] = None,
+    layers: Annotated[
+        str | None, Option(metavar="NAME,NAME", help="Flows, by default all: {deconv.flows.table:names}.")
+    ] = None,
     matched: Annotated[bool, Option(help="The same number of parameters, not the same width.")] = True,
     batch: Annotated[int, Option(metavar="N", help="Images of a training step.")] = 32,
     device: Annotated[str, Option(metavar="NAME", help="Where to compute: cpu, cuda, ...")] = "cpu",

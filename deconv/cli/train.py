@@ -15,7 +15,7 @@ _RECIPE = (
     "Settings that belong together: patches (a few minutes, no download), mnist, or prior (with --root, a folder of "
     "photographs)."
 )
-_MODEL = "inverse, finc, cinc, emerging, glow, woodbury, macow, butterfly, snf, mintnet or periodic."
+_MODEL = "The layer of the flow: {deconv.flows.table:listing}."
 _DATA = "patches (bundled, or of --root), crops, mnist, cifar10, imagenet32, imagenet64, celeba or folder."
 _OUTPUT = "The folder of the run; by default runs/ and the recipe's name."
 _TIME = "Stop after so long; without --steps, however many steps that takes."

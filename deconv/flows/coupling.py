@@ -51,7 +51,7 @@ class AffineCoupling(_Coupling):
     .. math:: z_a = x_a, \quad z_b = (x_b + t) \odot e^s, \quad (t, s) = \mathrm{net}(x_a), \qquad
               \mathrm{ladj} = \sum s
 
-    with :math:`|s| \le 3`, kept softly. Both directions cost one evaluation of the network.
+    with :math:`|s| \le 3`, bounded smoothly. Both directions cost one evaluation of the network.
 
     Parameters
     ----------
