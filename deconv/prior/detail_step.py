@@ -44,8 +44,6 @@ class DetailStep(nn.Module):
         Linear features that t is made of.
     features : int
         Of the noise.
-    generator : torch.Generator, optional
-        Source of the initial values of A.
     """
 
     def __init__(
@@ -57,14 +55,12 @@ class DetailStep(nn.Module):
         kernel_size: int,
         gates: int,
         features: int,
-        generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
         self.given = 0 if number == 0 else 2 - number % 2
         self.changed, self.gates = 3 - self.given, gates
-        self.convolution = InverseConv2d(
-            3, kernel_size, corner=_CORNERS[number % 4], anchor="plu", check_finite=False, generator=generator
-        )
+        corner = _CORNERS[number % 4]
+        self.convolution = InverseConv2d(3, kernel_size, corner=corner, anchor="plu", check_finite=False)
         out = self.changed * (1 + gates)
         self.energies = nn.Conv2d(self.given + 1, width, 3, bias=False)
         self.linear = nn.Conv2d(self.given + 1, gates, 3, bias=False)

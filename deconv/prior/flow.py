@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
@@ -16,7 +17,7 @@ from .detail_step import DetailStep
 from .image_prior import ImagePrior
 from .mixture import GaussianMixturePrior
 from .patches import cosine_basis
-from .tilings import evaluate_by_parts, tiling_offsets, tiling_windows
+from .tilings import evaluate_by_parts, tiling_margins, tiling_windows
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -25,7 +26,6 @@ __all__ = ["FlowPrior", "check_config"]
 
 # Gaussian bumps over the logarithm of the noise, by which the networks know it.
 _BUMPS = 8
-
 _BASE = "base."
 
 
@@ -75,6 +75,8 @@ class FlowPrior(ImagePrior):
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__(base.size, sigma_min, sigma_max)
+        if base.size != 2 ** _scales(base.size):
+            raise ValueError(f"base: expected blocks of 2, 4, 8, ... pixels a side, given {base.size}")
         own = {"kernel_size": kernel_size, "width": width, "depth": depth, "gates": gates}
         self._numbers = {"steps": steps, **own}
         for name, value in self._numbers.items():
@@ -84,10 +86,13 @@ class FlowPrior(ImagePrior):
         self.base = base
         centres = torch.linspace(math.log(sigma_min), math.log(sigma_max), _BUMPS)
         self.register_buffer("centres", centres, persistent=False)
-        self.scales = nn.ModuleList(
-            nn.ModuleList(DetailStep(k, **own, features=_BUMPS, generator=generator) for k in range(steps))
-            for _ in range(_scales(self.size))
-        )
+        with nullcontext() if generator is None else torch.random.fork_rng(devices=[]):
+            if generator is not None:  # torch's own layers draw from the global one only
+                torch.default_generator.manual_seed(int(torch.randint(2**62, (), generator=generator)))
+            self.scales = nn.ModuleList(
+                nn.ModuleList(DetailStep(k, **own, features=_BUMPS) for k in range(steps))
+                for _ in range(_scales(self.size))
+            )
 
     @property
     def config(self) -> dict[str, Any]:
@@ -95,8 +100,8 @@ class FlowPrior(ImagePrior):
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, Tensor], config: Mapping[str, Any]) -> Self:
-        of_base = {name.removeprefix(_BASE): t for name, t in tensors.items() if name.startswith(_BASE)}
-        base = GaussianMixturePrior.from_tensors(of_base, {})
+        its = {name.removeprefix(_BASE): t for name, t in tensors.items() if name.startswith(_BASE)}
+        base = GaussianMixturePrior.from_tensors(its, {})
         check_config(config, sum(t.numel() for t in tensors.values()), size=base.size)
         prior = cls(base, **config)
         own = {name: t for name, t in tensors.items() if not name.startswith(_BASE)}
@@ -182,7 +187,8 @@ class FlowPrior(ImagePrior):
         levels = torch.as_tensor(sigma, dtype=image.dtype, device=image.device).reshape(-1)
         unit = levels.view(-1, 1, 1, 1)
         transformed, ladj = self.transform(image / unit, levels)
-        blocks = pixel_unshuffle(transformed * unit, self.size).movedim(1, -1).flatten(1, 2) @ self._basis(image).T
+        blocks = pixel_unshuffle(transformed * unit, self.size).movedim(1, -1).flatten(1, 2)
+        blocks = blocks @ cosine_basis(self.size).to(image).T
         parts = blocks.split(len(image) // len(levels))
         base = [
             self.base.patch_log_prob(part.flatten(0, 1), level).view(len(part), -1).sum(1)
@@ -234,16 +240,11 @@ class FlowPrior(ImagePrior):
     def tweedie(self, image: Tensor, sigma: float, *, stride: int, generator: torch.Generator | None = None) -> Tensor:
         level = self.nearest_level(sigma)
         planes = image.flatten(0, 1).unsqueeze(1).to(self._dtype)
-        total, count = torch.zeros_like(planes), 0
-        for offsets in tiling_offsets(self.size, stride, generator):
-            margins = [
-                (self.size + o, self.size + (-n - o) % self.size)
-                for n, o in zip(image.shape[-2:], offsets, strict=True)
-            ]
+        tilings, total = list(tiling_margins(self.size, stride, image.shape[-2:], generator)), torch.zeros_like(planes)
+        for margins in tilings:
             wide = extend(planes, margins, method="reflect")
             total += crop(evaluate_by_parts(lambda x: self.block_score(x, level), wide, self.size), margins)
-            count += 1
-        return (planes + min(sigma, level) ** 2 * total / count).view_as(image).to(image.dtype)
+        return (planes + min(sigma, level) ** 2 * total / len(tilings)).view_as(image).to(image.dtype)
 
     def sample(self, count: int, sigma: float, *, generator: torch.Generator | None = None) -> Tensor:
         """Draw noisy blocks of mean zero.
@@ -264,22 +265,19 @@ class FlowPrior(ImagePrior):
         """
         means = torch.zeros(count, 1, 1, 1, dtype=self._dtype)
         blocks = self.sample_details(means, sigma, generator=generator)
-        return blocks.flatten(1) @ self._basis(blocks).T
+        return blocks.flatten(1) @ cosine_basis(self.size).to(blocks).T
 
     def sample_details(self, means: Tensor, sigma: float, *, generator: torch.Generator | None = None) -> Tensor:
         """Noisy images drawn given the means of their blocks, `(B, 1, h, w)` to `(B, 1, 8 h, 8 w)`; see `sample`."""
-        drawn = self.base.sample(means.numel(), sigma, generator=generator).to(means) @ self._basis(means)
-        blocks = drawn.view(len(means), *means.shape[2:], -1).movedim(-1, 1)
-        levels = torch.tensor([sigma]).to(means)
-        return self.inverse_transform(pixel_shuffle(blocks, self.size) / sigma, means / sigma, levels) * sigma
+        drawn = self.base.sample(means.numel(), sigma, generator=generator).to(means)
+        blocks = (drawn @ cosine_basis(self.size).to(means)).view(len(means), *means.shape[2:], -1).movedim(-1, 1)
+        unit = torch.tensor([sigma]).to(means)
+        return self.inverse_transform(pixel_shuffle(blocks, self.size) / sigma, means / sigma, unit) * sigma
 
     @property
     def _steps(self) -> list[list[DetailStep]]:
         """The steps of each scale, from the finest on."""
         return [[cast(DetailStep, step) for step in cast(nn.ModuleList, scale)] for scale in self.scales]
-
-    def _basis(self, like: Tensor) -> Tensor:
-        return cosine_basis(self.size).to(like)
 
     def _features(self, levels: Tensor) -> Tensor:
         width = self.centres[1] - self.centres[0]
@@ -287,8 +285,7 @@ class FlowPrior(ImagePrior):
 
 
 def check_config(config: Mapping[str, Any], held: int, *, size: int = 8) -> None:
-    """Refuse, before anything is built, a configuration whose flow would have more parameters than the `held` numbers
-    of its file."""
+    """Refuse, before it is built, a flow that would have more parameters than the `held` numbers of its file."""
     for name, value in config.items():
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise ValueError(f"{name}: expected a number, given {value!r}")

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 from torch import Tensor
 
-__all__ = ["evaluate_by_parts", "grid_offset", "tiling_offsets", "tiling_windows"]
+__all__ = ["evaluate_by_parts", "grid_offset", "tiling_margins", "tiling_windows"]
 
 # A large image is evaluated in squares of so many pixels a side, with so many around: what is farther away has no
 # influence that matters.
@@ -23,7 +23,7 @@ def grid_offset(stride: int, generator: torch.Generator | None) -> tuple[int, in
     return row, column
 
 
-def tiling_offsets(size: int, stride: int, generator: torch.Generator | None) -> Iterator[tuple[int, int]]:
+def _tiling_offsets(size: int, stride: int, generator: torch.Generator | None) -> Iterator[tuple[int, int]]:
     """Where tilings by blocks of `size` pixels start, at every `stride`-th row and column of a block."""
     if not 1 <= stride <= size:
         raise ValueError(f"stride: expected 1 to {size}, the side of a block, given {stride}")
@@ -37,12 +37,20 @@ def tiling_windows(
     """The part of an image `(H, W)` that each tiling covers, and the weight of a pixel there, so that all add up to
     the number of pixels."""
     windows = []
-    for offsets in tiling_offsets(size, stride, generator):
+    for offsets in _tiling_offsets(size, stride, generator):
         firsts = [o % (n - size + 1) for n, o in zip(shape, offsets, strict=True)]
         lengths = [(n - first) // size * size for n, first in zip(shape, firsts, strict=True)]
         rows, columns = (slice(first, first + n) for first, n in zip(firsts, lengths, strict=True))
         windows.append(((rows, columns), shape[0] * shape[1] / (lengths[0] * lengths[1])))
     return [(window, share / len(windows)) for window, share in windows]
+
+
+def tiling_margins(
+    size: int, stride: int, shape: Sequence[int], generator: torch.Generator | None
+) -> Iterator[list[tuple[int, int]]]:
+    """How far to continue an image `(H, W)` on all sides, a block at least, so that each tiling covers it."""
+    for offsets in _tiling_offsets(size, stride, generator):
+        yield [(size + o, size + (-n - o) % size) for n, o in zip(shape, offsets, strict=True)]
 
 
 def evaluate_by_parts(function: Callable[[Tensor], Tensor], planes: Tensor, size: int) -> Tensor:
