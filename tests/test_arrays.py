@@ -12,19 +12,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+import deconv
 from deconv.imaging.arrays import as_image_batch, as_psf, per_sample
 
-DTYPES = ["bool", "uint8", "uint16", "float16", "float32", "float64"]
+DTYPES = ["bool", "uint8", "uint16", "int16", "int32", "uint32", "float16", "float32", "float64"]
 FULL_SCALE = {"bool": 1, "uint8": 255, "uint16": 65535}
 
 
 @st.composite
 def images(draw):
     """Any array of any allowed kind, layout and dtype, and whether it is a tensor."""
-    dtype = np.dtype(draw(st.sampled_from(DTYPES)))
-    shape = draw(hnp.array_shapes(min_dims=2, max_dims=4, min_side=1, max_side=12))
+    dtype, as_tensor = np.dtype(draw(st.sampled_from(DTYPES))), draw(st.booleans())
+    frame = draw(st.tuples(st.integers(1, 12), st.integers(1, 12)))
+    batch, channels = draw(st.integers(1, 5)), draw(st.integers(1, 4))
+    alone = (channels, *frame) if as_tensor else (*frame, channels)
+    shape = draw(st.sampled_from([frame, alone, (batch, channels, *frame)]))
     finite = {"allow_nan": False, "allow_infinity": False} if dtype.kind == "f" else {}
-    return draw(hnp.arrays(dtype, shape, elements=hnp.from_dtype(dtype, **finite))), draw(st.booleans())
+    return draw(hnp.arrays(dtype, shape, elements=hnp.from_dtype(dtype, **finite))), as_tensor
 
 
 @settings(deadline=None, max_examples=200)
@@ -35,7 +39,7 @@ def test_the_way_there_and_back_changes_nothing(case):
     image, back = as_image_batch(given_one)
     again = back(image)
     assert image.ndim == 4
-    assert image.dtype == (torch.float64 if array.dtype == np.float64 else torch.float32)
+    assert image.dtype == (torch.float64 if array.dtype in ("float64", "int32", "uint32") else torch.float32)
     assert type(again) is type(given_one)
     assert again.dtype == given_one.dtype
     np.testing.assert_array_equal(np.asarray(again), array)
@@ -43,10 +47,10 @@ def test_the_way_there_and_back_changes_nothing(case):
 
 @settings(deadline=None, max_examples=100)
 @given(images())
-def test_integers_are_scaled_to_the_unit_interval_and_floats_are_not_touched(case):
-    array, _ = case
-    image, _ = as_image_batch(array)
-    values = image.numpy() if array.ndim != 3 else image.movedim(1, -1).numpy()
+def test_what_has_a_full_scale_is_divided_by_it_and_the_rest_is_not_touched(case):
+    array, as_tensor = case
+    image, _ = as_image_batch(torch.from_numpy(array.copy()) if as_tensor else array)
+    values = image.movedim(1, -1).numpy() if array.ndim == 3 and not as_tensor else image.numpy()
     np.testing.assert_allclose(
         values.reshape(array.shape),
         array.astype(np.float64) / FULL_SCALE.get(array.dtype.name, 1),
@@ -92,6 +96,14 @@ def test_integers_saturate_and_round_on_the_way_back(dtype, top, as_tensor):
     np.testing.assert_array_equal(np.asarray(back(result)), [[0, 0, 1, top, top]])
 
 
+@pytest.mark.parametrize("dtype", ["int16", "int32", "uint32"])
+def test_other_integers_keep_their_unit_and_saturate_at_their_ends(dtype):
+    ends = np.iinfo(dtype)
+    _, back = as_image_batch(np.array([[1, 2, 3]], dtype))
+    result = torch.tensor([ends.min - 5.0, 6.6, ends.max + 5.0], dtype=torch.float64)[None, None, None]
+    np.testing.assert_array_equal(back(result), [[ends.min, 7, ends.max]])
+
+
 def test_floats_are_never_clipped():
     _, back = as_image_batch(np.zeros((1, 2), np.float32))
     np.testing.assert_array_equal(back(torch.tensor([[[[-3.5, 7.25]]]])), np.float32([[-3.5, 7.25]]))
@@ -115,6 +127,49 @@ def test_unusual_memory_is_read_rightly_and_left_alone(array):
     np.testing.assert_array_equal(back(image), before)
     np.testing.assert_array_equal(array, before)
     assert back(image).dtype == array.dtype.newbyteorder("=")
+
+
+@pytest.mark.parametrize("operation", [deconv.inverse_conv2d, deconv.causal_conv2d, deconv.wiener, deconv.degrade])
+@pytest.mark.parametrize(
+    "view",
+    [
+        lambda a: a[..., ::-1].copy()[..., ::-1],
+        lambda a: a.astype(">f8"),
+        lambda a: np.frombuffer(a.tobytes()).reshape(a.shape),
+    ],
+    ids=["reversed", "big-endian", "read-only"],
+)
+def test_every_operation_takes_memory_that_torch_cannot_view(operation, view):
+    image = np.random.default_rng(0).random((1, 1, 12, 13))
+    weight = np.full((1, 1, 2, 2), 0.2) if operation.__name__.endswith("conv2d") else np.full((3, 3), 1 / 9)
+    weight[..., -1, -1] = 1 if weight.ndim == 4 else 1 / 9
+    expected = operation(image, weight)
+    np.testing.assert_allclose(operation(view(image), view(weight)), expected, rtol=1e-12)
+
+
+def test_a_tensor_that_has_no_plain_values_is_refused():
+    for tensor, words in (
+        (torch.eye(9).to_sparse(), r"image: expected a dense tensor, given torch.sparse_coo; tensor.to_dense\(\)"),
+        (torch.empty(9, 9, device="meta"), "image: a tensor on the device meta has no values"),
+    ):
+        with pytest.raises(TypeError, match=words):
+            as_image_batch(tensor)
+
+
+class CCDData:
+    """An object with a mask of its own, as astropy's images are."""
+
+    def __init__(self, mask):
+        self.mask = mask
+
+    def __array__(self, dtype=None, copy=None):
+        return np.ones((3, 3))
+
+
+def test_a_mask_that_would_be_lost_is_refused():
+    assert as_image_batch(CCDData(None))[0].shape == (1, 1, 3, 3)
+    with pytest.raises(TypeError, match="image: masked arrays would lose their mask"):
+        as_image_batch(CCDData(np.zeros((3, 3), bool)))
 
 
 def test_gradients_flow_through_both_ways():
@@ -177,10 +232,10 @@ def test_cupy_arrays_go_through_dlpack(monkeypatch):
         (
             np.ones((3, 3), np.int64),
             TypeError,
-            "image: dtype int64 is not an image's; allowed are bool, uint8",
+            "image: dtype int64 is not an image's; allowed are bool, uint8, uint16, int16",
         ),
-        (torch.ones(3, 3, dtype=torch.int32), TypeError, "image: dtype torch.int32"),
-        (np.array([["a"]]), TypeError, "image: dtype <U1"),
+        (torch.ones(3, 3, dtype=torch.int64), TypeError, "image: dtype torch.int64"),
+        (np.array([["a"]]), TypeError, "image: dtype <U1 is none that a tensor can have"),
         (np.ma.masked_array(np.ones((3, 3))), TypeError, "masked"),
         (np.ones((0, 3)), ValueError, r"image: empty, its shape is \(0, 3\)"),
         (
@@ -191,12 +246,33 @@ def test_cupy_arrays_go_through_dlpack(monkeypatch):
         (torch.ones(1, 1, 1, 3, 3), ValueError, "image: expected H x W, C x H x W or B x C x H x W"),
         (np.array([[1.0, np.nan], [np.inf, 0]]), ValueError, "image: 2 of its 4 values are NaN or infinite"),
         (np.ones((3, 20, 30)), ValueError, "channels on the wrong side, expected H x W x C"),
+        (np.ones((3, 12, 12)), ValueError, "channels on the wrong side, expected H x W x C"),
+        (np.ones((2, 60, 72)), ValueError, "would be 72 channels of 2 x 60 pixels"),
+        (np.ones((5, 72, 60)), ValueError, "would be 60 channels of 5 x 72 pixels"),
+        (np.ones((2, 90, 120, 3)), ValueError, "channels on the wrong side, expected B x C x H x W"),
+        (np.ones((2, 12, 12, 1)), ValueError, "channels on the wrong side, expected B x C x H x W"),
         (torch.ones(20, 30, 3), ValueError, "channels on the wrong side, expected C x H x W"),
+        (torch.ones(12, 12, 3), ValueError, "channels on the wrong side, expected C x H x W"),
+        (torch.ones(2, 20, 30, 3), ValueError, "channels on the wrong side, expected B x C x H x W"),
     ],
 )
 def test_what_is_no_image_is_refused_by_name(array, error, words):
     with pytest.raises(error, match=words):
         as_image_batch(array)
+
+
+@pytest.mark.parametrize("shape", [(2, 16, 48, 40), (16, 2, 48, 40)])
+def test_channels_before_the_slices_of_a_volume_are_refused(shape):
+    with pytest.raises(ValueError, match="channels on the wrong side, expected D x H x W x C"):
+        as_image_batch(np.ones(shape), space=3)
+    assert as_image_batch(torch.ones(shape), space=3)[0].shape == (1, *shape)
+    assert as_image_batch(np.ones((1, *shape)), space=3)[0].shape == (1, *shape)
+
+
+def test_hyperspectral_images_are_images():
+    assert as_image_batch(np.ones((61, 64, 31)))[0].shape == (1, 31, 61, 64)
+    assert as_image_batch(np.ones((1, 200, 14, 15)))[0].shape == (1, 200, 14, 15)
+    assert as_image_batch(torch.ones(200, 14, 15))[0].shape == (1, 200, 14, 15)
 
 
 @pytest.mark.parametrize(("shape", "result"), [((4, 5), (1, 3, 4, 5)), ((4, 5, 3), (2, 3, 4, 5)), ((4, 5), (4, 5))])
@@ -226,9 +302,11 @@ def test_a_psf_keeps_its_values_and_takes_the_images_dtype():
         (np.ones((0, 3)), ValueError, "psf: expected"),
         (np.full((2, 2), np.nan), ValueError, "psf: 4 of its 4 values are NaN"),
         (np.full((2, 2), 100, np.uint8), ValueError, "psf: integers that sum to 400"),
-        (np.zeros((2, 2)), ValueError, "psf: its sum is 0, expected a positive one"),
+        (np.zeros((2, 2)), ValueError, "psf: its sum is 0, expected about 1; psf / psf.sum"),
         (-np.ones((2, 2)), ValueError, "psf: its sum is -4"),
-        (np.ones((2, 2), complex), TypeError, "psf: dtype complex128"),
+        (np.full((2, 2), 100.0), ValueError, "psf: its sum is 400, expected about 1"),
+        (np.full((2, 2), 1e-6), ValueError, "psf: its sum is 4e-06, expected about 1"),
+        (np.ones((2, 2), complex), TypeError, "psf: expected real numbers, given dtype complex128"),
     ],
 )
 def test_what_is_no_psf_is_refused_by_name(psf, error, words):

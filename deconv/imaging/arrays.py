@@ -9,28 +9,43 @@ NumPy, CuPy     2 axes              3 axes, `H x W x C`        4 axes, `B x C x 
 torch           2 axes              3 axes, `C x H x W`        4 axes, `B x C x H x W`
 =============== =================== ========================== =============================
 
-of dtype bool, uint8 or uint16, whose full scale stands for 1, or float16 (bfloat16 in torch), float32 or
-float64, taken as they are. Volumes have one more axis, D, before H. Everything else is refused by name, never
-guessed at.
+of dtype bool, uint8 or uint16, whose full scale stands for 1, or float16 (bfloat16 in torch), float32, float64, int16,
+int32 or uint32, whose values are taken as they are. Volumes have one more axis, D, before H. Everything else is refused
+by name, never guessed at; so are axes that are plainly in another order.
 """
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from typing import Any, Literal
 
-import numpy as np
 import torch
 from torch import Tensor
+
+from ..foreign_arrays import as_tensor
 
 __all__ = ["as_image_batch", "as_psf", "per_sample"]
 
 Back = Callable[[Tensor], Any]
 
 _FULL_SCALE = {torch.bool: 1, torch.uint8: 255, torch.uint16: 65535}
-_FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
-_ALLOWED = "bool, uint8, uint16, float16, float32, float64"
+# The dtypes without a value that would be white, and what is computed in.
+_OWN_UNIT = {
+    torch.float16: torch.float32,
+    torch.bfloat16: torch.float32,
+    torch.float32: torch.float32,
+    torch.float64: torch.float64,
+    torch.int16: torch.float32,
+    torch.int32: torch.float64,
+    torch.uint32: torch.float64,
+}
+_ALLOWED = "bool, uint8, uint16, int16, int32, uint32, float16, float32, float64"
+
+# A psf that sums to less, or to more than the inverse, is one that nobody has normalised.
+_LEAST_GAIN = 0.5
+
+# Grey or colour, with or without opacity.
+_USUAL_CHANNELS = 4
 
 
 def as_image_batch(array: Any, *, space: Literal[2, 3] = 2, name: str = "image") -> tuple[Tensor, Back]:
@@ -48,8 +63,9 @@ def as_image_batch(array: Any, *, space: Literal[2, 3] = 2, name: str = "image")
     Returns
     -------
     image : Tensor
-        float32, or float64 where the array is; on the array's device. Integers are divided by their full scale, floats
-        keep their values. It may share memory with `array`, so it is not to be written to.
+        float32, or float64 where the array is or has 32-bit integers; on the array's device. Bool, uint8 and uint16
+        are divided by their full scale, the others keep their values. It may share memory with `array`, so it is not
+        to be written to.
     back : callable
         Turns a tensor `(B, C, H', W')` into the given kind of array, layout and dtype, on its device. Integers are
         rounded and saturate at the ends of their range; floats are never clipped. Gradients flow through both ways.
@@ -70,14 +86,14 @@ def as_image_batch(array: Any, *, space: Literal[2, 3] = 2, name: str = "image")
     >>> back(2 * image)[0, 0]
     array([102, 102, 102], dtype=uint8)
     """
-    tensor, rewrap = _as_tensor(array, name)
+    tensor, wrap = _as_numbers(array, name)
     channels_last = not isinstance(array, Tensor)
     _check_values(tensor, name)
     _check_layout(tensor, space, channels_last, name)
 
     extra = tensor.ndim - space  # how many of the axes B and C are there
     dtype = tensor.dtype
-    image = tensor.to(torch.promote_types(dtype, torch.float32) if dtype in _FLOATS else torch.float32)
+    image = tensor.to(_OWN_UNIT.get(dtype, torch.float32))
     if dtype in _FULL_SCALE:
         image = image.div_(_FULL_SCALE[dtype])  # a copy already: the dtype changed
     if extra == 1 and channels_last:
@@ -93,7 +109,10 @@ def as_image_batch(array: Any, *, space: Literal[2, 3] = 2, name: str = "image")
         if dtype in _FULL_SCALE:
             scale = _FULL_SCALE[dtype]
             result = (result * scale).round().clamp(0, scale)
-        return rewrap(result.to(dtype))
+        elif not dtype.is_floating_point:
+            ends = torch.iinfo(dtype)
+            result = result.round().clamp(ends.min, ends.max)
+        return wrap(result.to(dtype))
 
     return image, back
 
@@ -120,10 +139,12 @@ def as_psf(psf: Any, *, like: Tensor | None = None, space: Literal[2, 3] = 2) ->
     TypeError
         Not an array, or complex.
     ValueError
-        Wrong number of axes, empty, NaN or infinite values, a sum that is not positive, or integers with a sum other
-        than 1 (a psf kept as a picture: divide it by its sum, or use `deconv.imaging.psf.normalise`).
+        Wrong number of axes, empty, NaN or infinite values, a sum outside [1/2, 2], or integers with a sum other than 1
+        (a psf kept as a picture: divide it by its sum, or use `deconv.imaging.psf.normalise`).
     """
-    tensor, _ = _as_tensor(psf, "psf", any_integer=True)
+    tensor, _ = as_tensor(psf, name="psf")
+    if tensor.is_complex():
+        raise TypeError(f"psf: expected real numbers, given dtype {psf.dtype}; take its real part or magnitude")
     if tensor.ndim != space or tensor.numel() == 0:
         axes = "(kh, kw)" if space == 2 else "(kd, kh, kw)"
         raise ValueError(f"psf: expected {axes}, given the shape {tuple(tensor.shape)}")
@@ -133,8 +154,8 @@ def as_psf(psf: Any, *, like: Tensor | None = None, space: Literal[2, 3] = 2) ->
     total = float(tensor.detach().sum(dtype=torch.float64))
     if not exact and total != 1:
         raise ValueError(f"psf: integers that sum to {total:.0f}; expected floats that sum to 1 (psf / psf.sum())")
-    if total <= 0:
-        raise ValueError(f"psf: its sum is {total:.3g}, expected a positive one (1 keeps the brightness)")
+    if not _LEAST_GAIN <= total <= 1 / _LEAST_GAIN:
+        raise ValueError(f"psf: its sum is {total:.3g}, expected about 1; psf / psf.sum() keeps the brightness")
     if like is not None:
         return tensor.to(like.device, like.dtype)
     return tensor if exact else tensor.float()
@@ -157,43 +178,17 @@ def per_sample(values: Tensor, array: Any, *, space: Literal[2, 3] = 2) -> Any:
     float, array or Tensor
         A batch of tensors gets a tensor, with its gradient; a batch of arrays an array.
     """
-    tensor, rewrap = _as_tensor(array, "array")
-    return rewrap(values) if tensor.ndim == space + 2 else float(values)
+    tensor, wrap = as_tensor(array, name="array")
+    return wrap(values) if tensor.ndim == space + 2 else float(values)
 
 
-def _as_tensor(array: Any, name: str, *, any_integer: bool = False) -> tuple[Tensor, Callable[[Tensor], Any]]:
-    """The array as a tensor of the same dtype, without copying where possible, and the wrapper of results."""
-    if isinstance(array, Tensor):
-        tensor, rewrap = array, _unchanged
-    elif type(array).__module__.partition(".")[0] == "cupy":
-        cupy = sys.modules["cupy"]
-        _check_dtype(np.dtype(array.dtype), name, any_integer)
-        tensor, rewrap = torch.from_dlpack(array), lambda result: cupy.from_dlpack(result.detach())
-    elif hasattr(array, "__array__"):
-        tensor, rewrap = _from_numpy(array, name, any_integer), lambda result: result.detach().cpu().numpy()
-    else:
-        raise TypeError(f"{name}: expected a NumPy or CuPy array or a torch tensor, given {type(array).__name__}")
-    if tensor.dtype not in _FLOATS and tensor.dtype not in _FULL_SCALE and (tensor.is_complex() or not any_integer):
-        raise TypeError(f"{name}: dtype {tensor.dtype} is not an image's; allowed are {_ALLOWED}")
-    return tensor, rewrap
-
-
-def _from_numpy(array: Any, name: str, any_integer: bool) -> Tensor:
-    if isinstance(array, np.ma.MaskedArray):
-        raise TypeError(f"{name}: masked arrays would lose their mask; give the data, and the mask where one is asked")
-    array = np.asarray(array)
-    _check_dtype(array.dtype, name, any_integer)
-    array = array.astype(array.dtype.newbyteorder("="), copy=False)
-    if not array.flags.writeable or any(stride < 0 for stride in array.strides):
-        array = array.copy()  # torch has neither negative strides nor memory that must not be written to
-    return torch.from_numpy(array)
-
-
-def _check_dtype(dtype: np.dtype, name: str, any_integer: bool) -> None:
-    allowed = dtype.kind == "b" or dtype.name in ("uint8", "uint16", "float16", "float32", "float64")
-    if not allowed and not (any_integer and dtype.kind in "iu"):
-        hint = "; take its real part or magnitude" if dtype.kind == "c" else ""
-        raise TypeError(f"{name}: dtype {dtype} is not an image's; allowed are {_ALLOWED}{hint}")
+def _as_numbers(array: Any, name: str) -> tuple[Tensor, Callable[[Tensor], Any]]:
+    """As `as_tensor`, of a dtype that an image may have."""
+    tensor, wrap = as_tensor(array, name=name)
+    if tensor.dtype not in _FULL_SCALE and tensor.dtype not in _OWN_UNIT:
+        hint = "; take its real part or magnitude" if tensor.is_complex() else ""
+        raise TypeError(f"{name}: dtype {array.dtype} is not an image's; allowed are {_ALLOWED}{hint}")
+    return tensor, wrap
 
 
 def _check_values(tensor: Tensor, name: str) -> None:
@@ -206,18 +201,25 @@ def _check_values(tensor: Tensor, name: str) -> None:
 
 
 def _check_layout(tensor: Tensor, space: int, channels_last: bool, name: str) -> None:
+    """Refuse a wrong number of axes, and those that are plainly in another library's order."""
     shape = tuple(tensor.shape)
     frame = "H x W" if space == 2 else "D x H x W"
-    coloured = f"{frame} x C" if channels_last else f"C x {frame}"
+    alone = f"{frame} x C" if channels_last else f"C x {frame}"
+    batch = f"B x C x {frame}"
     if not space <= tensor.ndim <= space + 2:
-        raise ValueError(f"{name}: expected {frame}, {coloured} or B x C x {frame}, given the shape {shape}")
-    if tensor.ndim == space + 1:
-        first, last = (shape[-1], shape[0]) if channels_last else (shape[0], shape[-1])
-        # No photograph has dozens of channels and is three pixels high: these axes are in the other library's
-        # order.
-        if first >= 16 and last in (1, 3, 4):
-            raise ValueError(f"{name}: the shape {shape} has its channels on the wrong side, expected {coloured}")
-
-
-def _unchanged(result: Tensor) -> Tensor:
-    return result
+        raise ValueError(f"{name}: expected {frame}, {alone} or {batch}, given the shape {shape}")
+    if tensor.ndim == space:
+        return
+    if tensor.ndim == space + 1 and channels_last:
+        # No photograph has dozens of channels and is three pixels high.
+        *sides, channels = shape
+        if channels > _USUAL_CHANNELS and channels > min(sides):
+            raise ValueError(
+                f"{name}: the shape {shape} would be {channels} channels of {' x '.join(map(str, sides))} pixels, with "
+                f"its channels on the wrong side, expected {alone}, or {batch} where there are so many"
+            )
+        return
+    channels, *sides = shape[-space - 1 :]
+    if channels > _USUAL_CHANNELS and sides[-1] in (1, 3, 4) and min(sides[:-1]) > sides[-1]:
+        expected = batch if tensor.ndim == space + 2 else alone
+        raise ValueError(f"{name}: the shape {shape} has its channels on the wrong side, expected {expected}")

@@ -5,10 +5,10 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn.functional import conv2d, pad
 
+from deconv.foreign_arrays import as_tensor, is_foreign
 from deconv.solvers.geometry import Corner, Support, flip, padding, support_mask
 
 from .checks import check_operands
-from .dlpack import is_array, with_tensors
 
 __all__ = ["causal_conv2d", "mask_to_support"]
 
@@ -73,8 +73,10 @@ def causal_conv2d(
     >>> causal_conv2d(x, torch.tensor([[[[0.5, 1.0]]]]))
     tensor([[[[1.0000, 2.5000, 4.0000]]]])
     """
-    if is_array(x):
-        return with_tensors(causal_conv2d, x, weight, corner=corner, support=support, groups=groups)
+    if is_foreign(x):
+        image, wrap = as_tensor(x, name="x")
+        kernel, _ = as_tensor(weight, name="weight")
+        return wrap(causal_conv2d(image, kernel, corner=corner, support=support, groups=groups))
     check_operands("x", x, weight, corner, support, groups)
     kernel_height, kernel_width = weight.shape[-2:]
     kernel = flip(mask_to_support(weight, support), corner)

@@ -15,13 +15,13 @@ from torch import Tensor
 from torch.autograd import forward_ad
 
 from deconv import solvers
+from deconv.foreign_arrays import as_tensor, is_foreign
 from deconv.solvers.anchor import invert_anchor
 from deconv.solvers.geometry import Corner, Support, opposite, transpose_weight
 
 from .causal_conv import mask_to_support
 from .checks import check_operands, common_dtype
 from .conditioning import inverse_gain_bound
-from .dlpack import is_array, with_tensors
 from .weight_gradient import causal_weight_gradient
 
 __all__ = ["inverse_conv2d"]
@@ -194,9 +194,14 @@ def inverse_conv2d(
     tensor([[[[1.0000, 0.5000],
               [0.7500, 0.5000]]]])
     """
-    if is_array(y):
-        options = {"corner": corner, "support": support, "groups": groups}
-        return with_tensors(inverse_conv2d, y, weight, **options, solver=solver, check_finite=check_finite)
+    if is_foreign(y):
+        image, wrap = as_tensor(y, name="y")
+        kernel, _ = as_tensor(weight, name="weight")
+        return wrap(
+            inverse_conv2d(
+                image, kernel, corner=corner, support=support, groups=groups, solver=solver, check_finite=check_finite
+            )
+        )
     check_operands("y", y, weight, corner, support, groups)
     dtype = common_dtype("y", y, weight)
     kernel = mask_to_support(weight.to(dtype), support)

@@ -1,0 +1,80 @@
+"""Arrays of other libraries, NumPy's and CuPy's, as tensors and back: the one way that all operations take them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+__all__ = ["as_tensor", "is_foreign"]
+
+
+def is_foreign(array: Any) -> bool:
+    """Whether `array` is one of NumPy's or CuPy's."""
+    return type(array).__module__.partition(".")[0] in ("numpy", "cupy") and hasattr(array, "dtype")
+
+
+def as_tensor(array: Any, *, name: str) -> tuple[Tensor, Callable[[Tensor], Any]]:
+    """The array as a tensor of the same dtype, and the function that wraps results in the array's library.
+
+    Parameters
+    ----------
+    array : array or Tensor
+        Of NumPy, CuPy or torch, or anything NumPy can view as an array. Its memory is shared where torch can view it;
+        where it cannot (negative strides, the other byte order, read-only memory) the values are copied.
+    name : str
+        What error messages call it.
+
+    Returns
+    -------
+    tensor : Tensor
+        On the array's device.
+    wrap : callable
+        Turns a tensor into an array of the same library, on the same device; a tensor stays one.
+
+    Raises
+    ------
+    TypeError
+        Not an array of numbers, or one of which a tensor would lose something: masked, sparse, without values.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> tensor, wrap = as_tensor(np.arange(3.0)[::-1], name="image")
+    >>> wrap(2 * tensor)
+    array([4., 2., 0.])
+    """
+    if isinstance(array, Tensor):
+        if array.layout is not torch.strided or array.is_nested:
+            raise TypeError(f"{name}: expected a dense tensor, given {array.layout}; tensor.to_dense() makes one")
+        if array.device.type == "meta":
+            raise TypeError(f"{name}: a tensor on the device meta has no values")
+        return array, _unchanged
+    if type(array).__module__.partition(".")[0] == "cupy":
+        cupy = sys.modules["cupy"]
+        if any(stride < 0 for stride in getattr(array, "strides", ())):
+            array = array.copy()
+        return torch.from_dlpack(array), lambda result: cupy.from_dlpack(result.detach())
+    if hasattr(array, "__array__"):
+        return _from_numpy(array, name), lambda result: result.detach().cpu().numpy()
+    raise TypeError(f"{name}: expected a NumPy or CuPy array or a torch tensor, given {type(array).__name__}")
+
+
+def _from_numpy(array: Any, name: str) -> Tensor:
+    if isinstance(array, np.ma.MaskedArray) or getattr(array, "mask", None) is not None:
+        raise TypeError(f"{name}: masked arrays would lose their mask; give the data, and the mask where one is asked")
+    array = np.asarray(array)
+    if array.dtype.kind not in "biufc" or array.dtype.itemsize > 16 or array.dtype.name in ("float96", "float128"):
+        raise TypeError(f"{name}: dtype {array.dtype} is none that a tensor can have")
+    array = array.astype(array.dtype.newbyteorder("="), copy=False)
+    if not array.flags.writeable or any(stride < 0 for stride in array.strides):
+        array = array.copy()  # torch has neither negative strides nor memory that must not be written to
+    return torch.from_numpy(array)
+
+
+def _unchanged(result: Tensor) -> Tensor:
+    return result
