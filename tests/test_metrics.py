@@ -78,3 +78,10 @@ def test_what_cannot_be_compared_is_refused(shapes, border, words):
 def test_ssim_needs_a_window():
     with pytest.raises(ValueError, match="ssim needs 11 x 11 pixels"):
         ssim(np.zeros((12, 12)), np.zeros((12, 12)), border=1)
+
+
+def test_volumes_have_a_psnr():
+    volume = np.random.default_rng(0).random((5, 20, 24))
+    assert psnr(volume + 0.1, volume) == pytest.approx(20)
+    with pytest.raises(ValueError, match="channels on the wrong side"):
+        psnr(volume, volume, border=1)

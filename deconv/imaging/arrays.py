@@ -48,7 +48,9 @@ _LEAST_GAIN = 0.5
 _USUAL_CHANNELS = 4
 
 
-def as_image_batch(array: Any, *, space: Literal[2, 3] = 2, name: str = "image") -> tuple[Tensor, Back]:
+def as_image_batch(
+    array: Any, *, space: Literal[2, 3] = 2, name: str = "image", check_order: bool = True
+) -> tuple[Tensor, Back]:
     """The image as a tensor `(B, C, H, W)`, and the function that turns results into what was given.
 
     Parameters
@@ -59,6 +61,8 @@ def as_image_batch(array: Any, *, space: Literal[2, 3] = 2, name: str = "image")
         Number of spatial axes: 2 for images, 3 for volumes.
     name : str
         What error messages call it.
+    check_order : bool
+        Refuse axes that are plainly in another order. False where the order makes no difference.
 
     Returns
     -------
@@ -89,7 +93,9 @@ def as_image_batch(array: Any, *, space: Literal[2, 3] = 2, name: str = "image")
     tensor, wrap = _as_numbers(array, name)
     channels_last = not isinstance(array, Tensor)
     _check_values(tensor, name)
-    _check_layout(tensor, space, channels_last, name)
+    _check_axes(tensor, space, channels_last, name)
+    if check_order:
+        _check_order(tensor, space, channels_last, name)
 
     extra = tensor.ndim - space  # how many of the axes B and C are there
     dtype = tensor.dtype
@@ -200,26 +206,32 @@ def _check_values(tensor: Tensor, name: str) -> None:
             raise ValueError(f"{name}: {bad} of its {tensor.numel()} values are NaN or infinite; all must be finite")
 
 
-def _check_layout(tensor: Tensor, space: int, channels_last: bool, name: str) -> None:
-    """Refuse a wrong number of axes, and those that are plainly in another library's order."""
-    shape = tuple(tensor.shape)
+def _layouts(space: int, channels_last: bool) -> tuple[str, str, str]:
+    """How the axes of one channel, of one image and of a batch are written."""
     frame = "H x W" if space == 2 else "D x H x W"
-    alone = f"{frame} x C" if channels_last else f"C x {frame}"
-    batch = f"B x C x {frame}"
+    return frame, f"{frame} x C" if channels_last else f"C x {frame}", f"B x C x {frame}"
+
+
+def _check_axes(tensor: Tensor, space: int, channels_last: bool, name: str) -> None:
     if not space <= tensor.ndim <= space + 2:
-        raise ValueError(f"{name}: expected {frame}, {alone} or {batch}, given the shape {shape}")
-    if tensor.ndim == space:
-        return
+        frame, image, batch = _layouts(space, channels_last)
+        raise ValueError(f"{name}: expected {frame}, {image} or {batch}, given the shape {tuple(tensor.shape)}")
+
+
+def _check_order(tensor: Tensor, space: int, channels_last: bool, name: str) -> None:
+    """Refuse axes that are plainly in another library's order."""
+    shape = tuple(tensor.shape)
+    _, image, batch = _layouts(space, channels_last)
     if tensor.ndim == space + 1 and channels_last:
         # No photograph has dozens of channels and is three pixels high.
         *sides, channels = shape
         if channels > _USUAL_CHANNELS and channels > min(sides):
             raise ValueError(
                 f"{name}: the shape {shape} would be {channels} channels of {' x '.join(map(str, sides))} pixels, with "
-                f"its channels on the wrong side, expected {alone}, or {batch} where there are so many"
+                f"its channels on the wrong side, expected {image}, or {batch} where there are so many"
             )
-        return
-    channels, *sides = shape[-space - 1 :]
-    if channels > _USUAL_CHANNELS and sides[-1] in (1, 3, 4) and min(sides[:-1]) > sides[-1]:
-        expected = batch if tensor.ndim == space + 2 else alone
-        raise ValueError(f"{name}: the shape {shape} has its channels on the wrong side, expected {expected}")
+    elif tensor.ndim > space:
+        channels, *sides = shape[-space - 1 :]
+        if channels > _USUAL_CHANNELS and sides[-1] in (1, 3, 4) and min(sides[:-1]) > sides[-1]:
+            expected = batch if tensor.ndim == space + 2 else image
+            raise ValueError(f"{name}: the shape {shape} has its channels on the wrong side, expected {expected}")

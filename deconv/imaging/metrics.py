@@ -20,8 +20,8 @@ def psnr(image: Any, truth: Any, *, border: int = 0) -> Any:
     Parameters
     ----------
     image, truth : array or Tensor
-        Of one shape, see `deconv.imaging.arrays`. The peak is 1: integers are divided by their full scale, floats are
-        taken as they are.
+        Of one shape, see `deconv.imaging.arrays`; volumes `D x H x W`, too, without a border. The peak is 1: integers
+        are divided by their full scale, floats are taken as they are.
     border : int
         Pixels to leave out on each side.
 
@@ -41,7 +41,7 @@ def psnr(image: Any, truth: Any, *, border: int = 0) -> Any:
     >>> round(psnr(np.full((8, 8), 0.6), np.full((8, 8), 0.5)), 6)
     20.0
     """
-    x, t = _pair(image, truth, border)
+    x, t = _pair(image, truth, border, check_order=border > 0)
     return per_sample(-10 * (x - t).square().mean((1, 2, 3)).log10(), image)
 
 
@@ -92,9 +92,10 @@ def ssim(image: Any, truth: Any, *, border: int = 0) -> Any:
     return per_sample(similarity.mean((1, 2, 3)), image)
 
 
-def _pair(image: Any, truth: Any, border: int) -> tuple[Tensor, Tensor]:
+def _pair(image: Any, truth: Any, border: int, *, check_order: bool = True) -> tuple[Tensor, Tensor]:
     """Both as tensors `(B, C, H, W)` of one dtype on the first one's device, without their border."""
-    (x, _), (t, _) = as_image_batch(image), as_image_batch(truth, name="truth")
+    x, _ = as_image_batch(image, check_order=check_order)
+    t, _ = as_image_batch(truth, name="truth", check_order=check_order)
     if x.shape != t.shape:
         raise ValueError(f"truth: its shape {tuple(truth.shape)} differs from the image's, {tuple(image.shape)}")
     height, width = x.shape[2:]
