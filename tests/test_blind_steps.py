@@ -1,4 +1,4 @@
-"""The steps of blind estimation, one by one: each does what its formula says, alone as in company."""
+"""The steps of blind estimation, one by one: each does what its formula says, for one hypothesis as for several."""
 
 from __future__ import annotations
 
@@ -9,14 +9,13 @@ from scipy.optimize import nnls
 
 from deconv.bench.blind_cases import synthetic
 from deconv.blind import kernel_similarity
-from deconv.blind.coarse_to_fine import STARTS, alternate, clearest, pyramid
-from deconv.blind.edges import strongest, threshold
-from deconv.blind.estimate import _SEEN
-from deconv.blind.kernel_step import fit_psf
-from deconv.blind.latent import Scale
+from deconv.blind.evidence import Candidate, Hypothesis, posterior_precision
+from deconv.blind.image_step import Scale
 from deconv.blind.observation import Observation
-from deconv.blind.refine import finish
-from deconv.blind.selection import Candidate, Hypothesis, scene_precision
+from deconv.blind.polish import polish
+from deconv.blind.psf_step import edge_threshold, fit_psf, strong_edges
+from deconv.blind.pyramid import STARTS, alternate, edge_strength, pyramid
+from deconv.blind.reject import THRESHOLDS
 from deconv.imaging import as_image_batch
 from deconv.imaging.convolution import convolve
 from deconv.imaging.psf import camera_shake, gaussian
@@ -30,7 +29,7 @@ def case():
 
 @pytest.fixture(scope="module")
 def piece(case) -> Observation:
-    return Observation.of(as_image_batch(case.blurred)[0], None)
+    return Observation.of(as_image_batch(case.blurred)[0])
 
 
 @pytest.fixture(scope="module")
@@ -40,34 +39,34 @@ def scale(piece) -> Scale:
 
 def test_the_psf_step_is_nonnegative_least_squares():
     generator = torch.Generator().manual_seed(0)
-    slopes = torch.randn(2, 1, 24, 24, generator=generator)
+    gradients = torch.randn(2, 1, 24, 24, generator=generator)
     truth = camera_shake(5, seed=0)
-    observed = convolve(slopes.transpose(0, 1), truth, boundary="circular").transpose(0, 1)
+    observed = convolve(gradients.transpose(0, 1), truth, boundary="circular").transpose(0, 1)
     observed = observed + 0.3 * torch.randn(observed.shape, generator=generator)
     ridge = 3.0
-    found = fit_psf(slopes, torch.fft.rfft2(observed), (5, 5), ridge=ridge, start=truth[None])[0]
+    found = fit_psf(gradients, torch.fft.rfft2(observed), (5, 5), ridge=ridge, start=truth[None])[0]
 
     shifts = [(i - 2, j - 2) for i in range(5) for j in range(5)]
-    columns = [slopes.roll(shift, (2, 3)).flatten() for shift in shifts]
+    columns = [gradients.roll(shift, (2, 3)).flatten() for shift in shifts]
     system = torch.cat([torch.stack(columns, 1), ridge**0.5 * torch.eye(25)])
     exact, _ = nnls(system.double().numpy(), torch.cat([observed.flatten(), torch.zeros(25)]).double().numpy())
     assert np.abs(found.flatten().numpy() - exact).max() < 1e-3 * exact.max()
 
 
-def test_doubt_that_is_the_same_at_all_frequencies_is_a_ridge(scale):
+def test_a_variance_that_is_the_same_at_all_frequencies_is_a_ridge(scale):
     start = gaussian(1.5, size=15)[None]
-    slopes = scale.sharpen(start, torch.full((1, 1, 1), 0.04))
-    with_doubt = fit_psf(slopes, scale.slopes_spectrum, scale.size, ridge=100.0, start=start, doubt=60.0)
-    with_ridge = fit_psf(slopes, scale.slopes_spectrum, scale.size, ridge=160.0, start=start)
-    assert torch.allclose(with_doubt, with_ridge, atol=1e-6)
+    gradients = scale.latent_gradients(start, torch.full((1, 1, 1), 0.04))
+    with_variance = fit_psf(gradients, scale.gradient_spectrum, scale.size, ridge=100.0, start=start, variance=60.0)
+    with_ridge = fit_psf(gradients, scale.gradient_spectrum, scale.size, ridge=160.0, start=start)
+    assert torch.allclose(with_variance, with_ridge, atol=1e-6)
 
 
-def test_doubt_is_the_expectation_over_scenes():
-    """The mean of the misfit over scenes drawn around one of them is its own plus what the formula adds."""
+def test_the_variance_of_gradients_is_the_expectation_over_latent_images():
+    """The mean of the misfit over latent images drawn around one of them is its own plus what the formula adds."""
     shape, sigma, count = (24, 20), 0.05, 4000
     generator = torch.Generator().manual_seed(0)
     psf, gradient = camera_shake(7, seed=1), Gradient()
-    precision = scene_precision(psf, shape, sigma)
+    precision = posterior_precision(psf, shape, sigma)
     white = torch.randn(count, *shape, generator=generator)
     errors = torch.fft.irfft2(torch.fft.rfft2(white) / precision.clamp_min(1e-6).sqrt(), s=shape)
     blurred = convolve(gradient.analyse(errors), psf, boundary="circular")
@@ -86,26 +85,26 @@ def _around_origin(psf: torch.Tensor, shape: tuple[int, int]) -> torch.Tensor:
 
 
 def test_edges_are_the_strongest_of_each_direction():
-    slopes = torch.zeros(2, 2, 8, 8)
-    slopes[0, 0, :, 0], slopes[1, 0, :, 1] = torch.arange(1.0, 9), torch.arange(11.0, 19)
-    slopes[1, 1] = torch.arange(64.0).view(8, 8)
-    least = threshold(slopes, 3)
+    gradients = torch.zeros(2, 2, 8, 8)
+    gradients[0, 0, :, 0], gradients[1, 0, :, 1] = torch.arange(1.0, 9), torch.arange(11.0, 19)
+    gradients[1, 1] = torch.arange(64.0).view(8, 8)
+    least = edge_threshold(gradients, 3)
     assert least.flatten().tolist() == [6, 61]  # of the directions that there are, the one with the faintest
-    assert torch.equal(strongest(slopes, torch.tensor(12.0))[0, 0], torch.zeros(8, 8))
-    assert int((strongest(slopes, torch.tensor([[[16.0]], [[60.0]]])) > 0).sum()) == 3 + 4
+    assert torch.equal(strong_edges(gradients, torch.tensor(12.0))[0, 0], torch.zeros(8, 8))
+    assert int((strong_edges(gradients, torch.tensor([[[16.0]], [[60.0]]])) > 0).sum()) == 3 + 4
 
 
-def test_scenes_do_not_mind_company(scale):
+def test_latent_images_do_not_depend_on_those_beside_them(scale):
     """Each stops at its own weight's last penalty, which is a matter of the right psf or another one."""
     psfs = torch.stack([camera_shake(15, seed=seed) for seed in range(3)])
     weights = torch.tensor([0.02, 0.04, 0.16])[:, None, None]
-    together = scale.sharpen(psfs, weights)
+    together = scale.latent_gradients(psfs, weights)
     for index in range(3):
-        own = scale.sharpen(psfs[index : index + 1], weights[index : index + 1])
+        own = scale.latent_gradients(psfs[index : index + 1], weights[index : index + 1])
         assert float((together[:, index] - own[:, 0]).norm()) < 0.01 * float(own.norm())
 
 
-def test_ways_do_not_mind_company(piece):
+def test_alternations_do_not_depend_on_those_beside_them(piece):
     small = pyramid(piece, (15, 15))[1]
     starts = [start.psf(small.size) for start in STARTS[:4]]
     weights = [start.weight for start in STARTS[:4]]
@@ -115,23 +114,23 @@ def test_ways_do_not_mind_company(piece):
         assert kernel_similarity(ours, own) > 0.99
 
 
-def test_candidates_do_not_mind_company(piece):
+def test_candidates_do_not_depend_on_those_beside_them(piece):
     hypotheses = [Hypothesis(camera_shake(15, seed=seed), 0.04, ()) for seed in range(3)]
     for ours, hypothesis in zip(Candidate.all_of(piece, hypotheses), hypotheses, strict=True):
         own = Candidate.of(piece, hypothesis)
         assert ours.psf is hypothesis.psf
         assert ours.score == pytest.approx(own.score, abs=0.02)
         assert ours.misfit == pytest.approx(own.misfit, rel=0.05)
-        assert ours.disorder == pytest.approx(own.disorder, abs=0.02)
+        assert ours.sparsity == pytest.approx(own.sparsity, abs=0.02)
 
 
 @pytest.mark.parametrize("wrong", ["thick", "peaked"])
-def test_finishing_mends(case, piece, wrong):
+def test_polishing_mends(case, piece, wrong):
     """A psf that is too thick, as those of the alternation are, or too peaked comes nearer to the true one."""
     scale = pyramid(piece, case.psf.shape)[-1]
     psf = case.psf**2 if wrong == "peaked" else convolve(case.psf[None, None], gaussian(0.9), boundary="zero")[0, 0]
     start = Candidate.of(piece, Hypothesis(psf / psf.sum(), 0.04, ()))
-    found = finish(piece, scale, start)
+    found = polish(piece, scale, start)
     assert kernel_similarity(found.psf, case.psf) > kernel_similarity(start.psf, case.psf) + 0.01
     assert 3 <= len(found.trace) <= 7  # each step, and the last cut
 
@@ -140,11 +139,11 @@ def test_what_stands_out_from_the_noise():
     """All that can be told is tried, the faint edges of a rocket at night too; edges made of noise are not."""
 
     def contrast(image, window: int) -> float:
-        piece = Observation.of(as_image_batch(image)[0], None)
-        return clearest(pyramid(piece, (window, window))[-1]) / piece.slope_noise()
+        piece = Observation.of(as_image_batch(image)[0])
+        return edge_strength(pyramid(piece, (window, window))[-1]) / piece.gradient_noise()
 
     for case in synthetic(noise=0.01):
-        assert contrast(case.blurred, case.window) > 1.1 * _SEEN, case.name
+        assert contrast(case.blurred, case.window) > 1.1 * THRESHOLDS.edges, case.name
     generator = np.random.default_rng(0)
     for side in (96, 300, 560):
-        assert contrast(0.5 + 0.1 * generator.standard_normal((side, side)), 15) < 0.9 * _SEEN
+        assert contrast(0.5 + 0.1 * generator.standard_normal((side, side)), 15) < 0.9 * THRESHOLDS.edges

@@ -15,7 +15,7 @@ from rich.table import Table
 from torch import Tensor
 
 from ..blind import aligned_psnr, aligned_ssim, estimate, kernel_similarity
-from ..blind.deblur import trusted_noise
+from ..blind.observation import effective_noise
 from ..imaging.arrays import as_image_batch
 from ..imaging.psf import from_file
 from ..restore import hyper_laplacian
@@ -66,7 +66,7 @@ def measure(case: Case, *, starts: int = 16, kernel_size: int | None = None, oth
 
 def _score(case: Case, psf: Tensor) -> Score:
     image, back = as_image_batch(case.blurred)
-    image = back(hyper_laplacian(image, psf, sigma=trusted_noise(image), progress=False))
+    image = back(hyper_laplacian(image, psf, sigma=effective_noise(image), progress=False))
     search = {"border": _BORDER, "reach": _REACH}
     return Score(
         aligned_psnr(image, case.sharp, **search),

@@ -1,4 +1,4 @@
-"""Blurred photographs with known psf and known scene: folders of published ones, and a suite that needs no data."""
+"""Blurred photographs with known psf and sharp original: folders of published ones, and a suite that needs no data."""
 
 from __future__ import annotations
 
@@ -59,16 +59,16 @@ def synthetic(*, noise: float, side: int = _SIDE) -> Iterator[Case]:
     """Four photographs of scikit-image under eight camera shakes of 13 to 27 pixels, all on frames of one side."""
     import skimage.data
 
-    for photograph in _PHOTOGRAPHS:
-        scene = _fractions(getattr(skimage.data, photograph)())
-        scene = scene.mean(2) if scene.ndim == 3 else scene
+    for name in _PHOTOGRAPHS:
+        photograph = _fractions(getattr(skimage.data, name)())
+        photograph = photograph.mean(2) if photograph.ndim == 3 else photograph
         for size, seed in _SHAKES:
             psf = camera_shake(size, seed=seed)
-            top, left = ((n - side - size) // 2 for n in scene.shape)
-            piece = scene[top : top + side + size - 1, left : left + side + size - 1]
+            top, left = ((n - side - size) // 2 for n in photograph.shape)
+            piece = photograph[top : top + side + size - 1, left : left + side + size - 1]
             blurred = degrade(piece, psf, noise=noise, seed=seed)
             sharp = piece[size // 2 : size // 2 + side, size // 2 : size // 2 + side]
-            yield Case(f"{photograph}_shake{size}", blurred, sharp, psf, _odd(_ROOM * size))
+            yield Case(f"{name}_shake{size}", blurred, sharp, psf, _odd(_ROOM * size))
 
 
 def _fractions(image: np.ndarray) -> np.ndarray:

@@ -1,16 +1,22 @@
-"""Estimation of psfs: from the blurred photograph alone, or with the sharp one at hand."""
+"""Estimation of psfs: from the blurred photograph alone, or with the sharp one at hand.
 
-from .causal import fit_causal, sparse_gradients
-from .deblur import deblur
-from .estimate import KernelEstimate, estimate
+A blur is called a psf everywhere; "kernel" is left to the public names that the field knows (`kernel_size`,
+`KernelEstimate`, `kernel_similarity`, ``deconv estimate-kernel``) and to causal blurs, which are kernels of
+`deconv.causal_conv2d`.
+"""
+
+from .api import KernelEstimate, NoBlurFound, deblur, estimate
+from .causal import causal_to_psf, fit_causal, sparse_gradients
 from .field import estimate_field
 from .metrics import aligned_psnr, aligned_ssim, error_ratio, kernel_similarity
 from .paired import fit
 
 __all__ = [
     "KernelEstimate",
+    "NoBlurFound",
     "aligned_psnr",
     "aligned_ssim",
+    "causal_to_psf",
     "deblur",
     "error_ratio",
     "estimate",

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal, overload
 
 import torch
 from torch import Tensor
 
 from ..imaging.arrays import as_image_batch
-from .estimate import estimate
-from .observation import Observation, window
-from .selection import Candidate, Hypothesis
+from .api import KernelEstimate, NoBlurFound, estimate
+from .evidence import Candidate, Hypothesis
+from .observation import Observation, channel_noise, window_size
+from .reject import THRESHOLDS
 from .support import centred
 
 __all__ = ["estimate_field"]
@@ -19,65 +21,121 @@ __all__ = ["estimate_field"]
 _OVERLAP = 1.2  # side of a tile, in distances between tiles
 _ROUNDS = 2
 
+Place = tuple[int, int]
 
+
+@overload
 def estimate_field(
     image: Any,
     grid: tuple[int, int],
     kernel_size: int | tuple[int, int] | None = None,
     *,
     starts: int = 4,
-    sigma: float | None = None,
+    sigma: Any = None,
+    info: Literal[False] = False,
     progress: bool | None = None,
-) -> Tensor:
+) -> Tensor: ...
+@overload
+def estimate_field(
+    image: Any,
+    grid: tuple[int, int],
+    kernel_size: int | tuple[int, int] | None = None,
+    *,
+    starts: int = 4,
+    sigma: Any = None,
+    info: Literal[True],
+    progress: bool | None = None,
+) -> tuple[Tensor, dict[Place, KernelEstimate]]: ...
+def estimate_field(
+    image: Any,
+    grid: tuple[int, int],
+    kernel_size: int | tuple[int, int] | None = None,
+    *,
+    starts: int = 4,
+    sigma: Any = None,
+    info: bool = False,
+    progress: bool | None = None,
+) -> Any:
     """Estimate a psf for each tile of a photograph.
 
-    Each tile is estimated by itself, with a little overlap. Then tiles learn from their neighbours: a tile takes
+    Each tile is estimated by itself, with a little overlap. Then each compares with its neighbours: a tile takes
     a neighbour's psf, or the mean of its own and the neighbours', where the evidence for that is greater on the tile
-    itself. A tile of plain sky, which knows no psf of its own, gets one that way.
+    itself. A tile of plain sky, which shows no blur of its own, gets a psf that way.
 
     Parameters
     ----------
-    image: one photograph; see `deconv.imaging.arrays`.
-    grid: how many tiles, `(gy, gx)`.
-    kernel_size, starts, sigma, progress: as for `estimate`, of every tile.
+    image : array_like
+        One photograph; see `deconv.imaging.arrays`.
+    grid : tuple of int
+        How many tiles, `(gy, gx)`.
+    kernel_size : int or tuple of int, optional
+        As for `estimate`, of every tile.
+    starts : int
+        As for `estimate`.
+    sigma : float or array_like, optional
+        As for `estimate`.
+    info : bool
+        Also return what was found on each tile.
+    progress : bool, optional
+        Show a bar for each tile; by default on a terminal.
 
     Returns
     -------
-    psfs `(gy, gx, kh, kw)`, tile by tile, top left first. Tiles without a psf to trust have that of no blur.
+    psfs : Tensor
+        `(gy, gx, kh, kw)`, tile by tile, top left first, each centred as that of `estimate`. Tiles without a psf to
+        trust have that of no blur.
+    estimates : dict
+        Only with `info`: for each place `(i, j)` what was found on that tile alone, before its neighbours were asked,
+        as `estimate` returns it.
 
     Raises
     ------
-    ValueError: tiles too small for the window; otherwise as `estimate`.
+    TypeError, ValueError
+        Tiles too small for the window; otherwise as `estimate`.
+
+    Warns
+    -----
+    NoBlurFound
+        Some tiles show no blur of their own, and why.
     """
     batch, _ = as_image_batch(image)
     if len(grid) != 2 or any(not isinstance(n, int) or n < 1 for n in grid):
         raise ValueError(f"grid: expected two whole numbers of at least 1, given {grid!r}")
-    places = [list(_tiles(n, count)) for n, count in zip(batch.shape[2:], grid, strict=True)]
-    smallest = tuple(min(stop - start for start, stop in axis) for axis in places)
-    size = window(kernel_size, smallest)
+    level = None if sigma is None else channel_noise(sigma, batch)
+    rows, columns = (list(_tiles(n, count)) for n, count in zip(batch.shape[2:], grid, strict=True))
+    smallest = min(stop - start for start, stop in rows), min(stop - start for start, stop in columns)
+    size = window_size(kernel_size, smallest)
     tiles = {
-        (i, j): batch[..., slice(*rows), slice(*columns)]
-        for i, rows in enumerate(places[0])
-        for j, columns in enumerate(places[1])
+        (i, j): batch[..., slice(*row), slice(*column)]
+        for i, row in enumerate(rows)
+        for j, column in enumerate(columns)
     }
-    options = {"starts": starts, "sigma": sigma, "progress": progress}
-    psfs = {place: estimate(tile, size, **options).psf for place, tile in tiles.items()}
-    observations = {place: Observation.of(tile, sigma) for place, tile in tiles.items()}
+    estimates = {
+        place: estimate(tile, size, starts=starts, sigma=level, progress=progress) for place, tile in tiles.items()
+    }
+    psfs = {place: found.psf for place, found in estimates.items()}
+    observations = {place: Observation.of(tile, level) for place, tile in tiles.items()}
     for _ in range(_ROUNDS):
         psfs = {place: _agreed(place, psfs, observations[place]) for place in tiles}
-    return torch.stack([torch.stack([psfs[i, j] for j in range(grid[1])]) for i in range(grid[0])])
+    if unseen := {place: found.warnings for place, found in estimates.items() if not found.found}:
+        reasons = "; ".join(f"{place}: {', '.join(why)}" for place, why in unseen.items())
+        warnings.warn(
+            f"{len(unseen)} of {len(tiles)} tiles show no blur of their own: {reasons}", NoBlurFound, stacklevel=2
+        )
+    field = torch.stack([torch.stack([psfs[i, j] for j in range(grid[1])]) for i in range(grid[0])])
+    return (field, estimates) if info else field
 
 
-def _agreed(place: tuple[int, int], psfs: dict[tuple[int, int], Tensor], seen: Observation) -> Tensor:
-    """The likeliest psf on a tile among its own, its neighbours', and the mean of them all."""
-    if seen.flat:
+def _agreed(place: Place, psfs: dict[Place, Tensor], observation: Observation) -> Tensor:
+    """The psf of the greatest evidence on a tile among its own, its neighbours', and the mean of them all."""
+    if observation.contrast <= THRESHOLDS.contrast:
         return psfs[place]
     i, j = place
     around = [psfs[p] for p in ((i - 1, j), (i + 1, j), (i, j - 1), (i, j + 1)) if p in psfs]
     own = psfs[place]
     means = [centred((own + torch.stack(around).mean(0)) / 2)] if around else []
     hypotheses = [Hypothesis(psf, 0.0, ()) for psf in (own, *around, *means)]
-    return min(Candidate.all_of(seen, hypotheses), key=lambda c: c.score).psf
+    return min(Candidate.all_of(observation, hypotheses), key=lambda each: each.score).psf
 
 
 def _tiles(n: int, count: int) -> Iterator[tuple[int, int]]:

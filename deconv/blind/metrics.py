@@ -1,4 +1,8 @@
-"""How good a psf and an image are that may both be moved: nobody can tell where a blur's centre is."""
+"""Quality of an estimated psf, and of an image restored with it, up to a shift.
+
+Shifting the psf one way and the latent image the other way explains an observation as well, so that no blind method
+can know where either belongs.
+"""
 
 from __future__ import annotations
 
@@ -18,46 +22,106 @@ _ZOOM = 8  # of the correlation of psfs
 
 
 def aligned_psnr(image: Any, truth: Any, *, border: int = 15, reach: int = 10) -> float:
-    """Peak signal-to-noise ratio in decibels at the best shift.
+    """Peak signal-to-noise ratio at the best shift.
 
     Parameters
     ----------
-    image, truth: one image each, of one shape; see `deconv.imaging.arrays`.
-    border: pixels of `truth` to leave out on each side.
-    reach: how far to shift `image`, in pixels to each side; in steps of a quarter, bilinearly. At most `border`
-        where the image has no pixels beyond it.
+    image, truth : array_like
+        One image each, of one shape; see `deconv.imaging.arrays`.
+    border : int
+        Pixels of `truth` to leave out on each side.
+    reach : int
+        How far to shift `image`, in pixels to each side; in steps of a quarter, bilinearly. At most `border`: the image
+        has no pixels beyond it.
+
+    Returns
+    -------
+    float
+        In decibels.
 
     Raises
     ------
-    ValueError: the shapes differ, the reach is beyond the border, or the border leaves nothing.
+    ValueError
+        The shapes differ, the reach is beyond the border, or the border leaves nothing.
     """
     return float(psnr(*_aligned(image, truth, border, reach)))
 
 
 def aligned_ssim(image: Any, truth: Any, *, border: int = 15, reach: int = 10) -> float:
-    """Structural similarity at the shift of least squared error; arguments as for `aligned_psnr`."""
+    """Structural similarity at the shift of least squared error.
+
+    Parameters
+    ----------
+    image, truth : array_like
+        As for `aligned_psnr`.
+    border, reach : int
+        As for `aligned_psnr`.
+
+    Returns
+    -------
+    float
+        At most 1.
+
+    Raises
+    ------
+    ValueError
+        As `aligned_psnr`.
+    """
     return float(ssim(*_aligned(image, truth, border, reach)))
 
 
 def error_ratio(image: Any, reference: Any, truth: Any, *, border: int = 15, reach: int = 10) -> float:
-    """Squared error of `image` over that of `reference`, each at its best shift.
+    """Squared error of an image over that of a reference, each at its best shift.
 
-    image: restored with the estimated psf. reference: with the true one, by the same method. Up to 2 or 3 the
-    two look alike.
+    Parameters
+    ----------
+    image : array_like
+        Restored with the estimated psf.
+    reference : array_like
+        Restored with the true one, by the same method.
+    truth : array_like
+        The sharp image.
+    border, reach : int
+        As for `aligned_psnr`.
 
-    Reference: Levin, Weiss, Durand and Freeman, "Understanding and evaluating blind deconvolution algorithms",
-    CVPR 2009.
+    Returns
+    -------
+    float
+        Up to 2 or 3 the two look alike.
+
+    Raises
+    ------
+    ValueError
+        As `aligned_psnr`.
+
+    References
+    ----------
+    Levin, Weiss, Durand and Freeman, "Understanding and evaluating blind deconvolution algorithms", CVPR 2009.
     """
     quality = [aligned_psnr(each, truth, border=border, reach=reach) for each in (image, reference)]
     return 10 ** ((quality[1] - quality[0]) / 10)
 
 
 def kernel_similarity(psf: Any, truth: Any) -> float:
-    """Greatest normalised cross-correlation of two psfs, over shifts of an eighth of a pixel; 1: the same shape.
+    r"""Greatest normalised cross-correlation of two psfs.
 
-    psf, truth: `(kh, kw)`, of any sizes and sums.
+    .. math:: \max_s \frac{\sum_p h(p)\, t(p + s)}{\|h\| \, \|t\|}
 
-    Reference: Hu and Yang, "Good regions to deblur", ECCV 2012.
+    over shifts s in steps of an eighth of a pixel.
+
+    Parameters
+    ----------
+    psf, truth : array_like
+        `(kh, kw)`, of any sizes and sums.
+
+    Returns
+    -------
+    float
+        1 for psfs of one shape.
+
+    References
+    ----------
+    Hu and Yang, "Good regions to deblur", ECCV 2012.
     """
     a, b = (as_psf(each).detach().double().cpu() for each in (psf, truth))
     grid = [fast_length(n + m) for n, m in zip(a.shape, b.shape, strict=True)]
@@ -79,21 +143,21 @@ def _aligned(image: Any, truth: Any, border: int, reach: int) -> tuple[Tensor, T
     height, width = x.shape[2:]
     if 2 * border >= min(height, width):
         raise ValueError(f"border: {border} pixels on each side leave nothing of {height} x {width}")
-    truth = t[..., border : height - border, border : width - border].to(x)
+    inside = t[..., border : height - border, border : width - border].to(x)
 
     def error(shift: tuple[float, float]) -> float:
-        return float((_shifted(x, shift, border) - truth).square().mean())
+        return float((_shifted(x, shift, border) - inside).square().mean())
 
     whole = range(-reach, reach + 1)
     best = min(((float(i), float(j)) for i in whole for j in whole), key=error)
     steps = [_STEP * i for i in range(-3, 4)]
     nearby = [(best[0] + i, best[1] + j) for i in steps for j in steps]
     best = min((s for s in nearby if max(map(abs, s)) <= reach), key=error)
-    return _shifted(x, best, border), truth
+    return _shifted(x, best, border), inside
 
 
 def _shifted(image: Tensor, shift: tuple[float, float], border: int) -> Tensor:
-    """The image within the border, seen `shift` pixels further on, bilinearly."""
+    """The image within the border, moved by the shift, bilinearly."""
     for axis, by in zip((-2, -1), shift, strict=True):
         n = image.shape[axis] - 2 * border
         first = border + int(by // 1)

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..choices import pair_of_sizes
 from ..imaging.convolution import convolve
 from ..imaging.noise import estimate_noise
 from ..imaging.psf import gaussian
 from .support import odd
 
-__all__ = ["Observation", "window"]
-
-# Below this share of the full scale there is nothing to see.
-_FLAT = 1e-4
+__all__ = ["Observation", "channel_noise", "effective_noise", "window_size"]
 
 # Noise is never taken for less than this share of the contrast: no photograph is the exact blur of anything.
 _LEAST_NOISE = 0.02
+
+# Nor, for the restoration, than this share of it: what an estimated psf leaves unexplained. With true psfs of camera
+# shake, this is 0.1 to 1.2 dB better than the noise of the sensor alone.
+_INEXACT = 0.02
 
 # The spread of the smoothing, in pixels, at noise from this share of the contrast on; below it falls with its root.
 _SMOOTHEST, _NOISY = 0.8, 0.04
@@ -35,38 +38,65 @@ _LEAST_WINDOW, _LARGEST_WINDOW = 15, 51
 
 @dataclass(frozen=True)
 class Observation:
-    """A grey image `(1, 1, H, W)`, float32, of mean 0 and standard deviation 1; sigma: of its noise; flat: whether it
-    is of one colour, and all zero here."""
+    """The blurred photograph, grey and normalised, float32.
+
+    Attributes
+    ----------
+    image : Tensor
+        `(1, 1, H, W)`, mean 0, standard deviation 1; all zero where the photograph is of one colour.
+    sigma : float
+        Standard deviation of its noise.
+    contrast : float
+        Standard deviation of the photograph before that, over the larger of full scale and its greatest magnitude.
+    """
 
     image: Tensor
     sigma: float
-    flat: bool
+    contrast: float
+
+    @classmethod
+    def of(cls, image: Tensor, sigma: Any = None) -> Observation:
+        """Normalise `(1, C, H, W)`; `sigma` as for `channel_noise`, estimated by default."""
+        if sigma is not None:
+            sigma = float(channel_noise(sigma, image).square().mean().sqrt())
+        grey = image.detach().float().mean(1, keepdim=True)
+        centred = grey - grey.mean()
+        contrast = float(centred.square().mean().sqrt())
+        relative = contrast / max(1.0, float(grey.abs().max()))
+        if not contrast > 0:
+            return cls(torch.zeros_like(grey), _LEAST_NOISE, relative)
+        if sigma is None:
+            sigma = float(estimate_noise(grey))
+        # Averaging channels is left out of account: their noise is alike in compressed pictures.
+        return cls(centred / contrast, max(sigma / contrast, _LEAST_NOISE), relative)
 
     @property
     def smoothing(self) -> Tensor:
-        """The psf `(kh, kw)` that images are smoothed by for the estimation of edges, which takes noise for them: of up
-        to 0.8 pixels, and of no blur for clean ones."""
+        """The psf `(kh, kw)` that images are smoothed by before edges are taken from them, lest noise be taken for
+        edges: of up to 0.8 pixels, and of no blur for clean images."""
         spread = min(_SMOOTHEST, _SMOOTHEST * (self.sigma / _NOISY) ** 0.5)
-        return torch.ones(1, 1) if spread < _LEAST_SPREAD else gaussian(spread)
+        return (torch.ones(1, 1) if spread < _LEAST_SPREAD else gaussian(spread)).to(self.image)
 
     def smooth(self, image: Tensor) -> Tensor:
+        """Blur by `smoothing`."""
         return convolve(image, self.smoothing, boundary="reflect")
 
-    def slope_noise(self) -> float:
+    def gradient_noise(self) -> float:
         """Standard deviation of the noise in the gradients of the smoothed image."""
-        impulse = torch.zeros(1, 1, 9, 9)
+        impulse = self.image.new_zeros(1, 1, 9, 9)
         impulse[..., 4, 4] = self.sigma
         return float(self.smooth(impulse).diff(dim=-1).norm())
 
-    def at_scale(self, factor: float) -> float:
-        """The noise that is left where the image is made smaller by a factor."""
+    def noise_at(self, factor: float) -> float:
+        """Standard deviation of the noise that is left where the image is scaled by a factor below one."""
         return max(factor * self.sigma, _LEAST_NOISE)
 
-    def richest(self, size: tuple[int, int]) -> Observation:
+    def most_informative(self, size: tuple[int, int]) -> Observation:
         """The piece of a large image with the most edges, which tells as much about the psf in less time.
 
         Counted are edges that are still there in a mean over the psf's window: things narrower than the blur overlap
-        in it, and mislead (Xu and Jia, "Two-phase kernel estimation for robust motion deblurring", ECCV 2010)."""
+        in it, and mislead (Xu and Jia, "Two-phase kernel estimation for robust motion deblurring", ECCV 2010).
+        """
         shape = self.image.shape[2:]
         piece = [min(n, max(_ENOUGH, _ENOUGH_WINDOWS * s)) for n, s in zip(shape, size, strict=True)]
         if piece == list(shape):
@@ -76,32 +106,12 @@ class Observation:
         )
         rows, columns = (coarse.diff(dim=axis)[..., : shape[0] - 1, : shape[1] - 1].abs() for axis in (-2, -1))
         # What is strong in both directions; sums over all pieces by way of cumulative ones.
-        total = torch.minimum(*(_sums(each, piece) for each in (rows, columns)))
-        best = divmod(int(total.argmax()), total.shape[-1])
-        cut = self.image[..., best[0] : best[0] + piece[0], best[1] : best[1] + piece[1]]
+        total = torch.minimum(_sums(rows, piece), _sums(columns, piece))
+        top, left = divmod(int(total.argmax()), total.shape[-1])
+        cut = self.image[..., top : top + piece[0], left : left + piece[1]]
         centred = cut - cut.mean()
         contrast = float(centred.square().mean().sqrt())
-        return Observation(centred / contrast, max(self.sigma / contrast, _LEAST_NOISE), False)
-
-    def brought_back(self, scene: Tensor, batch: Tensor) -> Tensor:
-        """A scene in the unit of the image `(1, C, H, W)` that was given, grey in all its channels."""
-        grey = batch.mean(1, keepdim=True)
-        return (scene.to(batch) * grey.std(correction=0) + grey.mean()).expand_as(batch)
-
-    @classmethod
-    def of(cls, image: Tensor, sigma: float | None) -> Observation:
-        """image: `(1, C, H, W)`. sigma: in its unit; None: measured."""
-        if sigma is not None and not 0 <= sigma < float("inf"):
-            raise ValueError(f"sigma: expected a number of at least 0, given {sigma}")
-        grey = image.detach().float().cpu().mean(1, keepdim=True)
-        centred = grey - grey.mean()
-        contrast = float(centred.square().mean().sqrt())
-        if contrast <= _FLAT * max(1.0, float(grey.abs().max())):
-            return cls(torch.zeros_like(grey), _LEAST_NOISE, True)
-        if sigma is None:
-            sigma = estimate_noise(grey)
-        # Averaging channels is left out of account: their noise is alike in compressed pictures.
-        return cls(centred / contrast, max(float(sigma) / contrast, _LEAST_NOISE), False)
+        return Observation(centred / contrast, max(self.sigma / contrast, _LEAST_NOISE), self.contrast)
 
 
 def _sums(values: Tensor, piece: list[int]) -> Tensor:
@@ -111,15 +121,34 @@ def _sums(values: Tensor, piece: list[int]) -> Tensor:
     return total[h:, w:] - total[:-h, w:] - total[h:, :-w] + total[:-h, :-w]
 
 
-def window(kernel_size: int | tuple[int, int] | None, shape: tuple[int, int]) -> tuple[int, int]:
-    """The psf's window for an image of this shape: odd numbers, checked."""
+def channel_noise(sigma: Any, image: Tensor) -> Tensor:
+    """A noise level that was given as one number, `(C,)` or `(B, C)`, checked, as `(B, C)` for an image `(B, C, H, W)`;
+    in float64."""
+    level = torch.as_tensor(sigma, dtype=torch.float64, device=image.device).detach()
+    lead = tuple(image.shape[:2])
+    if level.ndim > 2 or any(n not in (1, m) for n, m in zip(reversed(level.shape), reversed(lead), strict=False)):
+        raise ValueError(
+            f"sigma: expected one number, or one for each of {lead[1]} channels, given the shape {tuple(level.shape)}"
+        )
+    if not bool((level >= 0).all() and level.isfinite().all()):
+        raise ValueError(f"sigma: expected finite numbers of at least 0, given {sigma}")
+    return level.expand(lead)
+
+
+def effective_noise(image: Tensor) -> Tensor:
+    """The noise to restore with where the psf is an estimated one, for each channel, `(B, C)`: that of the sensor, and
+    never less than a fiftieth of the contrast, for what the psf leaves unexplained."""
+    noise = estimate_noise(image.flatten(0, 1)[:, None]).view(image.shape[:2])
+    return torch.maximum(noise, _INEXACT * image.std((2, 3), correction=0))
+
+
+def window_size(kernel_size: int | tuple[int, int] | None, shape: tuple[int, int]) -> tuple[int, int]:
+    """Height and width of the psf's window for an image of this shape: odd, checked."""
     if kernel_size is None:
         side = odd(min(max(_SHARE * min(shape), _LEAST_WINDOW), _LARGEST_WINDOW, min(shape) / 3))
-        return (side, side)
-    size = tuple(kernel_size) if isinstance(kernel_size, tuple | list) else (kernel_size, kernel_size)
-    if len(size) != 2 or any(not isinstance(n, int) or isinstance(n, bool) or n < 3 for n in size):
-        raise ValueError(f"kernel_size: expected a whole number of at least 3, or two, given {kernel_size!r}")
-    size = tuple(odd(n) for n in size)
+        return side, side
+    height, width = pair_of_sizes(kernel_size, least=3)
+    size = odd(height), odd(width)
     if any(2 * s > n for s, n in zip(size, shape, strict=True)):
         given, there = (" x ".join(map(str, each)) for each in (size, shape))
         raise ValueError(f"kernel_size: {given} is more than half the image, {there}; give a smaller one")

@@ -1,14 +1,17 @@
-"""A psf made of least-squares weights: what is too weak, or apart from the rest, is taken away."""
+"""From least-squares weights to a psf: what is faint, or apart from the rest, is taken away."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
+import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["average", "centred", "clean", "delta", "odd", "simplex", "spread"]
+from ..imaging.psf.moments import centroid
 
+__all__ = ["average", "centred", "clean", "delta", "odd", "simplex"]
 
 # What is fainter in an average, relative to its greatest value, few of its members have.
 _FAINT = 0.03
@@ -25,10 +28,14 @@ def average(psfs: Sequence[Tensor]) -> Tensor:
 
 
 def clean(weights: Tensor, *, cut: float = 0.05, least_mass: float = 0.1) -> Tensor:
-    """The psf of sum 1 among these weights `(kh, kw)`.
+    """The psf of sum 1 among these weights `(kh, kw)`; that of no blur where none is positive.
 
-    cut: what is below this share of the greatest becomes zero. least_mass: so do connected pieces with less than
-    this share of the sum, except the largest. Nothing positive gives the psf of no blur.
+    Parameters
+    ----------
+    cut : float
+        What is below this share of the greatest weight becomes zero.
+    least_mass : float
+        So do connected pieces with less than this share of the sum, except the largest.
     """
     from scipy import ndimage
 
@@ -36,10 +43,11 @@ def clean(weights: Tensor, *, cut: float = 0.05, least_mass: float = 0.1) -> Ten
     if not greatest > 0:
         return delta(weights)
     psf = torch.where(weights >= cut * greatest, weights, 0)
-    labels, count = ndimage.label(psf.numpy() > 0, structure=[[1, 1, 1]] * 3)
+    found = ndimage.label(psf.cpu().numpy() > 0, structure=[[1, 1, 1]] * 3)
+    pieces, count = cast("tuple[np.ndarray, int]", found)
     if count > 1:
-        labels = torch.from_numpy(labels).long()
-        mass = torch.zeros(count + 1, dtype=psf.dtype).index_add(0, labels.flatten(), psf.flatten())
+        labels = torch.from_numpy(pieces).long().to(psf.device)
+        mass = psf.new_zeros(count + 1).index_add(0, labels.flatten(), psf.flatten())
         keep = mass >= min(least_mass * float(mass.sum()), float(mass.max()))
         psf = psf * keep[labels]
     return psf / psf.sum()
@@ -48,10 +56,8 @@ def clean(weights: Tensor, *, cut: float = 0.05, least_mass: float = 0.1) -> Ten
 def centred(psf: Tensor) -> Tensor:
     """Moved by whole pixels so that the centre of mass comes to the centre; what leaves the window is lost."""
     moved = psf
-    for axis, n in enumerate(psf.shape):
-        profile = psf.sum(1 - axis)
-        place = torch.arange(n, dtype=psf.dtype)
-        shift = (n - 1) // 2 - round(float((profile * place).sum() / profile.sum()))
+    for axis, distance in enumerate(centroid(psf).tolist()):
+        shift, n = -round(distance), psf.shape[axis]
         if shift:
             moved = moved.roll(shift, axis)
             lost = slice(0, shift) if shift > 0 else slice(n + shift, n)
@@ -71,18 +77,9 @@ def odd(length: float) -> int:
     return 2 * int(length // 2) + 1
 
 
-def spread(psf: Tensor) -> float:
-    """Root mean square distance from the centre of mass, in pixels."""
-    variance = 0.0
-    for axis, n in enumerate(psf.shape):
-        profile = psf.sum(1 - axis) / psf.sum()
-        place = torch.arange(n, dtype=psf.dtype)
-        variance += float((profile * (place - (profile * place).sum()).square()).sum())
-    return variance**0.5
-
-
 def simplex(weights: Tensor) -> Tensor:
     """The nearest psf: nothing negative, sum 1 (Duchi, Shalev-Shwartz, Singer and Chandra, ICML 2008)."""
     ordered = weights.flatten().sort(descending=True).values
-    excess = (ordered.cumsum(0) - 1) / torch.arange(1, len(ordered) + 1, dtype=weights.dtype)
+    count = torch.arange(1, len(ordered) + 1, dtype=weights.dtype, device=weights.device)
+    excess = (ordered.cumsum(0) - 1) / count
     return (weights - excess[(ordered > excess).nonzero()[-1]]).clamp_min(0)

@@ -73,10 +73,10 @@ def kernel_size_of(text: str | None) -> int | tuple[int, int] | None:
 
 def with_inexact_psf(photograph: Source, noise: Tensor, *, linear: bool) -> Tensor:
     """The noise of each channel, and no less than what an estimated psf leaves unexplained."""
-    from ..blind.deblur import trusted_noise
+    from ..blind.observation import effective_noise
     from ..imaging.srgb import to_linear
 
-    return noise.maximum(trusted_noise(to_linear(photograph.batch) if linear else photograph.batch))
+    return noise.maximum(effective_noise(to_linear(photograph.batch) if linear else photograph.batch))
 
 
 def check_psf_target(path: Path) -> None:

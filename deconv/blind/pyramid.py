@@ -1,0 +1,151 @@
+"""From coarse to fine: image step and psf step in turn at every scale, from several starts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..imaging.boundary import crop
+from .evidence import Candidate, Hypothesis
+from .image_step import Scale
+from .observation import Observation
+from .psf_step import edge_threshold, fit_psf, strong_edges
+from .support import centred, clean
+
+__all__ = ["STARTS", "Start", "alternate", "coarse_to_fine", "edge_strength", "pyramid", "resized"]
+
+_RATIO = 0.5**0.5
+_SMALLEST = 5  # pixels of the psf at the coarsest scale
+_ITERATIONS = 5
+_RELAXING = 1.1  # what prior weight and edge threshold are divided by at each iteration
+_EDGES = 5  # for each pixel of the psf's side, and each direction
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where to begin.
+
+    Attributes
+    ----------
+    weight : float
+        Prior weight of the image step, in units of the contrast squared.
+    direction : tuple of int
+        From one pixel of the first psf to the other, `(rows, columns)`.
+    """
+
+    weight: float
+    direction: tuple[int, int]
+
+    def psf(self, size: tuple[int, int]) -> Tensor:
+        """Two pixels of one half, in a window of that size; one pixel along an axis that has no more."""
+        psf = torch.zeros(size)
+        row, column = ((s - 1) // 2 for s in size)
+        down, right = (step if s > 1 else 0 for step, s in zip(self.direction, size, strict=True))
+        psf[row, column] = 0.5
+        psf[row + down, column + right] += 0.5
+        return psf
+
+
+# The best first, for those who want few.
+STARTS = tuple(
+    Start(weight, direction)
+    for weights in ((0.04, 0.02), (0.08, 0.16))
+    for direction in ((0, 1), (-1, 1), (1, 0), (1, 1))
+    for weight in weights
+)
+
+# How many hypotheses reach the finest scale; twice as many the one before it, of half the pixels, and so on, so that
+# every scale costs the same until there are no more starts.
+_ARRIVING = 3
+# Two psfs of less difference, summed over their pixels, are one hypothesis.
+_SAME = 0.1
+
+
+def pyramid(observation: Observation, size: tuple[int, int]) -> list[Scale]:
+    """The observation from coarse to fine, each scale sqrt(2) times the last one; `size`: of the psf, full scale."""
+    count = 1
+    while max(size) * _RATIO**count >= _SMALLEST - 1:
+        count += 1
+    scales = []
+    image = observation.smooth(observation.image)
+    for halvings in reversed(range(count)):
+        factor = _RATIO**halvings
+        height, width = (min(s, max(3, 2 * round((s * factor - 1) / 2) + 1)) for s in size)
+        shape = [max(8, round(n * factor)) for n in image.shape[2:]]
+        # The triangle that antialiasing weighs by has the spread of a Gaussian of 0.4 / factor.
+        small = image if halvings == 0 else F.interpolate(image, shape, mode="bilinear", antialias=True)
+        scales.append(Scale(small, (height, width), observation.noise_at(factor)))
+    return scales
+
+
+def resized(psf: Tensor, size: tuple[int, int]) -> Tensor:
+    """The psf at the next scale."""
+    if tuple(psf.shape) == tuple(size):
+        return psf
+    larger = F.interpolate(psf[None, None], size, mode="bicubic", align_corners=False)[0, 0].clamp_min(0)
+    return larger / larger.sum()
+
+
+def coarse_to_fine(
+    scales: Sequence[Scale], starts: Sequence[Start], report: Callable[[int, Tensor], bool]
+) -> list[Hypothesis]:
+    """The hypotheses at the finest scale; none where `report` has stopped the way there.
+
+    All starts go together. Between scales those that lead to one psf become one, and those of the worst ranking score
+    are given up.
+
+    Parameters
+    ----------
+    report : callable
+        Called with a scale's number and the psf of the best ranking score there; returns True to stop.
+    """
+    hypotheses = [Hypothesis(start.psf(scales[0].size).to(scales[0].image), start.weight, ()) for start in starts]
+    for number, scale in enumerate(scales):
+        psfs = alternate(
+            scale,
+            [resized(hypothesis.psf, scale.size) for hypothesis in hypotheses],
+            [hypothesis.weight for hypothesis in hypotheses],
+        )
+        hypotheses = [hypothesis.updated(psf) for hypothesis, psf in zip(hypotheses, psfs, strict=True)]
+        above = len(scales) - number - 1
+        if above and len(hypotheses) > 1:
+            ranking = sorted(Candidate.all_of(scale, hypotheses), key=lambda each: each.ranking_score)
+            hypotheses = _distinct(ranking)[: _ARRIVING * 2 ** (above - 1)]
+        if report(number, hypotheses[0].psf) and above:
+            return []
+    return hypotheses
+
+
+def _distinct(hypotheses: Sequence[Hypothesis]) -> list[Hypothesis]:
+    """The first of all that are alike."""
+    kept: list[Hypothesis] = []
+    for hypothesis in hypotheses:
+        if all(float((hypothesis.psf - other.psf).abs().sum()) > _SAME for other in kept):
+            kept.append(hypothesis)
+    return kept
+
+
+def alternate(scale: Scale, starts: Sequence[Tensor], weights: Sequence[float]) -> list[Tensor]:
+    """Image step and psf step in turn at one scale, from psfs `(kh, kw)`, each with its prior weight."""
+    psfs = torch.stack(list(starts))
+    weight = psfs.new_tensor(weights)[:, None, None]
+    threshold = None
+    for _ in range(_ITERATIONS):
+        gradients = scale.latent_gradients(psfs, weight)
+        if threshold is None:
+            threshold = edge_threshold(gradients, _EDGES * max(scale.size))
+        edges = strong_edges(gradients, threshold)
+        fitted = fit_psf(edges, scale.gradient_spectrum, scale.size, start=psfs)
+        psfs = torch.stack([clean(psf) for psf in fitted])
+        weight, threshold = weight / _RELAXING, threshold / _RELAXING
+    return [centred(psf) for psf in psfs]
+
+
+def edge_strength(scale: Scale) -> float:
+    """The gradient's magnitude that as many pixels reach in each of four directions as a psf is estimated from."""
+    observed = crop(scale.gradients, scale.margins)[..., :-1, :-1]  # without the differences across the frame's border
+    return float(edge_threshold(observed, _EDGES * max(scale.size)))

@@ -1,0 +1,71 @@
+"""When no psf is to be trusted: all thresholds that decide between success and failure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..imaging.psf.moments import spread
+from .evidence import Candidate, Hypothesis
+from .image_step import Scale
+from .observation import Observation
+from .pyramid import edge_strength
+from .support import delta
+
+__all__ = ["THRESHOLDS", "Thresholds", "why_hopeless", "why_rejected"]
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """What an image must show, and a psf achieve.
+
+    Attributes
+    ----------
+    contrast : float
+        The least standard deviation of the image, over full scale.
+    edges : float
+        How often the strongest edges must exceed the noise of gradients, in each of four directions.
+    misfit : float
+        The greatest variance that a psf may leave unexplained, over that of the noise.
+    sharp_spread : float
+        A psf that spreads over less, in pixels, would sharpen nothing.
+    narrow_spread : float
+        One that spreads over less must have more evidence than no blur.
+    sparsity : float
+        By how much the latent image must be sparser than the observation, see `Candidate`.
+    """
+
+    # A fortieth of a grey level of 8 bits: an image of one colour, but for rounding.
+    contrast: float = 1e-4
+    # 4.8 and more in photographs; 1 to 3 in noise, slopes, and where there is but one edge.
+    edges: float = 4.0
+    # 0.1 to 1.3 for psfs that were right, 2.2 to 5 for sharp pictures of fine texture.
+    misfit: float = 1.6
+    # The psfs found for two dozen sharp photographs spread over 0.6 to 1.4 pixels, those for blurred ones over more.
+    sharp_spread: float = 0.75
+    narrow_spread: float = 1.5
+    # 0.07 to 0.66 in blurred photographs, nothing where a wide psf was found for a sharp one.
+    sparsity: float = 0.05
+
+
+THRESHOLDS = Thresholds()
+
+
+def why_hopeless(observation: Observation, scale: Scale, limits: Thresholds = THRESHOLDS) -> str | None:
+    """Why an image cannot show its blur, or None. scale: the observation at full size."""
+    if edge_strength(scale) < limits.edges * observation.gradient_noise():
+        return "too few edges stand out from the noise to tell a blur by"
+    return None
+
+
+def why_rejected(observation: Observation, found: Candidate, limits: Thresholds = THRESHOLDS) -> str | None:
+    """Why the psf found is not to be trusted, or None."""
+    if found.misfit > limits.misfit:
+        return f"no psf explains the image: what is left is {found.misfit**0.5:.1f} times the noise"
+    width = spread(found.psf)
+    if width < limits.sharp_spread:
+        return f"the image is sharp already: its blur spreads over {width:.2f} pixels only"
+    none = Candidate.of(observation, Hypothesis(delta(found.psf), 0.0, ()))
+    unlikely = found.ranking_score > none.ranking_score or (width < limits.narrow_spread and found.score > none.score)
+    if unlikely or found.sparsity > none.sparsity - limits.sparsity:
+        return "no blur explains the image as well as any psf found: it is sharp, or there is too little to see"
+    return None
