@@ -30,3 +30,9 @@ def test_aligned_psnr_undoes_quarter_pixels():
         aligned_psnr(image, truth, border=30, reach=5)
     with pytest.raises(ValueError, match="truth"):
         aligned_psnr(image, truth[..., 1:, :])
+
+
+@pytest.mark.parametrize("wrong", [torch.zeros(3, 3), torch.ones(1, 3, 3), torch.full((3, 3), torch.nan)])
+def test_what_is_no_psf_has_no_similarity(wrong):
+    with pytest.raises(ValueError, match="truth"):
+        kernel_similarity(gaussian(1.0), wrong)

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 from ..choices import check_choice, pair_of_sizes
-from ..imaging.arrays import as_image_batch, as_psf
+from ..foreign_arrays import as_tensor
+from ..imaging.arrays import as_image_batch
 from ..ops import causal_conv2d, causal_log_abs_det, inverse_conv2d
 from .intrinsic_blur import MIRRORED, IntrinsicBlur
 
@@ -77,7 +78,7 @@ def causal_to_psf(kernel: Any) -> Tensor:
     Raises
     ------
     TypeError, ValueError
-        Not a kernel of two axes with a positive sum.
+        Not floats of two axes.
 
     Examples
     --------
@@ -85,7 +86,9 @@ def causal_to_psf(kernel: Any) -> Tensor:
     >>> causal_to_psf(torch.tensor([[0.25, 0.75]]))
     tensor([[0.0000, 0.7500, 0.2500]])
     """
-    taps = as_psf(kernel)
+    taps, _ = as_tensor(kernel, name="kernel")
+    if taps.ndim != 2 or taps.numel() == 0 or not taps.is_floating_point():
+        raise ValueError(f"kernel: expected floats (kh, kw), given {taps.dtype} of shape {tuple(taps.shape)}")
     kh, kw = taps.shape
     impulse = taps.new_zeros(1, 1, 2 * kh - 1, 2 * kw - 1)
     impulse[..., kh - 1, kw - 1] = 1

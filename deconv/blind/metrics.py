@@ -11,7 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..imaging.arrays import as_image_batch, as_psf
+from ..foreign_arrays import as_tensor
+from ..imaging.arrays import as_image_batch
 from ..imaging.convolution import fast_length
 from ..imaging.metrics import psnr, ssim
 
@@ -119,11 +120,16 @@ def kernel_similarity(psf: Any, truth: Any) -> float:
     float
         1 for psfs of one shape.
 
+    Raises
+    ------
+    TypeError, ValueError
+        Not two arrays of two axes with finite values, some of them other than zero.
+
     References
     ----------
     Hu and Yang, "Good regions to deblur", ECCV 2012.
     """
-    a, b = (as_psf(each).detach().double().cpu() for each in (psf, truth))
+    a, b = _taps(psf, "psf"), _taps(truth, "truth")
     grid = [fast_length(n + m) for n, m in zip(a.shape, b.shape, strict=True)]
     spectrum = torch.fft.fft2(a, s=grid) * torch.fft.fft2(b, s=grid).conj()
     fine = torch.zeros([_ZOOM * n for n in grid], dtype=spectrum.dtype)
@@ -131,6 +137,14 @@ def kernel_similarity(psf: Any, truth: Any) -> float:
     fine[: grid[0], : grid[1]] = torch.fft.fftshift(spectrum)
     correlation = torch.fft.ifft2(fine.roll((-half[0], -half[1]), (0, 1))).real * _ZOOM**2
     return float(correlation.max() / (a.norm() * b.norm()))
+
+
+def _taps(psf: Any, name: str) -> Tensor:
+    taps = as_tensor(psf, name=name)[0].detach().cpu()
+    if taps.ndim != 2 or not taps.any() or not taps.isfinite().all():
+        given = f"the shape {tuple(taps.shape)}" if taps.ndim != 2 else "zeros, or NaN or infinite values"
+        raise ValueError(f"{name}: expected (kh, kw), finite and not all zero, given {given}")
+    return taps.double()
 
 
 def _aligned(image: Any, truth: Any, border: int, reach: int) -> tuple[Tensor, Tensor]:
