@@ -13,6 +13,7 @@ from typing import cast
 import torch
 
 from ..flows import FlowModel, Sequential, bits_per_dim
+from ..nn.cache import compared_once
 from .flows_models import Backbone, Contestant, images
 from .memory import peak_allocated, peak_resident
 from .timing import interleaved_medians
@@ -128,6 +129,7 @@ def _density(model: FlowModel, x: torch.Tensor) -> torch.Tensor:
 
 
 @torch.no_grad()
+@compared_once
 def _linear_parts(model: FlowModel, z: torch.Tensor) -> None:
     """The steps of flow on latents of the right shapes, without their couplings."""
     x = z.reshape(len(z), *model.image_shape)

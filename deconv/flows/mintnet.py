@@ -57,6 +57,8 @@ class MintNetLayer(Flow):
     the activation is ELU; an odd one makes it no restriction that all the diagonal weights are positive.
     """
 
+    corner: Literal["tl", "br"]
+
     def __init__(
         self,
         channels: int,

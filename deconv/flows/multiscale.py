@@ -8,6 +8,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from ..nn.cache import compared_once
 from .coupling import SplitPrior
 from .layer import Flow, Sequential
 from .squeeze import Squeeze
@@ -131,6 +132,7 @@ class MultiScale(Flow):
 
     # The two directions
 
+    @compared_once
     def latents(self, x: Tensor, context: Tensor | None = None) -> tuple[list[Tensor], Tensor]:
         """Images to the parts of their latents.
 
@@ -186,6 +188,7 @@ class MultiScale(Flow):
         latents, ladj = self.latents(x, context)
         return torch.cat([z.flatten(1) for z in latents], dim=1), ladj
 
+    @compared_once
     def inverse(
         self, z: Tensor, context: Tensor | None = None, *, image_size: tuple[int, int] | None = None
     ) -> tuple[Tensor, Tensor]:

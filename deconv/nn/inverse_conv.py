@@ -83,6 +83,8 @@ class InverseConv2d(nn.Module):
     (True, torch.Size([2]))
     """
 
+    corner: Corner
+    support: Support
     tap_mask: Tensor
     sign: Tensor
     permutation: Tensor
