@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["as_tensor", "is_foreign"]
+__all__ = ["Array", "as_tensor", "is_foreign", "on_tensors"]
+
+Array = TypeVar("Array", Tensor, "np.ndarray[Any, Any]")  # a tensor for a tensor, an array for an array
 
 
 def is_foreign(array: Any) -> bool:
@@ -25,7 +27,8 @@ def as_tensor(array: Any, *, name: str) -> tuple[Tensor, Callable[[Tensor], Any]
     ----------
     array : array or Tensor
         Of NumPy, CuPy or torch, or anything NumPy can view as an array. Its memory is shared where torch can view it;
-        where it cannot (negative strides, the other byte order, read-only memory) the values are copied.
+        where it cannot (negative strides, the other byte order, read-only memory, fields of records) the values are
+        copied.
     name : str
         What error messages call it.
 
@@ -64,6 +67,35 @@ def as_tensor(array: Any, *, name: str) -> tuple[Tensor, Callable[[Tensor], Any]
     raise TypeError(f"{name}: expected a NumPy or CuPy array or a torch tensor, given {type(array).__name__}")
 
 
+def on_tensors(operation: Callable[..., Tensor], name: str, image: Any, weight: Any, **options: Any) -> Any:
+    """``operation(image, weight, **options)`` of tensors, or of arrays as an array of the image's library.
+
+    Parameters
+    ----------
+    operation : callable
+        Of two tensors.
+    name : str
+        What error messages call the image.
+    image : array or Tensor
+        The first operand.
+    weight : array or Tensor
+        The second one.
+    **options
+        Passed on.
+
+    Returns
+    -------
+    array or Tensor
+        As the image, on the same device.
+    """
+    if is_foreign(weight):
+        weight, _ = as_tensor(weight, name="weight")
+    if is_foreign(image):
+        tensor, wrap = as_tensor(image, name=name)
+        return wrap(operation(tensor, weight, **options))
+    return operation(image, weight, **options)
+
+
 def _from_numpy(array: Any, name: str) -> Tensor:
     if isinstance(array, np.ma.MaskedArray) or getattr(array, "mask", None) is not None:
         raise TypeError(f"{name}: masked arrays would lose their mask; give the data, and the mask where one is asked")
@@ -71,8 +103,9 @@ def _from_numpy(array: Any, name: str) -> Tensor:
     if array.dtype.kind not in "biufc" or array.dtype.itemsize > 16 or array.dtype.name in ("float96", "float128"):
         raise TypeError(f"{name}: dtype {array.dtype} is none that a tensor can have")
     array = array.astype(array.dtype.newbyteorder("="), copy=False)
-    if not array.flags.writeable or any(stride < 0 for stride in array.strides):
-        array = array.copy()  # torch has neither negative strides nor memory that must not be written to
+    viewable = all(stride >= 0 and stride % array.itemsize == 0 for stride in array.strides)
+    if not (viewable and array.flags.writeable and array.flags.aligned):
+        array = array.copy()  # torch has neither such strides nor memory that must not be written to
     return torch.from_numpy(array)
 
 

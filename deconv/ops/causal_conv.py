@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn.functional import conv2d, pad
 
-from deconv.foreign_arrays import as_tensor, is_foreign
+from deconv.foreign_arrays import Array, on_tensors
 from deconv.solvers.geometry import Corner, Support, flip, padding, support_mask
 
 from .checks import check_operands
@@ -21,8 +21,8 @@ def mask_to_support(weight: Tensor, support: Support) -> Tensor:
 
 
 def causal_conv2d(
-    x: Tensor, weight: Tensor, *, corner: Corner = "tl", support: Support = "quarter", groups: int = 1
-) -> Tensor:
+    x: Array, weight: Array | Tensor, *, corner: Corner = "tl", support: Support = "quarter", groups: int = 1
+) -> Array:
     r"""Causal convolution: each pixel of the result sees itself and the pixels before it.
 
     .. math:: y_o[p] = \sum_i \sum_q W_{oi}[q] \, x_i[p - q]
@@ -73,10 +73,10 @@ def causal_conv2d(
     >>> causal_conv2d(x, torch.tensor([[[[0.5, 1.0]]]]))
     tensor([[[[1.0000, 2.5000, 4.0000]]]])
     """
-    if is_foreign(x):
-        image, wrap = as_tensor(x, name="x")
-        kernel, _ = as_tensor(weight, name="weight")
-        return wrap(causal_conv2d(image, kernel, corner=corner, support=support, groups=groups))
+    return on_tensors(_causal_conv2d, "x", x, weight, corner=corner, support=support, groups=groups)
+
+
+def _causal_conv2d(x: Tensor, weight: Tensor, *, corner: Corner, support: Support, groups: int) -> Tensor:
     check_operands("x", x, weight, corner, support, groups)
     kernel_height, kernel_width = weight.shape[-2:]
     kernel = flip(mask_to_support(weight, support), corner)

@@ -13,12 +13,18 @@ __all__ = ["check_operands", "check_weight", "common_dtype"]
 _SOLVABLE = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
+def _check_tensor(name: str, value: object) -> None:
+    if not isinstance(value, Tensor) or value.dtype not in _SOLVABLE:
+        kind = value.dtype if isinstance(value, Tensor) else type(value).__name__
+        raise TypeError(f"{name}: must be a floating-point tensor, given {kind}")
+    if value.layout != torch.strided:
+        raise TypeError(f"{name}: must be dense, given the layout {value.layout} (call to_dense() first)")
+
+
 def check_weight(weight: Tensor, support: Support, groups: int) -> None:
     """Refuse a kernel that does not describe a square causal operator."""
     check_choice("support", support, SUPPORTS)
-    if not isinstance(weight, Tensor) or weight.dtype not in _SOLVABLE:
-        kind = weight.dtype if isinstance(weight, Tensor) else type(weight).__name__
-        raise TypeError(f"weight: must be a floating-point tensor, given {kind}")
+    _check_tensor("weight", weight)
     if isinstance(groups, bool) or not isinstance(groups, int) or groups < 1:
         raise ValueError(f"groups: must be a positive integer, given {groups!r}")
     if weight.ndim != 4 or min(weight.shape) < 1:
@@ -37,9 +43,7 @@ def check_operands(name: str, image: Tensor, weight: Tensor, corner: Corner, sup
     """Refuse an image (called `name` in the message) or kernel that the causal operators cannot take."""
     check_choice("corner", corner, CORNERS)
     check_weight(weight, support, groups)
-    if not isinstance(image, Tensor) or image.dtype not in _SOLVABLE:
-        kind = image.dtype if isinstance(image, Tensor) else type(image).__name__
-        raise TypeError(f"{name}: must be a floating-point tensor, given {kind}")
+    _check_tensor(name, image)
     if image.ndim != 4 or image.shape[1] != weight.shape[0]:
         raise ValueError(
             f"{name}: must have shape (B, {weight.shape[0]}, H, W) to go with weight {tuple(weight.shape)}, "

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.autograd import forward_ad
 
 from deconv import solvers
-from deconv.foreign_arrays import as_tensor, is_foreign
+from deconv.foreign_arrays import Array, on_tensors
 from deconv.solvers.anchor import invert_anchor
 from deconv.solvers.geometry import Corner, Support, opposite, transpose_weight
 
@@ -127,15 +127,15 @@ def _is_tracked(y: Tensor, weight: Tensor) -> bool:
 
 
 def inverse_conv2d(
-    y: Tensor,
-    weight: Tensor,
+    y: Array,
+    weight: Array | Tensor,
     *,
     corner: Corner = "tl",
     support: Support = "quarter",
     groups: int = 1,
     solver: str | None = None,
     check_finite: bool = True,
-) -> Tensor:
+) -> Array:
     r"""Exact inverse of `causal_conv2d`: the `x` with ``causal_conv2d(x, weight, ...) == y``.
 
     .. math:: x[p] = T^{-1} \Big( y[p] - \sum_{q \ne \text{anchor}} W[q] \, x[p - q] \Big)
@@ -194,14 +194,20 @@ def inverse_conv2d(
     tensor([[[[1.0000, 0.5000],
               [0.7500, 0.5000]]]])
     """
-    if is_foreign(y):
-        image, wrap = as_tensor(y, name="y")
-        kernel, _ = as_tensor(weight, name="weight")
-        return wrap(
-            inverse_conv2d(
-                image, kernel, corner=corner, support=support, groups=groups, solver=solver, check_finite=check_finite
-            )
-        )
+    options = {"corner": corner, "support": support, "groups": groups}
+    return on_tensors(_inverse_conv2d, "y", y, weight, **options, solver=solver, check_finite=check_finite)
+
+
+def _inverse_conv2d(
+    y: Tensor,
+    weight: Tensor,
+    *,
+    corner: Corner,
+    support: Support,
+    groups: int,
+    solver: str | None,
+    check_finite: bool,
+) -> Tensor:
     check_operands("y", y, weight, corner, support, groups)
     dtype = common_dtype("y", y, weight)
     kernel = mask_to_support(weight.to(dtype), support)
