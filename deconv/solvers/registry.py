@@ -61,7 +61,12 @@ def _anything(y: Tensor, weight: Tensor, support: Support, groups: int) -> Verdi
 def _numba_available() -> Verdict:
     if importlib.util.find_spec("numba") is None:
         return False, "numba is not installed (pip install numba)"
-    return True, "numba, compiled on first use and cached on disk"
+    try:
+        from .compiled.cache import describe_cache
+
+        return True, f"numba, {describe_cache()}"
+    except Exception as error:  # of another NumPy than numba was made for, or where no memory may be executed
+        return False, f"numba does not work here: {type(error).__name__}: {' '.join(str(error).split())}"
 
 
 def _cuda_available() -> Verdict:
@@ -166,7 +171,8 @@ def choose(y: Tensor, weight: Tensor, *, support: Support, groups: int, name: st
             if not ok:
                 raise ValueError(f"solver: {asked!r} cannot be used here: {reason}")
         return solver
-    return next(s for s in SOLVERS.values() if s.available()[0] and s.supports(y, weight, support, groups)[0])
+    # Whether a solver is available may take an import to tell; whether it takes these operands does not.
+    return next(s for s in SOLVERS.values() if s.supports(y, weight, support, groups)[0] and s.available()[0])
 
 
 def _full_precision(device: str) -> AbstractContextManager:

@@ -13,8 +13,8 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
-from numba import cfunc, types
 
+from .cache import cached_cfunc
 from .masked import transpose_in, transpose_out
 from .memory_intrinsics import atomic_next, prefetch, read_word, read_words, write_word
 from .prepared import PreparedKernel, SolveShape, accumulators, address
@@ -39,7 +39,7 @@ def _kernel(kind: int, outputs: int):
     itemsize = 8 if kind >= F64 else 4
     bytes_ = lanes * itemsize
 
-    @cfunc(types.void(types.int64), cache=True)
+    @cached_cfunc
     def kernel(table):
         (
             y, x, batch, groups, channels, height, width, rows_flipped, columns_flipped, runs, run_table, ring_rows,

@@ -13,8 +13,8 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
-from numba import cfunc, types
 
+from .cache import cached_cfunc
 from .masked import transpose_in, transpose_out
 from .memory_intrinsics import atomic_next, read_word, read_words
 from .prepared import PreparedKernel, SolveShape, address
@@ -40,7 +40,7 @@ def _kernel(kind: int, vectors: int, rows: int):
     bytes_ = lanes * itemsize
     grid = vectors * rows
 
-    @cfunc(types.void(types.int64), cache=True)
+    @cached_cfunc
     def kernel(table):
         (
             y, x, _, groups, channels, height, width, rows_flipped, columns_flipped, lag, depth, buffer_rows, line,

@@ -18,8 +18,8 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
-from numba import cfunc, types
 
+from .cache import cached_cfunc
 from .masked import load_pixels, store_pixels
 from .memory_intrinsics import atomic_next, read_word, read_words
 from .prepared import PreparedKernel, SolveShape, accumulators
@@ -44,7 +44,7 @@ def _kernel(kind: int, pushed: int):
     itemsize = 8 if kind >= F64 else 4
     bytes_ = lanes * itemsize
 
-    @cfunc(types.void(types.int64), cache=True)
+    @cached_cfunc
     def kernel(table):
         (
             y, x, _, groups, channels, height, width, rows_flipped, columns_flipped, depth, buffer_rows, line,

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from .cache import cached_njit
 from .prepared import SolveShape
 
 __all__ = ["causal_taps", "invert_anchors", "pack_rows_below", "pack_taps", "row_tables", "tap_packer"]
@@ -22,7 +22,7 @@ def causal_taps(shape: SolveShape) -> np.ndarray:
     return np.array(taps, dtype=np.int64).reshape(-1, 2)
 
 
-@njit(cache=True)
+@cached_njit
 def invert_anchors(weight, groups, column, inverse):
     """Invert the anchors of `weight` (C, C / groups, kh, kw) into `inverse` (groups, n, n) by Gauss-Jordan elimination.
 
@@ -75,7 +75,7 @@ def invert_anchors(weight, groups, column, inverse):
     return worst, identity
 
 
-@njit(cache=True)
+@cached_njit
 def pack_taps(weight, taps, sign, inputs, outputs, packed):
     """Signed taps in the order in which a kernel reads them: group, block of `outputs` channels, tap, input, output.
 
@@ -111,7 +111,7 @@ def tap_packer(shape: SolveShape, taps: np.ndarray, inputs: int, outputs: int):
     return pack
 
 
-@njit(cache=True)
+@cached_njit
 def row_tables(weight, groups, anchor, flipped, lanes, reach, anchor_inverse, inverse, coupling):
     """The recurrence along a row as dense matrices on one register: `A` and `-K` of the kernel with pixels in lanes.
 
@@ -147,7 +147,7 @@ def row_tables(weight, groups, anchor, flipped, lanes, reach, anchor_inverse, in
                                 coupling[g, o, i, e - 1, place] -= response[lane - m, o, k] * tap
 
 
-@njit(cache=True)
+@cached_njit
 def pack_rows_below(weight, groups, depth, columns, pushed, packed):
     """Negated taps as a finished row is pushed down: group, block of `pushed` sums, input, kernel column, sum.
 

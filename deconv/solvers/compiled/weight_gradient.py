@@ -12,9 +12,9 @@ from functools import lru_cache
 
 import numpy as np
 import torch
-from numba import cfunc, types
 from torch import Tensor
 
+from .cache import cached_cfunc
 from .masked import load_pixels
 from .memory_intrinsics import atomic_next, read_word, read_words
 from .parallel import run
@@ -40,7 +40,7 @@ def _kernel(kind: int, rows: int, shifts: int):
     bytes_ = lanes * itemsize
     grid = rows * shifts
 
-    @cfunc(types.void(types.int64), cache=True)
+    @cached_cfunc
     def kernel(table):
         (
             v, x, sums, batch, groups, channels, height, width, left, top, kernel_rows, row_blocks,
