@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
@@ -223,5 +224,27 @@ def test_without_numba_the_tiles_serve():
         "assert deconv.solvers.choose(y, w, support='quarter', groups=1).name == 'blocked'\n"
         "x = deconv.inverse_conv2d(y, w)\n"
         "assert torch.allclose(deconv.causal_conv2d(x, w), y)\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes do not fork here")
+def test_a_forked_process_does_not_wait_for_threads_that_it_does_not_have():
+    """Once the parent has solved with two threads, a child that solves, and sums with torch, still gets to the end."""
+    code = (
+        "import os, signal, torch, deconv\n"
+        "torch.set_num_threads(2)\n"
+        "y, w = torch.ones(64, 4, 32, 32), 0.01 * torch.ones(4, 4, 3, 3)\n"
+        "w[:, :, -1, -1] = torch.eye(4)\n"
+        "w.requires_grad_()\n"
+        "expected = deconv.inverse_conv2d(y, w)\n"
+        "child = os.fork()\n"
+        "if not child:\n"
+        "    signal.alarm(60)\n"
+        "    x = deconv.inverse_conv2d(y, w)\n"
+        "    x.square().sum().backward()\n"
+        "    os._exit(0 if torch.equal(x, expected) and w.grad.isfinite().all() else 1)\n"
+        "assert os.waitpid(child, 0)[1] == 0\n"
+        "assert torch.get_num_threads() == 2\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
