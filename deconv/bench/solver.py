@@ -13,6 +13,7 @@ from rich.console import Console
 
 from deconv import solvers
 from deconv.choices import check_choice
+from deconv.devices import usable_device
 
 from .diagonals import by_diagonals
 from .growth import SERIES, measure_growth
@@ -83,7 +84,7 @@ def main(
         not be written at the end.
     """
     console = console or Console(width=None if sys.stdout.isatty() else 150)
-    _check_device(device)
+    device = str(usable_device(device))
     _check_files(json, plot)
     cases = _taken(TABLE if rows is None else map(_row, rows), solver, device, console)
     if not cases:
@@ -268,13 +269,6 @@ def _row(number: int) -> SolveCase:
     if not 1 <= number <= len(TABLE):
         raise ValueError(f"rows: given {number}, allowed are 1 to {len(TABLE)}")
     return TABLE[number - 1]
-
-
-def _check_device(device: str) -> None:
-    try:
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise ValueError(f"device: {device!r} cannot be used here: {str(error).splitlines()[0]}") from None
 
 
 def _check_files(json: Path | None, plot: Path | None) -> None:

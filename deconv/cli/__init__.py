@@ -8,16 +8,31 @@ __all__ = ["main"]
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command with `arguments`, by default the process's; return the exit status.
+    """Run the command.
 
-    0: done. 2: the input or the options will not do; one line on standard error says why, and nothing was
-        written.
-    130: interrupted from the keyboard.
+    Parameters
+    ----------
+    arguments : list of str, optional
+        By default those of the process.
+
+    Returns
+    -------
+    int
+        The exit status. 0: done. 2: the input or the options will not do; one line on standard error says why, and
+        nothing was written. 130: interrupted from the keyboard.
     """
     try:
-        from .run import run
+        from .interrupts import watched_interrupts
 
-        return run(arguments)
+        with watched_interrupts() as interrupted:
+            try:
+                from .run import run
+
+                return run(arguments, interrupted)
+            except Exception:
+                if not interrupted():
+                    raise
     except KeyboardInterrupt:
-        print("deconv: interrupted", file=sys.stderr)
-        return 130
+        pass
+    print("deconv: interrupted", file=sys.stderr)
+    return 130

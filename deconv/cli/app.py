@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from importlib import metadata
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from .benches import benches
 from .blur import blur
@@ -21,7 +22,18 @@ from .train import train
 
 __all__ = ["app"]
 
+
+class _Commands(TyperGroup):
+    def invoke(self, ctx: typer.Context) -> Any:
+        """Typer takes the end of any file for the end of its input, and adds an empty line."""
+        try:
+            return super().invoke(ctx)
+        except EOFError as error:
+            raise ValueError(f"a file ends too early: {error}") from error
+
+
 app = typer.Typer(
+    cls=_Commands,
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,

@@ -30,7 +30,7 @@ def bench(context: typer.Context) -> None:
 @benches.command()
 def solver(
     solver: Annotated[str | None, Option(metavar="NAME", help="One solver; by default the best.")] = None,
-    device: Annotated[str, Option(metavar="NAME", help="Where to compute: cpu, cuda, ...")] = "cpu",
+    device: Annotated[str, Option(metavar="NAME", help="Where to compute: cpu, cuda, auto, ...")] = "cpu",
     threads: Annotated[str, Option(metavar="N,N", help="Numbers of threads to measure with.")] = "1,2",
     rows: Annotated[str | None, Option(metavar="N,N", help="Rows of the table, from 1; by default all.")] = None,
     seconds: Annotated[float, Option(metavar="S", help="Time spent on each row.")] = 1.5,
@@ -83,7 +83,7 @@ def flows(
     ] = None,
     matched: Annotated[bool, Option(help="The same number of parameters, not the same width.")] = True,
     batch: Annotated[int, Option(metavar="N", help="Images of a training step.")] = 32,
-    device: Annotated[str, Option(metavar="NAME", help="Where to compute: cpu, cuda, ...")] = "cpu",
+    device: Annotated[str, Option(metavar="NAME", help="Where to compute: cpu, cuda, auto, ...")] = "cpu",
     threads: Annotated[int, Option(metavar="N", min=1, help="Of the processor.")] = 1,
     seconds: Annotated[float, Option(metavar="S", help="Time spent on each figure of each flow.")] = 0.5,
     memory: Annotated[bool, Option(help="Measure memory.")] = True,

@@ -64,7 +64,7 @@ def deblur(
     linear: Annotated[bool, Option("--linear", help="Undo the gamma of sRGB first: work on light.")] = False,
     recentre: Annotated[bool, Option("--recentre", help="Centre a psf from a file on its centroid.")] = False,
     bits: Annotated[int | None, Option(metavar="N", help="Depth of the output; the input's by default.")] = None,
-    device: Annotated[str, Option(metavar="NAME", help="Where to compute: cpu, cuda, ...")] = "cpu",
+    device: Annotated[str, Option(metavar="NAME", help="Where to compute: cpu, cuda, auto, ...")] = "cpu",
     quiet: Annotated[bool, Option("--quiet", "-q", help="No progress, no closing line.")] = False,
 ) -> None:
     """Restore a photograph; its blur is estimated where it is not given.

@@ -20,7 +20,7 @@ def evaluate(
     grey: Annotated[bool | None, Option("--grey/--colour", help="Grey or colour: patches, folder, celeba.")] = None,
     limit: Annotated[int, Option(metavar="N", help="The first N images only; 0: all.")] = 0,
     seed: Annotated[int, Option(metavar="N", help="Of the dequantisation noise.")] = 0,
-    device: Annotated[str, Option(metavar="NAME", help="Where to compute: cpu, cuda, ...")] = "cpu",
+    device: Annotated[str, Option(metavar="NAME", help="Where to compute: cpu, cuda, auto, ...")] = "cpu",
 ) -> None:
     """Print the mean bits per dimension of images, and its standard error.
 
@@ -28,15 +28,15 @@ def evaluate(
     Example:
       deconv evaluate runs/mnist --data mnist --root mnist.npz
     """
+    from ..devices import usable_device
     from ..training.data import load_data
-    from ..training.distributed import as_device
     from ..training.evaluation import evaluate as score_of
     from ..training.families import model_config
     from ..training.models import load_model
 
     if limit < 0:
         raise ValueError(f"--limit: expected at least 0, given {limit}")
-    trained = load_model(checkpoint, device=as_device(device))
+    trained = load_model(checkpoint, device=usable_device(device, name="--device"))
     where = None if root is None else str(root)
     config = trained.config.changed(data=data, root=where, options={"size": size, "grey": grey})
     splits = load_data(config.data, config.root, **config.options)

@@ -98,13 +98,14 @@ def read_blur(text: str, *, recentre: bool = False) -> Blur:
 
 def read_source(path: Path, blur: Blur | None, *, device: str = "cpu") -> Source:
     """Read a picture, or a volume for a psf of three axes, and check that the psf, if there is one, is not larger."""
-    import torch
     from PIL import Image
 
+    from ..devices import usable_device
     from ..imaging import as_image_batch, read_stack
     from ..imaging.files import read_picture
 
     Image.MAX_IMAGE_PIXELS = None  # whoever names a large file on a command line means it
+    place = usable_device(device, name="--device")
     space = 2 if blur is None else blur.psf.ndim
     picture = read_picture(path) if space == 2 else None
     values = read_stack(path) if picture is None else picture.pixels
@@ -116,11 +117,4 @@ def read_source(path: Path, blur: Blur | None, *, device: str = "cpu") -> Source
     if any(s > n for s, n in zip(*shapes, strict=True)):
         size, frame = (" x ".join(map(str, shape)) for shape in shapes)
         raise ValueError(f"psf: {size} is larger than the image, {frame}; give a smaller one")
-    try:
-        batch = batch.to(torch.device(device))
-    except (
-        RuntimeError,
-        AssertionError,
-    ) as error:  # how torch refuses one it does not know, or was built without
-        raise ValueError(f"--device: {device!r} cannot be used here ({str(error).splitlines()[0]})") from None
-    return Source(path, values, batch, picture)
+    return Source(path, values, batch.to(place), picture)

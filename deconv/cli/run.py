@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
+from collections.abc import Callable
 
 import typer
 
@@ -17,10 +19,14 @@ _ClickException = _UsageError.__base__
 
 _INTERRUPTED = 130
 
-_FORESEEN = (ValueError, TypeError, OSError, FloatingPointError, MemoryError)
+_FORESEEN = (ValueError, TypeError, OSError, FloatingPointError, MemoryError, ImportError)
+
+# How torch says that there is no memory: RuntimeError, or a subclass of it that is not in every version.
+_NO_MEMORY = re.compile(r"out of memory|DefaultCPUAllocator|_ALLOC_FAILED")
+_SIZE = re.compile(r"allocate (\d+ bytes|[\d.]+ [KMGT]iB)")
 
 
-def run(arguments: list[str] | None = None) -> int:
+def run(arguments: list[str] | None, interrupted: Callable[[], bool]) -> int:
     """What `deconv.cli.main` does. With ``DECONV_TRACEBACK`` set, failures are raised."""
     try:
         status = app(arguments, prog_name="deconv", standalone_mode=False)
@@ -34,12 +40,20 @@ def run(arguments: list[str] | None = None) -> int:
         command = error.ctx.command_path if getattr(error, "ctx", None) else "deconv"
         return _fail(command, f"{error.format_message()} (see {command} --help)")
     except _FORESEEN as error:
-        if os.environ.get("DECONV_TRACEBACK"):
+        return _failed(error, interrupted)
+    except RuntimeError as error:
+        if not _NO_MEMORY.search(str(error)):
             raise
-        return _fail("deconv", _message(error))
+        return _failed(error, interrupted)
     if status == _INTERRUPTED:  # Typer has swallowed the exception
         raise KeyboardInterrupt
     return status if isinstance(status, int) else 0
+
+
+def _failed(error: Exception, interrupted: Callable[[], bool]) -> int:
+    if interrupted() or os.environ.get("DECONV_TRACEBACK"):
+        raise error
+    return _fail("deconv", _message(error))
 
 
 def _fail(command: str, message: str) -> int:
@@ -47,9 +61,11 @@ def _fail(command: str, message: str) -> int:
     return 2
 
 
-def _message(error: BaseException) -> str:
+def _message(error: Exception) -> str:
+    text = str(error)
     if isinstance(error, OSError) and error.strerror and error.filename:
         return f"{error.filename}: {error.strerror}"
-    if isinstance(error, MemoryError):
-        return "out of memory"
-    return str(error) or type(error).__name__
+    if isinstance(error, MemoryError | RuntimeError):
+        size = _SIZE.search(text)
+        return "out of memory" + (f": {size[1]} could not be allocated" if size else "")
+    return text or type(error).__name__

@@ -19,7 +19,7 @@ def sample(
     label: Annotated[int | None, Option(metavar="N", help="Of a conditional flow: one label.")] = None,
     columns: Annotated[int | None, Option(metavar="N", help="Images in a row.")] = None,
     seed: Annotated[int, Option(metavar="N", help="Of the noise.")] = 0,
-    device: Annotated[str, Option(metavar="NAME", help="Where to compute: cpu, cuda, ...")] = "cpu",
+    device: Annotated[str, Option(metavar="NAME", help="Where to compute: cpu, cuda, auto, ...")] = "cpu",
     quiet: Annotated[bool, Option("--quiet", "-q", help="No closing line.")] = False,
 ) -> None:
     """Draw images from a trained flow.
@@ -30,8 +30,8 @@ def sample(
     """
     import time
 
+    from ..devices import usable_device
     from ..imaging.files import check_writable, write_image
-    from ..training.distributed import as_device
     from ..training.families import draw
     from ..training.grid import grid
     from ..training.models import load_model
@@ -43,11 +43,12 @@ def sample(
     if not 0 <= temperature < float("inf"):
         raise ValueError(f"--temperature: expected a finite number of at least 0, given {temperature}")
     check_writable(output)
-    trained = load_model(checkpoint, device=as_device(device))
+    place = usable_device(device, name="--device")
+    trained = load_model(checkpoint, device=place)
     if not trained.family.draws:
         raise ValueError(f"{checkpoint}: a model of the family {trained.config.family} draws no images")
     started = time.perf_counter()
-    generator = generator_for(device, seed, Stream.SAMPLES)
+    generator = generator_for(place, seed, Stream.SAMPLES)
     images = draw(trained.model, count, temperature=temperature, label=label, generator=generator)
     seconds = time.perf_counter() - started
     write_image(output, grid(images.float().cpu(), columns=columns))

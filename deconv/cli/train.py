@@ -56,7 +56,7 @@ def train(
     validate_every: Annotated[int | None, Option(metavar="N", help="Steps between evaluations.")] = None,
     validation_images: Annotated[int | None, Option(metavar="N", help="Images of an evaluation; 0: all.")] = None,
     seed: Annotated[int | None, Option(metavar="N", help="Of everything random.")] = None,
-    device: Annotated[str, Option(metavar="NAME", help="Where to compute: cpu, cuda, ...")] = "cpu",
+    device: Annotated[str, Option(metavar="NAME", help="Where to compute: cpu, cuda, auto, ...")] = "cpu",
     loaders: Annotated[int, Option(metavar="N", help="Processes that read image files ahead.")] = 0,
     tensorboard: Annotated[bool, Option("--tensorboard", help="Also log for TensorBoard.")] = False,
     quiet: Annotated[bool, Option("--quiet", "-q", help="No progress, no closing line.")] = False,

@@ -13,7 +13,9 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-__all__ = ["Workers", "as_device", "workers"]
+from ..devices import usable_device
+
+__all__ = ["Workers", "workers"]
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,7 @@ def workers(device: str | torch.device = "cpu") -> Iterator[Workers]:
     Workers
         All of them.
     """
-    place = as_device(device)
+    place = usable_device(device)
     count = int(os.environ.get("WORLD_SIZE", 1))
     if count == 1 or dist.is_initialized():
         yield Workers(0, 1, place) if count == 1 else Workers(dist.get_rank(), dist.get_world_size(), place)
@@ -94,13 +96,3 @@ def workers(device: str | torch.device = "cpu") -> Iterator[Workers]:
             yield Workers(dist.get_rank(), dist.get_world_size(), place)
     finally:
         dist.destroy_process_group()
-
-
-def as_device(device: str | torch.device) -> torch.device:
-    """The device of that name; ValueError where it cannot be used."""
-    try:
-        place = torch.device(device)
-        torch.empty(0, device=place)
-    except (RuntimeError, AssertionError) as error:  # how torch refuses one it does not know, or was built without
-        raise ValueError(f"device: {device!r} cannot be used here ({str(error).splitlines()[0]})") from None
-    return place

@@ -1,0 +1,42 @@
+"""Devices by name."""
+
+from __future__ import annotations
+
+import torch
+
+__all__ = ["usable_device"]
+
+
+def usable_device(device: str | torch.device, *, name: str = "device") -> torch.device:
+    """The device of that name, if it is there and holds values.
+
+    Parameters
+    ----------
+    device : str or torch.device
+        As torch names them; ``"auto"`` is a GPU where there is one, else the CPU.
+    name : str
+        What an error calls the argument.
+
+    Returns
+    -------
+    torch.device
+        On which tensors can be made.
+
+    Raises
+    ------
+    ValueError
+        No such device, or one that torch was built without.
+
+    Examples
+    --------
+    >>> usable_device("cpu")
+    device(type='cpu')
+    """
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        place = torch.device(device)
+        torch.zeros(1, device=place).item()
+    except (RuntimeError, AssertionError) as error:  # how torch refuses one it does not know, or was built without
+        raise ValueError(f"{name}: {str(device)!r} cannot be used here ({str(error).splitlines()[0]})") from None
+    return place
