@@ -131,7 +131,7 @@ if scene is not None:
     }
     for name, psf in paired.items():
         similarity = blind.kernel_similarity(psf, true_psf)
-        quality = deconv.psnr(deconv.wiener(photograph, psf, method="recursive"), scene, border=20)
+        quality = deconv.psnr(deconv.wiener(photograph, psf, division="recursive"), scene, border=20)
         print(f"{name}: similarity {similarity:.4f}, restored by its recursive filter {quality:.2f} dB")
     show({name: psf / psf.max() for name, psf in (paired | {"true blur": true_psf}).items()}, side=2)
 

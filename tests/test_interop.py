@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from restorations import PSF, observation, scene
+from restorations import PSF, latent_image, observation
 
 from deconv import restore
 from deconv.imaging import psnr
@@ -46,7 +46,7 @@ def test_errors():
 @pytest.mark.parametrize("size", [(5, 7), (4, 6)])
 def test_with_deepinv(size):
     deepinv = pytest.importorskip("deepinv")
-    x = torch.from_numpy(scene())[None, None].float()
+    x = torch.from_numpy(latent_image())[None, None].float()
     psf = torch.rand(1, 1, *size, generator=torch.Generator().manual_seed(0))
     psf = psf / psf.sum()
     noise = deepinv.physics.GaussianNoise(0.005)
@@ -62,4 +62,4 @@ def test_denoisers_of_deepinv_plug_in():
     deepinv = pytest.importorskip("deepinv")
     y = torch.from_numpy(observation())[None, None].float()
     restored = restore.plug_and_play(y, PSF.float(), deepinv.models.TVDenoiser(n_it_max=20), num_iter=4)
-    assert psnr(restored[0, 0], scene()[2:-2, 3:-3]) > psnr(y[0, 0], scene()[2:-2, 3:-3]) + 2
+    assert psnr(restored[0, 0], latent_image()[2:-2, 3:-3]) > psnr(y[0, 0], latent_image()[2:-2, 3:-3]) + 2

@@ -11,7 +11,7 @@ from scipy.stats import spearmanr
 from deconv import restore
 from deconv.imaging import psnr
 from deconv.prior import detail_power
-from deconv.restore.half_quadratic import falling, half_quadratic
+from deconv.restore.half_quadratic import falling_noise_levels, half_quadratic
 from deconv.restore.problem import Problem
 
 QUICK = {"prior": "gmm", "samples": 4, "num_iter": 6}
@@ -60,9 +60,9 @@ def test_long_waves_are_left_to_the_data(free, least, most):
     flat = torch.full_like(wave, 0.5)
     blur = torch.full((1, 39), 1 / 39).double()
     problem = Problem.of(flat, blur, num_iter=9, sigma=0.01, boundary="circular")
-    levels = falling(problem, torch.tensor(0.14), torch.tensor(0.009))
+    levels = falling_noise_levels(problem, torch.tensor(0.14), torch.tensor(0.009))
     seen = detail_power(8, (64, 80)) if free else 1.0
-    scenes = half_quadratic(problem, lambda x, _: x, levels, weight=0.3, start=flat + 0.1 * wave, seen=seen)
-    *_, last = (next(scenes) for _ in range(9))
+    latents = half_quadratic(problem, lambda x, _: x, levels, weight=0.3, start=flat + 0.1 * wave, seen=seen)
+    *_, last = (next(latents) for _ in range(9))
     kept = float((last * wave).mean() / (0.1 * wave.square().mean()))
     assert least <= kept <= most

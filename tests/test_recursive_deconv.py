@@ -16,7 +16,7 @@ from deconv.imaging.psf import camera_shake, disk, gaussian, motion
 from deconv.nn.recursive_deconv import RecursiveDeconv2d
 from deconv.nn.recursive_filter import wiener_factor
 from deconv.ops.inverse_conv import inverse_conv2d
-from deconv.restore.wiener import wiener
+from deconv.restore import wiener
 
 PSFS = {
     "gaussian": gaussian(1.5),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from restorations import scene
+from restorations import latent_image
 
 from deconv.cli.run import run
 from deconv.imaging import degrade, psnr, read_stack, write_stack
@@ -14,7 +14,7 @@ from deconv.imaging.psf import gaussian
 
 @pytest.mark.parametrize("method", ["wiener", "richardson_lucy", "total_variation"])
 def test_a_stack_is_restored_by_the_command(method, tmp_path):
-    volume = scene()[:64, :64] * np.linspace(0.5, 1, 10)[:, None, None]
+    volume = latent_image()[:64, :64] * np.linspace(0.5, 1, 10)[:, None, None]
     psf = gaussian(1.2, 7)[None] * torch.tensor([0.25, 0.5, 0.25])[:, None, None]
     blurred = degrade(volume, psf, noise=0.01, seed=0, boundary="circular")
     write_stack(tmp_path / "in.tif", blurred.astype(np.float32))

@@ -13,9 +13,9 @@ from restorations import PSF, agreement
 from deconv import restore
 from deconv.imaging import degrade, psnr
 from deconv.imaging.psf import camera_shake, gaussian, motion
-from deconv.restore.problem import Statistics
 from deconv.restore.psf_field import PsfField
-from deconv.restore.streaming_statistics import spatial_positions, survey
+from deconv.restore.statistics import Statistics
+from deconv.restore.streaming_statistics import spatial_positions, streaming_statistics
 
 
 def photograph() -> np.ndarray:
@@ -59,15 +59,15 @@ def test_one_tile_is_the_whole():
 
 @pytest.mark.parametrize("shape", [(90, 70), (7, 41), (1, 30), (64, 50, 3)])
 @pytest.mark.parametrize("linear", [False, True])
-def test_the_survey_measures_what_statistics_do(shape, linear, monkeypatch):
+def test_statistics_of_strips_are_those_of_the_whole(shape, linear, monkeypatch):
     from deconv.imaging.srgb import to_linear
 
     monkeypatch.setattr("deconv.restore.streaming_statistics._STRIP", 500)
     image = np.random.default_rng(0).random(shape)
     batch = torch.from_numpy(image if image.ndim == 2 else np.moveaxis(image, -1, 0))[(None,) * (4 - image.ndim)]
     expected = Statistics.of(to_linear(batch) if linear else batch)
-    found = survey(image, spatial_positions(image, 2), linear=linear)
-    for name in ("sigma", "contrast", "level", "slopes"):
+    found = streaming_statistics(image, spatial_positions(image, 2), linear=linear)
+    for name in ("sigma", "contrast", "brightness", "slopes"):
         torch.testing.assert_close(getattr(found, name), getattr(expected, name))
 
 
@@ -136,9 +136,9 @@ def test_a_dask_array_is_read_when_computed_and_measured_once(monkeypatch):
 
     def counting(*arguments, **keywords):
         measured.append(arguments)
-        return survey(*arguments, **keywords)
+        return streaming_statistics(*arguments, **keywords)
 
-    monkeypatch.setattr("deconv.restore.dask_tiles.survey", counting)
+    monkeypatch.setattr("deconv.restore.dask_tiles.streaming_statistics", counting)
     image = photograph()[:150, :140]
     chunks = da.from_array(image, chunks=75).map_blocks(source, meta=image[:0, :0])
     lazy = restore.tiled("tikhonov", chunks, PSF)

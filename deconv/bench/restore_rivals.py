@@ -16,20 +16,20 @@ Method = Callable[[Any, Any], np.ndarray]
 
 def _odd(psf: Any) -> np.ndarray:
     """The psf with an odd number of rows and columns and the same centre, `size // 2`."""
-    kernel = np.asarray(psf, np.float32)
-    return np.pad(kernel, [(0, 1 - n % 2) for n in kernel.shape])
+    values = np.asarray(psf, np.float32)
+    return np.pad(values, [(0, 1 - n % 2) for n in values.shape])
 
 
 def _padded(restore: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> Method:
     """With the image mirrored by the size of the psf."""
 
     def run(image: np.ndarray, psf: Any) -> np.ndarray:
-        kernel = _odd(psf)
-        rows, columns = kernel.shape
-        canvas = np.pad(image, [(rows, rows), (columns, columns)], mode="symmetric")
+        psf = _odd(psf)
+        rows, columns = psf.shape
+        padded = np.pad(image, [(rows, rows), (columns, columns)], mode="symmetric")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return restore(canvas, kernel)[rows:-rows, columns:-columns]
+            return restore(padded, psf)[rows:-rows, columns:-columns]
 
     return run
 
@@ -37,19 +37,19 @@ def _padded(restore: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> Method:
 def _wiener(balance: float) -> Method:
     from skimage.restoration import wiener
 
-    return _padded(lambda canvas, kernel: wiener(canvas, kernel, balance, clip=False))
+    return _padded(lambda padded, psf: wiener(padded, psf, balance, clip=False))
 
 
 def _unsupervised() -> Method:
     from skimage.restoration import unsupervised_wiener
 
-    return _padded(lambda canvas, kernel: unsupervised_wiener(canvas, kernel, clip=False, rng=0)[0])
+    return _padded(lambda padded, psf: unsupervised_wiener(padded, psf, clip=False, rng=0)[0])
 
 
 def _richardson_lucy(count: int) -> Method:
     from skimage.restoration import richardson_lucy
 
-    return _padded(lambda canvas, kernel: richardson_lucy(canvas.clip(0), kernel, num_iter=count, clip=False))
+    return _padded(lambda padded, psf: richardson_lucy(padded.clip(0), psf, num_iter=count, clip=False))
 
 
 def _skimage() -> dict[str, list[Method]]:
@@ -68,11 +68,11 @@ def _smoothly_wrapped_wiener(weight: float) -> Method:
     from deepinv.physics.functional import liu_jia_pad
 
     def run(image: np.ndarray, psf: Any) -> np.ndarray:
-        kernel = torch.from_numpy(_odd(psf))[None, None]
-        rows, columns = kernel.shape[2:]
-        canvas = liu_jia_pad(torch.from_numpy(image)[None, None], padding=(rows, columns))
-        physics = BlurFFT(img_size=tuple(canvas.shape[1:]), filter=kernel)
-        restored = WienerDeconvolution(lambda_reg=weight)(canvas, physics)
+        taps = torch.from_numpy(_odd(psf))[None, None]
+        rows, columns = taps.shape[2:]
+        padded = liu_jia_pad(torch.from_numpy(image)[None, None], padding=(rows, columns))
+        physics = BlurFFT(img_size=tuple(padded.shape[1:]), filter=taps)
+        restored = WienerDeconvolution(lambda_reg=weight)(padded, physics)
         return restored[0, 0, rows:-rows, columns:-columns].numpy()
 
     return run
@@ -85,14 +85,14 @@ def _admm_tv(weight: float) -> Method:
     from deepinv.physics import Blur
 
     def run(image: np.ndarray, psf: Any) -> np.ndarray:
-        kernel = torch.from_numpy(_odd(psf))[None, None]
-        rows, columns = (n // 2 for n in kernel.shape[2:])
-        physics = Blur(filter=kernel, padding="valid", use_fft=True)
+        taps = torch.from_numpy(_odd(psf))[None, None]
+        rows, columns = (n // 2 for n in taps.shape[2:])
+        physics = Blur(filter=taps, padding="valid", use_fft=True)
         prior = TVPrior(n_it_max=10)
         model = ADMM(data_fidelity=L2(), prior=prior, lambda_reg=weight, stepsize=20.0, max_iter=60, early_stop=True)
         with torch.no_grad():
-            scene = model(torch.from_numpy(image)[None, None], physics)[0, 0].numpy()
-        return scene[rows : scene.shape[0] - rows, columns : scene.shape[1] - columns]
+            latent = model(torch.from_numpy(image)[None, None], physics)[0, 0].numpy()
+        return latent[rows : latent.shape[0] - rows, columns : latent.shape[1] - columns]
 
     return run
 

@@ -176,7 +176,9 @@ def restore(
     root: Annotated[
         Path | None, Option(metavar="DIR", help="Folder with levin/kernels and set12; by default bundled pictures.")
     ] = None,
-    methods: Annotated[str | None, Option(metavar="NAME,NAME", help="Restoration methods; by default all.")] = None,
+    methods: Annotated[
+        str | None, Option(metavar="NAME,NAME", help="Restoration methods; by default all but the slow ones.")
+    ] = None,
     against: Annotated[str, Option(metavar="NAME", help="Other libraries beside: skimage,deepinv.")] = "",
     noise: Annotated[str, Option(metavar="NUMBER,NUMBER", help="Noise levels.")] = "0.5%,1%,3%",
     json: Annotated[Path | None, Option(metavar="FILE", help="Also write the figures to this file.")] = None,
@@ -192,9 +194,9 @@ def restore(
 
     noises = [fraction(part, "--noise") for part in noise.split(",")]
 
-    from ..bench.restore import METHODS, main
+    from ..bench.restore import main
 
-    chosen = METHODS if methods is None else methods.split(",")
+    chosen = None if methods is None else methods.split(",")
     main(root=root, methods=chosen, against=[name for name in against.split(",") if name], noise=noises, json=json)
 
 

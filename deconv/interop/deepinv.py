@@ -29,21 +29,47 @@ class Reconstructor(Restoration):
     `physics.padding`, circular where there is none, as in `BlurFFT`; and the noise, `physics.noise_model.sigma`, which
     is estimated where the noise has none. Options given to the constructor go before what the physics says.
 
-    Parameters are those of `deconv.restore.Restoration`. The result has the size of y: with ``padding="valid"`` it is
-    the field of view, as much smaller than the scene as y.
-
-    Raises
-    ------
-    TypeError: the physics has no filter. ValueError: a padding that is not known here.
+    Parameters
+    ----------
+    method : str or callable
+        As for `deconv.restore.Restoration`.
+    learn : iterable of str
+        As for `deconv.restore.Restoration`.
+    **options : Any
+        The method's keywords.
 
     Examples
     --------
     >>> model = Reconstructor("total_variation", num_iter=20)
-    >>> model.method.__name__
+    >>> model.method.name
     'total_variation'
     """
 
     def forward(self, y: Tensor, physics: Any, **options: Any) -> Tensor:
+        """Restore y.
+
+        Parameters
+        ----------
+        y : Tensor
+            `(B, C, H, W)` or `(B, C, D, H, W)`.
+        physics : Any
+            What made y of the latent image: a blur of deepinv, or anything with its attributes.
+        **options : Any
+            Keywords for this call only, in the place of the model's own.
+
+        Returns
+        -------
+        Tensor
+            Of the size of y: with ``padding="valid"`` it is the field of view, as much smaller than the latent image as
+            y is.
+
+        Raises
+        ------
+        TypeError
+            The physics has no filter.
+        ValueError
+            A padding that is not known here.
+        """
         psf = getattr(physics, "filter", None)
         if not isinstance(psf, Tensor):
             raise TypeError(f"physics: expected a blur with a filter, given {type(physics).__name__}")

@@ -1,34 +1,50 @@
 """Restoration of images whose psf is known."""
 
-from .epll import epll
-from .flow_map import flow_map
-from .flow_posterior import Posterior, flow_posterior
-from .hyper_laplacian import hyper_laplacian
-from .l0_gradient import l0_gradient
-from .module import Restoration
-from .plug_and_play import plug_and_play
-from .problem import Statistics
-from .richardson_lucy import richardson_lucy
-from .tikhonov import tikhonov
-from .tiled import tiled
-from .total_variation import total_variation
-from .unsupervised_wiener import unsupervised_wiener
-from .wiener import wiener
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from . import methods
+
+if TYPE_CHECKING:
+    from .common_options import CommonOptions
+    from .convergence import ConvergenceInfo
+    from .layer import Restoration
+    from .methods import *  # noqa: F403 - every method of the table
+    from .posterior import Posterior, flow_posterior
+    from .statistics import Statistics
+    from .tiling import tiled
 
 __all__ = [
+    "CommonOptions",
+    "ConvergenceInfo",
     "Posterior",
     "Restoration",
     "Statistics",
-    "epll",
-    "flow_map",
     "flow_posterior",
-    "hyper_laplacian",
-    "l0_gradient",
-    "plug_and_play",
-    "richardson_lucy",
-    "tikhonov",
     "tiled",
-    "total_variation",
-    "unsupervised_wiener",
-    "wiener",
 ]
+__all__ += methods.__all__
+
+_MODULES = {
+    "CommonOptions": "common_options",
+    "ConvergenceInfo": "convergence",
+    "Posterior": "posterior",
+    "Restoration": "layer",
+    "Statistics": "statistics",
+    "flow_posterior": "posterior",
+    "tiled": "tiling",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import what is in a file when it is first used: the table of methods is read without torch."""
+    if name in _MODULES:
+        globals()[name] = getattr(import_module(f".{_MODULES[name]}", __name__), name)
+        return globals()[name]
+    if hasattr(methods, name):
+        return getattr(methods, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
 import numpy as np
 
-from .problem import Statistics
-from .streaming_statistics import survey
+from .methods import Method
+from .statistics import Statistics
+from .streaming_statistics import streaming_statistics
 
 __all__ = ["is_dask", "restore_chunks"]
 
@@ -22,7 +23,7 @@ def is_dask(array: Any) -> bool:
 
 
 def restore_chunks(
-    function: Callable[..., Any],
+    method: Method,
     image: Any,
     psf: Any,
     *,
@@ -32,16 +33,38 @@ def restore_chunks(
     mask: str | None,
     sigma: Any,
     statistics: Statistics | None,
-    **parameters: Any,
+    **options: Any,
 ) -> Any:
     """The restored image as a lazy dask array.
 
-    axes: where height and width are. tile: their new chunks; None: as they are. reach: how far a chunk is restored
-        beyond its own pixels. statistics: None: measured in the whole image, by one task. The rest is as for the
-        method.
+    Parameters
+    ----------
+    method : Method
+        How to restore a chunk.
+    image, psf : array
+        As for the method.
+    axes : sequence of int
+        Where height and width are.
+    tile : sequence of int or None
+        Their new chunks; None: as they are.
+    reach : sequence of int
+        How far a chunk is restored beyond its own pixels.
+    mask : str or None
+        As for the method.
+    sigma : float, array or None
+        As for the method.
+    statistics : Statistics or None
+        None: measured in the whole image, by one task.
+    **options : Any
+        More keywords of the method.
+
+    Returns
+    -------
+    dask array
+        Like `image`.
     """
-    import dask
     import dask.array as da
+    from dask.delayed import delayed
 
     # Samples and channels are restored together, and so is what the overlap would span anyway.
     chunks = dict.fromkeys(range(image.ndim), -1)
@@ -50,17 +73,18 @@ def restore_chunks(
         if r < image.shape[axis]:
             chunks[axis] = tile[position] if tile else image.chunks[axis]
             depth[axis] = r
-    if statistics is None:
-        measure = dask.delayed(survey, pure=False)
-        statistics = measure(_Strips(image), list(axes), mask=mask, sigma=sigma, linear=bool(parameters.get("linear")))
+    known: Any = statistics
+    if known is None:
+        measure = delayed(streaming_statistics, pure=False)
+        known = measure(_Strips(image), list(axes), mask=mask, sigma=sigma, linear=bool(options.get("linear")))
     return da.map_overlap(
-        partial(function, psf=psf, mask=mask, sigma=sigma, progress=False, **parameters),
+        partial(method, psf=psf, mask=mask, sigma=sigma, progress=False, **options),
         image.rechunk(chunks),
         depth=depth,
         boundary="none",
         dtype=image.dtype,
         meta=np.empty((0,) * image.ndim, image.dtype),
-        statistics=statistics,
+        statistics=known,
     )
 
 

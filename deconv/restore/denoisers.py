@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -37,8 +37,17 @@ def dct_denoise(x: Tensor, sigma: Tensor | float) -> Tensor:
     by the Wiener factor :math:`p^2 / (p^2 + \sigma^2)` of the first result p. Blocks are averaged with weights
     that favour those with few coefficients left.
 
-    x: `(B, C, H, W)`, or volumes, whose slices are denoised one by one. sigma: a number, or a tensor that
-    broadcasts against x.
+    Parameters
+    ----------
+    x : Tensor
+        `(B, C, H, W)`, or volumes, whose slices are denoised one by one.
+    sigma : Tensor or float
+        Standard deviation of the noise; broadcasts against `x`.
+
+    Returns
+    -------
+    Tensor
+        Of the shape of `x`.
 
     References
     ----------
@@ -118,9 +127,24 @@ _SKIMAGE: dict[str, Callable[[float], dict[str, Any]]] = {
 def as_denoiser(denoiser: Any) -> Denoiser:
     """Make ``denoiser(x, sigma)`` of what people have.
 
-    denoiser: None for `dct_denoise`; one of scikit-image's ``denoise_*`` functions that know a noise level
-        (bilateral, nl_means, tv_bregman, tv_chambolle, wavelet), or a ``functools.partial`` of one, whose
-        keywords are kept; any other callable is taken to be ``denoiser(x, sigma)`` already.
+    Parameters
+    ----------
+    denoiser : callable or None
+        None for `dct_denoise`; one of scikit-image's ``denoise_*`` functions that know a noise level (bilateral,
+        nl_means, tv_bregman, tv_chambolle, wavelet), or a ``functools.partial`` of one, whose keywords are kept; any
+        other callable is taken to be ``denoiser(x, sigma)`` already.
+
+    Returns
+    -------
+    callable
+        ``denoiser(x, sigma)``, of a tensor `(B, C, H, W)` and a number.
+
+    Raises
+    ------
+    TypeError
+        It is not callable.
+    ValueError
+        A function of scikit-image that knows no noise level.
     """
     if denoiser is None:
         return dct_denoise
@@ -130,7 +154,7 @@ def as_denoiser(denoiser: Any) -> Denoiser:
     if isinstance(denoiser, functools.partial):
         function, kept = denoiser.func, denoiser.keywords
     if not (getattr(function, "__module__", None) or "").startswith("skimage."):
-        return denoiser
+        return cast(Denoiser, denoiser)
     name = function.__name__
     if name not in _SKIMAGE:
         raise ValueError(

@@ -1,8 +1,8 @@
-"""Derivatives on a torus, in any number of dimensions: the analysis operators that priors look at.
+"""Derivatives on a torus, in any number of dimensions: the analysis operators of penalties.
 
-Each is a stack of filters that are to be judged together, an isotropic group: all first derivatives, or all
-second ones. `analyse` returns the responses along a new leading axis, `adjoint` is its transpose, `power` the
-sum of the filters' squared transfer functions, so that ``adjoint(analyse(x))`` has the spectrum ``power * x``.
+Each is a stack of filters whose responses are penalised together, an isotropic group: all first derivatives, or all
+second ones. `analyse` returns the responses along a new leading axis, `adjoint` is its transpose, `power` the sum of
+the filters' squared transfer functions, so that ``adjoint(analyse(x))`` has the spectrum ``power * x``.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Gradient:
         return torch.stack([_forward(x, axis) for axis in self.axes])
 
     def adjoint(self, v: Tensor) -> Tensor:
-        return sum(_backward(part, axis) for part, axis in zip(v, self.axes, strict=True))
+        return _total([_backward(part, axis) for part, axis in zip(v, self.axes, strict=True)])
 
     def power(self, shape: Sequence[int], like: Tensor) -> Tensor:
         return _laplacian(shape, like)
@@ -66,11 +66,11 @@ class Hessian:
 
     def adjoint(self, v: Tensor) -> Tensor:
         # What passes through the same first difference goes back through it together.
-        gathered = {}
+        gathered: dict[int, Tensor] = {}
         for part, (a, b) in zip(v, self.pairs, strict=True):
             before = part - part.roll(-1, a) if a == b else math.sqrt(2) * _backward(part, b)
             gathered[a] = gathered[a] + before if a in gathered else before
-        return sum(_backward(part, axis) for axis, part in gathered.items())
+        return _total([_backward(part, axis) for axis, part in gathered.items()])
 
     def power(self, shape: Sequence[int], like: Tensor) -> Tensor:
         return _laplacian(shape, like).square()
@@ -83,6 +83,13 @@ def _forward(x: Tensor, axis: int) -> Tensor:
 def _backward(x: Tensor, axis: int) -> Tensor:
     """Transpose of `_forward`."""
     return x.roll(1, axis) - x
+
+
+def _total(parts: list[Tensor]) -> Tensor:
+    total, *rest = parts
+    for part in rest:
+        total = total + part
+    return total
 
 
 def _laplacian(shape: Sequence[int], like: Tensor) -> Tensor:

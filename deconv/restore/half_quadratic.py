@@ -1,11 +1,12 @@
-r"""Half-quadratic splitting: a step for the data and a step for the prior, at noise levels that fall.
+r"""Half-quadratic splitting with a denoiser, at noise levels that fall.
 
 .. math:: x \leftarrow \arg\min_x \tfrac12 \| y - h * x \|^2
     + \frac{\lambda\sigma^2}{2 s_k^2} \langle x - z, M (x - z) \rangle, \qquad z \leftarrow D(x, s_k)
 
-The levels :math:`s_k` fall, so that large structures settle before fine ones. M is the identity, or says which
-frequencies the prior sees: where it sees nothing z is x as it was, and holding on to it would only keep the data from
-being heard.
+The denoiser D stands for the prior. Its noise levels :math:`s_k` fall, so that large structures settle before fine
+ones. M is the identity, or, diagonal in frequency, how much of each frequency the prior sees. To frequencies that it
+does not see the denoiser does nothing, so for these z is the last x; tying x to z there would only slow down the fit to
+the data.
 """
 
 from __future__ import annotations
@@ -16,55 +17,74 @@ from collections.abc import Callable, Iterable, Iterator
 import torch
 from torch import Tensor
 
-from .problem import Problem, positive
-from .splitting import DataTerm
+from .problem import Problem
+from .splitting import DataTerm, positive
 
-__all__ = ["falling", "half_quadratic"]
+__all__ = ["falling_noise_levels", "half_quadratic"]
 
-# Steps for the data between two of the prior, which cost more than all of them.
+# Steps for the data between two of the denoiser, which costs more than all of them.
 _INNER = 8
 
 
-def falling(problem: Problem, first: Tensor, last: Tensor) -> Iterator[Tensor]:
-    """Levels `(B, 1, 1, 1)` from `first` down to `last` within the problem's iterations, then `last` without end."""
+def falling_noise_levels(problem: Problem, first: Tensor, last: Tensor) -> Iterator[Tensor]:
+    """Geometrically from `first` down to `last`, `(B, 1, 1, 1)`, within the problem's iterations; then `last`, without
+    end."""
     last = torch.minimum(last.clamp_min(1e-3 * first), first)
     steps = max(problem.num_iter - 1, 1)
-    levels = [first * (last / first) ** (k / steps) for k in range(steps + 1)]
-    return itertools.chain(levels, itertools.repeat(last))
+    noise_levels = [first * (last / first) ** (k / steps) for k in range(steps + 1)]
+    return itertools.chain(noise_levels, itertools.repeat(last))
 
 
 def half_quadratic(
     problem: Problem,
     denoise: Callable[[Tensor, Tensor], Tensor],
-    levels: Iterable[Tensor],
+    noise_levels: Iterable[Tensor],
     *,
     weight: float | Tensor,
     multipliers: bool = False,
     start: Tensor | None = None,
     seen: Tensor | float = 1.0,
 ) -> Iterator[Tensor]:
-    """Yield scenes, each fresh from the denoiser.
+    r"""Alternate between the data and a denoiser.
 
-    denoise: D, of a domain and its level. levels: :math:`s_k`, tensors that broadcast against the domain.
-    weight: :math:`\\lambda`. multipliers: carry the difference of x and z along, which makes it the alternating
-        direction method. start: the first z; None: the observation, continued beyond its frame.
-    seen: M, from 0 to 1 for each frequency of the domain.
+    Parameters
+    ----------
+    problem : Problem
+        What to restore.
+    denoise : callable
+        D, of an image on the padded domain and its noise level.
+    noise_levels : iterable of Tensor
+        :math:`s_k`, which broadcast against the domain.
+    weight : float or Tensor
+        :math:`\lambda`.
+    multipliers : bool
+        Add the sum of the past differences x - z to x before denoising, and take it off z: the alternating direction
+        method of multipliers.
+    start : Tensor, optional
+        The first z; by default the observation, continued beyond its frame.
+    seen : Tensor or float
+        M, from 0 to 1 for each frequency of the domain.
+
+    Yields
+    ------
+    Tensor
+        z after each iteration.
     """
     domain, sigma = problem.domain, problem.statistics.sigma
-    denoised = scene = domain.start() if start is None else start
-    excess = torch.zeros_like(scene)
-    data_term = DataTerm(domain, scene)
+    denoised = latent = domain.start() if start is None else start
+    excess = torch.zeros_like(latent)
+    data_term = DataTerm(domain, latent)
     penalty = None
-    for level in levels:
-        previous, penalty = penalty, positive(weight * (sigma / level).square())
+    for noise_level in noise_levels:
+        previous, penalty = penalty, positive(weight * (sigma / noise_level).square())
         if multipliers and previous is not None:
             excess = excess * (previous / penalty)
         pull = penalty * seen * domain.fft(denoised - excess)
         for _ in range(_INNER):
             spectrum = data_term.solve(penalty * seen, pull)
-            scene = domain.ifft(spectrum)
-            data_term.update(spectrum, scene)
-        denoised = denoise(scene + excess, level)
+            latent = domain.ifft(spectrum)
+            data_term.update(spectrum, latent)
+        denoised = denoise(latent + excess, noise_level)
         if multipliers:
-            excess = excess + scene - denoised
+            excess = excess + latent - denoised
         yield denoised

@@ -1,64 +1,81 @@
-r"""The scene behind an observation: what lies outside the frame, what was measured, and what was not.
+r"""The latent image behind an observation, on a periodic domain larger than the frame.
 
-An observation y is a piece of the blur of a larger scene. `PaddedDomain` lays that scene out on a torus, on which
-the blur is diagonal under the FFT, and keeps beside it what the torus cannot know:
+An observation y shows a part of the blur of a latent image that goes on outside the frame. `PaddedDomain` lays the
+latent image x out on a torus, where the blur is diagonal under the FFT, and keeps beside it what is not:
 
-.. math:: y = W (h * s), \qquad s = P s
+.. math:: y = W (h * x), \qquad x = P x
 
-- W weighs the pixels of the blurred scene: 1 where one was measured, 0 outside the frame and where a mask
-  says so. The seam of the torus lies so far outside that nothing measured is blurred from across it.
-- P is what the boundary assumes. *Unknown* assumes nothing, P = 1: the pixels outside the frame are unknowns
-  as those inside, seen through the blur only. *Circular* has no outside. For *reflect*, *replicate* and
-  *zero*, what is outside is copies of the frame's pixels, or zeros, and P is the orthogonal projection on such
-  scenes.
+- W is the pixel mask, on the whole domain: 1 where a pixel of the blurred image was measured, 0 outside the frame and
+  where a mask says so. The domain is so large that nothing measured is blurred across its periodic border.
+- P is the orthogonal projection on the images that the boundary allows. *Unknown* allows all, P = 1: the pixels outside
+  the frame are unknowns as those inside, seen through the blur only. *Circular* has no outside. For *reflect*,
+  *replicate* and *zero*, what is outside is copies of the frame's pixels, or zeros.
 
-W and P are diagonal or nearly so in space, the blur is diagonal in frequency: a splitting of the two needs no
-inner solver.
+W and P are diagonal or nearly so in space, the blur is diagonal in frequency: a splitting of the two needs no inner
+solver.
 """
 
 from __future__ import annotations
 
 import copy
 import math
+from typing import Any, Literal, get_args
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..choices import check_choice
 from ..imaging.boundary import crop, extend
 from ..imaging.convolution import fast_length, psf_to_otf
+from ..imaging.psf.moments import centroid
 
-__all__ = ["BOUNDARIES", "PaddedDomain", "fill"]
+__all__ = ["BOUNDARIES", "Boundary", "PaddedDomain", "fill"]
 
-BOUNDARIES = ("unknown", "circular", "reflect", "replicate", "zero")
+Boundary = Literal["unknown", "circular", "reflect", "replicate", "zero"]
+BOUNDARIES: tuple[Boundary, ...] = get_args(Boundary)
 
-# Room for the seam to close, in pixels at least, and in widths of the psf: opposite borders of the frame must not see
-# each other, neither through what priors look at nor through what the inverse of the blur reaches.
-_LEAST_GAP, _GAP = 16, 2.0
+# Pixels between opposite borders of the frame, across the periodic border of the domain: at least, and in widths of the
+# psf. The borders must not see each other, neither through what priors look at nor through the inverse of the blur.
+_LEAST_CLEARANCE, _CLEARANCE = 16, 2.0
 
 
 class PaddedDomain:
-    """The scene of a batch of observations, laid out on a torus.
+    """The latent images of a batch of observations, laid out on a torus.
 
     Parameters
     ----------
-    image: the observation, a float tensor `(B, C, H, W)`, or `(B, C, D, H, W)` for a psf of three axes.
-    psf: `(kh, kw)` or `(kd, kh, kw)`, or either behind two axes that broadcast against B and C.
-    boundary: one of `BOUNDARIES`.
-    mask: weight of each pixel in [0, 1], a tensor that broadcasts against `image`; None: all 1.
+    image : Tensor
+        The observation, floating point, `(B, C, H, W)`, or `(B, C, D, H, W)` for a psf of three axes.
+    psf : Tensor
+        `(kh, kw)` or `(kd, kh, kw)`, or either behind two axes that broadcast against B and C.
+    boundary : str
+        One of `BOUNDARIES`.
+    mask : Tensor, optional
+        Weight of each pixel in [0, 1], broadcasts against `image`; by default all 1.
 
     Attributes
     ----------
-    shape, axes: the domain's size along the spatial axes, and these axes.
-    margins: how far it extends beyond the frame, one pair per spatial axis.
-    otf: the blur's transfer function.
-    weight: W. `observed`: W times the observation.
-    inside: 1 in the frame and 0 outside, where P is not the identity; otherwise None.
+    image : Tensor
+        The observation, missing pixels filled in.
+    shape, axes : tuple of int
+        The domain's size along the spatial axes, and these axes.
+    margins : list of pair of int
+        How far it extends beyond the frame, one pair per spatial axis.
+    otf : Tensor
+        The blur's transfer function.
+    mask : Tensor
+        W.
+    observed : Tensor
+        W times the observation.
+    inside : Tensor or None
+        1 in the frame and 0 outside, where P is not the identity.
     """
 
-    def __init__(self, image: Tensor, psf: Tensor, *, boundary: str = "unknown", mask: Tensor | None = None) -> None:
-        if boundary not in BOUNDARIES:
-            raise ValueError(f"boundary: unknown {boundary!r}, allowed are {', '.join(BOUNDARIES)}")
+    def __init__(
+        self, image: Tensor, psf: Tensor, *, boundary: Boundary = "unknown", mask: Tensor | None = None
+    ) -> None:
+        check_choice("boundary", boundary, BOUNDARIES)
         space = image.ndim - 2
         self.boundary = boundary
         self.psf = psf
@@ -67,77 +84,94 @@ class PaddedDomain:
         if boundary != "circular":
             self._reach = _reach(psf, space)
             self.margins = [
-                (before, fast_length(n + before + after + _gap(before + after)) - n - before)
+                (before, fast_length(n + before + after + _clearance(before + after)) - n - before)
                 for n, (before, after) in zip(image.shape[2:], self._reach, strict=True)
             ]
         self.shape = tuple(n + sum(pair) for n, pair in zip(image.shape[2:], self.margins, strict=True))
         self.otf = psf_to_otf(psf, self.shape)
 
-        weight = torch.ones_like(image[:1, :1]) if mask is None else mask.to(image)
-        self.image = image if mask is None else fill(image, weight)
-        self.weight = extend(weight, self.margins, method="zero")
-        self.observed = self.weight * extend(self.image, self.margins, method="zero")
+        pixels = torch.ones_like(image[:1, :1]) if mask is None else mask.to(image)
+        self.image = image if mask is None else fill(image, pixels)
+        self.mask = extend(pixels, self.margins, method="zero")
+        self.observed = self.mask * extend(self.image, self.margins, method="zero")
         self.inside = None
         if boundary not in ("unknown", "circular"):
             self.inside = extend(torch.ones_like(image[:1, :1]), self.margins, method="zero")
 
     def start(self) -> Tensor:
-        """A first guess of the scene: the observation, continued as the boundary says, then smoothly, and moved back
-        by as many pixels as the psf's centre of mass is off its centre."""
-        if self.inside is None:
-            scene = extend(self.image, self.margins)
+        """A first guess of the latent image: the observation, continued as the boundary says, then smoothly, and moved
+        back by as many pixels as the psf's centre of mass is off its centre."""
+        if self.boundary in ("unknown", "circular"):
+            latent = extend(self.image, self.margins)
         else:
-            scene = extend(extend(self.image, self._reach, method=self.boundary), self._gap())
-        offsets = _offsets(self.psf)
+            latent = extend(extend(self.image, self._reach, method=self.boundary), self._unseen_margins())
+        offsets = _whole_offsets(self.psf, len(self.axes))
         if not offsets.any():
-            return scene
+            return latent
         if offsets.ndim == 1:
-            return scene.roll((-offsets).tolist(), self.axes)
-        offsets = offsets.expand(*scene.shape[:2], -1).flatten(0, 1)
+            return latent.roll((-offsets).tolist(), self.axes)
+        offsets = offsets.expand(*latent.shape[:2], -1).flatten(0, 1)
         moved = [
             plane.roll((-offset).tolist(), self.axes)
-            for plane, offset in zip(scene.flatten(0, 1), offsets, strict=True)
+            for plane, offset in zip(latent.flatten(0, 1), offsets, strict=True)
         ]
-        return torch.stack(moved).view_as(scene)
+        return torch.stack(moved).view_as(latent)
 
     def unbounded(self) -> PaddedDomain:
         """The same domain with nothing assumed about what is outside the frame."""
         domain = copy.copy(self)
-        if domain.inside is not None:
+        if domain.boundary != "circular":
             domain.boundary, domain.inside = "unknown", None
         return domain
 
-    def crop(self, scene: Tensor) -> Tensor:
-        """The scene's part in the frame."""
-        return crop(scene, self.margins)
+    def minus(self, constant: Tensor) -> PaddedDomain:
+        """The same domain for the observation less a constant, `(B, C, 1, 1)`."""
+        domain = copy.copy(self)
+        domain.image = domain.image - constant
+        domain.observed = domain.observed - domain.mask * constant
+        return domain
 
-    def fft(self, scene: Tensor) -> Tensor:
-        return torch.fft.rfftn(scene, dim=self.axes)
+    def crop(self, latent: Tensor) -> Tensor:
+        """The latent image's part in the frame."""
+        return crop(latent, self.margins)
+
+    def fft(self, latent: Tensor) -> Tensor:
+        """Spectrum of an image on the domain."""
+        return torch.fft.rfftn(latent, dim=self.axes)
 
     def ifft(self, spectrum: Tensor) -> Tensor:
+        """The image of a spectrum."""
         return torch.fft.irfftn(spectrum, s=self.shape, dim=self.axes)
 
-    def blur(self, scene: Tensor) -> Tensor:
-        return self.ifft(self.otf * self.fft(scene))
+    def blur(self, latent: Tensor) -> Tensor:
+        """``h * x``."""
+        return self.ifft(self.otf * self.fft(latent))
 
-    def blur_adjoint(self, scene: Tensor) -> Tensor:
-        return self.ifft(self.otf.conj() * self.fft(scene))
+    def blur_adjoint(self, residual: Tensor) -> Tensor:
+        """The transpose of `blur`."""
+        return self.ifft(self.otf.conj() * self.fft(residual))
 
-    def project(self, scene: Tensor) -> Tensor:
-        """P: the nearest scene that the boundary allows, every pixel of the frame averaged with its copies.
+    def misfit(self, latent: Tensor) -> Tensor:
+        r""":math:`\tfrac12 \| W^{1/2} (y - h * x) \|^2`, `(B,)`."""
+        residual = self.image - self.crop(self.blur(latent))
+        return 0.5 * (self.crop(self.mask) * residual.square()).flatten(1).sum(1)
+
+    def project(self, latent: Tensor) -> Tensor:
+        """P: the nearest image that the boundary allows, every pixel of the frame averaged with its copies.
 
         What the observation cannot see at all, the rest of the domain, is free.
         """
         if self.inside is None:
-            return scene
-        allowed = scene.clone()
-        allowed[self.seen] = self._average(scene[self.seen])
+            return latent
+        allowed = latent.clone()
+        allowed[self.seen] = self._average(latent[self.seen])
         return allowed
 
     @property
-    def seen(self) -> tuple:
-        """Index of the part of the domain that is blurred into the frame: all but the gap."""
-        return (..., *[slice(0, n - gap) for n, (_, gap) in zip(self.shape, self._gap(), strict=True)])
+    def seen(self) -> tuple[Any, ...]:
+        """Index of the part of the domain that is blurred into the frame."""
+        ends = (n - after for n, (_, after) in zip(self.shape, self._unseen_margins(), strict=True))
+        return (..., *[slice(0, end) for end in ends])
 
     def _average(self, seen: Tensor) -> Tensor:
         if self.boundary == "zero":
@@ -151,18 +185,19 @@ class PaddedDomain:
             seen = (total / copies).index_select(axis, source)
         return seen
 
-    def _gap(self) -> list[tuple[int, int]]:
+    def _unseen_margins(self) -> list[tuple[int, int]]:
         """Margins around the part of the domain that the observation sees."""
         return [(0, after - reach) for (_, after), (_, reach) in zip(self.margins, self._reach, strict=True)]
 
 
-def _gap(reach: int) -> int:
-    return max(_LEAST_GAP, math.ceil(_GAP * reach))
+def _clearance(width: int) -> int:
+    """How many pixels to add for a psf that reaches over so many."""
+    return max(_LEAST_CLEARANCE, math.ceil(_CLEARANCE * width))
 
 
 def _reach(psf: Tensor, space: int) -> list[tuple[int, int]]:
-    """How far the scene is seen beyond the frame, one pair per spatial axis: what the psf has there counts, and not the
-    size of its window."""
+    """How far the latent image is seen beyond the frame, one pair per spatial axis: what the psf has there counts, and
+    not the size of its window."""
     taps = psf.detach() != 0
     reach = []
     for axis in range(psf.ndim - space, psf.ndim):
@@ -172,24 +207,15 @@ def _reach(psf: Tensor, space: int) -> list[tuple[int, int]]:
     return reach
 
 
-def _offsets(psf: Tensor) -> Tensor:
+def _whole_offsets(psf: Tensor, space: int) -> Tensor:
     """From the psf's centre to its centre of mass, in whole pixels, `(..., axes)`; never outside of it."""
-    psf = psf.detach().double()
-    space = 2 if psf.ndim in (2, 4) else 3
-    mass = psf.abs()
-    offsets = []
-    for axis in range(-space, 0):
-        n = psf.shape[axis]
-        profile = mass.sum([a for a in range(-space, 0) if a != axis])
-        place = torch.arange(n, dtype=torch.float64, device=psf.device) - (n - 1) // 2
-        offsets.append((profile * place).sum(-1) / profile.sum(-1))
-    return (torch.stack(offsets, -1) + 0.5).floor().long()
+    return (centroid(psf.detach().double().abs(), space=space) + 0.5).floor().long()
 
 
-def fill(image: Tensor, weight: Tensor) -> Tensor:
+def fill(image: Tensor, mask: Tensor) -> Tensor:
     """The image with its missing pixels filled from their neighbours, coarse to fine."""
-    weight = weight.expand_as(image)
-    known, count = image * weight, weight
+    mask = mask.expand_as(image)
+    known, count = image * mask, mask
     if max(image.shape[2:]) > 1:
         window = [min(2, n) for n in image.shape[2:]]
         pool = F.avg_pool2d if len(window) == 2 else F.avg_pool3d

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 import itertools
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 
-from .problem import spatial_axes
+from .arguments import spatial_axes
 
 __all__ = ["PsfField"]
 
@@ -16,44 +18,55 @@ __all__ = ["PsfField"]
 class PsfField:
     """One psf, a grid of them, or a function of the place.
 
-    psf: `(kh, kw)`; `(gy, gx, kh, kw)`, at the centres of equal patches; or a callable ``psf(y, x)``, in pixels. For
-        volumes with one more axis, and then ``psf(z, y, x)``, which says so by what it returns.
+    Parameters
+    ----------
+    psf : array, Tensor or callable
+        `(kh, kw)`; `(gy, gx, kh, kw)`, at the centres of equal patches; or ``psf(y, x)``, in pixels. For volumes with
+        one more axis.
+
+    Attributes
+    ----------
+    space : int
+        Number of spatial axes, 2 or 3.
+    grid : tuple of int or None
+        How many patches there are along each axis.
+    varies : bool
+        Whether there may be another psf at another place.
     """
 
     def __init__(self, psf: Any) -> None:
-        self.psf = psf
-        self.grid = None
+        self._psf = psf
+        self._function: Callable[..., Any] | None = None
+        self.grid: tuple[int, ...] | None = None
         if callable(psf) and not hasattr(psf, "ndim"):
-            self.space = 2
-            return
-        self.space = 3 if getattr(psf, "ndim", 2) in (3, 6) else 2
-        if getattr(psf, "ndim", 0) == 2 * self.space:
+            self._function = psf
+            self.space = len(inspect.signature(psf).parameters)
+            if self.space not in (2, 3):
+                raise ValueError(f"psf: expected a function of y and x, or of z, y and x, given one of {self.space}")
+        elif getattr(psf, "ndim", 0) in (4, 6):
+            self.space = psf.ndim // 2
             self.grid = tuple(psf.shape[: self.space])
-            self.psf = torch.as_tensor(psf)
+            self._psf = torch.as_tensor(psf)
         else:
-            spatial_axes(psf)
-
-    @property
-    def varies(self) -> bool:
-        """Whether there may be another psf at another place."""
-        return self.grid is not None or (callable(self.psf) and not hasattr(self.psf, "ndim"))
+            self.space = spatial_axes(psf)
+        self.varies = self.grid is not None or self._function is not None
 
     def __call__(self, place: Sequence[float], frame: Sequence[int]) -> Any:
         """The psf at a place of the frame, both in pixels."""
+        if self._function is not None:
+            return self._function(*place)
         if self.grid is None:
-            return self.psf(*place) if callable(self.psf) and not hasattr(self.psf, "ndim") else self.psf
-        corners = []
+            return self._psf
+        neighbours = []
         for p, n, count in zip(place, frame, self.grid, strict=True):
             position = min(max((p + 0.5) * count / n - 0.5, 0.0), count - 1.0)
             low = min(int(position), max(count - 2, 0))
             share = position - low
-            corners.append([(low, 1 - share), (min(low + 1, count - 1), share)])
-        total = torch.zeros_like(self.psf[(0,) * self.space])
-        for corner in itertools.product(*corners):
-            weight = 1.0
-            for _, share in corner:
-                weight *= share
-            total = total + weight * self.psf[tuple(index for index, _ in corner)]
+            neighbours.append([(low, 1 - share), (min(low + 1, count - 1), share)])
+        total = torch.zeros_like(self._psf[(0,) * self.space])
+        for corner in itertools.product(*neighbours):
+            index, shares = zip(*corner, strict=True)
+            total = total + math.prod(shares) * self._psf[index]
         return total
 
     def size(self, frame: Sequence[int]) -> tuple[int, ...]:

@@ -1,7 +1,7 @@
-r"""Proximal operators of sparsity: how far a filter response is pulled towards zero.
+r"""Proximal operators of sparse penalties.
 
-Every one acts on the length of a group of responses and keeps its direction: given a stack `v` along the first
-axis, it returns ``factor(|v|) * v``, the minimiser over z of
+Each acts on the length of a group of filter responses and keeps its direction: given a stack v along the first axis, it
+returns ``factor(|v|) * v``, the minimiser over z of
 
 .. math:: t\,\phi(|z|) + \tfrac12 \|z - v\|^2 .
 """

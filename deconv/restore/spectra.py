@@ -1,10 +1,10 @@
-r"""The spectra of a scene and of its noise, learnt from one blurred observation.
+r"""The spectra of a latent image and of its noise, estimated from one blurred observation.
 
 The observation's periodogram I is modelled as
 
 .. math:: f(\omega) = |H(\omega)|^2 S(\omega) + n, \qquad S(\omega) = g\,(|\omega|^2 + \epsilon)^{-\gamma}
 
-with a power law for the scene, as all photographs follow, and white noise. The three parameters maximise Whittle's
+with a power law for the latent image, as photographs follow, and white noise. The three parameters maximise Whittle's
 likelihood :math:`-\sum_\omega \log f + I / f`.
 """
 
@@ -27,13 +27,19 @@ _STEPS, _LONGEST_STEP, _CLOSE_ENOUGH = 50, 1.0, 1e-3
 # Squared frequency at which the power law levels off: half a period in a hundred pixels.
 _FLAT = 1e-3
 
-# The window's own width: frequencies that it mixes with the mean say nothing about the scene's spectrum.
+# The window's own width: frequencies that it mixes with the mean say nothing about the image's spectrum.
 _LEAKAGE = 2
 
 
 @dataclass(frozen=True)
 class Spectra:
-    """log_gain, slope, log_noise: :math:`\\log g, \\gamma, \\log n`, float64 tensors `(B, C)`."""
+    r"""The spectra of the latent image and the noise.
+
+    Parameters
+    ----------
+    log_gain, slope, log_noise : Tensor
+        :math:`\log g`, :math:`\gamma` and :math:`\log n`, float64, `(B, C)`.
+    """
 
     log_gain: Tensor
     slope: Tensor
@@ -49,10 +55,21 @@ class Spectra:
 
 
 def fit_spectra(image: Tensor, psf: Tensor, sigma: Tensor) -> Spectra:
-    """Fit each channel of `image` by Fisher scoring.
+    """Fit each channel of an image by Fisher scoring.
 
-    image: `(B, C, H, W)` or `(B, C, D, H, W)`. psf: as for `PaddedDomain`. sigma: a first guess of the noise's standard
-    deviation, broadcasts against `image`.
+    Parameters
+    ----------
+    image : Tensor
+        `(B, C, H, W)` or `(B, C, D, H, W)`.
+    psf : Tensor
+        As for `PaddedDomain`.
+    sigma : Tensor
+        A first guess of the standard deviation of the noise, broadcasts against `image`.
+
+    Returns
+    -------
+    Spectra
+        For each sample and channel.
     """
     shape, space = image.shape[2:], image.ndim - 2
     axes = tuple(range(-space, 0))
@@ -73,10 +90,10 @@ def fit_spectra(image: Tensor, psf: Tensor, sigma: Tensor) -> Spectra:
     theta = torch.stack([((variance - noise).clamp_min(floor) / law).log(), slope, noise.log()], -1)
     for _ in range(_STEPS):
         gain, slope, noise = (_as_spectrum(t, space) for t in theta.unbind(-1))
-        scene = blur * torch.exp(gain - slope * log_frequency)
-        total = (scene + noise.exp()).clamp_min(1e-300)
+        signal = blur * torch.exp(gain - slope * log_frequency)
+        total = (signal + noise.exp()).clamp_min(1e-300)
         # Derivatives of log f by the three parameters.
-        share = scene / total
+        share = signal / total
         slopes = torch.stack([share, -log_frequency * share, 1 - share], 2)
         score = (slopes * (count * (periodogram / total - 1)).unsqueeze(2)).flatten(3).sum(-1)
         weighted = (slopes * count).flatten(3)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -12,35 +12,55 @@ from torch import Tensor
 from ..imaging.arrays import as_image_batch
 from ..imaging.noise import band_rows, noise_in_bands
 from ..imaging.srgb import to_linear
+from .arguments import as_mask
 from .padded_domain import fill
-from .problem import Statistics, as_mask
+from .statistics import Statistics
 
-__all__ = ["cut", "spatial_positions", "survey", "window"]
+__all__ = ["crop_to", "rectangle", "spatial_positions", "streaming_statistics"]
 
 # Values of a strip.
 _STRIP = 2**21
 
 
-def survey(image: Any, axes: Sequence[int], *, mask: Any = None, sigma: Any = None, linear: bool = False) -> Statistics:
+def streaming_statistics(
+    image: Any, axes: Sequence[int], *, mask: Any = None, sigma: Any = None, linear: bool = False
+) -> Statistics:
     """`Statistics.of` the whole image, of which never more than a strip is in memory.
 
-    image: anything with `shape` and NumPy's slicing. axes: where its height and width are. The rest is as for the
-    restoration methods.
+    Parameters
+    ----------
+    image : array
+        Anything with `shape` and NumPy's slicing.
+    axes : sequence of int
+        Where its height and width are.
+    mask : array or "auto", optional
+        As for the restoration methods.
+    sigma : float or array, optional
+        As for the restoration methods.
+    linear : bool
+        As for the restoration methods.
+
+    Returns
+    -------
+    Statistics
+        Of each channel.
     """
     height, *rest = (image.shape[axis] for axis in axes)
     pixels = height * math.prod(rest)
 
     def rows(start: int, stop: int) -> Tensor:
         span = [(start, stop), *((0, n) for n in rest)]
-        batch, _ = as_image_batch(cut(image, axes, span), space=len(axes))
-        if mask is None:
-            return to_linear(batch) if linear else batch
-        given = mask if isinstance(mask, str) else cut(mask, spatial_positions(mask, len(axes)), span)
-        weight = as_mask(given, batch)
-        return fill(to_linear(batch) if linear else batch, weight)
+        batch, _ = as_image_batch(crop_to(image, axes, span), space=len(axes))
+        given = mask
+        if mask is not None and not isinstance(mask, str):
+            given = crop_to(mask, spatial_positions(mask, len(axes)), span)
+        pixel_mask = as_mask(given, batch)
+        batch = to_linear(batch) if linear else batch
+        return batch if pixel_mask is None else fill(batch, pixel_mask)
 
     step = max(1, _STRIP * height // math.prod(image.shape))
-    moments, squares, origin = 0.0, 0.0, None
+    moments, squares, origin = torch.zeros(()), torch.zeros(()), None
+    dtype = torch.float32
     for start in range(0, height, step):
         stop = min(start + step, height)
         strip = rows(start, min(stop + 1, height))  # with the first row of the next one: slopes reach there
@@ -61,11 +81,11 @@ def survey(image: Any, axes: Sequence[int], *, mask: Any = None, sigma: Any = No
     return Statistics.from_moments(mean.to(dtype), variance.to(dtype), slopes, sigma=sigma, noise=noise)
 
 
-def _noise(rows: Any, height: int, rest: Sequence[int]) -> Tensor:
-    """Noise level of every channel, as `Statistics.of` estimates it."""
+def _noise(rows: Callable[[int, int], Tensor], height: int, rest: Sequence[int]) -> Tensor:
+    """Standard deviation of the noise of every channel, as `Statistics.of` estimates it."""
     if len(rest) > 1:  # slices of a volume, one by one
-        levels = [Statistics.noise_of(rows(i, i + 1)).square() for i in range(height)]
-        return torch.stack(levels).mean(0).sqrt()
+        variances = [Statistics.noise_of(rows(i, i + 1)).square() for i in range(height)]
+        return torch.stack(variances).mean(0).sqrt()
     bands = torch.stack([rows(*span) for span in band_rows(height, rest[0])], 2)
     return noise_in_bands(bands.flatten(0, 1)).reshape(*bands.shape[:2], 1, 1)
 
@@ -79,7 +99,7 @@ def spatial_positions(array: Any, space: int) -> list[int]:
     return list(range(space)) if channels_last else list(range(extra, extra + space))
 
 
-def window(axes: Sequence[int], spans: Sequence[tuple[int, int]]) -> tuple[slice, ...]:
+def rectangle(axes: Sequence[int], spans: Sequence[tuple[int, int]]) -> tuple[slice, ...]:
     """The index of a rectangle: from where to where along each of the axes."""
     index = [slice(None)] * (max(axes) + 1)
     for axis, (start, stop) in zip(axes, spans, strict=True):
@@ -87,5 +107,6 @@ def window(axes: Sequence[int], spans: Sequence[tuple[int, int]]) -> tuple[slice
     return tuple(index)
 
 
-def cut(array: Any, axes: Sequence[int], spans: Sequence[tuple[int, int]]) -> Any:
-    return array[window(axes, spans)]
+def crop_to(array: Any, axes: Sequence[int], spans: Sequence[tuple[int, int]]) -> Any:
+    """A rectangle of an array."""
+    return array[rectangle(axes, spans)]

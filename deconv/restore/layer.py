@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterable
-from importlib import import_module
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-__all__ = ["Restoration", "method_named"]
+from ..choices import check_choice
+from .methods import as_method
 
-
-def method_named(method: str | Callable[..., Any]) -> Callable[..., Any]:
-    """The restoration function of that name in `deconv.restore`; a function is returned as it is."""
-    if callable(method):
-        return method
-    package = import_module(__package__)
-    names = [name for name in package.__all__ if hasattr(getattr(package, name), "scenes")]
-    if method not in names:
-        raise ValueError(f"method: unknown {method!r}, allowed are {', '.join(names)}")
-    return getattr(package, method)
+__all__ = ["Restoration"]
 
 
 class Restoration(nn.Module):
@@ -35,15 +25,20 @@ class Restoration(nn.Module):
 
     Parameters
     ----------
-    method: a function of `deconv.restore`, or its name.
-    learn: which of the options are learnt. They are positive numbers, `weight`, `tv`, `noise_to_signal` or `sigma`
-        say, and stay positive: their logarithms are the layer's parameters.
-    options: the method's keywords; a module among them, a denoiser say, becomes a submodule, a tensor a buffer.
+    method : str or callable
+        A method of `deconv.restore.METHODS` by its name, or a function of `deconv.restore`.
+    learn : iterable of str
+        Which of the options are learnt, of those that the method has learnable: `weight`, `tv` or `noise_to_signal`.
+        They are positive numbers and stay positive: their logarithms are the layer's parameters.
+    **options : Any
+        The method's keywords; a module among them, a denoiser say, becomes a submodule, a tensor a buffer.
 
     Raises
     ------
-    ValueError: unknown method, or a learnt option without a positive number to begin with.
-    TypeError: an option that the method does not have.
+    ValueError
+        Unknown method, or a learnt option that is not learnable or has no positive number to begin with.
+    TypeError
+        An option that the method does not have.
 
     Examples
     --------
@@ -54,14 +49,17 @@ class Restoration(nn.Module):
     (2, 3, 16, 16)
     """
 
-    def __init__(self, method: str | Callable[..., Any], *, learn: Iterable[str] = (), **options: Any) -> None:
+    def __init__(self, method: str | Callable[..., Any], /, *, learn: Iterable[str] = (), **options: Any) -> None:
         super().__init__()
-        self.method = method_named(method)
-        taken = list(inspect.signature(self.method).parameters)[2:]
+        self.method = as_method(method)
         learnt = [learn] if isinstance(learn, str) else list(learn)
         for name in [*options, *learnt]:
-            if name not in taken:
-                raise TypeError(f"{name}: {self.method.__name__} does not take it; it takes {', '.join(taken)}")
+            if name not in self.method.keywords:
+                taken = ", ".join(self.method.keywords)
+                raise TypeError(f"{name}: {self.method.name} does not take it; it takes {taken}")
+        if self.method.learnable is not None:
+            for name in learnt:
+                check_choice("learn", name, self.method.learnable)
         self.logarithms = nn.ParameterDict({name: _logarithm(name, options.pop(name, None)) for name in learnt})
         self.options = {}
         for name, value in options.items():
@@ -73,14 +71,29 @@ class Restoration(nn.Module):
                 self.options[name] = value
 
     def forward(self, image: Any, psf: Any, **options: Any) -> Any:
-        """Restore `image`, see `deconv.restore`. options: of this call only, in the place of the layer's own."""
+        """Restore `image`.
+
+        Parameters
+        ----------
+        image, psf : array or Tensor
+            See `deconv.restore`.
+        **options : Any
+            Keywords for this call only, in the place of the layer's own.
+
+        Returns
+        -------
+        array or Tensor
+            Like `image`.
+        """
         learnt = {name: logarithm.exp() for name, logarithm in self.logarithms.items()}
         held = dict(self.named_buffers(recurse=False)) | dict(self.named_children())
         del held["logarithms"]
         return self.method(image, psf, **(self.options | held | learnt | options))
 
     def extra_repr(self) -> str:
-        return ", ".join([self.method.__name__, *(f"{name}={value!r}" for name, value in self.options.items())])
+        """The method and its options."""
+        options = {**self.method.options, **self.options}
+        return ", ".join([self.method.name, *(f"{name}={value!r}" for name, value in options.items())])
 
 
 def _logarithm(name: str, value: Any) -> nn.Parameter:

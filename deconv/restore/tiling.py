@@ -12,23 +12,26 @@ import torch
 from torch import Tensor
 
 from ..imaging.arrays import as_image_batch
+from ..progress import ProgressBar
+from .arguments import as_mask
 from .dask_tiles import is_dask, restore_chunks
-from .frame import counted
-from .module import method_named
-from .problem import Statistics, as_mask
+from .methods import as_method
 from .psf_field import PsfField
-from .streaming_statistics import cut, spatial_positions, survey, window
+from .run import Image
+from .statistics import Statistics
+from .streaming_statistics import crop_to, rectangle, spatial_positions, streaming_statistics
 
 __all__ = ["tiled"]
 
-# The overlap of two tiles on either side of their seam, in sizes of the psf, and at least.
+# The overlap of two tiles on either side of their border, in sizes of the psf, and at least.
 _REACH, _LEAST = 4, 48
 _TILE = 1024
 
 
 def tiled(
     method: str | Callable[..., Any],
-    image: Any,
+    /,
+    image: Image,
     psf: Any,
     *,
     out: Any = None,
@@ -38,15 +41,16 @@ def tiled(
     sigma: Any = None,
     statistics: Statistics | None = None,
     progress: bool | None = None,
-    **parameters: Any,
-) -> Any:
+    **options: Any,
+) -> Image:
     r"""Restore an image tile by tile: the memory does not grow with it, and its blur may differ from place to place.
 
-    Each tile is restored with the pixels around it, of which those nearest to the seam are blended,
+    Each tile is restored with the pixels around it, of which those nearest to its border are blended with its
+    neighbours,
 
     .. math:: x \leftarrow (1 - w)\, x + w\, x_t, \qquad w = \tfrac12 - \tfrac12 \cos(\pi u)
 
-    with u from 0 to 1 across the seam, and the rest is dropped. Noise, contrast and brightness are measured once, in
+    with u from 0 to 1 across the border, and the rest is dropped. Noise, contrast and brightness are measured once, in
     the whole image, so that all tiles agree on the automatic parameters. For methods that look at a neighbourhood
     only, the result is the untiled one but for the influence of what is farther away than the overlap.
 
@@ -56,39 +60,54 @@ def tiled(
 
     Parameters
     ----------
-    method: a function of `deconv.restore`, or its name.
-    image: as for the method, or anything with `shape`, `dtype` and NumPy's slicing, such as a memory map (also
+    method : str or callable
+        A method of `deconv.restore.METHODS` by its name, or a function of `deconv.restore`.
+    image : array or Tensor
+        As for the method, or anything with `shape`, `dtype` and NumPy's slicing, such as a memory map (also
         `tifffile.memmap`); it is read one tile at a time. Or a dask array.
-    psf: as for the method, for the whole image, `(kh, kw)`; or one for each tile: an array `(gy, gx, kh, kw)`, psfs at
+    psf : array, Tensor or callable
+        As for the method, for the whole image, `(kh, kw)`; or one for each tile: an array `(gy, gx, kh, kw)`, psfs at
         the centres of a grid of equal patches, interpolated linearly to the centre of each tile, which then is no
         larger than a patch; or a function ``psf(y, x)`` of the tile's centre in pixels, which may also return one
         for each sample and channel. For volumes all with one more axis.
-    out: where the result goes, like `image` but for its dtype, a memory map say; None: a new array. It must not be the
-        image itself, whose pixels are needed by more than one tile.
-    tile: height and width of the tiles, at most, without their overlap; one number or one per axis. None: 1024, and
+    out : array or Tensor, optional
+        Where the result goes, like `image` but for its dtype, a memory map say; by default a new array. It must not be
+        the image itself, whose pixels are needed by more than one tile.
+    tile : int or sequence of int, optional
+        Height and width of the tiles, at most, without their overlap; one number or one per axis. By default 1024, and
         the chunks of a dask array, merged where they are smaller than the overlap.
-    overlap: how far a tile is restored beyond its own pixels; None: four sizes of the psf, 48 pixels at least.
-    mask: as for the method, of the image's height and width, also a memory map; or ``"auto"``.
-    sigma, statistics: as for the method; None: measured in the whole image.
-    progress: show a bar; None: on a terminal, from the first second on.
-    parameters: the method's own. The boundary is unknown: a tile has no other.
+    overlap : int or sequence of int, optional
+        How far a tile is restored beyond its own pixels; by default four sizes of the psf, 48 pixels at least.
+    mask : array, Tensor or "auto", optional
+        As for the method, of the image's height and width, also a memory map; or ``"auto"``.
+    sigma : float, array or Tensor, optional
+        As for the method; by default measured in the whole image.
+    statistics : Statistics, optional
+        As for the method; by default measured in the whole image.
+    progress : bool, optional
+        Show a bar; by default on a terminal, from the first second on.
+    **options : Any
+        The method's own keywords. The boundary is unknown: a tile has no other.
 
     Returns
     -------
-    `out`: kind of array, layout, range and, if it was not given, dtype of `image`.
+    array or Tensor
+        `out`: kind of array, layout, range and, if it was not given, dtype of `image`.
 
     Raises
     ------
-    ValueError: sizes that make no sense; a boundary other than unknown; an `out` of another shape, or `image` itself;
-        for a dask array `out`, a progress bar, a mask other than ``"auto"``, more than one psf.
+    ValueError
+        Sizes that make no sense; a boundary other than unknown; an `out` of another shape, or `image` itself; for a
+        dask array `out`, a progress bar, a mask other than ``"auto"``, more than one psf.
     """
-    function = method_named(method)
-    for name, allowed in (("boundary", "unknown"), ("callback", None)):
-        if parameters.get(name, allowed) != allowed:
-            raise ValueError(f"{name}: tiles take {allowed!r} only, given {parameters[name]!r}")
+    restore = as_method(method)
+    for name, allowed in (("boundary", "unknown"), ("callback", None), ("info", False)):
+        if options.get(name, allowed) != allowed:
+            raise ValueError(f"{name}: tiles take {allowed!r} only, given {options[name]!r}")
     field = PsfField(psf)
     axes = spatial_positions(image, field.space)
-    frame = [image.shape[axis] for axis in axes]
+    array: Any = image
+    frame = [array.shape[axis] for axis in axes]
     core = _sizes("tile", _TILE if tile is None else tile, len(axes), 1)
     if field.grid is not None:
         core = [min(size, -(-n // count)) for size, n, count in zip(core, frame, field.grid, strict=True)]
@@ -98,35 +117,43 @@ def tiled(
         _check_lazy(frame, out, mask, field, progress)
         place = {"axes": axes, "tile": None if tile is None else core, "reach": reach}
         known = {"mask": mask, "sigma": sigma, "statistics": statistics}
-        return restore_chunks(function, image, psf, **place, **known, **parameters)
+        return restore_chunks(restore, image, psf, **place, **known, **options)
     if out is None:
-        out = torch.zeros_like(image) if isinstance(image, Tensor) else np.zeros(image.shape, image.dtype)
-    elif tuple(out.shape) != tuple(image.shape):
-        raise ValueError(f"out: expected the image's shape {tuple(image.shape)}, given {tuple(out.shape)}")
+        out = torch.zeros_like(image) if isinstance(image, Tensor) else np.zeros(array.shape, array.dtype)
+    elif tuple(out.shape) != tuple(array.shape):
+        raise ValueError(f"out: expected the image's shape {tuple(array.shape)}, given {tuple(out.shape)}")
     elif out is image:
         raise ValueError("out: must not be the image itself, whose pixels are needed by more than one tile")
     if statistics is None:
-        statistics = survey(image, axes, mask=mask, sigma=sigma, linear=bool(parameters.get("linear")))
+        linear = bool(options.get("linear"))
+        statistics = streaming_statistics(image, axes, mask=mask, sigma=sigma, linear=linear)
 
     cores = list(itertools.product(*[_pieces(n, size) for n, size in zip(frame, core, strict=True)]))
-    for index in counted(len(cores), f"{function.__name__}, tiles", progress):
-        own = cores[index]
-        seen = [(max(a - r, 0), min(b + r, n)) for (a, b), r, n in zip(own, reach, frame, strict=True)]
-        piece, _ = as_image_batch(cut(image, axes, seen), space=field.space)
-        weight = mask
-        if mask is not None and not isinstance(mask, str):
-            weight = as_mask(cut(mask, spatial_positions(mask, field.space), seen), piece)
-        centre = [(a + b - 1) / 2 for a, b in own]
-        blur = field(centre, frame)
-        options = parameters | {"mask": weight, "sigma": sigma, "statistics": statistics, "progress": False}
-        _blend(out, axes, own, seen, frame, function(piece, blur, **options))
+    with ProgressBar(f"{restore.name.replace('_', ' ')}, tiles", len(cores), shown=progress, delay=1.0) as bar:
+        for own in cores:
+            seen = [(max(a - r, 0), min(b + r, n)) for (a, b), r, n in zip(own, reach, frame, strict=True)]
+            piece, _ = as_image_batch(crop_to(image, axes, seen), space=field.space)
+            pixels = mask
+            if mask is not None and not isinstance(mask, str):
+                pixels = as_mask(crop_to(mask, spatial_positions(mask, field.space), seen), piece)
+            blur = field([(a + b - 1) / 2 for a, b in own], frame)
+            known = {"mask": pixels, "sigma": sigma, "statistics": statistics, "progress": False}
+            _blend(out, axes, own, seen, frame, restore(piece, blur, **options, **known))
+            bar.advance()
     return out
 
 
-def _blend(out: Any, axes: list[int], own: Sequence, seen: Sequence, frame: Sequence, restored: Tensor) -> None:
-    """Lay a restored piece over what is there: all of it inside, less and less across the seams with earlier tiles.
+def _blend(
+    out: Any,
+    axes: Sequence[int],
+    own: Sequence[tuple[int, int]],
+    seen: Sequence[tuple[int, int]],
+    frame: Sequence[int],
+    restored: Tensor,
+) -> None:
+    """Lay a restored piece over what is there: all of it inside, less and less across the borders to earlier tiles.
 
-    Each seam is crossed in the inner half of the overlap; the outer half is dropped.
+    The blending takes the inner half of the overlap; the outer half is dropped.
     """
     kept, ramps = [], []
     for (a, b), (low, high), n in zip(own, seen, frame, strict=True):
@@ -137,18 +164,18 @@ def _blend(out: Any, axes: list[int], own: Sequence, seen: Sequence, frame: Sequ
         ramp = ((place - start + 0.5) / max(a + before - start, 1)).clamp_max(1) if a else torch.ones_like(place)
         ramps.append(0.5 - 0.5 * torch.cos(torch.pi * ramp))
     inside = [(a - low, b - low) for (a, b), (low, _) in zip(kept, seen, strict=True)]
-    restored = cut(restored, range(2, restored.ndim), inside)
-    weight = restored.new_ones(())
+    restored = crop_to(restored, range(2, restored.ndim), inside)
+    share = restored.new_ones(())
     for ramp in ramps:
-        weight = weight.unsqueeze(-1) * ramp
+        share = share.unsqueeze(-1) * ramp
     # What no earlier tile has written may hold anything.
-    out[window(axes, [(2 * a - start, stop) for (a, _), (start, stop) in zip(own, kept, strict=True)])] = 0
-    place = window(axes, kept)
+    out[rectangle(axes, [(2 * a - start, stop) for (a, _), (start, stop) in zip(own, kept, strict=True)])] = 0
+    place = rectangle(axes, kept)
     earlier, back = as_image_batch(out[place], space=len(axes), name="out")
-    out[place] = back(torch.lerp(earlier.to(restored), restored, weight))
+    out[place] = back(torch.lerp(earlier.to(restored), restored, share))
 
 
-def _check_lazy(frame: Sequence, out: Any, mask: Any, field: PsfField, progress: bool | None) -> None:
+def _check_lazy(frame: Sequence[float], out: Any, mask: Any, field: PsfField, progress: bool | None) -> None:
     """Refuse what a dask array cannot have."""
     if any(math.isnan(n) for n in frame):
         raise ValueError("image: the shape of a dask image must be known; call its compute_chunk_sizes() first")

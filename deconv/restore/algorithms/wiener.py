@@ -1,0 +1,264 @@
+"""The Wiener filter, for latent images that go on outside the frame."""
+
+from __future__ import annotations
+
+import itertools
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any, Literal, get_args
+
+import torch
+from torch import Tensor
+from typing_extensions import Unpack
+
+from ...choices import check_choice
+from ...imaging.boundary import extend
+from ...nn.recursive_filter import fading_margins, recursive_filter, wiener_factor
+from ...ops.conjugate_gradients import conjugate_gradients
+from ..common_options import CommonOptions, explain_common_options
+from ..convergence import Minimisation
+from ..derivatives import Gradient
+from ..padded_domain import PaddedDomain
+from ..problem import Problem
+from ..run import Image, run
+
+__all__ = ["iterates", "wiener"]
+
+Division = Literal["fft", "recursive"]
+
+# The least noise-to-signal ratio: below it the filter would amplify the rounding of float32.
+_LEAST_RATIO = 1e-7
+# Where noise hides the slopes of an image, they are not taken for weaker than this, relative to a photograph's.
+_FLATTEST = 0.01
+
+# Below this noise-to-signal ratio the filter reaches far, and so does what was made up outside the frame.
+_LOW_NOISE = 1e-3
+# A larger gain in contrast than this, outside the frame, gives away a contradiction. Sharpening stays below.
+_SHARPENED = 1.04
+# Steps that are taken before the first result in either case.
+_REFINEMENT = 8
+
+
+@explain_common_options
+def wiener(
+    image: Image,
+    psf: Any,
+    *,
+    noise_to_signal: float | Tensor | None = None,
+    division: Division = "fft",
+    method: Division | None = None,
+    num_iter: int = 1,
+    **common: Unpack[CommonOptions],
+) -> Image:
+    r"""Wiener filter: the linear estimate of least mean square error.
+
+    For latent images of the spectrum :math:`1 / (g + g^2)`, where g is the squared gradient's transfer function, and
+    white noise, the estimate minimises
+
+    .. math:: \| W (h * x - y) \|^2 + \lambda \big( \| \nabla x \|^2 + \| \nabla^2 x \|^2 \big)
+
+    with W the part of the blurred image that was observed. Were all of it observed, the minimum would be
+    :math:`\bar H Y / R` with :math:`R = |H|^2 + \lambda (g + g^2)`, in one step. That is the first iteration, on an
+    observation continued smoothly past the frame. The others are conjugate gradients preconditioned by R, which replace
+    what was made up outside the frame by what the image inside implies; eight of them are part of the first iteration
+    where the noise is low or the continuation contradicts the blur. Every boundary but the circular one counts as
+    unknown: a linear filter gains nothing from the others.
+
+    Parameters
+    ----------
+    image : array or Tensor
+        `H x W`, with channels or as a batch, or a volume; see `deconv.imaging.arrays`.
+    psf : array or Tensor
+        `(kh, kw)` or `(kd, kh, kw)`, centred, of sum 1; behind two more axes one for each sample and channel.
+    noise_to_signal : float or Tensor, optional
+        :math:`\lambda`, the variance of the noise over that of the latent image; a number or `(B,)`. By default from
+        `sigma`, and from the contrast and the slopes of the image, which are two estimates of its variance; their
+        geometric mean is used.
+    division : {"fft", "recursive"}
+        How to divide by R: in the frequency domain, or by two exact inverses of causal convolutions, with the spectral
+        factor of R; the latter for images only.
+    method : {"fft", "recursive"}, optional
+        Former name of `division`.
+    num_iter : int
+        Iterations, at most.
+    **common : CommonOptions
+        What all take: sigma, boundary, mask, linear, statistics, tolerance, callback, progress, info.
+
+    Returns
+    -------
+    array or Tensor
+        The restored image: kind of array, layout, dtype and range of `image`. Floats are not clipped.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument, what was given and what is allowed.
+
+    References
+    ----------
+    Wiener, "Extrapolation, interpolation, and smoothing of stationary time series", 1949. The recursive form:
+    Ekstrom and Woods, "Two-dimensional spectral factorization with applications in recursive digital
+    filtering", IEEE Transactions on Acoustics, Speech, and Signal Processing 24, 1976.
+    """
+    if method is not None:
+        warnings.warn("wiener(method=) is now division=", DeprecationWarning, stacklevel=2)
+        division = method
+    return run(
+        image,
+        psf,
+        lambda problem: iterates(problem, noise_to_signal=noise_to_signal, division=division),
+        num_iter=num_iter,
+        name="wiener",
+        **common,
+    )
+
+
+def iterates(
+    problem: Problem, *, noise_to_signal: float | Tensor | None = None, division: Division = "fft"
+) -> Iterator[Tensor]:
+    """Latent images of `wiener`."""
+    check_choice("division", division, get_args(Division))
+    # Less the mean, rounding is relative to the contrast. A linear estimate gains nothing from knowing that the outside
+    # is a mirror image, or zero: what the blur leaves of that is less than what conjugate gradients lose by it.
+    mean = problem.image.mean(problem.domain.axes, keepdim=True)
+    domain = problem.domain.unbounded().minus(mean)
+    power = domain.otf.real.square() + domain.otf.imag.square()
+    power = power[(None,) * (problem.image.ndim - power.ndim)]
+    gradient = Gradient(problem.space).power(domain.shape, problem.image)
+    steepness = (power / (1 + gradient)).mean(domain.axes, keepdim=True)
+    ratio = _noise_to_signal(problem, noise_to_signal, steepness)
+    penalty = ratio * (gradient + gradient.square())
+    latents = _filtered(domain, power, penalty, ratio)
+    if division == "recursive":
+        latents = map(_recursive_filter(domain, ratio), latents)
+    offset = mean / power[(..., *[slice(0, 1)] * problem.space)].sqrt()
+
+    def objective(latent: Tensor) -> Tensor:
+        centred = latent - offset
+        roughness = centred * domain.ifft(penalty * domain.fft(centred))
+        return 2 * domain.misfit(centred) + roughness.flatten(1).sum(1)
+
+    return Minimisation((latent + offset for latent in latents), objective)
+
+
+def _filtered(domain: PaddedDomain, power: Tensor, penalty: Tensor, ratio: Tensor) -> Iterator[Tensor]:
+    """The closed form and its refinements, or, where it needs them, refinements from the beginning."""
+    inverse = (power + penalty).reciprocal()
+    continued = extend(domain.image, domain.margins)
+    spectrum = domain.otf.conj() * inverse * domain.fft(continued)
+    first = domain.ifft(spectrum)
+    at_once = itertools.chain([first], _refined(domain, penalty, inverse, spectrum))
+    ahead = itertools.islice(_refined(domain, penalty, inverse, spectrum), _REFINEMENT - 1, None)
+    # Decided for each sample, so that a batch gives what its samples give one by one.
+    needy = _needs_refinement(domain, ratio, first, continued)
+    if needy.all():
+        yield from ahead
+    elif not needy.any():
+        yield from at_once
+    for refined, direct in zip(ahead, at_once, strict=True):
+        yield torch.where(needy, refined, direct)
+
+
+def _refined(domain: PaddedDomain, penalty: Tensor, inverse: Tensor, spectrum: Tensor) -> Iterator[Tensor]:
+    """Conjugate gradients for the observed part alone, preconditioned by the inverse of R, from a spectrum on.
+
+    Vectors are spectra: there, all but the pixel mask is diagonal.
+    """
+    otf, adjoint = domain.otf, domain.otf.conj().resolve_conj()
+
+    def normal(direction: Tensor) -> Tensor:
+        seen = domain.mask * domain.ifft(otf * direction)
+        return adjoint * domain.fft(seen) + penalty * direction
+
+    def dot(a: Tensor, b: Tensor) -> Tensor:
+        """Of the images of two spectra, up to a factor, for each sample and channel."""
+        # Each column stands for its mirror image too, but for the first and, where the width is even, the last.
+        total = 2 * _real_dot(a, b) - _real_dot(a[..., :1], b[..., :1])
+        if domain.shape[-1] % 2 == 0:
+            total = total - _real_dot(a[..., -1:], b[..., -1:])
+        return total.reshape(*total.shape, *[1] * len(domain.shape))
+
+    missing = domain.observed - domain.mask * domain.ifft(otf * spectrum)
+    residual = adjoint * domain.fft(missing) - penalty * spectrum
+    for solution, _ in conjugate_gradients(
+        normal, residual, spectrum, precondition=lambda residual: inverse * residual, dot=dot
+    ):
+        yield domain.ifft(solution)
+
+
+def _real_dot(a: Tensor, b: Tensor) -> Tensor:
+    return torch.linalg.vecdot(a.flatten(2), b.flatten(2)).real
+
+
+def _needs_refinement(domain: PaddedDomain, ratio: Tensor, latent: Tensor, continued: Tensor) -> Tensor:
+    """Whether the made-up part of the observation spoils the result, for each sample, `(B, 1, 1, 1)`.
+
+    It does so the farther the lower the noise is; and where it is not the blur of anything likely. Frequencies that the
+    blur suppresses cannot be strong in an observation: where a continuation has them, the filter amplifies them, and
+    the result has more contrast there than sharpening explains.
+    """
+    axes = tuple(range(1, latent.ndim))
+    sampled = (..., *[slice(None, None, 2)] * len(domain.axes))  # a quarter of the pixels tells as much
+    missing = 1 - domain.mask[domain.seen][sampled]
+    contrast = [
+        (missing * image.detach()[domain.seen][sampled].square()).sum(axes, keepdim=True)
+        for image in (latent, continued)
+    ]
+    # Where nothing is missing, both are zero.
+    return (contrast[0] > _SHARPENED * contrast[1]) | (ratio < _LOW_NOISE) & (contrast[1] > 0)
+
+
+def _noise_to_signal(problem: Problem, given: float | Tensor | None, steepness: Tensor) -> Tensor:
+    """The ratio for each sample, `(B or 1, 1, 1, 1)`; what it is estimated from is averaged over channels.
+
+    steepness: sum of squared slopes of the blurred image, for a latent image of the model's spectrum and variance 1.
+    """
+    image, statistics = problem.image.detach(), problem.statistics
+    ones = [1] * (image.ndim - 1)
+    if given is not None:
+        ratio = torch.as_tensor(given, dtype=image.dtype, device=image.device)
+        if ratio.ndim > 1 or not bool(((ratio > 0) & ratio.isfinite()).all()):
+            raise ValueError(f"noise_to_signal: expected a positive number, or one per sample, given {given}")
+        return ratio.reshape(-1, *ones)
+
+    def mean(values: Tensor) -> Tensor:
+        return values.flatten(1).mean(1).reshape(-1, *ones)
+
+    noise = mean(statistics.sigma.square())
+    by_slopes = (mean(statistics.slopes) - 2 * problem.space * noise) / mean(steepness)
+    by_contrast = mean(statistics.contrast.square())
+    signal = (torch.maximum(by_slopes, _FLATTEST * by_contrast) * by_contrast).sqrt()
+    return (noise / signal).clamp_min(_LEAST_RATIO)
+
+
+def _recursive_filter(domain: PaddedDomain, ratio: Tensor) -> Callable[[Tensor], Tensor]:
+    """The filter in the spatial domain, on an observation completed by what a latent image implies for the rest."""
+    if len(domain.shape) != 2:
+        raise ValueError('division: "recursive" is for images, volumes take "fft"')
+    psf = _psf(domain)
+    try:
+        factor, transposed = wiener_factor(psf, ratio[..., 0, 0])
+    except ValueError as error:
+        raise ValueError(f'division: "recursive" does not suit this psf and noise: {error}; take "fft"') from None
+    margins = fading_margins(psf.shape[-2:])
+
+    def apply(latent: Tensor) -> Tensor:
+        implied = domain.observed + (1 - domain.mask) * domain.blur(latent)
+        periodic = extend(implied, margins, method="circular")
+        return recursive_filter(periodic, margins, psf, factor, transposed=transposed)
+
+    return apply
+
+
+def _psf(domain: PaddedDomain) -> Tensor:
+    """The psf of a domain, `(B or 1, C or 1, kh, kw)`, of odd size and without an empty border."""
+    psf = domain.ifft(domain.otf)
+    psf = psf[(None,) * (4 - psf.ndim)]
+    seen = (psf.abs() > 1e-6 * psf.abs().max()).flatten(0, 1).any(0)
+    for axis in (0, 1):
+        distance = torch.arange(seen.shape[axis], device=psf.device)
+        distance = torch.minimum(distance, seen.shape[axis] - distance)
+        reach = int(distance[seen.any(1 - axis)].max())
+        taps = torch.arange(-reach, reach + 1, device=psf.device)
+        psf = psf.index_select(axis - 2, taps % seen.shape[axis])
+    return psf

@@ -1,0 +1,92 @@
+"""The arguments that every restoration shares, checked and turned into tensors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..imaging.arrays import as_image_batch, as_psf
+
+__all__ = ["as_filter", "as_mask", "as_psfs", "as_sigma", "spatial_axes"]
+
+# A pixel from here on is taken for clipped: 8-bit white, less the rounding of one decoder.
+_CLIPPED = 254 / 255
+
+
+def spatial_axes(psf: Any) -> int:
+    """2 or 3: whether a psf is for images or for volumes."""
+    if not hasattr(psf, "ndim"):
+        raise TypeError(f"psf: expected an array, given {type(psf).__name__}")
+    if not 2 <= psf.ndim <= 5:
+        raise ValueError(f"psf: expected (kh, kw) or (kd, kh, kw), given the shape {tuple(psf.shape)}")
+    return 2 if psf.ndim in (2, 4) else 3
+
+
+def as_psfs(psf: Any, image: Tensor) -> Tensor:
+    """The psf as a tensor, checked.
+
+    Parameters
+    ----------
+    psf : array or Tensor
+        `(kh, kw)` or `(kd, kh, kw)`; behind two axes, each of the image's size or 1, one for each sample and channel.
+    image : Tensor
+        `(B, C, H, W)` or `(B, C, D, H, W)`, which it is for.
+
+    Returns
+    -------
+    Tensor
+        Of the shape of `psf`, of the dtype and on the device of `image`.
+    """
+    space = spatial_axes(psf)
+    if psf.ndim == space:
+        return as_psf(psf, like=image, space=space)
+    lead = tuple(psf.shape[:2])
+    if any(given not in (1, there) for given, there in zip(lead, image.shape[:2], strict=True)):
+        there = tuple(image.shape[:2])
+        raise ValueError(f"psf: made for (samples, channels) = {lead}, the image has {there}")
+    pieces = [as_psf(channel, like=image, space=space) for sample in psf for channel in sample]
+    return torch.stack(pieces).unflatten(0, lead)
+
+
+def as_filter(array: Any, image: Tensor, *, name: str) -> Tensor:
+    """A small filter of any sum as a tensor; it has the image's spatial axes."""
+    taps = torch.as_tensor(array, dtype=image.dtype, device=image.device)
+    if taps.ndim != image.ndim - 2 or taps.numel() == 0 or not bool(taps.isfinite().all()):
+        raise ValueError(f"{name}: expected finite filters with {image.ndim - 2} axes, given {tuple(taps.shape)}")
+    return taps
+
+
+def as_sigma(sigma: Any, image: Tensor) -> Tensor:
+    """The standard deviation of the noise as a tensor `(B or 1, C or 1, 1, 1)`."""
+    deviation = torch.as_tensor(sigma, dtype=image.dtype, device=image.device).detach()
+    given = tuple(deviation.shape)
+    if deviation.ndim < 2:
+        deviation = deviation.reshape(-1, 1)
+    if deviation.ndim == 2:
+        deviation = deviation.reshape(*deviation.shape, *[1] * (image.ndim - 2))
+    allowed = (*image.shape[:2], *[1] * (image.ndim - 2))
+    if deviation.ndim != image.ndim or any(n not in (1, m) for n, m in zip(deviation.shape, allowed, strict=True)):
+        raise ValueError(f"sigma: the shape {given} does not fit (samples, channels) = {tuple(image.shape[:2])}")
+    if not bool((deviation >= 0).all() and deviation.isfinite().all()):
+        raise ValueError(f"sigma: must be finite and not negative, given {sigma}")
+    return deviation
+
+
+def as_mask(mask: Any, image: Tensor) -> Tensor | None:
+    """The weight of each pixel, as a tensor that broadcasts against `image`; None where all count alike."""
+    if mask is None:
+        return None
+    if isinstance(mask, str):
+        if mask != "auto":
+            raise ValueError(f'mask: expected an array or "auto", given {mask!r}')
+        return (image < _CLIPPED).to(image)
+    pixels, _ = as_image_batch(mask, space=image.ndim - 2, name="mask")
+    pixels = pixels.to(image)
+    fits = all(n in (1, m) for n, m in zip(pixels.shape[:2], image.shape[:2], strict=True))
+    if not fits or pixels.shape[2:] != image.shape[2:]:
+        raise ValueError(f"mask: the shape {tuple(mask.shape)} does not fit an image {tuple(image.shape)}")
+    if float(pixels.min()) < 0 or float(pixels.max()) > 1:
+        raise ValueError("mask: its weights must be in [0, 1]")
+    return pixels

@@ -1,0 +1,74 @@
+"""The keywords that every restoration takes, said once."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, TypeVar
+
+import numpy as np
+from torch import Tensor
+from typing_extensions import TypedDict
+
+from .padded_domain import Boundary
+from .statistics import Statistics
+
+__all__ = ["CommonOptions", "explain_common_options"]
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+class CommonOptions(TypedDict, total=False):
+    """Keywords that every restoration takes.
+
+    Attributes
+    ----------
+    sigma : float, array or Tensor, optional
+        Standard deviation of the noise, in the image's unit (0.01 is 1 % of full scale): a number, `(B,)` or `(B, C)`.
+        By default estimated, for each channel.
+    boundary : {"unknown", "circular", "reflect", "replicate", "zero"}
+        What lies outside the frame. ``"unknown"``, the default: the latent image goes on and is solved for;
+        ``"circular"``: it repeats; ``"reflect"``: mirrored about the edge pixel; ``"replicate"``: the edge pixel goes
+        on; ``"zero"``: nothing. All but the first are for images that a computer has blurred that way.
+    mask : array, Tensor or "auto", optional
+        Weight of each pixel in [0, 1], `H x W` or like the image; False or 0 marks what is missing or wrong and is to
+        be filled in. ``"auto"``: clipped highlights are.
+    linear : bool
+        The image is an sRGB photograph: restore its linear light. `sigma` then is in the light's unit.
+    statistics : Statistics, optional
+        What automatic parameters are chosen by, where the image is a piece of a larger one; by default measured.
+    tolerance : float
+        Stop when no sample's latent image changes by more than this, relatively; 0, the default: never.
+    callback : callable, optional
+        Called as ``callback(iteration, image)`` after each iteration; stops by returning True.
+    progress : bool, optional
+        Show a bar; by default on a terminal, from the first second on.
+    info : bool
+        Return the pair ``(restored, ConvergenceInfo)`` in place of the restored image.
+    """
+
+    sigma: float | Sequence[float] | np.ndarray | Tensor | None
+    boundary: Boundary
+    mask: np.ndarray | Tensor | Literal["auto"] | None
+    linear: bool
+    statistics: Statistics | None
+    tolerance: float
+    callback: Callable[[int, Any], bool | None] | None
+    progress: bool | None
+    info: bool
+
+
+def explain_common_options(function: Function) -> Function:
+    """Write into the docstring of a restoration, under ``**common``, what its common options are.
+
+    What it is called with, and what an editor shows, stays as it is written; ``help`` and pages made of docstrings
+    then tell the rest.
+    """
+    written, entry, rest = (function.__doc__ or "").partition("**common : CommonOptions\n")
+    if entry:  # not under python -OO
+        _, _, options = inspect.cleandoc(CommonOptions.__doc__ or "").partition("----------\n")
+        line, newline, rest = rest.partition("\n")
+        indent = " " * (len(line) - len(line.lstrip()))
+        explained = "".join(f"{indent}{option}\n" if option else "\n" for option in options.splitlines())
+        function.__doc__ = f"{written}{entry}{line}{newline}\n{explained}{rest}"
+    return function

@@ -1,0 +1,52 @@
+"""Iterates that minimise something, and the report on how far they came."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from torch import Tensor
+
+__all__ = ["ConvergenceInfo", "Minimisation"]
+
+
+@dataclass(frozen=True)
+class ConvergenceInfo:
+    """How a restoration went.
+
+    Parameters
+    ----------
+    iterations : int
+        How many were done.
+    change : float or None
+        Norm of the last step over that of the latent image, the largest of all samples; None after one iteration.
+    objective : float or None
+        Value of what the method minimises, misfit to the data plus penalty, at the result, of all samples together;
+        None where a method minimises nothing that can be evaluated.
+    converged : bool
+        Whether the last change was at most `tolerance`, or a thousandth where that is 0.
+    """
+
+    iterations: int
+    change: float | None
+    objective: float | None
+    converged: bool
+
+
+class Minimisation(Iterator[Tensor]):
+    """Iterates of a latent image, and what they minimise.
+
+    Parameters
+    ----------
+    iterates : iterator of Tensor
+        Better and better latent images.
+    objective : callable
+        The value at a latent image, `(B,)`.
+    """
+
+    def __init__(self, iterates: Iterator[Tensor], objective: Callable[[Tensor], Tensor]) -> None:
+        self._iterates = iterates
+        self.objective = objective
+
+    def __next__(self) -> Tensor:
+        return next(self._iterates)

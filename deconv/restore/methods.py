@@ -1,0 +1,180 @@
+"""The table of restoration methods: the only list of them, read by the command line, layers, tiles and benchmarks.
+
+A new method is a file in `deconv.restore.algorithms` and a row of `METHODS`. Reading the table does not import torch.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from ..choices import check_choice
+
+if TYPE_CHECKING:  # what `deconv.restore` exports, for editors and type checkers
+    from .algorithms.epll import epll
+    from .algorithms.flow_map import flow_map
+    from .algorithms.hyper_laplacian import hyper_laplacian
+    from .algorithms.l0_gradient import l0_gradient
+    from .algorithms.plug_and_play import plug_and_play
+    from .algorithms.richardson_lucy import richardson_lucy
+    from .algorithms.tikhonov import tikhonov
+    from .algorithms.total_variation import total_variation
+    from .algorithms.unsupervised_wiener import unsupervised_wiener
+    from .algorithms.wiener import wiener
+
+__all__ = [
+    "METHODS",
+    "Method",
+    "as_method",
+    "epll",
+    "flow_map",
+    "hyper_laplacian",
+    "l0_gradient",
+    "plug_and_play",
+    "richardson_lucy",
+    "tikhonov",
+    "total_variation",
+    "unsupervised_wiener",
+    "wiener",
+]
+
+
+@dataclass(frozen=True)
+class Method:
+    """A restoration method.
+
+    Parameters
+    ----------
+    function : str or callable
+        The name of a function of `deconv.restore.algorithms`, in the file of the same name; or any function
+        ``f(image, psf, *, ...)``.
+    summary : str
+        What it is good for, in half a line.
+    options : mapping
+        Keywords of the function that the row stands for.
+    volumes : bool
+        Whether it is for volumes, too.
+    pace : float, optional
+        Seconds for a million samples, pixels times channels, on one core. By default not known.
+    automatic : bool
+        Whether the command line's ``--method auto`` may take it. Of those that it may, the slower is the better.
+    learnable : tuple of str, optional
+        Which keywords `Restoration` can learn. By default any whose value is a positive number.
+    """
+
+    function: str | Callable[..., Any]
+    summary: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    volumes: bool = True
+    pace: float | None = None
+    automatic: bool = False
+    learnable: tuple[str, ...] | None = None
+
+    def load(self) -> Callable[..., Any]:
+        """The function."""
+        if not isinstance(self.function, str):
+            return self.function
+        return getattr(import_module(f".algorithms.{self.function}", __package__), self.function)
+
+    def __call__(self, image: Any, psf: Any, **keywords: Any) -> Any:
+        """Restore `image`, see `deconv.restore`."""
+        return self.load()(image, psf, **{**self.options, **keywords})
+
+    @property
+    def name(self) -> str:
+        """Of the function."""
+        return self.function if isinstance(self.function, str) else getattr(self.function, "__name__", "method")
+
+    @property
+    def keywords(self) -> tuple[str, ...]:
+        """What may be given beside image and psf: the function's own keywords, and those that all methods take."""
+        from .common_options import CommonOptions
+
+        _, _, *parameters = inspect.signature(self.load()).parameters.values()
+        names = [p.name for p in parameters if p.kind is not p.VAR_KEYWORD]
+        if len(names) < len(parameters):
+            names += CommonOptions.__annotations__
+        return tuple(name for name in names if name not in self.options)
+
+
+METHODS: dict[str, Method] = {
+    "wiener": Method("wiener", "linear and quickest, by FFT", pace=0.2, automatic=True, learnable=("noise_to_signal",)),
+    "recursive": Method(
+        "wiener",
+        "the same filter by two exact inverse convolutions",
+        options={"division": "recursive"},
+        volumes=False,
+        pace=0.5,
+        learnable=("noise_to_signal",),
+    ),
+    "tikhonov": Method("tikhonov", "linear, smooth", pace=0.7, learnable=("weight",)),
+    "unsupervised_wiener": Method(
+        "unsupervised_wiener", "linear; noise and signal estimated together", pace=0.8, learnable=()
+    ),
+    "richardson_lucy": Method("richardson_lucy", "counted photons; nothing gets negative", pace=1.5, learnable=("tv",)),
+    "total_variation": Method("total_variation", "flat areas with sharp edges", pace=2.0, learnable=("weight",)),
+    "hyper_laplacian": Method(
+        "hyper_laplacian",
+        "photographs, the default",
+        pace=3.5,
+        automatic=True,
+        learnable=("weight", "second_order"),
+    ),
+    "l0_gradient": Method("l0_gradient", "text and drawings: few edges", pace=2.0, learnable=()),
+    "plug_and_play": Method("plug_and_play", "any denoiser as the prior", pace=10.0, learnable=("weight",)),
+    "epll": Method(
+        "epll",
+        "photographs: a mixture of Gaussians over patches; slow",
+        volumes=False,
+        pace=130.0,
+        learnable=("weight",),
+    ),
+    "flow": Method(
+        "flow_map",
+        "photographs: a normalizing flow; slow, and the best for them",
+        volumes=False,
+        pace=100.0,
+        automatic=True,
+        learnable=("weight",),
+    ),
+}
+
+
+def as_method(method: str | Callable[..., Any]) -> Method:
+    """A method by its name, or of a function.
+
+    Parameters
+    ----------
+    method : str or callable
+        A name of `METHODS`, or of the function behind one; or a function ``f(image, psf, *, ...)``.
+
+    Returns
+    -------
+    Method
+        The row, or one made for the function.
+
+    Raises
+    ------
+    ValueError
+        A name that there is not.
+    """
+    by_function = {row.name: row for row in METHODS.values() if not row.options}
+    if isinstance(method, str):
+        known = by_function | METHODS
+        check_choice("method", method, known)
+        return known[method]
+    if isinstance(method, Method):
+        return method
+    row = by_function.get(getattr(method, "__name__", ""))
+    return row if row is not None and row.load() is method else Method(method)
+
+
+def __getattr__(name: str) -> Any:
+    """The function of a row, imported when it is first used."""
+    for row in METHODS.values():
+        if row.function == name:
+            return row.load()
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

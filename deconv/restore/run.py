@@ -1,0 +1,115 @@
+"""The loop around every restoration method: an array in, iterates of a latent image, an array of the same kind out.
+
+A method is a function ``f(image, psf, *, its options, num_iter, **common)`` and a generator: given a `Problem`, it
+yields better and better latent images, without end. `run` adapts arrays, estimates the noise, lays out the padded
+domain, counts the iterations, reports, stops, and crops, so that the method is only its mathematics.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar, cast
+
+import torch
+from torch import Tensor
+from typing_extensions import Unpack
+
+from ..imaging.arrays import as_image_batch
+from ..imaging.srgb import to_linear, to_srgb
+from ..progress import ProgressBar
+from .arguments import as_mask, as_psfs, spatial_axes
+from .common_options import CommonOptions
+from .convergence import ConvergenceInfo, Minimisation
+from .problem import Problem
+
+__all__ = ["Image", "run"]
+
+Image = TypeVar("Image")
+
+# A relative change that counts as none where no tolerance is given.
+_CONVERGED = 1e-3
+
+
+def run(
+    image: Image,
+    psf: Any,
+    iterates: Callable[[Problem], Iterator[Tensor]],
+    *,
+    num_iter: int,
+    name: str,
+    **common: Unpack[CommonOptions],
+) -> Image:
+    """Restore an image by a generator of latent images.
+
+    Parameters
+    ----------
+    image : array or Tensor
+        See `deconv.imaging.arrays`.
+    psf : array or Tensor
+        See `deconv.restore.arguments.as_psfs`.
+    iterates : callable
+        Makes the iterator for a `Problem`; a `Minimisation` where there is an objective to report.
+    num_iter : int
+        Iterations, at most.
+    name : str
+        Of the method, for the progress bar and for errors.
+    **common : CommonOptions
+        As the method was given them.
+
+    Returns
+    -------
+    array or Tensor
+        Like `image`; a pair with `ConvergenceInfo` if `info` is asked for.
+    """
+    for option in common:
+        if option not in CommonOptions.__annotations__:
+            raise TypeError(f"{name}() got an unexpected keyword argument {option!r}")
+    if num_iter < 1:
+        raise ValueError(f"num_iter: expected at least 1, given {num_iter}")
+    tolerance = common.get("tolerance", 0.0)
+    if not tolerance >= 0:
+        raise ValueError(f"tolerance: expected 0 or more, given {tolerance}")
+    linear, callback, info = common.get("linear", False), common.get("callback"), common.get("info", False)
+    batch, back = as_image_batch(image, space=spatial_axes(psf))
+    psfs = as_psfs(psf, batch)
+    mask = as_mask(common.get("mask"), batch)  # before the light is decoded: clipping is a matter of the file
+    problem = Problem.of(
+        to_linear(batch) if linear else batch,
+        psfs,
+        num_iter=num_iter,
+        sigma=common.get("sigma"),
+        boundary=common.get("boundary", "unknown"),
+        mask=mask,
+        statistics=common.get("statistics"),
+    )
+
+    def deliver(latent: Tensor) -> Image:
+        restored = problem.domain.crop(latent)
+        return back(to_srgb(restored) if linear else restored)
+
+    latents = iterates(problem)
+    latent, done, change, previous = batch, 0, None, None
+    with ProgressBar(name.replace("_", " "), num_iter, shown=common.get("progress"), delay=1.0) as bar:
+        while done < num_iter:
+            latent, done = next(latents), done + 1
+            bar.advance()
+            if tolerance > 0 or info:
+                change = None if previous is None else _change(latent, previous)
+                previous = latent
+            if callback is not None and callback(done - 1, deliver(latent)):
+                break
+            if tolerance > 0 and change is not None and change <= tolerance:
+                break
+    if not info:
+        return deliver(latent)
+    objective = latents.objective(latent) if isinstance(latents, Minimisation) else None
+    converged = change is not None and change <= (tolerance or _CONVERGED)
+    total = None if objective is None else float(objective.detach().sum())
+    return cast(Image, (deliver(latent), ConvergenceInfo(done, change, total, converged)))
+
+
+def _change(latent: Tensor, previous: Tensor) -> float:
+    """Largest relative change of a sample."""
+    step = (latent - previous).detach().flatten(1).norm(dim=1)
+    size = latent.detach().flatten(1).norm(dim=1).clamp_min(torch.finfo(latent.dtype).tiny)
+    return float((step / size).max())
