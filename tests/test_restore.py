@@ -13,10 +13,10 @@ from typing_extensions import Unpack
 
 from deconv import restore
 from deconv.imaging import degrade, psnr
+from deconv.imaging.boundary import BOUNDARIES
 from deconv.imaging.psf import gaussian
 from deconv.imaging.srgb import to_srgb
 from deconv.restore import run
-from deconv.restore.padded_domain import BOUNDARIES
 
 
 @pytest.fixture(params=ROWS)

@@ -14,12 +14,13 @@ from restorations import PSF, agreement, field_of_view, latent_image, observatio
 
 from deconv import restore
 from deconv.imaging import convolve, degrade, psnr
+from deconv.imaging.boundary import BOUNDARIES
 from deconv.imaging.psf import gaussian
 from deconv.imaging.srgb import to_linear, to_srgb
 from deconv.restore import denoisers, shrinkage, splitting
 from deconv.restore.algorithms import total_variation
 from deconv.restore.derivatives import Gradient, Hessian, Identity
-from deconv.restore.padded_domain import BOUNDARIES, PaddedDomain
+from deconv.restore.padded_domain import PaddedDomain
 from deconv.restore.problem import Problem
 from deconv.restore.spectra import fit_spectra
 from deconv.restore.statistics import Statistics

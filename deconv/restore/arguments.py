@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from ..imaging.arrays import as_image_batch, as_psf
 
-__all__ = ["as_filter", "as_mask", "as_psfs", "as_sigma", "spatial_axes"]
+__all__ = ["Space", "as_filter", "as_mask", "as_psfs", "as_sigma", "space_of", "spatial_axes"]
+
+Space = Literal[2, 3]
 
 # A pixel from here on is taken for clipped: 8-bit white, less the rounding of one decoder.
 _CLIPPED = 254 / 255
 
 
-def spatial_axes(psf: Any) -> int:
+def space_of(image: Tensor) -> Space:
+    """Number of spatial axes of `(B, C, H, W)` or `(B, C, D, H, W)`."""
+    return 2 if image.ndim == 4 else 3
+
+
+def spatial_axes(psf: Any) -> Space:
     """2 or 3: whether a psf is for images or for volumes."""
     if not hasattr(psf, "ndim"):
         raise TypeError(f"psf: expected an array, given {type(psf).__name__}")
@@ -82,7 +89,7 @@ def as_mask(mask: Any, image: Tensor) -> Tensor | None:
         if mask != "auto":
             raise ValueError(f'mask: expected an array or "auto", given {mask!r}')
         return (image < _CLIPPED).to(image)
-    pixels, _ = as_image_batch(mask, space=image.ndim - 2, name="mask")
+    pixels, _ = as_image_batch(mask, space=space_of(image), name="mask")
     pixels = pixels.to(image)
     fits = all(n in (1, m) for n, m in zip(pixels.shape[:2], image.shape[:2], strict=True))
     if not fits or pixels.shape[2:] != image.shape[2:]:

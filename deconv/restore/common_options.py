@@ -10,7 +10,7 @@ import numpy as np
 from torch import Tensor
 from typing_extensions import TypedDict
 
-from .padded_domain import Boundary
+from ..imaging.boundary import Boundary
 from .statistics import Statistics
 
 __all__ = ["CommonOptions", "explain_common_options"]

@@ -19,21 +19,18 @@ from __future__ import annotations
 
 import copy
 import math
-from typing import Any, Literal, get_args
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from ..choices import check_choice
-from ..imaging.boundary import crop, extend
+from ..imaging.boundary import BOUNDARIES, Boundary, Extension, crop, extend
 from ..imaging.convolution import fast_length, psf_to_otf
 from ..imaging.psf.moments import centroid
 
-__all__ = ["BOUNDARIES", "Boundary", "PaddedDomain", "fill"]
-
-Boundary = Literal["unknown", "circular", "reflect", "replicate", "zero"]
-BOUNDARIES: tuple[Boundary, ...] = get_args(Boundary)
+__all__ = ["PaddedDomain", "fill"]
 
 # Pixels between opposite borders of the frame, across the periodic border of the domain: at least, and in widths of the
 # psf. The borders must not see each other, neither through what priors look at nor through the inverse of the blur.
@@ -50,7 +47,7 @@ class PaddedDomain:
     psf : Tensor
         `(kh, kw)` or `(kd, kh, kw)`, or either behind two axes that broadcast against B and C.
     boundary : str
-        One of `BOUNDARIES`.
+        See `deconv.imaging.boundary`.
     mask : Tensor, optional
         Weight of each pixel in [0, 1], broadcasts against `image`; by default all 1.
 
@@ -77,7 +74,7 @@ class PaddedDomain:
     ) -> None:
         check_choice("boundary", boundary, BOUNDARIES)
         space = image.ndim - 2
-        self.boundary = boundary
+        self.boundary: Boundary = boundary
         self.psf = psf
         self.axes = tuple(range(-space, 0))
         self.margins = self._reach = [(0, 0)] * space
@@ -161,10 +158,10 @@ class PaddedDomain:
 
         What the observation cannot see at all, the rest of the domain, is free.
         """
-        if self.inside is None:
+        if self.boundary in ("unknown", "circular"):
             return latent
         allowed = latent.clone()
-        allowed[self.seen] = self._average(latent[self.seen])
+        allowed[self.seen] = self._average(latent[self.seen], self.boundary)
         return allowed
 
     @property
@@ -173,13 +170,13 @@ class PaddedDomain:
         ends = (n - after for n, (_, after) in zip(self.shape, self._unseen_margins(), strict=True))
         return (..., *[slice(0, end) for end in ends])
 
-    def _average(self, seen: Tensor) -> Tensor:
-        if self.boundary == "zero":
+    def _average(self, seen: Tensor, boundary: Extension) -> Tensor:
+        if boundary == "zero":
             return extend(crop(seen, self._reach), self._reach, method="zero")
         for axis, (before, after) in zip(self.axes, self._reach, strict=True):
             n = seen.shape[axis] - before - after
             row = torch.arange(n, dtype=seen.dtype, device=seen.device)
-            source = extend(row, [(before, after)], method=self.boundary).long()
+            source = extend(row, [(before, after)], method=boundary).long()
             copies = torch.bincount(source, minlength=n).reshape([-1] + [1] * (-axis - 1))
             total = torch.zeros_like(seen.narrow(axis, 0, n)).index_add(axis, source, seen)
             seen = (total / copies).index_select(axis, source)

@@ -7,8 +7,9 @@ from typing import Any
 
 from torch import Tensor
 
+from ..imaging.boundary import Boundary
 from .arguments import as_mask, as_sigma
-from .padded_domain import Boundary, PaddedDomain
+from .padded_domain import PaddedDomain
 from .statistics import Statistics
 
 __all__ = ["Problem"]

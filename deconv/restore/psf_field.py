@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from .arguments import spatial_axes
+from .arguments import Space, spatial_axes
 
 __all__ = ["PsfField"]
 
@@ -40,11 +40,14 @@ class PsfField:
         self.grid: tuple[int, ...] | None = None
         if callable(psf) and not hasattr(psf, "ndim"):
             self._function = psf
-            self.space = len(inspect.signature(psf).parameters)
-            if self.space not in (2, 3):
-                raise ValueError(f"psf: expected a function of y and x, or of z, y and x, given one of {self.space}")
+            count = len(inspect.signature(psf).parameters)
+            if count not in (2, 3):
+                raise ValueError(
+                    f"psf: expected a function of y and x, or of z, y and x, given one of {count} arguments"
+                )
+            self.space: Space = 2 if count == 2 else 3
         elif getattr(psf, "ndim", 0) in (4, 6):
-            self.space = psf.ndim // 2
+            self.space = 2 if psf.ndim == 4 else 3
             self.grid = tuple(psf.shape[: self.space])
             self._psf = torch.as_tensor(psf)
         else:

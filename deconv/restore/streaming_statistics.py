@@ -50,7 +50,7 @@ def streaming_statistics(
 
     def rows(start: int, stop: int) -> Tensor:
         span = [(start, stop), *((0, n) for n in rest)]
-        batch, _ = as_image_batch(crop_to(image, axes, span), space=len(axes))
+        batch, _ = as_image_batch(crop_to(image, axes, span), space=2 if len(axes) == 2 else 3)
         given = mask
         if mask is not None and not isinstance(mask, str):
             given = crop_to(mask, spatial_positions(mask, len(axes)), span)

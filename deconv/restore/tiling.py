@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ..imaging.arrays import as_image_batch
 from ..progress import ProgressBar
-from .arguments import as_mask
+from .arguments import as_mask, space_of
 from .dask_tiles import is_dask, restore_chunks
 from .methods import as_method
 from .psf_field import PsfField
@@ -171,7 +171,7 @@ def _blend(
     # What no earlier tile has written may hold anything.
     out[rectangle(axes, [(2 * a - start, stop) for (a, _), (start, stop) in zip(own, kept, strict=True)])] = 0
     place = rectangle(axes, kept)
-    earlier, back = as_image_batch(out[place], space=len(axes), name="out")
+    earlier, back = as_image_batch(out[place], space=space_of(restored), name="out")
     out[place] = back(torch.lerp(earlier.to(restored), restored, share))
 
 
