@@ -315,8 +315,12 @@ def test_a_failure_leaves_an_existing_output_as_it_was(here, blurred, capsys, mo
         main(["deblur", "blurred.png", "-o", "out.png", "--psf", PSF])
 
 
-def test_the_picture_may_replace_itself(here, blurred, capsys):
-    assert tries(capsys, "deblur", "blurred.png", "-o", "blurred.png", "--psf", PSF)[0] == 0
+def test_the_picture_replaces_itself_only_when_told_to(here, blurred, capsys):
+    arguments = ("deblur", "blurred.png", "-o", "blurred.png", "--psf", PSF)
+    status, _, err = tries(capsys, *arguments)
+    assert (status, err) == (2, "deconv: --output: blurred.png is read; give another name, or --overwrite\n")
+    assert np.array_equal(read_image("blurred.png"), blurred)
+    assert tries(capsys, *arguments, "--overwrite")[0] == 0
     assert not np.array_equal(read_image("blurred.png"), blurred)
     assert sorted(path.name for path in here.iterdir()) == ["blurred.png", "sharp.png"]
 

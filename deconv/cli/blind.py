@@ -21,7 +21,6 @@ __all__ = [
     "estimate_blur",
     "kernel_size_of",
     "with_inexact_psf",
-    "write_psf",
 ]
 
 KERNEL_SIZE = "Window of the psf in pixels, 31 or 31x21: somewhat more than the blur's extent. By default it is chosen."
@@ -84,15 +83,3 @@ def check_psf_target(path: Path) -> None:
     from ..imaging.files import check_writable
 
     check_writable(path)
-
-
-def write_psf(path: Path, psf: Tensor) -> None:
-    """As numbers where the file holds floats; as a picture of which the greatest value is white."""
-    from ..imaging import write_image
-    from ..imaging.formats import format_of_name
-
-    dtypes = format_of_name(path).dtypes
-    if "float32" in dtypes:
-        write_image(path, psf.cpu(), bits=32)
-    else:
-        write_image(path, psf.cpu() / psf.max().cpu(), bits=16 if "uint16" in dtypes else 8)

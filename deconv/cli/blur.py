@@ -11,6 +11,7 @@ from typer import Argument, Option
 
 from ..imaging.formats import listing
 from .inputs import fraction, read_blur, read_source
+from .outputs import check_outputs
 from .summary_line import summary_line
 
 __all__ = ["blur"]
@@ -34,6 +35,7 @@ def blur(
     seed: Annotated[int | None, Option(metavar="N", help="Makes the noise reproducible.")] = None,
     recentre: Annotated[bool, Option("--recentre", help="Centre a psf from a file on its centroid.")] = False,
     bits: Annotated[int | None, Option(metavar="N", help="Depth of the output; the input's by default.")] = None,
+    overwrite: Annotated[bool, Option("--overwrite", help="Write over the input, too.")] = False,
     quiet: Annotated[bool, Option("--quiet", "-q", help="No closing line.")] = False,
 ) -> None:
     """Blur a picture and add noise.
@@ -48,6 +50,7 @@ def blur(
     given = read_blur(psf, recentre=recentre)
     sharp = read_source(source, given)
     sharp.check_target(output, bits=bits)
+    check_outputs({"--output": output}, (source, psf), overwrite=overwrite)
     started = time.perf_counter()
     blurred = degrade(sharp.batch, given.psf, noise=sigma, photons=photons, boundary=boundary, seed=seed)
     seconds = time.perf_counter() - started

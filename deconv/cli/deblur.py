@@ -10,10 +10,11 @@ import typer
 from typer import Argument, Option
 
 from ..imaging.formats import listing as formats
-from .blind import KERNEL_SIZE, STARTS, check_psf_target, estimate_blur, with_inexact_psf, write_psf
+from .blind import KERNEL_SIZE, STARTS, check_psf_target, estimate_blur, with_inexact_psf
 from .inputs import fraction, read_blur, read_source
 from .methods import DEFAULT, best, choose, listing
 from .noise import estimate, overall
+from .outputs import OVERWRITE, check_outputs, write_psf
 from .summary_line import summary_line
 
 __all__ = ["deblur"]
@@ -65,6 +66,7 @@ def deblur(
     recentre: Annotated[bool, Option("--recentre", help="Centre a psf from a file on its centroid.")] = False,
     bits: Annotated[int | None, Option(metavar="N", help="Depth of the output; the input's by default.")] = None,
     device: Annotated[str, Option(metavar="NAME", help="Where to compute: cpu, cuda, auto, ...")] = "cpu",
+    overwrite: Annotated[bool, Option("--overwrite", help=OVERWRITE)] = False,
     quiet: Annotated[bool, Option("--quiet", "-q", help="No progress, no closing line.")] = False,
 ) -> None:
     """Restore a photograph; its blur is estimated where it is not given.
@@ -88,8 +90,11 @@ def deblur(
     photograph.check_target(output, bits=bits)
     if blur is None and save_psf is None:
         save_psf = output.with_name(f"{output.stem}-psf.png")
+    outputs = {"--output": output}
     if save_psf is not None:
         check_psf_target(save_psf)
+        outputs["--save-psf"] = save_psf
+    check_outputs(outputs, (source, psf, prior), psf="--save-psf" if save_psf else None, overwrite=overwrite)
     if chosen is None:
         chosen = best(photograph.batch, 60 if budget is None else budget)
     started = time.perf_counter()

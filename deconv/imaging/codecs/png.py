@@ -16,6 +16,7 @@ __all__ = ["decode", "encode"]
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _BITS, _COLOUR_TYPE = 24, 25  # where the header says so
 _GREY_WITH_OPACITY = 4
+_EXIF_OF_JPEG = b"Exif\0\0"  # how the notes begin there, and do not in PNG
 
 
 def decode(data: bytes) -> Picture:
@@ -47,9 +48,14 @@ def encode(picture: Picture) -> bytes:
     if not ok:
         raise ValueError("the image could not be written as PNG")
     data = encoded.tobytes()
-    if picture.profile is None:
-        return data
-    body = b"iCCP" + b"profile\0\0" + zlib.compress(picture.profile)
-    chunk = struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))
+    chunks = b""
+    if picture.profile is not None:
+        chunks += _chunk(b"iCCP", b"profile\0\0" + zlib.compress(picture.profile))
+    if picture.exif is not None:
+        chunks += _chunk(b"eXIf", picture.exif.removeprefix(_EXIF_OF_JPEG))
     header = len(_SIGNATURE) + 25  # the signature and the IHDR chunk, after which the profile belongs
-    return data[:header] + chunk + data[header:]
+    return data[:header] + chunks + data[header:]
+
+
+def _chunk(kind: bytes, content: bytes) -> bytes:
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))

@@ -1,0 +1,92 @@
+"""Which files a command may write, and psfs as files: nothing that somebody still needs is lost."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["OVERWRITE", "check_outputs", "write_psf"]
+
+OVERWRITE = "Write over the input, and over an existing file in place of a psf, too."
+
+# The Exif tag of the software that made a picture, and what it says of psfs.
+_SOFTWARE, _MADE_HERE = 0x0131, "deconv: psf"
+
+
+def check_outputs(
+    outputs: Mapping[str, Path], inputs: Iterable[Path | str | None], *, psf: str | None = None, overwrite: bool
+) -> None:
+    """Refuse, before any work is done, to write over what is read, over another output, or in place of a psf over a
+    file that is none of ours.
+
+    Parameters
+    ----------
+    outputs : mapping
+        The file that each flag names.
+    inputs : iterable
+        Files that are read, as they were given; what is no file, a text for a psf or None, does no harm.
+    psf : str, optional
+        The flag of the output that is to hold a psf.
+    overwrite : bool
+        Only two outputs in one file are refused.
+    """
+    flags = list(outputs)
+    for index, flag in enumerate(flags):
+        for other in flags[:index]:
+            if _same(outputs[flag], outputs[other]):
+                raise ValueError(f"{flag}: {outputs[flag]} is what {other} writes; give another name")
+    if overwrite:
+        return
+    read = [Path(each) for each in inputs if each is not None]
+    for flag, path in outputs.items():
+        if any(_same(path, each) for each in read):
+            raise ValueError(f"{flag}: {path} is read; give another name, or --overwrite")
+    if psf is not None and os.path.lexists(outputs[psf]) and not _is_our_psf(outputs[psf]):
+        raise ValueError(f"{psf}: {outputs[psf]} exists; give another name, or --overwrite")
+
+
+def _same(a: Path, b: Path) -> bool:
+    with suppress(OSError):
+        return os.path.samefile(a, b)  # links of both kinds, and names that differ in case where that is no difference
+    return os.path.realpath(a) == os.path.realpath(b)
+
+
+def _is_our_psf(path: Path) -> bool:
+    from PIL import Image
+
+    from ..imaging.files import read_picture
+
+    try:
+        notes = read_picture(path).exif
+    except (OSError, ValueError):
+        return False
+    exif = Image.Exif()
+    if notes is not None:
+        exif.load(notes)
+    return exif.get(_SOFTWARE) == _MADE_HERE
+
+
+def write_psf(path: Path, psf: Tensor) -> None:
+    """As numbers where the file holds floats; else as a picture of which the greatest value is white. PNG and JPEG say
+    that they are a psf of ours."""
+    from PIL import Image
+
+    from ..imaging import write_image
+    from ..imaging.files import Picture
+    from ..imaging.formats import format_of_name
+
+    dtypes = format_of_name(path).dtypes
+    values = psf.cpu()
+    exif = Image.Exif()
+    exif[_SOFTWARE] = _MADE_HERE
+    like = Picture(values.numpy(), exif=exif.tobytes())
+    if "float32" in dtypes:
+        write_image(path, values, like=like, bits=32)
+    else:
+        write_image(path, values / values.max(), like=like, bits=16 if "uint16" in dtypes else 8)
