@@ -58,14 +58,14 @@ def test_a_trained_prior_restores(photographs, tmp_path, capsys):
     assert "mine.safetensors: prior" in capsys.readouterr().out
     prior, trained = load_prior(tmp_path / "mine.safetensors"), load_model(tmp_path / "run").model
     picture = read_image(photographs / "camera.png")[:64, :64]
-    scene = torch.tensor(picture)[None, None] / 255
-    torch.testing.assert_close(prior.log_prob(scene, 0.03), trained.log_prob(scene, 0.03), rtol=1e-4, atol=0.1)
+    image = torch.tensor(picture)[None, None] / 255
+    torch.testing.assert_close(prior.log_prob(image, 0.03), trained.log_prob(image, 0.03), rtol=1e-4, atol=0.1)
 
     write_image(tmp_path / "blurred.png", picture)
     command = ["deblur", str(tmp_path / "blurred.png"), "-o", str(tmp_path / "out.png"), "--psf", "gaussian:1", "-q"]
     method = ["--method", "flow", "--iterations", "2", "--sigma", "1%"]
     assert main([*command, *method, "--prior", str(tmp_path / "mine.safetensors")]) == 0
-    expected = flow_map(scene[0, 0].numpy(), gaussian(1.0), prior, sigma=0.01, num_iter=2, progress=False)
+    expected = flow_map(image[0, 0].numpy(), gaussian(1.0), prior, sigma=0.01, num_iter=2, progress=False)
     written = torch.tensor(read_image(tmp_path / "out.png")) / 255
     assert float((written - torch.as_tensor(expected).clamp(0, 1)).abs().max()) < 1 / 250
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from deconv.imaging.psf import gaussian
 from deconv.restore import flow_map
 from deconv.training import BITS_PER_DIM, RECIPES, draw, evaluate, export_sampler, load_data, load_model
 from deconv.training.data import DATASETS
+from deconv.training.data.mnist import read_mnist
 from deconv.training.log import COLUMNS, read_log
 from deconv.training.models import build_model
 from deconv.training.order import Stream, generator_for
@@ -46,7 +48,7 @@ def test_train_leaves_its_files(run):
     assert [row["step"] for row in judged] == [20, 40, 60]
     assert judged[-1]["validation"] < judged[0]["validation"] - 0.1
     assert {path.name for path in run.iterdir()} == {
-        "checkpoint.safetensors", "config.json", "log.csv", "model.safetensors", "samples",
+        ".lock", "checkpoint.safetensors", "config.json", "log.csv", "model.safetensors", "samples",
     }  # fmt: skip
     assert len(list((run / "samples").glob("*.png"))) == 3
     config = json.loads((run / "config.json").read_text())
@@ -140,7 +142,7 @@ def test_export_to_onnx(run, tmp_path, capsys):
     np.testing.assert_allclose(images, load_model(run).model.decode(noise).clamp(0, 1).detach(), atol=1e-5)
 
 
-def test_conditional_flows_know_their_labels(tmp_path, capsys):
+def test_conditional_flows_know_their_labels(tmp_path, capsys, monkeypatch):
     np.savez(
         tmp_path / "mnist.npz",
         train_images=np.random.default_rng(0).integers(0, 256, (60, 28, 28), np.uint8),
@@ -158,6 +160,13 @@ def test_conditional_flows_know_their_labels(tmp_path, capsys):
     status, _, err = tries(capsys, "export", folder, "-o", tmp_path / "sampler.pt2")
     assert (status, "it is conditional" in err) == (2, True)
     assert tries(capsys, "evaluate", folder)[0] == 0
+    status, _, err = tries(capsys, "evaluate", folder, "--data", "patches", "--size", 28)
+    assert (status, "--data: patches has no labels, and the model needs some" in err) == (2, True)
+    monkeypatch.setattr(
+        "deconv.training.data.DATASETS", {"mnist": lambda root: replace(read_mnist(root), num_classes=1000)}
+    )
+    status, _, err = tries(capsys, "evaluate", folder)
+    assert (status, "--data: its labels are 0 to 999, the model's 0 to 9" in err) == (2, True)
 
 
 @pytest.mark.parametrize(
@@ -220,6 +229,6 @@ def test_the_recipe_of_the_prior_trains_and_its_weights_restore(tmp_path, capsys
     options = ["--steps", 3, "--batch-size", 2, "--validate-every", 3, "-o", run, "--quiet"]
     status, _, err = tries(capsys, "train", "--recipe", "prior", "--root", photographs, *options)
     assert (status, err) == (0, "")
-    scene = data.camera()[200:240, 200:240]
-    restored = flow_map(scene, gaussian(1.0, 5), prior=load_model(run).model, num_iter=2)
-    assert restored.shape == scene.shape
+    image = data.camera()[200:240, 200:240]
+    restored = flow_map(image, gaussian(1.0, 5), prior=load_model(run).model, num_iter=2)
+    assert restored.shape == image.shape

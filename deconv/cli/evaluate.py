@@ -43,6 +43,11 @@ def evaluate(
     expected = tuple(model_config(trained.model)["image_shape"])
     if splits.shape != expected:
         raise ValueError(f"--data: its images are {splits.shape}, the model's {expected}")
+    classes, labels = model_config(trained.model).get("num_classes"), splits.num_classes
+    if classes and labels is None:
+        raise ValueError(f"--data: {config.data} has no labels, and the model needs some")
+    if classes and labels is not None and labels > classes:
+        raise ValueError(f"--data: its labels are 0 to {labels - 1}, the model's 0 to {classes - 1}")
     score = score_of(trained.model, splits[split], trained.family.objective, limit=limit, seed=seed)
     figure = trained.family.objective.name
     typer.echo(

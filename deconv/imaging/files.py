@@ -144,9 +144,11 @@ def write_atomically(path: str | os.PathLike, data: bytes) -> None:
         with suppress(FileNotFoundError):
             shutil.copymode(target, temporary)
         os.replace(temporary, target)
-    except BaseException:
+    except BaseException as error:
         with suppress(FileNotFoundError):
             temporary.unlink()
+        if isinstance(error, OSError) and error.filename is None:  # a full disk has no name
+            error.filename = os.fspath(path)
         raise
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -58,8 +59,12 @@ class Log:
 
     def write(self, row: Row) -> None:
         """Add a row of all the `COLUMNS`."""
-        with open(self.path, "a", newline="") as file:
-            csv.writer(file).writerow([row[name] for name in COLUMNS])
+        try:
+            with open(self.path, "a", newline="") as file:
+                csv.writer(file).writerow([row[name] for name in COLUMNS])
+        except OSError as error:
+            error.filename = os.fspath(self.path)  # a full disk has no name
+            raise
         if self.events is not None:
             for name in COLUMNS[3:]:
                 if row[name] is not None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from .data import Splits, load_data
 from .distributed import Workers, workers
 from .families import FAMILIES, draw, model_config
 from .grid import grid
+from .lock import folder_lock
 from .log import Row, check_tensorboard
 from .loop import Fitted, fit
 from .models import build_model
@@ -79,7 +81,9 @@ def train(
     Raises
     ------
     FileExistsError
-        There is a run in `folder`, and nothing was said about it. And whatever `load_data`, the model and `fit` raise.
+        There is a run in `folder`, and nothing was said about it; or another one is writing to it.
+    ValueError, FileNotFoundError, FloatingPointError
+        Whatever `load_data`, the model and `fit` raise.
     """
     folder, changes = Path(folder), changes or {}
     if tensorboard:
@@ -95,12 +99,14 @@ def train(
         config = config.changed(**changes)
     data = load_data(config.data, config.root, **config.options)
     model = build_model(config, data)
-    with workers(device) as processes:
+    with workers(device) as processes, _folder(folder, processes):
         if config.settings.shards == 1 and processes.count > 1:
             config = config.changed(settings={"shards": processes.count})
         model = model.to(processes.device)
         record = {"run": config.to_json(), "model": model_config(model)}
         if processes.first:
+            if not resume and not overwrite and (folder / CHECKPOINT).exists():
+                raise FileExistsError(f"{folder}: another training run was quicker")
             _prepare(folder, record, anew=not resume)
             if progress is not False:
                 print(_summary(config, model, data, folder), file=sys.stderr)
@@ -121,10 +127,18 @@ def train(
         )
 
 
+@contextmanager
+def _folder(folder: Path, processes: Workers) -> Iterator[None]:
+    """The folder of a run, there and locked by the first of its processes."""
+    if processes.first:
+        (folder / "samples").mkdir(parents=True, exist_ok=True)
+    with folder_lock(folder) if processes.first else nullcontext():
+        yield
+
+
 def _prepare(folder: Path, record: dict[str, Any], *, anew: bool) -> None:
-    """Make the folder, and remove what a killed run or the one before has left in it."""
-    (folder / "samples").mkdir(parents=True, exist_ok=True)
-    leftovers = list(folder.glob(".*.part"))  # of a run that was killed while it wrote
+    """Remove what a killed run or the one before has left in the folder, and say there what the new one does."""
+    leftovers = list(folder.rglob(".*.part"))  # of a run that was killed while it wrote
     if anew:
         leftovers += [*folder.glob("samples/*.png"), *(folder / name for name in (CHECKPOINT, MODEL))]
     for path in leftovers:
