@@ -84,9 +84,23 @@ def test_it_is_deterministic_and_knows_no_layout(case):
     assert (deep.image.shape, deep.image.dtype) == (colour.shape, colour.dtype)
 
 
-def test_the_unit_of_the_image_does_not_matter(case):
-    first = estimate(case.blurred, case.window, starts=1).psf
-    assert kernel_similarity(estimate(256 * case.blurred, case.window, starts=1).psf, first) > 0.9
+@pytest.mark.parametrize(("unit", "dtype"), [(2.0**-50, "float32"), (2.0**70, "float32"), (2.0**-333, "float64")])
+def test_the_unit_of_the_image_does_not_matter(case, unit, dtype):
+    """A power of two changes no digit."""
+    image = case.blurred[:64, :64].astype(dtype)
+    first, again = (estimate(each, 7, starts=1) for each in (image, image * np.dtype(dtype).type(unit)))
+    assert torch.equal(again.psf, first.psf)
+    np.testing.assert_allclose(again.image / unit, first.image, rtol=1e-5)
+
+
+def test_white_may_be_told(case, found):
+    """Highlights clipped at 255 are left out of the fit as those at 1 are, and no darker pixel is."""
+    clipped = (2 * case.blurred).clip(0, 1)
+    here, there = (deblur(unit * clipped, estimated=found, white=unit) / unit for unit in (1.0, 255.0))
+    assert here.std() > 0.1
+    assert np.abs(there - here).mean() < 1e-3
+    with pytest.raises(ValueError, match="white"):
+        deblur(clipped, estimated=found, white=0)
 
 
 def test_each_scale_is_reported_and_may_be_the_last(case):

@@ -18,7 +18,7 @@ from ..progress import ProgressBar
 from ..restore import hyper_laplacian
 from .descent import as_prior, descended
 from .evidence import restored, within_reach
-from .observation import Observation, channel_noise, effective_noise, window_size
+from .observation import Observation, channel_noise, effective_noise, unit_of, window_size
 from .polish import averages, polish, refined
 from .pyramid import STARTS, coarse_to_fine, pyramid
 from .reject import THRESHOLDS, why_hopeless, why_rejected
@@ -32,6 +32,8 @@ __all__ = ["EstimateOptions", "KernelEstimate", "NoBlurFound", "deblur", "estima
 Image = TypeVar("Image")
 
 _LEAST_SIDE = 32
+# Of white, from which on a pixel counts as clipped: the brightest level of 8 bits but one.
+_CLIPPED = 254 / 255
 
 
 class NoBlurFound(UserWarning):
@@ -187,9 +189,10 @@ def estimate(
     best = polish(piece, scales[-1], best)
     best = descended(piece, best, by_gradient=refine == "gradient", density=density)
     latent = restored(observation.image, best.psf[None, None], observation.sigma)
-    grey = batch.mean(1, keepdim=True)
-    latent = (latent.to(batch) * grey.std(correction=0) + grey.mean()).expand_as(batch)
-    return KernelEstimate(best.psf, back(latent), best.score, best.trace)
+    unit = unit_of(batch)
+    grey = (batch / unit).mean(1, keepdim=True)
+    latent = (latent.to(batch) * grey.std(correction=0) + grey.mean()) * unit
+    return KernelEstimate(best.psf, back(latent.expand_as(batch)), best.score, best.trace)
 
 
 @overload
@@ -199,6 +202,7 @@ def deblur(
     *,
     estimated: KernelEstimate | None = None,
     sigma: Any = None,
+    white: float | None = None,
     linear: bool = False,
     info: Literal[False] = False,
     progress: bool | None = None,
@@ -211,6 +215,7 @@ def deblur(
     *,
     estimated: KernelEstimate | None = None,
     sigma: Any = None,
+    white: float | None = None,
     linear: bool = False,
     info: Literal[True],
     progress: bool | None = None,
@@ -222,6 +227,7 @@ def deblur(
     *,
     estimated: KernelEstimate | None = None,
     sigma: Any = None,
+    white: float | None = None,
     linear: bool = False,
     info: bool = False,
     progress: bool | None = None,
@@ -240,6 +246,8 @@ def deblur(
     sigma : float or array_like, optional
         Standard deviation of the noise, in the image's unit, or one for each channel; by default estimated, and never
         less than a fiftieth of the contrast, for what an estimated psf leaves unexplained.
+    white : float, optional
+        The value at which the image is clipped, in its unit; by default the image shows it by itself.
     linear : bool
         The image is an sRGB photograph: restore its linear light, also when estimating.
     info : bool
@@ -268,6 +276,8 @@ def deblur(
         No psf is to be trusted, and why.
     """
     batch, back = as_image_batch(image)
+    if white is not None and not white > 0:
+        raise ValueError(f"white: expected a positive number, given {white}")
     light = to_linear(batch) if linear else batch
     level = None if sigma is None else channel_noise(sigma, batch).to(batch)
     if estimated is None:
@@ -276,5 +286,6 @@ def deblur(
         warnings.warn("; ".join(estimated.warnings), NoBlurFound, stacklevel=2)
         return (image, estimated) if info else image
     level = effective_noise(light) if level is None else level
-    latent = back(hyper_laplacian(batch, estimated.psf, sigma=level, mask="auto", linear=linear, progress=progress))
-    return (latent, estimated) if info else latent
+    mask = "auto" if white is None else batch < _CLIPPED * white
+    latent = hyper_laplacian(batch, estimated.psf, sigma=level, mask=mask, linear=linear, progress=progress)
+    return (back(latent), estimated) if info else back(latent)

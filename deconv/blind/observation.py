@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +16,7 @@ from ..imaging.noise import estimate_noise
 from ..imaging.psf import gaussian
 from .support import odd
 
-__all__ = ["Observation", "channel_noise", "effective_noise", "window_size"]
+__all__ = ["Observation", "channel_noise", "effective_noise", "unit_of", "window_size"]
 
 # Noise is never taken for less than this share of the contrast: no photograph is the exact blur of anything.
 _LEAST_NOISE = 0.02
@@ -47,7 +48,7 @@ class Observation:
     sigma : float
         Standard deviation of its noise.
     contrast : float
-        Standard deviation of the photograph before that, over the larger of full scale and its greatest magnitude.
+        Standard deviation of the photograph before that, over its greatest magnitude.
     """
 
     image: Tensor
@@ -57,18 +58,18 @@ class Observation:
     @classmethod
     def of(cls, image: Tensor, sigma: Any = None) -> Observation:
         """Normalise `(1, C, H, W)`; `sigma` as for `channel_noise`, estimated by default."""
+        unit = unit_of(image)
         if sigma is not None:
-            sigma = float(channel_noise(sigma, image).square().mean().sqrt())
-        grey = image.detach().float().mean(1, keepdim=True)
+            sigma = float(channel_noise(sigma, image).square().mean().sqrt()) / unit
+        grey = (image.detach() / unit).float().mean(1, keepdim=True)
         centred = grey - grey.mean()
         contrast = float(centred.square().mean().sqrt())
-        relative = contrast / max(1.0, float(grey.abs().max()))
         if not contrast > 0:
-            return cls(torch.zeros_like(grey), _LEAST_NOISE, relative)
+            return cls(torch.zeros_like(grey), _LEAST_NOISE, contrast)
         if sigma is None:
             sigma = float(estimate_noise(grey))
         # Averaging channels is left out of account: their noise is alike in compressed pictures.
-        return cls(centred / contrast, max(sigma / contrast, _LEAST_NOISE), relative)
+        return cls(centred / contrast, max(sigma / contrast, _LEAST_NOISE), contrast / float(grey.abs().max()))
 
     @property
     def smoothing(self) -> Tensor:
@@ -121,6 +122,13 @@ def _sums(values: Tensor, piece: list[int]) -> Tensor:
     return total[h:, w:] - total[:-h, w:] - total[h:, :-w] + total[:-h, :-w]
 
 
+def unit_of(image: Tensor) -> float:
+    """The power of two above the greatest magnitude, 1 for zeros: division by it keeps squares from overflowing or
+    vanishing, and changes no digit."""
+    _, exponent = math.frexp(float(image.detach().abs().max()))
+    return math.ldexp(1.0, exponent)
+
+
 def channel_noise(sigma: Any, image: Tensor) -> Tensor:
     """A noise level that was given as one number, `(C,)` or `(B, C)`, checked, as `(B, C)` for an image `(B, C, H, W)`;
     in float64."""
@@ -138,8 +146,10 @@ def channel_noise(sigma: Any, image: Tensor) -> Tensor:
 def effective_noise(image: Tensor) -> Tensor:
     """The noise to restore with where the psf is an estimated one, for each channel, `(B, C)`: that of the sensor, and
     never less than a fiftieth of the contrast, for what the psf leaves unexplained."""
+    unit = unit_of(image)
+    image = image / unit
     noise = estimate_noise(image.flatten(0, 1)[:, None]).view(image.shape[:2])
-    return torch.maximum(noise, _INEXACT * image.std((2, 3), correction=0))
+    return unit * torch.maximum(noise, _INEXACT * image.std((2, 3), correction=0))
 
 
 def window_size(kernel_size: int | tuple[int, int] | None, shape: tuple[int, int]) -> tuple[int, int]:

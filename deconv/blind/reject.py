@@ -21,7 +21,7 @@ class Thresholds:
     Attributes
     ----------
     contrast : float
-        The least standard deviation of the image, over full scale.
+        The least standard deviation of the image, over its greatest magnitude.
     edges : float
         How often the strongest edges must exceed the noise of gradients, in each of four directions.
     misfit : float
@@ -34,7 +34,7 @@ class Thresholds:
         By how much the latent image must be sparser than the observation, see `Candidate`.
     """
 
-    # A fortieth of a grey level of 8 bits: an image of one colour, but for rounding.
+    # A fortieth of a grey level of 8 bits beside white: an image of one colour, but for rounding.
     contrast: float = 1e-4
     # 4.8 and more in photographs; 1 to 3 in noise, slopes, and where there is but one edge.
     edges: float = 4.0
