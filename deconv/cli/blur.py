@@ -10,7 +10,7 @@ import typer
 from typer import Argument, Option
 
 from ..imaging.formats import listing
-from .inputs import fraction, read_blur, read_source
+from .inputs import WHITE, fraction, read_blur, read_source
 from .outputs import check_outputs
 from .summary_line import summary_line
 
@@ -34,6 +34,7 @@ def blur(
     boundary: Annotated[str, Option(metavar="NAME", help=_BOUNDARY)] = "valid",
     seed: Annotated[int | None, Option(metavar="N", help="Makes the noise reproducible.")] = None,
     recentre: Annotated[bool, Option("--recentre", help="Centre a psf from a file on its centroid.")] = False,
+    white: Annotated[float | None, Option(metavar="NUMBER", help=WHITE)] = None,
     bits: Annotated[int | None, Option(metavar="N", help="Depth of the output; the input's by default.")] = None,
     overwrite: Annotated[bool, Option("--overwrite", help="Write over the input, too.")] = False,
     quiet: Annotated[bool, Option("--quiet", "-q", help="No closing line.")] = False,
@@ -48,7 +49,7 @@ def blur(
 
     sigma = fraction(noise, "--noise")
     given = read_blur(psf, recentre=recentre)
-    sharp = read_source(source, given)
+    sharp = read_source(source, given, white=white)
     sharp.check_target(output, bits=bits)
     check_outputs({"--output": output}, (source, psf), overwrite=overwrite)
     started = time.perf_counter()

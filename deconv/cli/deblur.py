@@ -11,7 +11,7 @@ from typer import Argument, Option
 
 from ..imaging.formats import listing as formats
 from .blind import KERNEL_SIZE, STARTS, check_psf_target, estimate_blur, with_inexact_psf
-from .inputs import fraction, read_blur, read_source
+from .inputs import WHITE, fraction, read_blur, read_source
 from .methods import DEFAULT, best, choose, listing
 from .noise import estimate, overall
 from .outputs import OVERWRITE, check_outputs, write_psf
@@ -64,6 +64,7 @@ def deblur(
     clipped: Annotated[bool, Option("--clipped", help="Leave clipped highlights out of the fit.")] = False,
     linear: Annotated[bool, Option("--linear", help="Undo the gamma of sRGB first: work on light.")] = False,
     recentre: Annotated[bool, Option("--recentre", help="Centre a psf from a file on its centroid.")] = False,
+    white: Annotated[float | None, Option(metavar="NUMBER", help=WHITE)] = None,
     bits: Annotated[int | None, Option(metavar="N", help="Depth of the output; the input's by default.")] = None,
     device: Annotated[str, Option(metavar="NAME", help="Where to compute: cpu, cuda, auto, ...")] = "cpu",
     overwrite: Annotated[bool, Option("--overwrite", help=OVERWRITE)] = False,
@@ -86,7 +87,7 @@ def deblur(
         raise ValueError("--kernel-size: is for a psf to be estimated, and --psf is given")
     level = None if sigma is None else fraction(sigma, "--sigma")
     blur = None if psf is None else read_blur(psf, recentre=recentre)
-    photograph = read_source(source, blur, device=device)
+    photograph = read_source(source, blur, device=device, white=white)
     photograph.check_target(output, bits=bits)
     if blur is None and save_psf is None:
         save_psf = output.with_name(f"{output.stem}-psf.png")

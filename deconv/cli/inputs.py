@@ -12,7 +12,13 @@ if TYPE_CHECKING:
 
     from ..imaging.files import Picture
 
-__all__ = ["Blur", "Source", "fraction", "read_blur", "read_source"]
+__all__ = ["WHITE", "Blur", "Source", "fraction", "read_blur", "read_source"]
+
+WHITE = "The value of white in a file of floats, 255 or 4095, say. By default 1."
+
+
+# A picture of floats has another white than 1 where more than this share of it is brighter.
+_MOSTLY = 0.5
 
 
 @dataclass(frozen=True)
@@ -34,29 +40,47 @@ class Source:
     values : ndarray
         As they are in the file.
     batch : Tensor
-        The same as floats, `(1, C, H, W)` or `(1, 1, D, H, W)`.
+        The same as shares of white, `(1, C, H, W)` or `(1, 1, D, H, W)`.
     picture : Picture or None
         What else an image file holds; None for a volume.
+    white : float
+        The value of white in a file of floats.
     """
 
     path: Path
     values: np.ndarray
     batch: Tensor
     picture: Picture | None
+    white: float = 1.0
 
     def check_target(self, path: Path, *, bits: int | None) -> None:
-        """Raise now what `write` would raise at the end of the work."""
+        """Raise now what `write` would raise at the end of the work, or where most of it would come out white."""
         from ..imaging.files import check_writable
 
         if self.picture is None:
             check_writable(path, bits=bits, volume=True)
         else:
             check_writable(path, like=self.picture, bits=bits)
+        beyond = float((self.batch > 1).double().mean())
+        if beyond > _MOSTLY and not self._holds_floats(path, bits):
+            raise ValueError(
+                f"{path}: {beyond:.0%} of {self.path} is above {self.white:g} and would come out white; give another "
+                "--white, such as 255 or 4095, or write floats"
+            )
+
+    def _holds_floats(self, path: Path, bits: int | None) -> bool:
+        from ..imaging.depths import choose_depth
+        from ..imaging.formats import format_of_name
+
+        format = format_of_name(path, volumes=self.picture is None)
+        return choose_depth(format, bits, self.values.dtype.name).startswith("float")
 
     def write(self, path: Path, result: Tensor, *, bits: int | None) -> None:
         """Write a result `(1, C, [D,] H, W)` to a file of the same depth, with all that the source's holds."""
         from ..imaging import write_image, write_stack
 
+        if self.white != 1 and self._holds_floats(path, bits):
+            result = result * self.white
         if self.picture is None:
             write_stack(path, result[0, 0], like=self.values, bits=bits)
         else:
@@ -96,8 +120,9 @@ def read_blur(text: str, *, recentre: bool = False) -> Blur:
     return Blur(values, f"{text} ({' x '.join(map(str, values.shape))})")
 
 
-def read_source(path: Path, blur: Blur | None, *, device: str = "cpu") -> Source:
+def read_source(path: Path, blur: Blur | None, *, device: str = "cpu", white: float | None = None) -> Source:
     """Read a picture, or a volume for a psf of three axes, and check that the psf, if there is one, is not larger."""
+    import numpy as np
     from PIL import Image
 
     from ..devices import usable_device
@@ -117,4 +142,11 @@ def read_source(path: Path, blur: Blur | None, *, device: str = "cpu") -> Source
     if any(s > n for s, n in zip(*shapes, strict=True)):
         size, frame = (" x ".join(map(str, shape)) for shape in shapes)
         raise ValueError(f"psf: {size} is larger than the image, {frame}; give a smaller one")
-    return Source(path, values, batch.to(place), picture)
+    batch = batch.to(place)
+    if white is None:
+        return Source(path, values, batch, picture)
+    if values.dtype.kind != "f":
+        raise ValueError(f"--white: is for files of floats; that of {path} is {np.iinfo(values.dtype).max}")
+    if not 0 < white < float("inf"):
+        raise ValueError(f"--white: expected a positive number, given {white:g}")
+    return Source(path, values, batch / white, picture, white)
