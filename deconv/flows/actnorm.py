@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from ..nn.precision import in_float32
 from .data_dependent import DataDependent
 from .layer import per_image
 
@@ -43,17 +44,19 @@ class ActNorm(DataDependent):
         x : Tensor
             `(B, C, H, W)`.
         """
-        deviation, mean = torch.std_mean(x.to(self.mean.dtype), dim=(0, 2, 3), correction=0)
+        deviation, mean = torch.std_mean(x, dim=(0, 2, 3), correction=0)
         self.mean.copy_(mean)
         self.log_scale.copy_(torch.where(deviation > 1e-6, -deviation.clamp_min(1e-6).log(), 0))
         self.initialised.fill_(True)
 
+    @in_float32
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         self.begin(x)
         mean, log_scale = self.mean.to(x.dtype), self.log_scale.to(x.dtype)
         z = (x - mean[:, None, None]) * log_scale.exp()[:, None, None]
         return z, per_image(x[0, 0].numel() * log_scale.sum(), x)
 
+    @in_float32
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         mean, log_scale = self.mean.to(z.dtype), self.log_scale.to(z.dtype)
         x = torch.addcmul(mean[:, None, None], z, (-log_scale).exp()[:, None, None])

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from ..nn.cache import cached
-from .layer import Flow, per_image, without_autocast
+from ..nn.precision import at_least_float32, without_autocast
+from .layer import Flow, per_image
 
 __all__ = ["ButterflyLayer"]
 
@@ -57,16 +58,16 @@ class ButterflyLayer(Flow):
             self.matrices.append(nn.Parameter(start))
 
     def _determinants(self) -> list[Tensor]:
-        return [m[0, 0] * m[1, 1] - m[0, 1] * m[1, 0] for m in self.matrices]
+        return [m[0, 0] * m[1, 1] - m[0, 1] * m[1, 0] for m in map(at_least_float32, self.matrices)]
 
     def _inverses(self) -> list[Tensor]:
         return [
             torch.stack([m[1, 1], -m[0, 1], -m[1, 0], m[0, 0]]).unflatten(0, (2, 2)) / determinant
-            for m, determinant in zip(self.matrices, self._determinants(), strict=True)
+            for m, determinant in zip(map(at_least_float32, self.matrices), self._determinants(), strict=True)
         ]
 
-    def _log_abs_det(self) -> Tensor:
-        return sum((determinant.abs().log().sum() for determinant in self._determinants()), torch.zeros(()))
+    def _log_abs_det(self) -> Tensor | float:
+        return sum((determinant.abs().log().sum() for determinant in self._determinants()), start=0.0)
 
     def _stage(self, x: Tensor, stage: int, matrix: Tensor) -> Tensor:
         pairs = matrix.shape[-1]

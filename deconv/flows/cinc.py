@@ -5,8 +5,9 @@ from __future__ import annotations
 from torch import Tensor
 
 from ..nn.inverse_conv import Anchor, InverseConv2d
+from ..nn.precision import without_autocast
 from ..solvers.geometry import Corner
-from .layer import Flow, without_autocast
+from .layer import Flow
 
 __all__ = ["CIncConvolution"]
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from ..nn.precision import in_float32
 from .layer import Flow
-from .networks import ConvNet, start_at_zero
+from .networks import ConvNet, as_stored, start_at_zero
 
 __all__ = ["AffineCoupling", "SplitPrior", "halves"]
 
@@ -34,11 +35,13 @@ class _Coupling(Flow):
         shift, raw = self.network(given, context).chunk(2, dim=1)
         return shift, _LARGEST_LOG_SCALE * torch.tanh(raw / _LARGEST_LOG_SCALE)
 
+    @in_float32
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         given, changed = x.split(self.sizes, dim=1)
         shift, log_scale = self._affine(given, context)
         return torch.cat([given, (changed + shift) * log_scale.exp()], dim=1), log_scale.sum((1, 2, 3))
 
+    @in_float32
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         given, changed = z.split(self.sizes, dim=1)
         shift, log_scale = self._affine(given, context)
@@ -105,4 +108,4 @@ class _ZeroConv(nn.Conv2d):
         start_at_zero(self)
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
-        return super().forward(x).to(x.dtype)
+        return super().forward(as_stored(x, self)).to(x.dtype)

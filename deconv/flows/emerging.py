@@ -5,7 +5,8 @@ from __future__ import annotations
 from torch import Tensor
 
 from ..nn import InverseConv2d
-from .layer import Flow, without_autocast
+from ..nn.precision import without_autocast
+from .layer import Flow
 
 __all__ = ["EmergingConvolution"]
 

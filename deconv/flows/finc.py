@@ -7,9 +7,10 @@ from torch import Tensor
 
 from ..nn.cache import cached
 from ..nn.inverse_conv import Anchor, InverseConv2d
+from ..nn.precision import without_autocast
 from ..ops import causal_conv2d, inverse_conv2d
 from ..solvers.geometry import CORNERS, flip
-from .layer import Flow, per_image, without_autocast
+from .layer import Flow, per_image
 
 __all__ = ["FIncUnit"]
 

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
+from ..nn.precision import without_autocast
 from .data_dependent import DataDependent
-from .layer import without_autocast
 
 __all__ = ["Gaussianise"]
 

@@ -9,9 +9,10 @@ from torch import Tensor
 from ..choices import check_choice
 from ..nn.cache import cached
 from ..nn.inverse_conv import Anchor, InverseConv2d
+from ..nn.precision import without_autocast
 from ..ops import causal_conv2d, inverse_conv2d
 from ..solvers.geometry import CORNERS, Corner
-from .layer import Flow, per_image, without_autocast
+from .layer import Flow, per_image
 
 __all__ = ["InverseUnit"]
 
@@ -100,6 +101,7 @@ class InverseUnit(Flow):
             z = causal_conv2d(z, weight.to(z.dtype), corner=corner)
         return z
 
+    @without_autocast
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """The solves."""
         weights, log_det = cached(self, self.weights_and_log_det)

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
-from functools import wraps
-from typing import TYPE_CHECKING, TypeVar, cast
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, cast
 
-import torch
 from torch import Tensor, nn
+
+from ..nn.precision import in_float32
 
 if TYPE_CHECKING:
     from ..nn import InverseConv2d
 
-__all__ = ["Flow", "Inverse", "Sequential", "per_image", "without_autocast"]
+__all__ = ["Flow", "Inverse", "Sequential", "per_image"]
 
 
 class Flow(nn.Module, ABC):
@@ -27,9 +27,9 @@ class Flow(nn.Module, ABC):
 
     Notes
     -----
-    x and z are `(B, ...)`; ladj is `(B,)`, in x's dtype and on its device, each image's independent of the rest of the
-    batch. The context is what the density is conditioned on, one row per image; layers that are not conditional ignore
-    it.
+    x and z are `(B, ...)`; ladj is `(B,)`, in x's dtype (float32 for half precision) and on its device, each image's
+    independent of the rest of the batch. The context is what the density is conditioned on, one row per image; layers
+    that are not conditional ignore it.
     """
 
     def __init__(self):
@@ -57,6 +57,7 @@ class Sequential(Flow):
         super().__init__()
         self.layers = cast("Sequence[Flow]", nn.ModuleList(layers))
 
+    @in_float32
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         total = x.new_zeros(x.shape[0])
         for layer in self.layers:
@@ -64,6 +65,7 @@ class Sequential(Flow):
             total = total + ladj
         return x, total
 
+    @in_float32
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         total = z.new_zeros(z.shape[0])
         for layer in reversed(self.layers):
@@ -101,23 +103,8 @@ class Inverse(Flow):
         return self.layer(z, context)
 
 
-Layer = TypeVar("Layer", bound=nn.Module)
-Direction = Callable[[Layer, Tensor, "Tensor | None"], "tuple[Tensor, Tensor]"]
-
-
-def without_autocast(method: Direction[Layer]) -> Direction[Layer]:
-    """One direction of a layer outside autocast: in half precision it would no longer be the other's inverse."""
-
-    @wraps(method)
-    def run(self: Layer, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        if not torch.is_autocast_enabled(x.device.type):
-            return method(self, x, context)
-        with torch.autocast(x.device.type, enabled=False):
-            return method(self, x, context)
-
-    return run
-
-
 def per_image(value: Tensor | float, x: Tensor) -> Tensor:
     """A log-determinant that is the same for all images of `x`, as `(B,)` in x's dtype."""
-    return torch.as_tensor(value, dtype=x.dtype, device=x.device).expand(x.shape[0])
+    if isinstance(value, Tensor):
+        return value.to(x).expand(x.shape[0])
+    return x.new_full((x.shape[0],), value)

@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor
 
+from ..nn.precision import at_least_float32
 from .model import FlowModel
 
 __all__ = ["bits_per_dim"]
@@ -37,8 +38,9 @@ def bits_per_dim(
     Returns
     -------
     Tensor
-        `(B,)`, in the dtype of the parameters.
+        `(B,)`, in the dtype of the parameters, float32 at least.
     """
     x, ladj = model.dequantisation(images, context, generator=generator)
-    dtype = next((parameter.dtype for parameter in model.parameters()), x.dtype)
-    return -(model.log_prob(x.to(dtype), context) + ladj.to(dtype)) / (x[0].numel() * math.log(2))
+    parameter = next((at_least_float32(parameter) for parameter in model.parameters()), x)
+    z, more = model(x.to(parameter.dtype), context)
+    return -(model.base.log_prob(z) + more + ladj.to(parameter.dtype)) / (x[0].numel() * math.log(2))

@@ -9,8 +9,9 @@ from torch import Tensor, nn
 from torch.nn.functional import elu, pad
 
 from ..choices import check_choice
+from ..nn.precision import in_float32
 from .layer import Flow, Sequential
-from .networks import start_at_zero
+from .networks import as_stored, start_at_zero
 
 __all__ = ["MaCowUnit", "MaskedAffine"]
 
@@ -70,15 +71,17 @@ class MaskedAffine(Flow):
     def _affine(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Shift and log-scale of the rows below each window of `before` rows."""
         columns = self.entry.kernel_size[1] // 2
-        hidden = elu(self.entry(pad(rows, (columns, columns, 0, 0))))
+        hidden = elu(self.entry(pad(as_stored(rows, self.entry), (columns, columns, 0, 0))))
         shift, raw = self.exit(elu(self.middle(hidden))).to(rows.dtype).chunk(2, dim=1)
         return shift, _LARGEST_LOG_SCALE * torch.tanh(raw / _LARGEST_LOG_SCALE)
 
+    @in_float32
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         x = self._oriented(x)
         shift, log_scale = self._affine(pad(x, (0, 0, self.before, -1)))
         return self._restored((x + shift) * log_scale.exp()), log_scale.sum((1, 2, 3))
 
+    @in_float32
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         z = self._oriented(z)
         total = z.new_zeros(z.shape[0])

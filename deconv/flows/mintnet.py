@@ -10,8 +10,9 @@ from torch import Tensor, nn
 from torch.nn.functional import conv2d, softplus
 
 from ..choices import check_choice
+from ..nn.precision import at_least_float32, without_autocast
 from ..solvers.geometry import flip, padding, support_mask
-from .layer import Flow, Sequential, without_autocast
+from .layer import Flow, Sequential
 
 __all__ = ["MintNetLayer", "MintNetUnit"]
 
@@ -100,10 +101,10 @@ class MintNetLayer(Flow):
 
     def _positive(self) -> list[Tensor]:
         """Diagonal blocks `(C, copies out, copies in)`; their product stays of order one."""
-        return [softplus(diagonal) / diagonal.shape[-1] for diagonal in self.diagonals]
+        return [softplus(at_least_float32(diagonal)) / diagonal.shape[-1] for diagonal in self.diagonals]
 
     def _convolve(self, x: Tensor, index: int, block: Tensor) -> Tensor:
-        weight = self.weights[index] * getattr(self, f"mask_{index}")
+        weight = at_least_float32(self.weights[index]) * getattr(self, f"mask_{index}")
         centre = torch.zeros_like(weight[0, 0])
         centre[-1, weight.shape[-1] // 2] = 1
         weight = weight + torch.block_diag(*block)[:, :, None, None] * centre
@@ -115,7 +116,7 @@ class MintNetLayer(Flow):
         blocks = self._positive()
         first = torch.tanh(self._convolve(x, 0, blocks[0]))
         second = torch.tanh(self._convolve(first, 1, blocks[1]))
-        slope = softplus(self.slope).to(x.dtype)[:, None, None] + 0.1
+        slope = softplus(at_least_float32(self.slope)).to(x.dtype)[:, None, None] + 0.1
         z = slope * x + self._convolve(second, 2, blocks[2])
 
         def slopes(activation: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..nn.precision import at_least_float32
 from .base import Base, StandardNormal
 from .data_dependent import DataDependent
 from .dequantisation import UniformDequantisation
@@ -81,9 +82,16 @@ class FlowModel(MultiScale):
         Returns
         -------
         Tensor
-            `(B,)`, in nats.
+            `(B,)`, in nats; in the dtype of `x`, float32 at least.
+
+        Raises
+        ------
+        ValueError
+            Images that do not lie in [0, 1] (not checked in compiled code, under transforms of `torch.func` and while
+            a CUDA graph is captured).
         """
-        z, ladj = self(x, context)
+        check_range(x)
+        z, ladj = self(at_least_float32(x), context)
         return self.base.log_prob(z) + ladj
 
     @torch.no_grad()
@@ -114,7 +122,7 @@ class FlowModel(MultiScale):
         Returns
         -------
         Tensor
-            `(n, C, H, W)`, clamped to [0, 1].
+            `(n, C, H, W)`, clamped to [0, 1], in the dtype of the parameters.
         """
         if n < 1:
             raise ValueError(f"n: must be positive, given {n}")
@@ -122,8 +130,9 @@ class FlowModel(MultiScale):
             raise ValueError(f"temperature: must not be negative, given {temperature}")
         dimension = sum(c * h * w for c, h, w in self.latent_shapes(image_size))
         like = next(self.parameters())
-        z = self.base.sample((n, dimension), generator=generator, device=like.device, dtype=like.dtype)
-        return self.decode(temperature * z, context, image_size=image_size).clamp_(0, 1)
+        dtype = torch.promote_types(like.dtype, torch.float32)
+        z = self.base.sample((n, dimension), generator=generator, device=like.device, dtype=dtype)
+        return self.decode(temperature * z, context, image_size=image_size).clamp_(0, 1).to(like.dtype)
 
     def encode(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         """Images in [0, 1], `(B, C, H, W)`, to flat latents `(B, D)`."""
@@ -192,3 +201,17 @@ class FlowModel(MultiScale):
         mode = self.training
         self.train()(x, context)
         self.train(mode)
+
+
+# How far beyond [0, 1] rounding, or decoding what was encoded, takes an image.
+_BEYOND = 1e-3
+
+
+def check_range(x: Tensor) -> None:
+    """Refuse images of another range, and NaN, where their values can be read."""
+    unread = torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active() or x.is_meta
+    if unread or not x.numel() or (x.is_cuda and torch.cuda.is_current_stream_capturing()):
+        return
+    low, high = (float(end) for end in x.detach().aminmax())
+    if not (low >= -_BEYOND and high <= 1 + _BEYOND):
+        raise ValueError(f"x: must be images in [0, 1], given values {low:.4g} ... {high:.4g}")

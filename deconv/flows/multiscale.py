@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ..nn.cache import compared_once
+from ..nn.precision import at_least_float32, in_float32
 from .coupling import SplitPrior
 from .layer import Flow, Sequential
 from .squeeze import Squeeze
@@ -156,7 +157,8 @@ class MultiScale(Flow):
                 f"given {x.dtype} {tuple(x.shape)}"
             )
         self._check_sides(x.shape[-2:], "x")
-        x, total = self.preprocessing(x, context)
+        dtype = x.dtype
+        x, total = self.preprocessing(at_least_float32(x), context)
         left = []
         for level, scale in enumerate(self.scales):
             x, ladj = scale(x, context)
@@ -166,7 +168,7 @@ class MultiScale(Flow):
                 total = total + ladj
                 x, leaving = x.chunk(2, dim=1)
                 left.append(leaving)
-        return [*left, x], total
+        return [part.to(dtype) for part in (*left, x)], total
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Images to flat latents. The first call in training mode initialises (see `initialise`).
@@ -189,6 +191,7 @@ class MultiScale(Flow):
         return torch.cat([z.flatten(1) for z in latents], dim=1), ladj
 
     @compared_once
+    @in_float32
     def inverse(
         self, z: Tensor, context: Tensor | None = None, *, image_size: tuple[int, int] | None = None
     ) -> tuple[Tensor, Tensor]:

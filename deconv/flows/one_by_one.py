@@ -10,7 +10,8 @@ from torch.nn.functional import conv2d
 
 from ..choices import check_choice
 from ..nn.cache import cached
-from .layer import Flow, per_image, without_autocast
+from ..nn.precision import at_least_float32, without_autocast
+from .layer import Flow, per_image
 
 __all__ = ["OneByOne"]
 
@@ -69,8 +70,9 @@ class OneByOne(Flow):
         self.register_buffer("permutation", permutation.to(dtype))
 
     def _factors(self) -> tuple[Tensor, Tensor]:
-        identity = torch.eye(len(self.sign), device=self.sign.device, dtype=self.sign.dtype)
-        return identity + self.lower.tril(-1), self.upper.triu(1) + torch.diag(self.sign * self.log_scale.exp())
+        lower, upper, sign, log_scale = map(at_least_float32, (self.lower, self.upper, self.sign, self.log_scale))
+        identity = torch.eye(len(sign), device=sign.device, dtype=sign.dtype)
+        return identity + lower.tril(-1), upper.triu(1) + torch.diag(sign * log_scale.exp())
 
     def product(self) -> tuple[Tensor, Tensor]:
         """M and the logarithm of its determinant.
@@ -83,17 +85,19 @@ class OneByOne(Flow):
             A scalar.
         """
         if self.parametrisation == "direct":
-            return self.matrix, torch.linalg.slogdet(self.matrix).logabsdet
+            matrix = at_least_float32(self.matrix)
+            return matrix, torch.linalg.slogdet(matrix).logabsdet
         lower, upper = self._factors()
-        return self.permutation @ lower @ upper, self.log_scale.sum()
+        return self.permutation.to(lower) @ lower @ upper, at_least_float32(self.log_scale).sum()
 
     def _quotient(self) -> tuple[Tensor, Tensor]:
         """The inverse of M and the logarithm of its determinant."""
         if self.parametrisation == "direct":
-            return torch.linalg.inv(self.matrix), -torch.linalg.slogdet(self.matrix).logabsdet
+            matrix = at_least_float32(self.matrix)
+            return torch.linalg.inv(matrix), -torch.linalg.slogdet(matrix).logabsdet
         lower, upper = self._factors()
-        inner = torch.linalg.solve_triangular(lower, self.permutation.T, upper=False, unitriangular=True)
-        return torch.linalg.solve_triangular(upper, inner, upper=True), -self.log_scale.sum()
+        inner = torch.linalg.solve_triangular(lower, self.permutation.T.to(lower), upper=False, unitriangular=True)
+        return torch.linalg.solve_triangular(upper, inner, upper=True), -at_least_float32(self.log_scale).sum()
 
     @without_autocast
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from ..nn.cache import cached
-from .layer import Flow, per_image, without_autocast
+from ..nn.precision import at_least_float32, without_autocast
+from .layer import Flow, per_image
 
 __all__ = ["PeriodicConvolution", "periodic_log_abs_det", "transfer_function"]
 
@@ -31,11 +32,11 @@ def transfer_function(weight: Tensor, height: int, width: int) -> Tensor:
     Tensor
         `(H, W // 2 + 1, C, C)`, complex, at the frequencies of `torch.fft.rfft2`.
     """
-    waves = []
-    for taps, frequencies in zip(weight.shape[-2:], (range(height), range(width // 2 + 1)), strict=True):
+    weight, waves = at_least_float32(weight), []
+    for taps, frequencies in zip(weight.shape[-2:], (height, width // 2 + 1), strict=True):
         size = height if not waves else width
         steps = torch.arange(taps, device=weight.device, dtype=weight.dtype) - taps // 2
-        turns = torch.tensor(list(frequencies), device=weight.device, dtype=weight.dtype)[:, None] * steps / size
+        turns = torch.arange(frequencies, device=weight.device, dtype=weight.dtype)[:, None] * steps / size
         waves.append(torch.polar(torch.ones_like(turns), 2 * math.pi * turns))
     return torch.einsum("fp,oipq,gq->fgoi", waves[0], weight.to(waves[0].dtype), waves[1])
 

@@ -7,7 +7,8 @@ from torch import Tensor, nn
 from torch.nn.functional import conv2d
 
 from ..nn.cache import cached
-from .layer import Flow, per_image, without_autocast
+from ..nn.precision import at_least_float32, without_autocast
+from .layer import Flow, per_image
 from .periodic import periodic_log_abs_det
 
 __all__ = ["SelfNormalizingConvolution"]
@@ -69,6 +70,7 @@ class SelfNormalizingConvolution(Flow):
                 f"x: the exact determinant of a self-normalizing convolution takes at most {_LARGEST_DIMENSION} "
                 f"dimensions, given {tuple(shape)}"
             )
+        weight = at_least_float32(weight)
         unit_images = torch.eye(dimension, device=weight.device, dtype=weight.dtype).reshape(dimension, *shape)
         return torch.linalg.slogdet(self._convolve(unit_images, weight).flatten(1)).logabsdet
 
@@ -82,8 +84,8 @@ class SelfNormalizingConvolution(Flow):
             value = periodic_log_abs_det(self.weight, height, width)
             steps = torch.arange(2 * self.reach + 1, device=x.device) - self.reach
             pairs = (height - steps.abs()).clamp_min(0)[:, None] * (width - steps.abs()).clamp_min(0)
-            slope = pairs * self.inverse_weight.flip(-2, -1).transpose(0, 1)
-        surrogate = (self.weight * slope).sum() - self.penalty * (
+            slope = pairs * at_least_float32(self.inverse_weight).flip(-2, -1).transpose(0, 1)
+        surrogate = (at_least_float32(self.weight) * slope).sum() - self.penalty * (
             self._convolve(z, self.inverse_weight) - x
         ).square().flatten(1).sum(1)
         return value + surrogate - surrogate.detach()

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad, softplus
 
+from ..nn.precision import in_float32
 from .coupling import halves
 from .layer import Flow
 from .networks import ConvNet
@@ -136,8 +137,10 @@ class SplineCoupling(Flow):
         changed, log_slope = rational_quadratic_spline(changed, *parameters, bound=self.bound, inverse=inverse)
         return torch.cat([given, changed], dim=1), log_slope.sum((1, 2, 3))
 
+    @in_float32
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         return self._couple(x, context, inverse=False)
 
+    @in_float32
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         return self._couple(z, context, inverse=True)

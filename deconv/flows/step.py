@@ -10,9 +10,10 @@ from torch import Tensor
 from torch.nn.functional import conv2d
 
 from ..nn.cache import cached, caches
+from ..nn.precision import at_least_float32, without_autocast
 from .actnorm import ActNorm
 from .inverse_unit import InverseUnit
-from .layer import Flow, Sequential, per_image, without_autocast
+from .layer import Flow, Sequential, per_image
 from .one_by_one import OneByOne
 
 __all__ = ["LinearPart", "Step"]
@@ -44,8 +45,8 @@ class LinearPart(Sequential):
         """Matrix, shift and log-determinant per pixel of what the last two layers do to a latent."""
         normalisation, mixing = cast("ActNorm", self[-2]), cast("OneByOne", self[-1])
         matrix, log_det = mixing.product()
-        log_scale = normalisation.log_scale
-        return (-log_scale).exp()[:, None] * matrix, normalisation.mean, log_det - log_scale.sum()
+        log_scale, mean = at_least_float32(normalisation.log_scale), at_least_float32(normalisation.mean)
+        return (-log_scale).exp()[:, None] * matrix, mean, log_det - log_scale.sum()
 
     def _folded_kernels(self, height: int, width: int) -> tuple[list[Tensor], Tensor, Tensor]:
         """The kernels from the last to the first, the constant image, and the log-determinant per pixel."""

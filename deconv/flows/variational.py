@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import logsigmoid
 
+from ..nn.precision import at_least_float32
 from .base import StandardNormal
 from .dequantisation import UniformDequantisation, check_whole_numbers, join
 from .networks import ConvNet
@@ -63,12 +64,12 @@ class VariationalDequantisation(UniformDequantisation):
         Returns
         -------
         x : Tensor
-            `(B, C, H, W)`, in the dtype of the parameters.
+            `(B, C, H, W)`, in the dtype of the parameters, float32 at least.
         ladj : Tensor
             `(B,)`.
         """
         check_whole_numbers(images, self.levels)
-        like = self.log_scale
+        like = at_least_float32(self.log_scale)
         epsilon = torch.randn(images.shape, generator=generator, device=images.device, dtype=like.dtype)
         log_q = StandardNormal().log_prob(epsilon.flatten(1))
         seen = images.to(like.dtype) / (self.levels - 1) - 0.5

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from ..nn.cache import cached
-from .layer import Flow, per_image, without_autocast
+from ..nn.precision import at_least_float32, without_autocast
+from .layer import Flow, per_image
 
 __all__ = ["LowRankMixing", "MemoryEfficientWoodbury", "Woodbury"]
 
@@ -30,7 +31,8 @@ class LowRankMixing(nn.Module):
         self.right = nn.Parameter(scale * torch.randn(rank, size))
 
     def _core(self) -> Tensor:
-        return torch.eye(len(self.right), device=self.left.device, dtype=self.left.dtype) + self.right @ self.left
+        left, right = at_least_float32(self.left), at_least_float32(self.right)
+        return torch.eye(len(right), device=left.device, dtype=left.dtype) + right @ left
 
     def log_abs_det(self) -> Tensor:
         """``log |det(I + U V)|``, a scalar."""
@@ -42,7 +44,7 @@ class LowRankMixing(nn.Module):
 
     def divide(self, z: Tensor) -> Tensor:
         """``(I + U V)^-1 z`` for `z` `(..., n, m)`."""
-        left = cached(self, lambda: torch.linalg.solve(self._core(), self.left, left=False), "left")
+        left = cached(self, lambda: torch.linalg.solve(self._core(), at_least_float32(self.left), left=False), "left")
         return z - left.to(z.dtype) @ (self.right.to(z.dtype) @ z)
 
 

@@ -12,6 +12,7 @@ from ..choices import check_choice, pair_of_sizes
 from ..ops import causal_conv2d, inverse_conv2d
 from ..solvers.geometry import CORNERS, SUPPORTS, Corner, Support, anchor_column, support_mask
 from .cache import cached
+from .precision import at_least_float32, without_autocast
 
 __all__ = ["InverseConv2d"]
 
@@ -65,7 +66,8 @@ class InverseConv2d(nn.Module):
     Notes
     -----
     Images `(B, C, H, W)` of any H and W give images of the same shape and the log-determinant `(B,)`, summed over
-    dimensions, in x's dtype.
+    dimensions, in x's dtype. Half precision is computed in float32 and cast back, also under autocast; its
+    log-determinants stay float32.
 
     References
     ----------
@@ -148,20 +150,21 @@ class InverseConv2d(nn.Module):
 
     def _anchor(self) -> tuple[Tensor, Tensor]:
         """The anchor matrices `(groups, n, n)` and the sum of their log-determinants."""
-        identity = torch.eye(self.lower.shape[-1], device=self.lower.device, dtype=self.lower.dtype)
+        strict = at_least_float32(self.lower).tril(-1)
+        identity = torch.eye(strict.shape[-1], device=strict.device, dtype=strict.dtype)
         # The bound is shared evenly: the square root for the anchor, the square root for the taps off it.
         limit = None if self.max_gain is None else math.sqrt(self.max_gain)
         if self.anchor == "unit":
-            lower = self.lower.tril(-1)
             if limit is None:
-                return identity + lower, lower.new_zeros(())
+                return identity + strict, strict.new_zeros(())
             # Parametrised by its inverse, whose rows are easy to bound; it stays unit triangular.
-            inverse = identity + _bounded(lower, limit - 1)
+            inverse = identity + _bounded(strict, limit - 1)
             anchor = torch.linalg.solve_triangular(inverse, identity, upper=False, unitriangular=True)
-            return anchor, lower.new_zeros(())
-        upper = self.upper.triu(1) + torch.diag_embed(self.sign * self.log_scale.exp())
-        anchor = self.permutation @ (identity + self.lower.tril(-1)) @ upper
-        log_det = self.log_scale.sum()
+            return anchor, strict.new_zeros(())
+        log_scale = at_least_float32(self.log_scale)
+        upper = at_least_float32(self.upper).triu(1) + torch.diag_embed(self.sign.to(strict) * log_scale.exp())
+        anchor = self.permutation.to(strict) @ (identity + strict) @ upper
+        log_det = log_scale.sum()
         if limit is not None:
             gain = torch.linalg.inv(anchor).abs().sum(-1).amax(-1)
             scale = (gain / limit).clamp_min(1)
@@ -182,7 +185,7 @@ class InverseConv2d(nn.Module):
         anchor, log_det = self._anchor()
         groups, inner, _ = anchor.shape
         kh, kw = self.kernel_size
-        taps = (self.taps * self.tap_mask).reshape(groups, inner, inner * kh * kw)
+        taps = (at_least_float32(self.taps) * self.tap_mask).reshape(groups, inner, inner * kh * kw)
         if self.max_gain is not None:
             taps = anchor @ _bounded(taps, 1 - 1 / math.sqrt(self.max_gain))
         weight = taps.reshape(self.channels, inner, kh, kw)
@@ -194,6 +197,7 @@ class InverseConv2d(nn.Module):
     def weight(self) -> Tensor:
         return self.weight_and_log_det()[0]
 
+    @without_autocast
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Image to latent, ``z = A^-1 x``: the solve."""
         weight, log_det = cached(self, self.weight_and_log_det)
@@ -202,6 +206,7 @@ class InverseConv2d(nn.Module):
         )
         return z, (-x.shape[-2] * x.shape[-1] * log_det).to(x.dtype).expand(x.shape[0])
 
+    @without_autocast
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Latent to image, ``x = A z``: a plain convolution."""
         weight, log_det = cached(self, self.weight_and_log_det)
