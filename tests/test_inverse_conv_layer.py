@@ -162,3 +162,18 @@ def test_double_backward():
 def test_bad_arguments(change, message):
     with pytest.raises(ValueError, match=message):
         InverseConv2d(**({"channels": 3, "kernel_size": 3} | change))
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.enable_grad])
+def test_an_exported_layer_has_the_same_values_and_gradients(mode):
+    layer = InverseConv2d(3, 3, generator=torch.Generator().manual_seed(0)).eval()
+    x = torch.rand(1, 3, 8, 8, generator=torch.Generator().manual_seed(1))
+    program = torch.export.export(layer, (x,)).module()
+    with mode():
+        torch.testing.assert_close(program(x)[0], layer(x)[0])
+    given, taken = x.clone().requires_grad_(), x.clone().requires_grad_()
+    program(given)[0].square().sum().backward()
+    layer(taken)[0].square().sum().backward()
+    torch.testing.assert_close(given.grad, taken.grad)
+    (weights,) = (p for name, p in program.named_parameters() if name.endswith("taps"))
+    torch.testing.assert_close(weights.grad, layer.taps.grad)

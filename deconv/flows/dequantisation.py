@@ -81,8 +81,9 @@ class UniformDequantisation(nn.Module):
 def join(images: Tensor, noise: Tensor, levels: int) -> Tensor:
     """``(images + noise) / levels``, below the next level also where the sum is rounded."""
     whole = images.to(noise.dtype)
-    below = torch.nextafter(whole + 1, whole)
-    return torch.minimum(whole + noise, below) / levels
+    total, following = whole + noise, whole + 1
+    # Where it is rounded up, the sum is a constant; else its slope in the noise is one.
+    return torch.where(total < following, total, torch.nextafter(following, whole)) / levels
 
 
 def check_whole_numbers(images: Tensor, levels: int) -> None:

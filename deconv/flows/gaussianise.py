@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
+from ..nn.clamp import clamp_closed
 from ..nn.precision import without_autocast
 from .data_dependent import DataDependent
 
@@ -84,14 +85,15 @@ class Gaussianise(DataDependent):
         level = self._level(x)
         share = shares[level]
         u = below[level] + share * (x * self.levels - level)
-        z = torch.special.ndtri((_TAIL + (1 - 2 * _TAIL) * u).clamp(_TAIL, 1 - _TAIL))
+        inside = (x >= 0) & (x <= 1)
+        z = torch.special.ndtri(clamp_closed(_TAIL + (1 - 2 * _TAIL) * u, _TAIL, 1 - _TAIL, inside=inside))
         return z, self._log_slope(share, z)
 
     @without_autocast
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Latents beyond the normal quantiles that [0, 1] reaches, about 4.75, become black and white."""
         shares, below = self._distribution(z.dtype)
-        u = ((torch.special.ndtr(z) - _TAIL) / (1 - 2 * _TAIL)).clamp(0, 1)
+        u = clamp_closed((torch.special.ndtr(z) - _TAIL) / (1 - 2 * _TAIL), 0, 1)
         level = torch.searchsorted(below, u.detach(), right=True).sub_(1).clamp_(0, self.levels - 1)
         share = shares[level]
         x = (level + (u - below[level]) / share) / self.levels

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..nn.clamp import clamp_closed
 from ..nn.precision import at_least_float32
 from .base import Base, StandardNormal
 from .data_dependent import DataDependent
@@ -163,8 +164,10 @@ class FlowModel(MultiScale):
         """
         height, width = first.shape[-2:]
         ends = self.encode(first, context), self.encode(second, context)
-        cosine = torch.nn.functional.cosine_similarity(*ends, dim=1).clamp(-1, 1)
-        angle = cosine.acos().clamp_min(1e-4)[:, None]
+        cosine = torch.nn.functional.cosine_similarity(*ends, dim=1)
+        # Between equal or opposite latents the slope of the angle is infinite: there it is a constant.
+        cosine = torch.where(cosine.abs() < 1, cosine, cosine.detach().clamp(-1, 1))
+        angle = clamp_closed(cosine.acos(), low=1e-4)[:, None]
         between = [
             self.decode(
                 (((1 - t) * angle).sin() * ends[0] + (t * angle).sin() * ends[1]) / angle.sin(),

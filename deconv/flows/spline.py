@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad, softplus
 
+from ..nn.clamp import clamp_closed
 from ..nn.precision import in_float32
 from .coupling import halves
 from .layer import Flow
@@ -53,7 +54,7 @@ def rational_quadratic_spline(
     """
     bins = widths.shape[-1]
     inside = (x >= -bound) & (x <= bound)
-    clipped = x.clamp(-bound, bound)
+    clipped = clamp_closed(x, -bound, bound)
 
     def knots(raw: Tensor) -> Tensor:
         sizes = _LEAST_BIN + (1 - _LEAST_BIN * bins) * torch.softmax(raw, -1)
@@ -79,7 +80,9 @@ def rational_quadratic_spline(
         a = height * (mean - first) + rise * bend
         b = height * first - rise * bend
         c = -mean * rise
-        xi = 2 * c / (-b - (b.square() - 4 * a * c).clamp_min(0).sqrt())
+        discriminant = b.square() - 4 * a * c  # positive but for rounding, where it is a constant
+        discriminant = torch.where(discriminant > 0, discriminant, torch.finfo(x.dtype).tiny)
+        xi = 2 * c / (-b - discriminant.sqrt())
     else:
         xi = (clipped - left) / width
     between = xi * (1 - xi)

@@ -12,6 +12,7 @@ from ..choices import check_choice, pair_of_sizes
 from ..ops import causal_conv2d, inverse_conv2d
 from ..solvers.geometry import CORNERS, SUPPORTS, Corner, Support, anchor_column, support_mask
 from .cache import cached
+from .clamp import clamp_closed
 from .precision import at_least_float32, without_autocast
 
 __all__ = ["InverseConv2d"]
@@ -167,7 +168,7 @@ class InverseConv2d(nn.Module):
         log_det = log_scale.sum()
         if limit is not None:
             gain = torch.linalg.inv(anchor).abs().sum(-1).amax(-1)
-            scale = (gain / limit).clamp_min(1)
+            scale = clamp_closed(gain / limit, low=1)
             anchor = anchor * scale[:, None, None]
             log_det = log_det + anchor.shape[-1] * scale.log().sum()
         return anchor, log_det

@@ -9,6 +9,7 @@ with differentiable operations, hence all higher derivatives are there too.
 from __future__ import annotations
 
 import math
+from contextlib import nullcontext
 
 import torch
 from torch import Tensor
@@ -79,7 +80,8 @@ class _InverseConv2d(torch.autograd.Function):
     def backward(ctx, gradient):
         x, weight = ctx.saved_tensors
         transposed = transpose_weight(weight, ctx.groups)
-        with torch.autocast(gradient.device.type, enabled=False):
+        # A meta tensor has no autocast to switch off.
+        with nullcontext() if gradient.is_meta else torch.autocast(gradient.device.type, enabled=False):
             v = _InverseConv2d.apply(
                 gradient,
                 transposed,
@@ -111,6 +113,16 @@ class _InverseConv2d(torch.autograd.Function):
             y.flatten(1, 2), weight.flatten(0, 1), corner, support, size * groups, solver, check_finite
         )
         return x.unflatten(1, y.shape[1:3]), 1
+
+
+@torch.library.impl("deconv::inverse_conv2d", "Autograd")
+def _differentiable(y, weight, corner, support, groups, solver, check_finite):
+    """The operator called by itself, as exported programs do: it has the gradients of the function."""
+    arguments = (y, weight, corner, support, groups, solver, check_finite)
+    if torch.is_grad_enabled() and (y.requires_grad or weight.requires_grad):
+        return _InverseConv2d.apply(*arguments)
+    with torch._C._AutoDispatchBelowAutograd():
+        return _op(*arguments)
 
 
 def _is_tracked(y: Tensor, weight: Tensor) -> bool:
