@@ -51,7 +51,7 @@ def test_the_noise_is_a_share_of_white(blurred, capsys):
 
 def test_a_picture_of_counts_is_blurred_in_its_unit(blurred):
     assert main(["blur", "counts.npy", "-o", "out.npy", "--psf", "gaussian:1", "--white", str(COUNTS), "-q"]) == 0
-    assert read_image("out.npy").mean() == pytest.approx(COUNTS * blurred.mean(), rel=0.02)
+    assert read_image("out.npy").mean() == pytest.approx(COUNTS * blurred.mean(), rel=0.05)
 
 
 @pytest.mark.parametrize(
