@@ -93,6 +93,15 @@ def test_the_unit_of_the_image_does_not_matter(case, unit, dtype):
     np.testing.assert_allclose(again.image / unit, first.image, rtol=1e-5)
 
 
+def test_a_few_cosmic_rays_do_not_hide_the_blur(case):
+    hit = case.blurred.copy()
+    for row, column in ((0, 60), (45, 25), (66, 90), (67, 91), (100, 159)):
+        hit[row, column] += 100
+    found, clean = (estimate(image, case.window, starts=1) for image in (hit, case.blurred))
+    assert found.found
+    assert kernel_similarity(found.psf, clean.psf) > 0.98
+
+
 def test_white_may_be_told(case, found):
     """Highlights clipped at 255 are left out of the fit as those at 1 are, and no darker pixel is."""
     clipped = (2 * case.blurred).clip(0, 1)

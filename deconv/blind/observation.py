@@ -25,6 +25,11 @@ _LEAST_NOISE = 0.02
 # shake, this is 0.1 to 1.2 dB better than the noise of the sensor alone.
 _INEXACT = 0.02
 
+# A pixel that differs from the median around it by more than so many times the range from the first percentile to the
+# last but one was hit by something, or is broken: no blurred image changes so much from one pixel to the next.
+_SPIKE = 3.0
+_ENOUGH_FOR_PERCENTILES = 2**20
+
 # The spread of the smoothing, in pixels, at noise from this share of the contrast on; below it falls with its root.
 _SMOOTHEST, _NOISY = 0.8, 0.04
 _LEAST_SPREAD = 0.6
@@ -61,7 +66,7 @@ class Observation:
         unit = unit_of(image)
         if sigma is not None:
             sigma = float(channel_noise(sigma, image).square().mean().sqrt()) / unit
-        grey = (image.detach() / unit).float().mean(1, keepdim=True)
+        grey = _without_spikes((image.detach() / unit).float().mean(1, keepdim=True))
         centred = grey - grey.mean()
         contrast = float(centred.square().mean().sqrt())
         if not contrast > 0:
@@ -120,6 +125,23 @@ def _sums(values: Tensor, piece: list[int]) -> Tensor:
     total = F.pad(values[0, 0].double().cumsum(0).cumsum(1), (1, 0, 1, 0))
     h, w = (min(p, n) for p, n in zip(piece, values.shape[2:], strict=True))
     return total[h:, w:] - total[:-h, w:] - total[h:, :-w] + total[:-h, :-w]
+
+
+def _without_spikes(grey: Tensor) -> Tensor:
+    """The image `(1, 1, H, W)` with the median of 3 x 3 pixels in place of those that differ wildly from it."""
+    values = grey.flatten()
+    sample = values[:: max(1, len(values) // _ENOUGH_FOR_PERCENTILES)]
+    low, high = (float(sample.quantile(share)) for share in (0.01, 0.99))
+    reach = _SPIKE * (high - low)
+    rows, columns = ((grey > high + reach) | (grey < low - reach))[0, 0].nonzero(as_tuple=True)
+    if len(rows) == 0:
+        return grey
+    padded = F.pad(grey, [1] * 4, "reflect")[0, 0]
+    around = torch.stack([padded[rows + i, columns + j] for i in range(3) for j in range(3)]).median(0).values
+    cleaned = grey.clone()
+    here = cleaned[0, 0, rows, columns]
+    cleaned[0, 0, rows, columns] = torch.where((here - around).abs() > reach, around, here)
+    return cleaned
 
 
 def unit_of(image: Tensor) -> float:
