@@ -102,12 +102,16 @@ def test_a_few_cosmic_rays_do_not_hide_the_blur(case):
     assert kernel_similarity(found.psf, clean.psf) > 0.98
 
 
-def test_white_may_be_told(case, found):
+def test_white_is_seen_or_told(case, found):
     """Highlights clipped at 255 are left out of the fit as those at 1 are, and no darker pixel is."""
     clipped = (2 * case.blurred).clip(0, 1)
-    here, there = (deblur(unit * clipped, estimated=found, white=unit) / unit for unit in (1.0, 255.0))
+    here, told, seen = (
+        deblur(unit * clipped, estimated=found, white=white) / unit
+        for unit, white in ((1.0, None), (255.0, 255.0), (255.0, None))
+    )
     assert here.std() > 0.1
-    assert np.abs(there - here).mean() < 1e-3
+    for there in (told, seen):
+        assert np.abs(there - here).mean() < 1e-3
     with pytest.raises(ValueError, match="white"):
         deblur(clipped, estimated=found, white=0)
 

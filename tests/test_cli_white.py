@@ -62,3 +62,18 @@ def test_a_white_that_will_not_do(blurred, capsys, name, white, said):
     deconv.imaging.write_image("eight.png", blurred, bits=8)
     assert main(["deblur", name, "-o", "out.npy", "--psf", "gaussian:1", "--white", white]) == 2
     assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("more", [(), ("--tiles", "64")])
+def test_overexposed_counts_are_restored(blurred, more, capsys):
+    """Not all zero for being above 1, and as the same picture in shares of white is."""
+    overexposed = (1.5 * blurred).clip(0, 1)
+    np.save("counts.npy", COUNTS * overexposed)
+    np.save("shares.npy", overexposed)
+    results = []
+    for name, unit in (("counts.npy", COUNTS), ("shares.npy", 1)):
+        how = ("--psf", "motion:5,30", "--clipped", "-m", "hyper_laplacian", "-q", *more)
+        assert main(["deblur", name, "-o", "out.npy", *how]) == 0, capsys.readouterr().err
+        results.append(read_image("out.npy") / unit)
+    assert results[1].std() > 0.1
+    assert np.abs(results[0] - results[1]).mean() < 1e-3

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ..choices import check_choice
 from ..imaging.arrays import as_image_batch
+from ..imaging.clipping import clipped
 from ..imaging.srgb import to_linear
 from ..prior import Prior
 from ..progress import ProgressBar
@@ -32,8 +33,6 @@ __all__ = ["EstimateOptions", "KernelEstimate", "NoBlurFound", "deblur", "estima
 Image = TypeVar("Image")
 
 _LEAST_SIDE = 32
-# Of white, from which on a pixel counts as clipped: the brightest level of 8 bits but one.
-_CLIPPED = 254 / 255
 
 
 class NoBlurFound(UserWarning):
@@ -247,7 +246,8 @@ def deblur(
         Standard deviation of the noise, in the image's unit, or one for each channel; by default estimated, and never
         less than a fiftieth of the contrast, for what an estimated psf leaves unexplained.
     white : float, optional
-        The value at which the image is clipped, in its unit; by default the image shows it by itself.
+        The value at which the image is clipped, in its unit; by default the image shows it, see
+        `deconv.imaging.clipping`.
     linear : bool
         The image is an sRGB photograph: restore its linear light, also when estimating.
     info : bool
@@ -276,16 +276,14 @@ def deblur(
         No psf is to be trusted, and why.
     """
     batch, back = as_image_batch(image)
-    if white is not None and not white > 0:
-        raise ValueError(f"white: expected a positive number, given {white}")
     light = to_linear(batch) if linear else batch
     level = None if sigma is None else channel_noise(sigma, batch).to(batch)
+    mask = ~clipped(batch, white=white)
     if estimated is None:
         estimated = estimate(light, kernel_size, sigma=level, progress=progress, **options)
     if not estimated.found:
         warnings.warn("; ".join(estimated.warnings), NoBlurFound, stacklevel=2)
         return (image, estimated) if info else image
     level = effective_noise(light) if level is None else level
-    mask = "auto" if white is None else batch < _CLIPPED * white
     latent = hyper_laplacian(batch, estimated.psf, sigma=level, mask=mask, linear=linear, progress=progress)
     return (back(latent), estimated) if info else back(latent)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from typer import Argument, Option
@@ -16,6 +16,11 @@ from .methods import DEFAULT, best, choose, listing
 from .noise import estimate, overall
 from .outputs import OVERWRITE, check_outputs, write_psf
 from .summary_line import summary_line
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from .inputs import Source
 
 __all__ = ["deblur"]
 
@@ -114,7 +119,7 @@ def deblur(
         "prior": ("--prior", prior if psf is not None or chosen.takes("prior") else None),
         "boundary": ("--boundary", boundary),
         "num_iter": ("--iterations", iterations),
-        "mask": ("--clipped", "auto" if clipped else None),
+        "mask": ("--clipped", _unclipped(photograph) if clipped else None),
         "linear": ("--linear", linear),
     }
     defaults = {"sigma": estimated, "progress": False if quiet else None}
@@ -130,3 +135,10 @@ def deblur(
         noise = f"{level:.2%}" if estimated is None else f"{overall(estimated):.2%} (estimated)"
         done = [words, f"noise {noise}", chosen.name if trusted else "left as it is"]
         typer.echo(summary_line(photograph, output, restored, done, seconds))
+
+
+def _unclipped(photograph: Source) -> Tensor:
+    """The pixels that are no clipped highlights."""
+    from ..imaging.clipping import clipped
+
+    return ~clipped(photograph.batch)
