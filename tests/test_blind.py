@@ -116,6 +116,13 @@ def test_white_is_seen_or_told(case, found):
         deblur(clipped, estimated=found, white=0)
 
 
+def test_integers_say_where_they_end(case, found):
+    """A plateau below full scale, such as paper in a scan, is no clipped highlight there."""
+    paper = (255 * (2 * case.blurred).clip(0, 0.8)).astype(np.uint8)
+    as_floats = deblur(paper / np.float32(255), estimated=found, white=1.0)
+    assert np.abs(deblur(paper, estimated=found) / 255 - as_floats.clip(0, 1)).max() < 0.003
+
+
 def test_each_scale_is_reported_and_may_be_the_last(case):
     seen = []
     full = estimate(case.blurred, 13, starts=1, callback=lambda scale, psf: seen.append((scale, psf)), progress=False)

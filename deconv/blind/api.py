@@ -246,8 +246,8 @@ def deblur(
         Standard deviation of the noise, in the image's unit, or one for each channel; by default estimated, and never
         less than a fiftieth of the contrast, for what an estimated psf leaves unexplained.
     white : float, optional
-        The value at which the image is clipped, in its unit; by default the image shows it, see
-        `deconv.imaging.clipping`.
+        The value at which the image is clipped, in its unit; by default the greatest one that integers can have, and
+        what floats show, see `deconv.imaging.clipping`.
     linear : bool
         The image is an sRGB photograph: restore its linear light, also when estimating.
     info : bool
@@ -278,6 +278,8 @@ def deblur(
     batch, back = as_image_batch(image)
     light = to_linear(batch) if linear else batch
     level = None if sigma is None else channel_noise(sigma, batch).to(batch)
+    if white is None and "float" not in str(image.dtype):
+        white = 1.0  # integers say where they end
     mask = ~clipped(batch, white=white)
     if estimated is None:
         estimated = estimate(light, kernel_size, sigma=level, progress=progress, **options)

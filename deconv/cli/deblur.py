@@ -141,4 +141,5 @@ def _unclipped(photograph: Source) -> Tensor:
     """The pixels that are no clipped highlights."""
     from ..imaging.clipping import clipped
 
-    return ~clipped(photograph.batch)
+    known = photograph.values.dtype.kind == "u" or photograph.white != 1  # otherwise floats show it
+    return ~clipped(photograph.batch, white=1.0 if known else None)
