@@ -119,6 +119,19 @@ def test_gain_bound_is_sharp_and_infinite_where_there_is_none():
     assert gradcheck(inverse_gain_bound, weight)
 
 
+def test_slopes_of_the_gain_bound_at_its_kinks():
+    weight = torch.zeros(2, 2, 3, 3, dtype=torch.float64)
+    weight[:, :, -1, -1] = torch.tensor([[2.0, 1.0], [0.0, 4.0]])
+    weight.requires_grad_()
+    bound = inverse_gain_bound(weight)  # of the anchor alone: | [1/2, -1/8], [0, 1/4] |
+    assert bound == 0.625
+    (gradient,) = torch.autograd.grad(bound, weight)
+    assert not gradient.reshape(2, 2, 9)[..., :-1].any()
+    torch.testing.assert_close(gradient[:, :, -1, -1], torch.tensor([[-0.3125, 0.125], [0.078125, -0.03125]]).double())
+    (gradient,) = torch.autograd.grad(inverse_gain_bound(weight + 1), weight)  # infinite
+    assert not gradient.any()
+
+
 @given(
     st.integers(1, 3), st.integers(1, 4), st.integers(1, 2), st.integers(1, 20), st.integers(1, 40),
     st.integers(1, 4), st.integers(0, 2), st.sampled_from(["tl", "tr", "bl", "br"]), st.booleans(),

@@ -6,9 +6,8 @@ import torch
 from torch import Tensor
 
 from deconv.solvers.anchor import anchor_of
-from deconv.solvers.geometry import Support
+from deconv.solvers.geometry import Support, anchor_column, support_mask
 
-from .causal_conv import mask_to_support
 from .checks import check_weight
 
 __all__ = ["inverse_gain_bound", "off_anchor_ratio"]
@@ -17,10 +16,10 @@ __all__ = ["inverse_gain_bound", "off_anchor_ratio"]
 def off_anchor_ratio(weight: Tensor, *, support: Support = "quarter", groups: int = 1) -> Tensor:
     """``rho = max over output channels of sum |T^-1 W[q]|`` over the taps off the anchor; scalar, differentiable."""
     inner, kh, kw = weight.shape[1:]
-    masked = mask_to_support(weight, support)
-    solved = torch.linalg.solve(anchor_of(masked, support, groups), masked.reshape(groups, inner, inner * kh * kw))
-    # The anchor itself solves to the identity: each row's absolute sum less one.
-    return (solved.abs().sum(-1) - 1).clamp_min(0).max()
+    others = support_mask(kh, kw, support, weight.device)
+    others[-1, anchor_column(kw, support)] = False
+    taps = (weight * others.to(weight.dtype)).reshape(groups, inner, inner * kh * kw)
+    return torch.linalg.solve(anchor_of(weight, support, groups), taps).abs().sum(-1).max()
 
 
 def inverse_gain_bound(weight: Tensor, *, support: Support = "quarter", groups: int = 1) -> Tensor:
@@ -45,7 +44,8 @@ def inverse_gain_bound(weight: Tensor, *, support: Support = "quarter", groups: 
     Returns
     -------
     Tensor
-        A scalar, at least ``|T^-1|``, differentiable where finite.
+        A scalar, at least ``|T^-1|``, differentiable where finite; taps of zero, at which absolute values have a kink,
+        get the slope 0, and so does everything where the result is infinite.
 
     Raises
     ------
@@ -65,4 +65,5 @@ def inverse_gain_bound(weight: Tensor, *, support: Support = "quarter", groups: 
     inverse = torch.linalg.inv(anchor_of(weight, support, groups))
     rho = off_anchor_ratio(weight, support=support, groups=groups)
     norm = inverse.abs().sum(-1).max()
-    return torch.where(rho < 1, norm / (1 - rho).clamp_min(torch.finfo(rho.dtype).tiny), torch.inf)
+    bounded = rho < 1
+    return torch.where(bounded, norm / torch.where(bounded, 1 - rho, 1), torch.inf)

@@ -64,5 +64,5 @@ def _sum_of_products(a: Tensor, b: Tensor) -> Tensor:
 
 
 def _quotient(a: Tensor, b: Tensor) -> Tensor:
-    """Zero where the system is solved already and both vanish."""
+    """Zero, with the slope 0 in `b`, where the system is solved already and both vanish."""
     return a / b.clamp_min(torch.finfo(b.dtype).tiny)
