@@ -130,7 +130,7 @@ OPTIONS: dict[str, tuple[str, ...]] = {
         "gaussian", "motion:5,30", "motion:1e12,3", "motion:5,30,7,9", "disk:2", "disk:inf", "disk:30",
         "shake:9,seed=3", "shake:9,seed=x", "airy:1", ":", "none.npy", ".", "../", "psf:\u00e9", "gaussian:1\n2",
     ),
-    "--method": ("wiener", "tikhonov", "richardson_lucy", "recursive", "magic", "", "WIENER"),
+    "--method": ("wiener", "tikhonov", "richardson_lucy", "total_variation", "magic", "", "WIENER"),
     "--sigma": ("1%", "0.01", "0", "-1", "nan", "inf", "1e400", "%", "1%%", "one"),
     "--noise-to-signal": ("0.01", "0", "-1", "nan", "1e-300", "1e300"),
     "--weight": ("1", "0", "-1", "1e300", "nan"),
