@@ -210,6 +210,16 @@ def test_compile_in_one_graph(case):
         torch.testing.assert_close(ours, theirs)
 
 
+def test_the_operator_in_a_graph_without_its_wrapper():
+    """As an exported program calls it: the same values, and the same gradients."""
+    y, weight = (tensor.requires_grad_() for tensor in problem())
+    raw = torch.ops.deconv.inverse_conv2d(y, weight, CASE.corner, CASE.support, CASE.groups, "", True)
+    expected = inverse_conv2d(y, weight, **CASE.options)
+    assert torch.equal(raw, expected)
+    ours, theirs = (torch.autograd.grad(x.square().sum(), (y, weight)) for x in (raw, expected))
+    assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
+
+
 @pytest.mark.parametrize("case", [CASE, HALF, Case(2, 4, 3, 4, (2, 2), groups=2)], ids=str)
 @pytest.mark.parametrize("in_dims", [(0, None), (None, 0), (0, 0), (1, 2)])
 def test_vmap_and_function_transforms(case, in_dims):

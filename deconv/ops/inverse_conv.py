@@ -9,11 +9,10 @@ with differentiable operations, hence all higher derivatives are there too.
 from __future__ import annotations
 
 import math
-from contextlib import nullcontext
+from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd import forward_ad
 
 from deconv import solvers
 from deconv.foreign_arrays import Array, on_tensors
@@ -23,6 +22,7 @@ from deconv.solvers.geometry import Corner, Support, opposite, transpose_weight
 from .causal_conv import mask_to_support
 from .checks import check_operands, common_dtype
 from .conditioning import inverse_gain_bound
+from .tracking import is_tracked
 from .weight_gradient import causal_weight_gradient
 
 __all__ = ["inverse_conv2d"]
@@ -79,23 +79,12 @@ class _InverseConv2d(torch.autograd.Function):
     @staticmethod
     def backward(ctx, gradient):
         x, weight = ctx.saved_tensors
-        transposed = transpose_weight(weight, ctx.groups)
-        # A meta tensor has no autocast to switch off.
-        with nullcontext() if gradient.is_meta else torch.autocast(gradient.device.type, enabled=False):
-            v = _InverseConv2d.apply(
-                gradient,
-                transposed,
-                opposite(ctx.corner),
-                ctx.support,
-                ctx.groups,
-                ctx.solver,
-                ctx.check_finite,
-            )
-            dweight = None
-            if ctx.needs_input_grad[1]:
-                dweight = -causal_weight_gradient(
-                    x, v, weight.shape[-2:], corner=ctx.corner, support=ctx.support, groups=ctx.groups
-                )
+        transposed, corner = transpose_weight(weight, ctx.groups), opposite(ctx.corner)
+        v = _call(gradient, transposed, corner, ctx.support, ctx.groups, ctx.solver, ctx.check_finite)
+        dweight = None
+        if ctx.needs_input_grad[1]:
+            size, options = weight.shape[-2:], {"support": ctx.support, "groups": ctx.groups}
+            dweight = -causal_weight_gradient(x, v, size, corner=ctx.corner, **options)
         return v, dweight, None, None, None, None, None
 
     @staticmethod
@@ -115,27 +104,21 @@ class _InverseConv2d(torch.autograd.Function):
         return x.unflatten(1, y.shape[1:3]), 1
 
 
-@torch.library.impl("deconv::inverse_conv2d", "Autograd")
-def _differentiable(y, weight, corner, support, groups, solver, check_finite):
-    """The operator called by itself, as exported programs do: it has the gradients of the function."""
-    arguments = (y, weight, corner, support, groups, solver, check_finite)
-    if torch.is_grad_enabled() and (y.requires_grad or weight.requires_grad):
-        return _InverseConv2d.apply(*arguments)
+def _call(y: Tensor, weight: Tensor, *options: Any) -> Tensor:
+    """The operator, by the wrapper where somebody watches: its bookkeeping costs as much as a small solve."""
+    if is_tracked(y, weight):
+        return _InverseConv2d.apply(y, weight, *options)
     with torch._C._AutoDispatchBelowAutograd():
-        return _op(*arguments)
+        return _op(y, weight, *options)
 
 
-def _is_tracked(y: Tensor, weight: Tensor) -> bool:
-    """Whether somebody watches this call: autograd, a function transform, forward mode or a compiler.
-
-    Where nobody does, the operator is called without the wrapper, whose bookkeeping costs as much as a small solve.
-    """
-    return (
-        (torch.is_grad_enabled() and (y.requires_grad or weight.requires_grad))
-        or torch.compiler.is_compiling()
-        or torch._C._are_functorch_transforms_active()
-        or forward_ad._current_level >= 0
-    )
+@torch.library.impl("deconv::inverse_conv2d", "Autograd")
+def _differentiable(y, weight, *options):
+    """What a graph runs that holds the operator without its wrapper, as exported ones do."""
+    if torch.is_grad_enabled() and (y.requires_grad or weight.requires_grad):
+        return _InverseConv2d.apply(y, weight, *options)
+    with torch._C._AutoDispatchBelowAutograd():
+        return _op(y, weight, *options)
 
 
 def inverse_conv2d(
@@ -223,5 +206,4 @@ def _inverse_conv2d(
     check_operands("y", y, weight, corner, support, groups)
     dtype = common_dtype("y", y, weight)
     kernel = mask_to_support(weight.to(dtype), support)
-    call = _InverseConv2d.apply if _is_tracked(y, weight) else _op
-    return call(y.to(dtype), kernel, corner, support, groups, solver or "", check_finite).to(y.dtype)
+    return _call(y.to(dtype), kernel, corner, support, groups, solver or "", check_finite).to(y.dtype)

@@ -9,6 +9,7 @@ from deconv import solvers
 from deconv.solvers.geometry import Corner, Support, flip, opposite, padding, transpose_weight
 
 from .causal_conv import causal_conv2d, mask_to_support
+from .tracking import is_tracked
 
 __all__ = ["causal_weight_gradient"]
 
@@ -30,12 +31,15 @@ def _(x, v, kh, kw, corner, support, groups):
     return x.new_empty(x.shape[1], x.shape[1] // groups, kh, kw)
 
 
+_op = torch.ops.deconv.causal_weight_gradient.default
+
+
 class _CausalWeightGradient(torch.autograd.Function):
     """Bilinear: ``<gradient(x, v), W> = <v, A_W x>``, so its own gradients are causal convolutions."""
 
     @staticmethod
     def forward(x, v, kh, kw, corner, support, groups):
-        return torch.ops.deconv.causal_weight_gradient(x, v, kh, kw, corner, support, groups)
+        return _op(x, v, kh, kw, corner, support, groups)
 
     @staticmethod
     def setup_context(ctx, inputs, output):
@@ -86,4 +90,5 @@ def causal_weight_gradient(
     Tensor
         `(C, C / groups, kh, kw)`, zero where the support has no taps.
     """
-    return _CausalWeightGradient.apply(x, v, *kernel_size, corner, support, groups)
+    call = _CausalWeightGradient.apply if is_tracked(x, v) else _op
+    return call(x, v, *kernel_size, corner, support, groups)

@@ -87,6 +87,7 @@ def _on_cpu(y: Tensor, weight: Tensor, support: Support, groups: int) -> Verdict
 
 _DENSE_LIMIT = 2048
 _FEW_CHANNELS = 4
+_QUARTERED = 1 << 18  # elements whose copies are worth a loop
 
 
 def _tiny(y: Tensor, weight: Tensor, support: Support, groups: int) -> Verdict:
@@ -247,8 +248,9 @@ def weight_gradient(
         from .compiled import weight_gradient as compiled_gradient
 
         return compiled_gradient(x, v, kernel_size, padding, groups)
-    # A quarter of the batch at a time: torch copies both images into a layout of its own, padded channels included.
-    images = max(1, -(-v.shape[0] // 4))
+    # On a CPU torch copies large images into a layout of its own, padded channels included: a quarter at a time.
+    quarter = v.device.type == "cpu" and v.numel() > _QUARTERED
+    images = max(1, -(-v.shape[0] // (4 if quarter else 1)))
     parts = zip(x.split(images), v.split(images), strict=True)
     gradients = (_torch_weight_gradient(pad(some_x, padding), some_v, kernel_size, groups) for some_x, some_v in parts)
     return reduce(torch.add, gradients)
