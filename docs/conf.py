@@ -63,7 +63,7 @@ html_theme_options = {
 html_sidebars = {"index": [], "findings": [], "architecture": []}
 
 
-def copy_in(app) -> None:
+def copy_in(app, config) -> None:
     """The notebooks and the pictures of the README, which live where a reader of the repository looks for them."""
     for folder, pattern in (("notebooks", "*.ipynb"), ("data", "*.jpg"), ("data", "*.png")):
         target = HERE / "copied" / folder
@@ -73,4 +73,4 @@ def copy_in(app) -> None:
 
 
 def setup(app) -> None:
-    app.connect("builder-inited", copy_in)
+    app.connect("config-inited", copy_in)

@@ -28,7 +28,7 @@ WORDS = {
 }
 
 
-def draw(app) -> None:
+def draw(app, config) -> None:
     import matplotlib
 
     matplotlib.use("Agg")
@@ -58,5 +58,5 @@ def draw(app) -> None:
 
 
 def setup(app) -> dict[str, bool]:
-    app.connect("builder-inited", draw)
+    app.connect("config-inited", draw)
     return {"parallel_read_safe": True}

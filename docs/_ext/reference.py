@@ -26,8 +26,17 @@ def _first_paragraph(thing: object) -> str:
     return (inspect.getdoc(thing) or "").partition("\n\n")[0].replace("\n", " ")
 
 
+def _home(name: str) -> str:
+    """Where a name of the top level has its page: the subpackage that lists it."""
+    for package in PACKAGES[1:]:
+        if name in importlib.import_module(package).__all__:
+            return f"{package}.{name}"
+    raise LookupError(f"deconv.{name} is in no subpackage")
+
+
 def _page(package: str) -> str:
     module = importlib.import_module(package)
+    top = package == PACKAGES[0]
     kinds: dict[str, list[str]] = {"Functions": [], "Classes": [], "Data": []}
     for name in module.__all__:
         thing = getattr(module, name)
@@ -39,12 +48,13 @@ def _page(package: str) -> str:
     lines = [title, "=" * len(title), "", _first_paragraph(module), "", f".. currentmodule:: {package}", ""]
     for kind, names in kinds.items():
         if names:
-            lines += [kind, "-" * len(kind), "", ".. autosummary::", "   :toctree: generated", "   :nosignatures:", ""]
-            lines += [f"   {name}" for name in names] + [""]
+            lines += [kind, "-" * len(kind), "", ".. autosummary::", "   :nosignatures:"]
+            lines += [""] if top else ["   :toctree: generated", ""]
+            lines += [f"   ~{_home(name)}" if top else f"   {name}" for name in names] + [""]
     return "\n".join(lines)
 
 
-def write(app) -> None:
+def write(app, config) -> None:
     folder = Path(app.srcdir) / "api"
     folder.mkdir(exist_ok=True)
     for package in PACKAGES:
@@ -54,6 +64,6 @@ def write(app) -> None:
 
 
 def setup(app) -> dict[str, bool]:
-    # Before autosummary, which reads the pages to know what to generate.
-    app.connect("builder-inited", write, priority=100)
+    # Before the pages are looked for, of which autosummary then reads what to generate.
+    app.connect("config-inited", write)
     return {"parallel_read_safe": True}
