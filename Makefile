@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test lint format bench clean
+.PHONY: demo test lint docs format bench clean
 
 demo: .venv/ready-demo
 	$(BIN)/deconv demo
@@ -18,6 +18,9 @@ lint: .venv/ready-test
 	$(BIN)/lint-imports
 	$(BIN)/basedpyright
 
+docs: .venv/ready-test
+	$(BIN)/python -m sphinx -b html -W --keep-going -q docs docs/_build/html
+
 format: .venv/ready-test
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -26,7 +29,7 @@ bench: .venv/ready-demo
 	$(BIN)/deconv bench solver
 
 clean:
-	rm -rf .venv build dist *.egg-info
+	rm -rf .venv build dist *.egg-info docs/_build docs/copied docs/api/*.rst docs/api/generated
 
 $(BIN)/python:
 	$(PYTHON) -m venv .venv

@@ -47,7 +47,7 @@ __all__ = [
     "wiener",
 ]
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _SUBPACKAGES = ("imaging", "nn", "ops", "restore", "solvers", "flows", "blind", "prior", "training", "interop")
 
