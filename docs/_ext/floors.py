@@ -44,7 +44,8 @@ def draw(app, config) -> None:
         width = 10 / len(floor)
         for place, name in enumerate(floor):
             shade = "#e8eef5" if name != "deconv_gpu" else "#f5ece1"
-            axis.add_patch(plt.Rectangle((place * width, height), width - 0.1, 0.82, facecolor=shade, edgecolor="#5b7083"))
+            box = plt.Rectangle((place * width, height), width - 0.1, 0.82, facecolor=shade, edgecolor="#5b7083")
+            axis.add_patch(box)
             words = WORDS.get(name, "CUDA kernels" if name == "deconv_gpu" else "")
             middle = place * width + width / 2 - 0.05
             axis.text(middle, height + 0.52, name, ha="center", va="center", family="monospace", fontsize=10)
