@@ -29,9 +29,9 @@ def test_examples_run(page):
 @pytest.mark.parametrize("page", PAGES, ids=_name)
 def test_links_inside_lead_somewhere(page):
     for target in re.findall(r"\]\((?!https?:|#)([^)#\s]+)[^)]*\)", page.read_text()):
-        if target.startswith(("copied/", "../copied/")):  # made when the site is built
-            target = target.replace("copied/", "../" if page.parent.name == "docs" else "../../", 1).removeprefix("../")
-        found = [page.parent / (target + suffix) for suffix in ("", ".md", ".ipynb")]
+        _, copied, source = target.partition("copied/")  # made when the site is built
+        place = ROOT / source if copied else page.parent / target
+        found = [place.with_name(place.name + suffix) for suffix in ("", ".md", ".ipynb")]
         assert any(path.exists() for path in found), f"{_name(page)}: {target}"
 
 
