@@ -54,7 +54,7 @@ PHOTOGRAPH, WINDOW = None, 25
 
 # %%
 if PHOTOGRAPH is None:
-    side = 128 if FAST else 300
+    side = 160 if FAST else 300
     scene = data.coffee()[80 : 80 + side, 60 : 60 + side] / np.float32(255)
     true_psf = deconv.imaging.psf.camera_shake(17, seed=5)
     photograph = deconv.degrade(scene, true_psf, noise=0.005, seed=0)
@@ -201,8 +201,8 @@ show({"the scene": sharp, "blurred": y, "unblurred by the kernel found": unblurr
 
 # %% [markdown]
 # Without the determinant, descent ends at no blur. With it, the path appears. (The anchor
-# is beyond white.) The softness that a scene has of its own is fitted along, beside what is known of photographs'
-# softness: that it is nearly symmetric, and by how much it differs.
+# is beyond white.) The blur that a photograph has of its own, from lens and sensor, is fitted along, beside what is
+# known of it: that it is nearly symmetric, and by how much it differs.
 #
 # **Where to go on:** [a flow whose density of scenes is learnt](06_flow_prior.ipynb),
 # [deblurring with a known blur](02_deblur_known_psf.ipynb).

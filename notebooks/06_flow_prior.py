@@ -231,8 +231,8 @@ axis.set(xlabel="a, how much blur", ylabel="nats a pixel", title="Likelihood of 
 axis.legend()
 
 # %% [markdown]
-# Then all taps, from nothing but $y$. The softness of the scene is fitted beside the blur, since no photograph is
-# exactly as soft as the prior expects:
+# Then all taps, from nothing but $y$. The blur that the photograph has of its own is fitted beside it, since no
+# photograph is exactly as sharp as the prior expects:
 
 # %%
 true_kernel = blur(truth)[0, 0]
