@@ -11,25 +11,25 @@ import pytest
 
 from deconv.imaging import formats, read_image, read_stack, write_image, write_stack
 from deconv.imaging.formats import FORMATS, Format, format_of_bytes, format_of_name, listing, suffixes
-from deconv.imaging.picture import Picture
+from deconv.imaging.picture import Picture, Volume
 from deconv.training import load_data
 
 # A format that nobody has: the word "plain", height and width, and 8-bit values.
 DUMMY = Format("Plain", (".plain",), (b"plain??!",), "plain", ("uint8",), volumes=True, opacity=False)
 
 
-def decode_volume(data: bytes) -> np.ndarray:
+def decode_volume(data: bytes, max_pixels: int) -> Volume:
     shape = tuple(data[8:11])
-    return np.frombuffer(data[11:], np.uint8).reshape(shape)
+    return Volume(np.frombuffer(data[11:], np.uint8).reshape(shape))
 
 
-def encode_volume(volume: np.ndarray) -> bytes:
-    return b"plain::!" + bytes(volume.shape) + volume.tobytes()
+def encode_volume(volume: Volume) -> bytes:
+    return b"plain::!" + bytes(volume.values.shape) + volume.values.tobytes()
 
 
 CODEC = types.SimpleNamespace(
-    decode=lambda data: Picture(decode_volume(data)[0]),
-    encode=lambda picture: encode_volume(picture.pixels[None]),
+    decode=lambda data, max_pixels: Picture(decode_volume(data, max_pixels).values[0]),
+    encode=lambda picture: encode_volume(Volume(picture.pixels[None])),
     holds_volume=lambda data: data[8] > 1,
     decode_volume=decode_volume,
     encode_volume=encode_volume,

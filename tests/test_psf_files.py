@@ -16,8 +16,17 @@ KERNEL = psf.camera_shake((9, 13), seed=4).numpy().astype(np.float64)
 LEVELS = np.round(KERNEL / KERNEL.max() * 255).astype(np.uint8)
 
 
+LAPLACIAN = np.array([[0, -1, 0], [-1, 4, -1], [0, -1, 0.0]])
+
+
 def write_mat(path, **arrays):
     savemat(path, arrays)
+
+
+def cells(*arrays):
+    found = np.empty((1, len(arrays)), object)
+    found[0] = arrays
+    return found
 
 
 @pytest.mark.parametrize(
@@ -82,6 +91,72 @@ def test_the_report_is_one_true_line():
     assert str(psf.normalise(psf.gaussian(1))[1]) == "9 x 9"
 
 
+def bead(size, sigma: float, offset: float) -> np.ndarray:
+    """The picture of a point that a camera with an offset takes: counts, 1000 at most."""
+    grids = np.meshgrid(*(np.arange(n) - (n - 1) // 2 for n in size), indexing="ij")
+    profile = np.exp(-sum(g**2 for g in grids) / (2 * sigma**2))
+    return np.random.default_rng(0).poisson(1000 * profile + offset).astype(np.uint16)
+
+
+@pytest.mark.parametrize("offset", [20, 100, 300])
+@pytest.mark.parametrize(("size", "centre"), [((31, 31), (0, 0)), ((40, 31), (-4, 3)), ((16, 32, 31), (0, 0, 0))])
+def test_the_background_of_a_measured_psf_comes_off(size, centre, offset):
+    counts = np.roll(bead(size, 1.8, offset), centre, tuple(range(len(size))))
+    h, report = psf.normalise(counts)
+    truth = np.roll(bead(size, 1.8, 0), centre, tuple(range(len(size))))
+    assert report.background == pytest.approx(offset, abs=1.5)
+    assert report.background_share == pytest.approx(1 - truth.sum() / counts.sum(), abs=0.1)
+    assert np.abs(h.numpy() - truth / truth.sum()).sum() < 0.35
+    assert f"background of {report.background:.4g}, {report.background_share:.0%} of its sum, subtracted" in str(report)
+    np.testing.assert_allclose(report.offset, centre, atol=0.3)
+
+
+@pytest.mark.parametrize(
+    "clean",
+    [
+        psf.gaussian(1.8, 31),
+        psf.gaussian(3.5, 9),
+        psf.gaussian(40.0, 15),
+        psf.moffat(3.0),
+        psf.kolmogorov(2.5),
+        psf.airy(3.0),
+        psf.box(9),
+        psf.box((8.5, 11)),
+        psf.disk(5),
+        psf.motion(15),
+        psf.motion(15, 30),
+        psf.camera_shake(21, seed=2),
+        psf.defocus(2.0, 1.5),
+        psf.gibson_lanni((9, 17, 17), wavelength=0.52, aperture=1.2, pixel=0.1, step=0.3),
+    ],
+)
+def test_a_psf_without_background_stays_what_it_is(clean):
+    h, report = psf.normalise(clean)
+    assert report.background_share == 0
+    torch.testing.assert_close(h, clean)
+
+
+def test_counts_without_an_offset_stay_what_they_are():
+    counts = bead((31, 31), 1.8, 0)
+    assert psf.normalise(counts)[1].background_share == 0
+
+
+@pytest.mark.parametrize(
+    ("h", "said"),
+    [
+        (psf.gaussian(3.5, 9), True),
+        (psf.gaussian(6.0, 15), True),
+        (psf.gaussian(2.0), False),
+        (psf.box(9), False),
+        (psf.disk(5), False),
+        (psf.motion(15, 30), False),
+        (psf.motion(15), False),
+    ],
+)
+def test_a_psf_that_its_window_cuts_off_is_told(h, said):
+    assert ("cut off by its window" in str(psf.normalise(h)[1])) == said
+
+
 @pytest.mark.parametrize(
     ("values", "error", "words"),
     [
@@ -109,6 +184,15 @@ def test_what_is_no_psf_is_refused(values, error, words):
             "expected one array, or one called psf; it holds a, b",
         ),
         ("k.mat", lambda p: write_mat(p, text="words"), "it holds none"),
+        ("k.mat", lambda p: write_mat(p, kernels=cells(KERNEL, KERNEL)), r"kernels \(a cell array of 2; save the psf"),
+        ("k.mat", lambda p: write_mat(p, s={"psf": KERNEL}), r"s \(a struct; save the psf in it as an array\)"),
+        (
+            "k.mat",
+            lambda p: write_mat(p, kernels=np.dstack([KERNEL] * 5)),
+            "kernels is 9 x 13 x 5, and MATLAB files do",
+        ),
+        ("k.npy", lambda p: np.save(p, LAPLACIAN), "what lies below zero is 100% of what lies above; it is no blur"),
+        ("k.npy", lambda p: np.save(p, np.zeros((2, 3), np.uint8)), "no value is above zero"),
         ("k.npy", lambda p: np.save(p, np.ones(5)), "expected two or three axes"),
         ("k.npy", lambda p: np.save(p, np.array([[None]]), allow_pickle=True), "allow_pickle"),
         ("k.png", lambda p: p.write_bytes(b"text"), "it is not an image"),

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 import tifffile
 import torch
+from PIL import Image
 
 from deconv.imaging import read_stack, write_stack
+from deconv.imaging.stacks import read_volume
 
 RNG = np.random.default_rng(0)
 
@@ -66,6 +68,59 @@ def bytes_of(*arrays: np.ndarray, **options) -> bytes:
     return stream.getvalue()
 
 
+def hyperstack(axes: str, **options) -> bytes:
+    stream = io.BytesIO()
+    tifffile.imwrite(stream, draw("uint16"), metadata={"axes": axes}, **(options or {"imagej": True}))
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("dtype", "expected"),
+    [("int16", "float32"), ("float16", "float32"), ("int32", "float64"), ("uint32", "float64")],
+)
+@pytest.mark.parametrize("name", ["a.tif", "a.npy"])
+def test_values_without_a_white_are_read_unchanged_as_floats(tmp_path, name, dtype, expected):
+    volume = (RNG.random((3, 5, 6)) * 2000).astype(dtype)
+    if name == "a.npy":
+        np.save(tmp_path / name, volume)
+    else:
+        tifffile.imwrite(tmp_path / name, volume, photometric="minisblack")
+    found = read_stack(tmp_path / name)
+    assert found.dtype == expected
+    np.testing.assert_array_equal(found, volume.astype(expected))
+
+
+def test_stacks_where_zero_is_white(tmp_path):
+    volume = draw("uint16")
+    tifffile.imwrite(tmp_path / "a.tif", volume, photometric="miniswhite")
+    np.testing.assert_array_equal(read_stack(tmp_path / "a.tif"), 65535 - volume)
+
+
+def test_compressed_stacks_are_read_or_say_what_they_ask_for(tmp_path):
+    pages = [Image.fromarray(page) for page in draw("uint8")]
+    pages[0].save(tmp_path / "a.tif", save_all=True, append_images=pages[1:], compression="tiff_lzw")
+    np.testing.assert_array_equal(read_stack(tmp_path / "a.tif"), np.stack([np.asarray(page) for page in pages]))
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
+def test_the_voxel_size_is_kept(tmp_path, dtype):
+    given = {"spacing": 0.3, "unit": "um"}
+    tifffile.imwrite(tmp_path / "a.tif", draw(dtype), imagej=True, resolution=(10, 5), metadata={"axes": "ZYX"} | given)
+    write_stack(tmp_path / "b.tif", draw(dtype), like=read_volume(tmp_path / "a.tif"))
+    with tifffile.TiffFile(tmp_path / "b.tif") as file:
+        assert {key: file.imagej_metadata[key] for key in given} == given
+        assert file.pages.first.resolution == (10, 5)
+        np.testing.assert_array_equal(file.asarray().shape, (4, 9, 11))
+
+
+def test_the_voxel_size_of_ome_is_understood(tmp_path):
+    given = {"PhysicalSizeX": 0.1, "PhysicalSizeXUnit": "µm", "PhysicalSizeY": 0.2, "PhysicalSizeZ": 0.3}
+    tifffile.imwrite(tmp_path / "a.ome.tif", draw("uint16"), metadata={"axes": "ZYX"} | given)
+    voxel = read_volume(tmp_path / "a.ome.tif").voxel
+    assert (voxel.spacing, voxel.unit) == (0.3, "um")
+    assert voxel.resolution == pytest.approx((10, 5))
+
+
 @pytest.mark.parametrize(
     ("data", "words"),
     [
@@ -75,7 +130,12 @@ def bytes_of(*arrays: np.ndarray, **options) -> bytes:
             bytes_of(np.zeros((2, 2, 8, 9), np.uint8), photometric="minisblack"),
             r"its shape is \(2, 2, 8, 9\)",
         ),
-        (bytes_of(np.zeros((2, 8, 9), np.int32), photometric="minisblack"), "dtype int32"),
+        (bytes_of(np.zeros((2, 8, 9), np.int64), photometric="minisblack"), "dtype int64"),
+        (hyperstack("CYX"), "its axes are CYX: channels, not slices only; expected ZYX, a file for each"),
+        (hyperstack("TYX"), "its axes are TYX: times, not slices"),
+        (hyperstack("CYX", ome=True, photometric="minisblack"), "its axes are CYX: channels"),
+        (hyperstack("ZYX")[: 4 * 9 * 11 * 2 * 6 // 10], "the file is damaged: it is cut short"),
+        (bytes_of(np.zeros((2, 8, 9), np.uint8), photometric="minisblack")[:-20], "the file is damaged"),
         (bytes_of(np.zeros((8, 9), np.uint8), np.zeros((4, 5), np.uint8)), "images of 2 different kinds"),
     ],
 )

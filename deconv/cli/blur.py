@@ -10,7 +10,7 @@ import typer
 from typer import Argument, Option
 
 from ..imaging.formats import listing
-from .inputs import WHITE, fraction, read_blur, read_source
+from .inputs import MAX_PIXELS, WHITE, fraction, read_blur, read_source
 from .outputs import check_outputs
 from .summary_line import summary_line
 
@@ -37,6 +37,7 @@ def blur(
     white: Annotated[float | None, Option(metavar="NUMBER", help=WHITE)] = None,
     bits: Annotated[int | None, Option(metavar="N", help="Depth of the output; the input's by default.")] = None,
     overwrite: Annotated[bool, Option("--overwrite", help="Write over the input, too.")] = False,
+    max_pixels: Annotated[int | None, Option(metavar="N", help=MAX_PIXELS)] = None,
     quiet: Annotated[bool, Option("--quiet", "-q", help="No closing line.")] = False,
 ) -> None:
     """Blur a picture and add noise.
@@ -49,7 +50,7 @@ def blur(
 
     sigma = fraction(noise, "--noise")
     given = read_blur(psf, recentre=recentre)
-    sharp = read_source(source, given, white=white)
+    sharp = read_source(source, given, white=white, max_pixels=max_pixels)
     sharp.check_target(output, bits=bits)
     check_outputs({"--output": output}, (source, psf), overwrite=overwrite)
     started = time.perf_counter()

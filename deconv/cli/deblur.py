@@ -11,7 +11,7 @@ from typer import Argument, Option
 
 from ..imaging.formats import listing as formats
 from .blind import KERNEL_SIZE, STARTS, check_psf_target, estimate_blur, with_inexact_psf
-from .inputs import WHITE, fraction, read_blur, read_source
+from .inputs import MAX_PIXELS, WHITE, fraction, read_blur, read_source
 from .methods import DEFAULT, best, choose, listing
 from .noise import estimate, overall
 from .outputs import OVERWRITE, check_outputs, write_psf
@@ -73,6 +73,7 @@ def deblur(
     bits: Annotated[int | None, Option(metavar="N", help="Depth of the output; the input's by default.")] = None,
     device: Annotated[str, Option(metavar="NAME", help="Where to compute: cpu, cuda, auto, ...")] = "cpu",
     overwrite: Annotated[bool, Option("--overwrite", help=OVERWRITE)] = False,
+    max_pixels: Annotated[int | None, Option(metavar="N", help=MAX_PIXELS)] = None,
     quiet: Annotated[bool, Option("--quiet", "-q", help="No progress, no closing line.")] = False,
 ) -> None:
     """Restore a photograph; its blur is estimated where it is not given.
@@ -92,7 +93,7 @@ def deblur(
         raise ValueError("--kernel-size: is for a psf to be estimated, and --psf is given")
     level = None if sigma is None else fraction(sigma, "--sigma")
     blur = None if psf is None else read_blur(psf, recentre=recentre)
-    photograph = read_source(source, blur, device=device, white=white)
+    photograph = read_source(source, blur, device=device, white=white, max_pixels=max_pixels)
     photograph.check_target(output, bits=bits)
     if blur is None and save_psf is None:
         save_psf = output.with_name(f"{output.stem}-psf.png")

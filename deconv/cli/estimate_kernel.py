@@ -11,7 +11,7 @@ from typer import Argument, Option
 
 from ..imaging.formats import listing
 from .blind import KERNEL_SIZE, STARTS, check_psf_target, estimate_blur
-from .inputs import WHITE, fraction, read_source
+from .inputs import MAX_PIXELS, WHITE, fraction, read_source
 from .outputs import OVERWRITE, check_outputs, write_psf
 
 __all__ = ["estimate_kernel"]
@@ -31,6 +31,7 @@ def estimate_kernel(
     linear: Annotated[bool, Option("--linear", help="Undo the gamma of sRGB first: work on light.")] = False,
     white: Annotated[float | None, Option(metavar="NUMBER", help=WHITE)] = None,
     overwrite: Annotated[bool, Option("--overwrite", help=OVERWRITE)] = False,
+    max_pixels: Annotated[int | None, Option(metavar="N", help=MAX_PIXELS)] = None,
     quiet: Annotated[bool, Option("--quiet", "-q", help="No progress, no closing line.")] = False,
 ) -> None:
     """Estimate the psf that has blurred a photograph.
@@ -42,7 +43,7 @@ def estimate_kernel(
       deconv estimate-kernel blurred.jpg -o psf.png --kernel-size 31
     """
     level = None if sigma is None else fraction(sigma, "--sigma")
-    photograph = read_source(source, None, white=white)
+    photograph = read_source(source, None, white=white, max_pixels=max_pixels)
     check_psf_target(output)
     check_outputs({"--output": output}, (source, prior), psf="--output", overwrite=overwrite)
     started = time.perf_counter()

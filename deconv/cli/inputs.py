@@ -10,12 +10,13 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
-    from ..imaging.files import Picture
+    from ..imaging.picture import Picture, Volume
 
-__all__ = ["WHITE", "Blur", "Source", "fraction", "read_blur", "read_source"]
+__all__ = ["MAX_PIXELS", "WHITE", "Blur", "Source", "fraction", "read_blur", "read_source"]
 
+# Help of the options --white and --max-pixels.
 WHITE = "The value of white in a file of floats, 255 or 4095, say. By default 1."
-
+MAX_PIXELS = "Read files that declare up to so many pixels; 250 million by default."
 
 # A picture of floats has another white than 1 where more than this share of it is brighter.
 _MOSTLY = 0.5
@@ -45,6 +46,8 @@ class Source:
         What else an image file holds; None for a volume.
     white : float
         The value of white in a file of floats.
+    volume : Volume or None
+        What else a file of slices holds; None for a picture.
     """
 
     path: Path
@@ -52,6 +55,7 @@ class Source:
     batch: Tensor
     picture: Picture | None
     white: float = 1.0
+    volume: Volume | None = None
 
     def check_target(self, path: Path, *, bits: int | None) -> None:
         """Raise now what `write` would raise at the end of the work, or where most of it would come out white."""
@@ -82,7 +86,7 @@ class Source:
         if self.white != 1 and self._holds_floats(path, bits):
             result = result * self.white
         if self.picture is None:
-            write_stack(path, result[0, 0], like=self.values, bits=bits)
+            write_stack(path, result[0, 0], like=self.volume, bits=bits)
         else:
             write_image(path, result[0], like=self.picture, bits=bits)
 
@@ -120,20 +124,36 @@ def read_blur(text: str, *, recentre: bool = False) -> Blur:
     return Blur(values, f"{text} ({' x '.join(map(str, values.shape))})")
 
 
-def read_source(path: Path, blur: Blur | None, *, device: str = "cpu", white: float | None = None) -> Source:
+def read_source(
+    path: Path,
+    blur: Blur | None,
+    *,
+    device: str = "cpu",
+    white: float | None = None,
+    max_pixels: int | None = None,
+) -> Source:
     """Read a picture, or a volume for a psf of three axes, and check that the psf, if there is one, is not larger."""
     import numpy as np
-    from PIL import Image
 
     from ..devices import usable_device
-    from ..imaging import as_image_batch, read_stack
+    from ..imaging import as_image_batch
+    from ..imaging.decoding import MAX_PIXELS
     from ..imaging.files import read_picture
+    from ..imaging.stacks import read_volume
 
-    Image.MAX_IMAGE_PIXELS = None  # whoever names a large file on a command line means it
     place = usable_device(device, name="--device")
+    max_pixels = MAX_PIXELS if max_pixels is None else max_pixels
     space = 2 if blur is None else blur.psf.ndim
-    picture = read_picture(path) if space == 2 else None
-    values = read_stack(path) if picture is None else picture.pixels
+    picture, volume = None, None
+    if blur is None or space == 2:
+        picture = read_picture(path, max_pixels=max_pixels)
+        values = picture.pixels
+    else:
+        try:
+            volume = read_volume(path, max_pixels=max_pixels)
+        except ValueError as error:
+            raise ValueError(f"{error}; a volume is needed for psf {blur.words}, which has three axes") from None
+        values = volume.values
     try:
         batch, _ = as_image_batch(values, space=space)
     except ValueError as error:
@@ -144,9 +164,9 @@ def read_source(path: Path, blur: Blur | None, *, device: str = "cpu", white: fl
         raise ValueError(f"psf: {size} is larger than the image, {frame}; give a smaller one")
     batch = batch.to(place)
     if white is None:
-        return Source(path, values, batch, picture)
+        return Source(path, values, batch, picture, volume=volume)
     if values.dtype.kind != "f":
         raise ValueError(f"--white: is for files of floats; that of {path} is {np.iinfo(values.dtype).max}")
     if not 0 < white < float("inf"):
         raise ValueError(f"--white: expected a positive number, given {white:g}")
-    return Source(path, values, batch / white, picture, white)
+    return Source(path, values, batch / white, picture, white, volume)

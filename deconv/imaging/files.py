@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from .arrays import as_image_batch
+from .decoding import MAX_PIXELS, decoding
 from .depths import choose_depth, fractions, to_depth
 from .formats import format_of_bytes, format_of_name
 from .picture import Picture
@@ -18,7 +19,7 @@ from .picture import Picture
 __all__ = ["Picture", "check_writable", "read_image", "read_picture", "write_atomically", "write_image"]
 
 
-def read_image(path: str | os.PathLike) -> np.ndarray:
+def read_image(path: str | os.PathLike, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     """The grey or colour pixels of an image file.
 
     The camera's orientation is applied, palettes are resolved. Opacity, the colour profile and the camera's notes are
@@ -28,29 +29,29 @@ def read_image(path: str | os.PathLike) -> np.ndarray:
     ----------
     path : path-like
         A file in one of the formats that `deconv.imaging.formats` lists; its bytes tell which, not its name.
+    max_pixels : int
+        Files that declare more are refused before anything is allocated.
 
     Returns
     -------
     ndarray
-        `H x W` or `H x W x 3`, uint8, uint16, float32 or float64.
+        `H x W` or `H x W x 3`, uint8, uint16, float32 or float64. Signed and 32-bit integers become floats, unchanged.
 
     Raises
     ------
     FileNotFoundError, PermissionError, IsADirectoryError
         The file cannot be opened.
     ValueError
-        It is not an image, is damaged, or holds more than one.
+        It is not an image, is damaged, too large, or holds more than one.
     """
-    return read_picture(path).pixels
+    return read_picture(path, max_pixels=max_pixels).pixels
 
 
-def read_picture(path: str | os.PathLike) -> Picture:
-    """The pixels of an image file together with what else it holds; errors as `read_image`."""
+def read_picture(path: str | os.PathLike, *, max_pixels: int = MAX_PIXELS) -> Picture:
+    """The pixels of an image file together with what else it holds; arguments and errors as `read_image`."""
     data = Path(path).read_bytes()
-    try:
-        return format_of_bytes(data).codec.decode(data)
-    except ValueError as error:
-        raise ValueError(f"{os.fspath(path)}: {error}") from None
+    with decoding(path):
+        return format_of_bytes(data).codec.decode(data, max_pixels)
 
 
 def write_image(
@@ -72,8 +73,8 @@ def write_image(
     image : array or Tensor
         One grey or colour image, see `deconv.imaging.arrays`.
     like : Picture or path-like, optional
-        A picture, or the file of one, whose depth, opacity, colour profile and camera's notes the new file gets as far
-        as its format holds them. An image smaller than that by a valid blur gets the opacity under it.
+        A picture, or the file of one, whose depth, opacity, colour profile, camera's notes and resolution the new
+        file gets as far as its format holds them. An image smaller than that by a valid blur gets the opacity under it.
     bits : {8, 16, 32, 64}, optional
         Per value; by default those of `like`, else of the image, else the format's own: 8 for floats in PNG and JPEG,
         32 in TIFF. Floats outside [0, 1] saturate where the file holds integers, and only there.
@@ -101,7 +102,7 @@ def write_image(
         alpha = None
         if like.alpha is not None and format.opacity:
             alpha = to_depth(_under(fractions(like.alpha), values), depth)
-        picture = Picture(picture.pixels, alpha, like.profile, like.exif)
+        picture = Picture(picture.pixels, alpha, like.profile, like.exif, like.dpi)
     write_atomically(path, format.codec.encode(picture))
 
 
@@ -147,7 +148,7 @@ def write_atomically(path: str | os.PathLike, data: bytes) -> None:
     except BaseException as error:
         with suppress(FileNotFoundError):
             temporary.unlink()
-        if isinstance(error, OSError) and error.filename is None:  # a full disk has no name
+        if isinstance(error, OSError) and error.errno is not None and error.filename is None:  # a full disk has none
             error.filename = os.fspath(path)
         raise
 

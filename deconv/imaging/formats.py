@@ -13,9 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
 
 if TYPE_CHECKING:
-    import numpy as np
-
-    from .picture import Picture
+    from .picture import Picture, Volume
 
 __all__ = ["FORMATS", "Codec", "Format", "format_of_bytes", "format_of_name", "listing", "suffixes"]
 
@@ -23,8 +21,12 @@ __all__ = ["FORMATS", "Codec", "Format", "format_of_bytes", "format_of_name", "l
 class Codec(Protocol):
     """What a module of `deconv.imaging.codecs` has; all but `decode` only where its row says so."""
 
-    def decode(self, data: bytes) -> Picture:
-        """The one picture in a file's bytes; ValueError says what else is in there."""
+    def decode(self, data: bytes, max_pixels: int) -> Picture:
+        """The one picture in a file's bytes; ValueError says what else is in there.
+
+        `deconv.imaging.decoding.check_size` refuses more pixels than `max_pixels` before they are allocated. Whatever
+        else is raised counts as damage.
+        """
         ...
 
     def encode(self, picture: Picture) -> bytes:
@@ -35,12 +37,12 @@ class Codec(Protocol):
         """Whether these bytes are to be read as slices where both will do, for a psf."""
         ...
 
-    def decode_volume(self, data: bytes) -> np.ndarray:
+    def decode_volume(self, data: bytes, max_pixels: int) -> Volume:
         """The slices in a file's bytes, with as many axes as there are."""
         ...
 
-    def encode_volume(self, volume: np.ndarray) -> bytes:
-        """The bytes of a file of slices, `D x H x W`."""
+    def encode_volume(self, volume: Volume) -> bytes:
+        """The bytes of a file of slices."""
         ...
 
 
@@ -107,6 +109,7 @@ FORMATS: tuple[Format, ...] = (
         "npy",
         ("float32", "uint8", "uint16", "float64"),
         volumes=True,
+        opacity=False,
         photographs=False,
     ),
     Format("BMP", (".bmp",), (b"BM",), "bmp"),

@@ -1,4 +1,4 @@
-"""What an image file holds."""
+"""What image files hold: a picture, or the slices of a volume."""
 
 from __future__ import annotations
 
@@ -6,9 +6,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["ALLOWED_PIXELS", "Picture"]
+__all__ = ["ALLOWED_PIXELS", "Picture", "Volume", "VoxelSize", "as_pixels"]
 
-ALLOWED_PIXELS = "8 or 16 bits without sign, and floats"
+ALLOWED_PIXELS = "8, 16 or 32 bits, integers or floats"
+
+# Values without a white that their dtype would tell become floats, unchanged.
+_FLOATS = {"float16": "float32", "int16": "float32", "int32": "float64", "uint32": "float64"}
+
+# Colour spaces of ICC profiles that are not those of grey or RGB pixels.
+_OTHER_SPACES = (b"CMYK", b"CMY ", b"Lab ", b"XYZ ", b"YCbr", b"HSV ", b"HLS ")
 
 
 @dataclass(frozen=True)
@@ -20,11 +26,13 @@ class Picture:
     pixels : ndarray
         `H x W` or `H x W x 3`, uint8, uint16, float32 or float64, upright.
     alpha : ndarray or None
-        Opacity, `H x W` of the same dtype.
+        Opacity, `H x W` of the same dtype; the colours are not multiplied by it.
     profile : bytes or None
         The ICC colour profile.
     exif : bytes or None
         What the camera wrote, its orientation already applied.
+    dpi : tuple of float or None
+        Pixels per inch along x and y.
     loss : float
         Root mean square error that lossy compression leaves in a clean, blurred photograph, as a fraction of full
         scale; 0 without such compression.
@@ -34,18 +42,29 @@ class Picture:
     alpha: np.ndarray | None = None
     profile: bytes | None = None
     exif: bytes | None = None
+    dpi: tuple[float, float] | None = None
     loss: float = 0.0
 
     @classmethod
-    def from_samples(cls, array: np.ndarray, *, profile: bytes | None = None, exif: bytes | None = None) -> Picture:
-        """The picture of an array `H x W` or `H x W x samples`: two and four samples end with the opacity.
+    def from_samples(
+        cls,
+        array: np.ndarray,
+        *,
+        opacity: bool,
+        profile: bytes | None = None,
+        exif: bytes | None = None,
+        dpi: tuple[float, float] | None = None,
+    ) -> Picture:
+        """The picture of an array `H x W` or `H x W x samples`.
 
         Parameters
         ----------
         array : ndarray
-            As a decoder gives it; bool and float16 become uint8 and float32.
-        profile, exif : bytes, optional
-            The attributes of the same name.
+            As a decoder gives it; bool becomes uint8, and integers that no white belongs to become floats.
+        opacity : bool
+            The file says that the last of two or four samples is opacity.
+        profile, exif, dpi : optional
+            The attributes of the same name; a profile of another colour space is left out.
 
         Returns
         -------
@@ -56,22 +75,68 @@ class Picture:
         ValueError
             Other dtypes, other shapes, no pixels.
         """
-        array = array.astype(array.dtype.newbyteorder("="), copy=False)
-        if array.dtype == np.bool_:
-            array = array.astype(np.uint8) * np.uint8(255)
-        if array.dtype == np.float16:
-            array = array.astype(np.float32)
-        if array.dtype.name not in ("uint8", "uint16", "float32", "float64"):
-            raise ValueError(f"its pixels are of dtype {array.dtype}; allowed are {ALLOWED_PIXELS}")
-        alpha = None
+        array, alpha = as_pixels(array), None
         if array.ndim == 3 and array.shape[2] in (2, 4):
+            if not opacity:
+                raise ValueError(
+                    f"it has {array.shape[2]} samples a pixel and does not say that the last is opacity; expected one "
+                    "grey or colour image"
+                )
             array, alpha = array[..., :-1], np.ascontiguousarray(array[..., -1])
         if array.ndim == 3 and array.shape[2] == 1:
             array = array[..., 0]
         if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] != 3) or array.size == 0:
             raise ValueError(f"its shape is {array.shape}; expected one grey or colour image")
-        return cls(np.ascontiguousarray(array), alpha, profile, exif)
+        if profile is not None and profile[16:20] in _OTHER_SPACES:
+            profile = None
+        return cls(np.ascontiguousarray(array), alpha, profile, exif, dpi)
 
     def samples(self) -> np.ndarray:
         """Pixels and opacity in one array, as `from_samples` takes them."""
         return self.pixels if self.alpha is None else np.dstack([self.pixels, self.alpha])
+
+
+@dataclass(frozen=True)
+class VoxelSize:
+    """How far apart the voxels of a volume are, as microscopes write it.
+
+    Attributes
+    ----------
+    spacing : float or None
+        From one slice to the next, in `unit`.
+    resolution : tuple of float or None
+        Pixels per `unit` along x and y.
+    unit : str or None
+        ``"um"``, say.
+    """
+
+    spacing: float | None = None
+    resolution: tuple[float, float] | None = None
+    unit: str | None = None
+
+
+@dataclass(frozen=True)
+class Volume:
+    """The slices of a file.
+
+    Attributes
+    ----------
+    values : ndarray
+        `D x H x W`, uint8, uint16, float32 or float64.
+    voxel : VoxelSize or None
+        What the file says of their distances.
+    """
+
+    values: np.ndarray
+    voxel: VoxelSize | None = None
+
+
+def as_pixels(array: np.ndarray) -> np.ndarray:
+    """The array in the machine's byte order, as uint8, uint16, float32 or float64."""
+    array = array.astype(array.dtype.newbyteorder("="), copy=False)
+    if array.dtype == np.bool_:
+        array = array.astype(np.uint8) * np.uint8(255)
+    array = array.astype(_FLOATS.get(array.dtype.name, array.dtype), copy=False)
+    if array.dtype.name not in ("uint8", "uint16", "float32", "float64"):
+        raise ValueError(f"its values are of dtype {array.dtype}; allowed are {ALLOWED_PIXELS}")
+    return array

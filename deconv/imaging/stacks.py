@@ -3,58 +3,64 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from .arrays import as_image_batch
+from .decoding import MAX_PIXELS, decoding
 from .depths import choose_depth, to_depth
 from .files import check_writable, write_atomically
 from .formats import format_of_bytes, format_of_name, listing
+from .picture import Volume, as_pixels
 
-__all__ = ["read_stack", "write_stack"]
+__all__ = ["Volume", "read_stack", "read_volume", "write_stack"]
 
 
-def read_stack(path: str | os.PathLike) -> np.ndarray:
+def read_stack(path: str | os.PathLike, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     """The volume in a file.
 
     Parameters
     ----------
     path : path-like
         A TIFF of many slices, or a ``.npy`` file. A file of one image is a stack of one slice.
+    max_pixels : int
+        Files that declare more voxels are refused before anything is allocated.
 
     Returns
     -------
     ndarray
-        `D x H x W`, uint8, uint16, float32 or float64.
+        `D x H x W`, uint8, uint16, float32 or float64. Signed and 32-bit integers become floats, unchanged.
 
     Raises
     ------
     OSError
         The file cannot be opened.
     ValueError
-        It holds no volume of grey values.
+        It holds no volume of grey values, is damaged, or too large.
     """
+    return read_volume(path, max_pixels=max_pixels).values
+
+
+def read_volume(path: str | os.PathLike, *, max_pixels: int = MAX_PIXELS) -> Volume:
+    """The volume in a file together with the size of its voxels; arguments and errors as `read_stack`."""
     data = Path(path).read_bytes()
-    try:
+    with decoding(path):
         format = format_of_bytes(data)
         if not format.volumes:
             raise ValueError(f"a {format.name} file holds no volume; expected {listing(volumes=True)}")
-        volume = format.codec.decode_volume(data)
-        if volume.dtype.name not in ("uint8", "uint16", "float32", "float64"):
-            raise ValueError(f"its values are of dtype {volume.dtype}; allowed are 8 or 16 bits and floats")
-        if volume.ndim == 2:
-            volume = volume[None]
-        if volume.ndim != 3 or volume.size == 0:
-            raise ValueError(f"its shape is {volume.shape}; expected slices of grey values, D x H x W")
-    except ValueError as error:
-        raise ValueError(f"{os.fspath(path)}: {error}") from None
-    return volume
+        volume = format.codec.decode_volume(data, max_pixels)
+        values = as_pixels(volume.values)
+        values = values[None] if values.ndim == 2 else values
+        if values.ndim != 3 or values.size == 0:
+            raise ValueError(f"its shape is {values.shape}; expected slices of grey values, D x H x W")
+        return replace(volume, values=values)
 
 
 def write_stack(
-    path: str | os.PathLike, volume: Any, *, like: np.ndarray | None = None, bits: int | None = None
+    path: str | os.PathLike, volume: Any, *, like: np.ndarray | Volume | None = None, bits: int | None = None
 ) -> None:
     """Write a volume to a TIFF of its slices or a ``.npy`` file, completely or not at all.
 
@@ -64,8 +70,8 @@ def write_stack(
         Where to.
     volume : array or Tensor
         `D x H x W`.
-    like : ndarray, optional
-        A volume whose depth the file gets.
+    like : ndarray or Volume, optional
+        A volume whose depth the file gets, and whose voxel size, if it is known.
     bits : {8, 16, 32, 64}, optional
         Per value, as in `deconv.imaging.write_image`.
 
@@ -81,6 +87,7 @@ def write_stack(
         raise ValueError(f"volume: expected D x H x W, given the shape {tuple(volume.shape)}")
     batch, _ = as_image_batch(volume, space=3, name="volume")
     format = format_of_name(path, volumes=True)
-    wanted = str(volume.dtype).removeprefix("torch.") if like is None else like.dtype.name
+    model = Volume(like) if isinstance(like, np.ndarray) else like
+    wanted = str(volume.dtype).removeprefix("torch.") if model is None else model.values.dtype.name
     values = to_depth(batch[0, 0].detach().cpu().numpy(), choose_depth(format, bits, wanted))
-    write_atomically(path, format.codec.encode_volume(values))
+    write_atomically(path, format.codec.encode_volume(Volume(values, None if model is None else model.voxel)))

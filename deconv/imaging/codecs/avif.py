@@ -7,7 +7,12 @@ from .pillow import decode_with_pillow
 
 __all__ = ["decode"]
 
+_HIGH_BIT_DEPTH = 0x40  # in the third byte of the decoder's configuration
 
-def decode(data: bytes) -> Picture:
+
+def decode(data: bytes, max_pixels: int) -> Picture:
     """The picture in the file."""
-    return decode_with_pillow(data, "AVIF")
+    box = data.find(b"av1C", 0, 4096)
+    if box >= 0 and data[box + 6] & _HIGH_BIT_DEPTH:
+        raise ValueError("its pixels have 10 or 12 bits; AVIF is read with 8; save it as 16-bit PNG or TIFF")
+    return decode_with_pillow(data, "AVIF", max_pixels)

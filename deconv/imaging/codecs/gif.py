@@ -8,6 +8,6 @@ from .pillow import decode_with_pillow
 __all__ = ["decode"]
 
 
-def decode(data: bytes) -> Picture:
+def decode(data: bytes, max_pixels: int) -> Picture:
     """The picture in the file."""
-    return decode_with_pillow(data, "GIF")
+    return decode_with_pillow(data, "GIF", max_pixels)

@@ -8,9 +8,9 @@ from .pillow import decode_with_pillow, encode_with_pillow
 __all__ = ["decode", "encode"]
 
 
-def decode(data: bytes) -> Picture:
+def decode(data: bytes, max_pixels: int) -> Picture:
     """The picture in a JPEG file."""
-    return decode_with_pillow(data, "JPEG")
+    return decode_with_pillow(data, "JPEG", max_pixels)
 
 
 def encode(picture: Picture) -> bytes:

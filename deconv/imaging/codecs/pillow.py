@@ -7,36 +7,55 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageFile, ImageOps
 
-from ..picture import ALLOWED_PIXELS, Picture
+from ..decoding import check_size
+from ..picture import Picture
 
-__all__ = ["decode_with_pillow", "encode_with_pillow"]
+__all__ = ["decode_with_pillow", "encode_with_pillow", "open_with_pillow"]
 
 
-def decode_with_pillow(data: bytes, kind: str) -> Picture:
+def open_with_pillow(data: bytes, kind: str, max_pixels: int) -> ImageFile.ImageFile:
+    """The image in a file's bytes, its size checked, its pixels not yet read.
+
+    Only the decoder called `kind` is asked, and directly: Pillow's own limit of pixels is one for the whole process.
+    """
+    Image.preinit()
+    if kind not in Image.OPEN:
+        Image.init()
+    if kind not in Image.OPEN:
+        raise ValueError(f"this version of Pillow does not read {kind}")
+    image = Image.OPEN[kind][0](io.BytesIO(data), "")
+    check_size(image.size[::-1], max_pixels)
+    return image
+
+
+def decode_with_pillow(data: bytes, kind: str, max_pixels: int) -> Picture:
     """The picture in a file's bytes, by the one of Pillow's decoders that is called `kind`."""
-    try:
-        with Image.open(io.BytesIO(data), formats=[kind]) as image:
-            previews = image.format == "MPO"  # which phones add to a JPEG
-            if getattr(image, "is_animated", False) and not previews:
-                raise ValueError(f"it holds {getattr(image, 'n_frames', 'several')} frames; expected one image")
+    with open_with_pillow(data, kind, max_pixels) as image:
+        previews = image.format == "MPO"  # which phones add to a JPEG
+        if getattr(image, "is_animated", False) and not previews:
+            raise ValueError(f"it holds {getattr(image, 'n_frames', 'several')} frames; expected one image")
+        try:
             image.load()
-            quantization = getattr(image, "quantization", None)
-            upright = ImageOps.exif_transpose(image)
-            profile, exif = upright.info.get("icc_profile"), upright.info.get("exif")
-            array = np.asarray(_plain(upright))
-    except UnidentifiedImageError:
-        raise ValueError("the image is damaged") from None
-    except (OSError, SyntaxError) as error:
-        raise ValueError(f"the image is damaged ({error})") from None
-    picture = Picture.from_samples(array, profile=profile, exif=exif)
+        except (OSError, ValueError, SyntaxError) as error:
+            raise ValueError(f"the image is damaged ({error})") from None
+        quantization, dpi = getattr(image, "quantization", None), image.info.get("dpi")
+        upright = ImageOps.exif_transpose(image)
+    plain = _plain(upright)
+    picture = Picture.from_samples(
+        np.asarray(plain),
+        opacity=plain.mode in ("LA", "RGBA"),
+        profile=upright.info.get("icc_profile"),
+        exif=upright.info.get("exif"),
+        dpi=None if dpi is None else (float(dpi[0]), float(dpi[1])),
+    )
     return replace(picture, loss=_loss(quantization)) if quantization else picture
 
 
 def encode_with_pillow(picture: Picture, kind: str, **options: object) -> bytes:
-    """The bytes of a file of one of Pillow's kinds, with the colour profile and the camera's notes."""
-    given = {"icc_profile": picture.profile, "exif": picture.exif} | options
+    """The bytes of a file of one of Pillow's kinds, with the colour profile, the camera's notes and the resolution."""
+    given = {"icc_profile": picture.profile, "exif": picture.exif, "dpi": picture.dpi} | options
     stream = io.BytesIO()
     image = Image.fromarray(picture.samples())
     image.save(stream, kind, **{key: value for key, value in given.items() if value is not None})
@@ -56,7 +75,7 @@ def _plain(image: Image.Image) -> Image.Image:
     if image.mode in ("LA", "RGBA", "F") or image.mode.startswith("I;16"):
         return image
     if image.mode == "I":
-        raise ValueError(f"its pixels have 32 bits; allowed are {ALLOWED_PIXELS}")
+        raise ValueError("its pixels have 32 bits; expected 8 or 16 in a file of this kind")
     if image.mode in ("1", "L"):
         return image.convert("LA" if clear else "L")
     return image.convert("RGBA" if clear or image.mode in ("PA", "La", "RGBa") else "RGB")

@@ -17,11 +17,12 @@ _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _BITS, _COLOUR_TYPE = 24, 25  # where the header says so
 _GREY_WITH_OPACITY = 4
 _EXIF_OF_JPEG = b"Exif\0\0"  # how the notes begin there, and do not in PNG
+_METRES_PER_INCH = 0.0254
 
 
-def decode(data: bytes) -> Picture:
+def decode(data: bytes, max_pixels: int) -> Picture:
     """The picture in a PNG file."""
-    picture = decode_with_pillow(data, "PNG")
+    picture = decode_with_pillow(data, "PNG", max_pixels)
     if data[_BITS] != 16:
         return picture
     # Pillow has no 16-bit colour: it tells the rest, OpenCV the pixels.
@@ -30,8 +31,8 @@ def decode(data: bytes) -> Picture:
     array = decode_with_opencv(data)
     if array.ndim == 3 and data[_COLOUR_TYPE] == _GREY_WITH_OPACITY:  # which OpenCV spreads over three channels
         array = array[..., [0, 3]]
-    deep = Picture.from_samples(array)
-    return replace(deep, profile=picture.profile, exif=picture.exif)
+    deep = Picture.from_samples(array, opacity=True)
+    return replace(deep, profile=picture.profile, exif=picture.exif, dpi=picture.dpi)
 
 
 def encode(picture: Picture) -> bytes:
@@ -47,15 +48,17 @@ def encode(picture: Picture) -> bytes:
     ok, encoded = cv2.imencode(".png", np.ascontiguousarray(array))
     if not ok:
         raise ValueError("the image could not be written as PNG")
-    data = encoded.tobytes()
-    chunks = b""
+    data, chunks = encoded.tobytes(), b""
     if picture.profile is not None:
         chunks += _chunk(b"iCCP", b"profile\0\0" + zlib.compress(picture.profile))
+    if picture.dpi is not None:
+        x, y = (round(dots / _METRES_PER_INCH) for dots in picture.dpi)
+        chunks += _chunk(b"pHYs", struct.pack(">IIB", x, y, 1))
     if picture.exif is not None:
         chunks += _chunk(b"eXIf", picture.exif.removeprefix(_EXIF_OF_JPEG))
-    header = len(_SIGNATURE) + 25  # the signature and the IHDR chunk, after which the profile belongs
+    header = len(_SIGNATURE) + 25  # the signature and the IHDR chunk, after which these belong
     return data[:header] + chunks + data[header:]
 
 
-def _chunk(kind: bytes, content: bytes) -> bytes:
-    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+def _chunk(name: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))

@@ -7,37 +7,43 @@ from dataclasses import replace
 
 import numpy as np
 import tifffile
+from tifffile import EXTRASAMPLE, PHOTOMETRIC
 
-from ..picture import Picture
+from ..decoding import check_size
+from ..picture import Picture, as_pixels
 from .pillow import decode_with_pillow
+from .tiff_stack import decode_volume, encode_volume, holds_volume, missing_decoder, opened
 
 __all__ = ["decode", "decode_volume", "encode", "encode_volume", "holds_volume"]
 
+# What tifffile's arrays are the pixels of; palettes, inks and luminance are left to Pillow.
+_COLOURS = {PHOTOMETRIC.MINISBLACK: 1, PHOTOMETRIC.MINISWHITE: 1, PHOTOMETRIC.RGB: 3}
 
-def decode(data: bytes) -> Picture:
+_PER_INCH = {2: 1.0, 3: 2.54}  # by the resolution's unit, inch or centimetre
+
+
+def decode(data: bytes, max_pixels: int) -> Picture:
     """The one picture in a TIFF file."""
-    try:
-        with tifffile.TiffFile(io.BytesIO(data)) as file:
-            page, series = file.pages.first, file.series[0]
-            axes = series.axes.replace("S", "")
-            if axes != "YX":
-                raise ValueError(f"it holds a stack, {series.axes} of shape {series.shape}; expected one image")
-            profile = page.iccprofile
-            plain = page.photometric in (tifffile.PHOTOMETRIC.MINISBLACK, tifffile.PHOTOMETRIC.RGB)
-            if not plain or page.bitspersample == 1:
-                return replace(decode_with_pillow(data, "TIFF"), profile=profile)
-            orientation = int(page.tags.valueof(274, 1))
-            try:
-                array = series.asarray()
-            except (ValueError, ImportError):  # a compression that tifffile leaves to an optional library
-                from .opencv import decode_with_opencv
-
-                return Picture.from_samples(decode_with_opencv(data), profile=profile)
-            if series.axes.startswith("S"):
-                array = np.moveaxis(array, 0, -1)
-    except tifffile.TiffFileError as error:
-        raise ValueError(f"the image is damaged ({error})") from None
-    return Picture.from_samples(_upright(array, orientation), profile=profile)
+    with opened(data) as file:
+        page, series = file.pages.first, file.series[0]
+        _refuse_raw(page)
+        if series.axes.replace("S", "") != "YX":
+            raise ValueError(f"it holds a stack, {series.axes} of shape {series.shape}; expected one image")
+        check_size((page.imagelength, page.imagewidth), max_pixels)
+        profile, dpi = page.iccprofile, _dpi(page)
+        if page.photometric not in _COLOURS or page.bitspersample == 1:
+            return replace(decode_with_pillow(data, "TIFF", max_pixels), dpi=dpi)
+        try:
+            array = series.asarray()
+        except (ValueError, ImportError):  # a compression that tifffile leaves to an optional library
+            array = _without_imagecodecs(data, page)
+        else:
+            array = np.moveaxis(array, 0, -1) if series.axes.startswith("S") else array
+            array = _upright(array, int(page.tags.valueof(274, 1)))
+        samples, opacity = _opacity(as_pixels(array), page)
+    if page.photometric == PHOTOMETRIC.MINISWHITE and samples.dtype.kind == "u":
+        samples = _inverted(samples)
+    return Picture.from_samples(samples, opacity=opacity, profile=profile, dpi=dpi)
 
 
 def encode(picture: Picture) -> bytes:
@@ -50,41 +56,54 @@ def encode(picture: Picture) -> bytes:
         planarconfig="contig" if picture.pixels.ndim == 3 or picture.alpha is not None else None,
         extrasamples=None if picture.alpha is None else ["unassalpha"],
         iccprofile=picture.profile,
+        resolution=picture.dpi,
+        resolutionunit=None if picture.dpi is None else "INCH",
         metadata=None,
     )
     return stream.getvalue()
 
 
-def holds_volume(data: bytes) -> bool:
-    """Whether the file has more than one slice of grey values."""
+def _refuse_raw(page: tifffile.TiffPage) -> None:
+    """A camera's raw file is a TIFF whose first picture is a thumbnail, its measurement one of the others."""
+    if page.photometric == PHOTOMETRIC.CFA or (page.is_reduced and page.subifds):
+        raise ValueError("it is a camera's raw file, of which TIFF has the thumbnail only; develop it to 16-bit TIFF")
+
+
+def _without_imagecodecs(data: bytes, page: tifffile.TiffPage) -> np.ndarray:
+    from .opencv import decode_with_opencv
+
     try:
-        with tifffile.TiffFile(io.BytesIO(data)) as file:
-            return len(file.pages) > 1 and "S" not in file.series[0].axes
-    except (tifffile.TiffFileError, IndexError):
-        return False
+        return decode_with_opencv(data)  # upright already
+    except Exception:
+        raise missing_decoder(page) from None
 
 
-def decode_volume(data: bytes) -> np.ndarray:
-    """The slices of grey values in a TIFF file."""
-    try:
-        with tifffile.TiffFile(io.BytesIO(data)) as file:
-            kinds = {(series.shape, series.dtype, series.axes) for series in file.series}
-            if len(kinds) > 1:
-                raise ValueError(f"it holds images of {len(kinds)} different kinds; expected one stack")
-            if "S" in file.series[0].axes:
-                raise ValueError("it holds colours; expected slices of grey values")
-            parts = [series.asarray() for series in file.series]
-    except tifffile.TiffFileError as error:
-        raise ValueError(f"the image is damaged ({error})") from None
-    array = parts[0] if len(parts) == 1 else np.stack(parts)
-    return array.astype(array.dtype.newbyteorder("="), copy=False)
+def _opacity(array: np.ndarray, page: tifffile.TiffPage) -> tuple[np.ndarray, bool]:
+    """The samples, colours not multiplied by the opacity, and whether the last one is opacity."""
+    extra = page.extrasamples[0] if len(page.extrasamples) == 1 else None
+    if array.ndim == 2 or extra not in (EXTRASAMPLE.UNASSALPHA, EXTRASAMPLE.ASSOCALPHA):
+        return array, False
+    if extra == EXTRASAMPLE.ASSOCALPHA:
+        top = np.iinfo(array.dtype).max if array.dtype.kind == "u" else 1.0
+        colours, alpha = array[..., :-1].astype(np.float64), array[..., -1:]
+        colours = np.divide(colours * top, alpha, out=np.zeros_like(colours), where=alpha > 0)
+        colours = np.rint(colours.clip(0, top)) if array.dtype.kind == "u" else colours
+        array = np.dstack([colours.astype(array.dtype), alpha])
+    return array, True
 
 
-def encode_volume(volume: np.ndarray) -> bytes:
-    """A TIFF file of slices, not compressed."""
-    stream = io.BytesIO()
-    tifffile.imwrite(stream, volume, photometric="minisblack", metadata={"axes": "ZYX"})
-    return stream.getvalue()
+def _inverted(samples: np.ndarray) -> np.ndarray:
+    """Grey values where the file has 0 for white; an opacity stays."""
+    white = np.iinfo(samples.dtype).max
+    return white - samples if samples.ndim == 2 else np.dstack([white - samples[..., 0], samples[..., 1:]])
+
+
+def _dpi(page: tifffile.TiffPage) -> tuple[float, float] | None:
+    per_inch = _PER_INCH.get(int(page.tags.valueof(296, 2)))
+    if per_inch is None or 282 not in page.tags or 283 not in page.tags:
+        return None
+    x, y = (np.divide(*page.tags.valueof(code)) * per_inch for code in (282, 283))
+    return (float(x), float(y)) if np.isfinite([x, y]).all() and min(x, y) > 1 else None
 
 
 def _upright(array: np.ndarray, orientation: int) -> np.ndarray:

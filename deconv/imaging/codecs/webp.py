@@ -10,7 +10,7 @@ from .pillow import decode_with_pillow
 __all__ = ["decode"]
 
 
-def decode(data: bytes) -> Picture:
+def decode(data: bytes, max_pixels: int) -> Picture:
     """The picture in a WebP file."""
-    picture = decode_with_pillow(data, "WEBP")
+    picture = decode_with_pillow(data, "WEBP", max_pixels)
     return picture if data[12:16] == b"VP8L" else replace(picture, loss=0.003)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from .radial import legendre, round_about
-from .window import finish, positive, resolve
+from .window import check_size, finish, positive, resolve
 
 __all__ = ["gibson_lanni"]
 
@@ -96,6 +96,7 @@ def gibson_lanni(
         raise ValueError(f"size: expected (kd, kh, kw), given {size!r}")
     plane = resolve((size[1], size[2]), 0, must_hold=False)
     slices, _ = resolve((size[0], 1), 0, must_hold=False)
+    check_size((slices, *plane))
     k = 2 * math.pi / wavelength
     half = (slices - 1) // 2
     z = step * torch.arange(-half, half + 1, dtype=torch.float64)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from .radial import round_about
-from .window import Size, finish, offsets, positive, resolve
+from .window import Size, check_size, finish, offsets, positive, resolve
 
 __all__ = ["airy", "defocus", "zernike", "zernike_polynomial"]
 
@@ -119,6 +119,7 @@ def zernike(radius: float, coefficients: Mapping[tuple[int, int], float], size: 
     # Four samples of the pupil for each oscillation across it, of the wavefront and of the farthest pixel.
     farthest = _DARK / radius * float(torch.cat([row.flatten(), column.flatten()]).abs().max())
     count = 128 + 4 * math.ceil((farthest + 2 * math.pi * slope) / math.pi)
+    check_size((count, count))
     pupil, x, y = _pupil(count)
     wave = torch.polar(pupil, 2 * math.pi * _wavefront(coefficients, x, y))
     across = torch.exp(-1j * _DARK / radius * column.T * x)  # (w, count)

@@ -13,6 +13,9 @@ from .window import offsets
 
 __all__ = ["legendre", "round_about"]
 
+# Distances at a time, and oscillations of an integrand over all nodes: together they bound the memory.
+_AT_ONCE, _MOST_OSCILLATIONS = 1024, 4000
+
 
 def round_about(profile: Callable[[Tensor], Tensor], size: tuple[int, int]) -> Tensor:
     """`profile(r)` at the pixels of the largest odd grid in `size`, r their distances from the centre in pixels.
@@ -21,7 +24,8 @@ def round_about(profile: Callable[[Tensor], Tensor], size: tuple[int, int]) -> T
     """
     row, column = offsets(size)
     squares, place = torch.unique(row**2 + column**2, return_inverse=True)
-    return profile(squares.sqrt())[..., place]
+    parts = [profile(radii) for radii in squares.sqrt().split(_AT_ONCE)]
+    return torch.cat(parts, -1)[..., place]
 
 
 def legendre(upper: float, oscillations: float) -> tuple[Tensor, Tensor]:
@@ -29,6 +33,10 @@ def legendre(upper: float, oscillations: float) -> tuple[Tensor, Tensor]:
 
     Exact to rounding for a smooth integrand that oscillates no more often than said.
     """
+    if oscillations > _MOST_OSCILLATIONS:
+        raise ValueError(
+            f"size: a window too large for so narrow a psf, {oscillations:.0f} oscillations of its integrand"
+        )
     node, weight = (torch.from_numpy(x) for x in np.polynomial.legendre.leggauss(16))
     parts = 4 + math.ceil(oscillations / 3)
     width = upper / parts

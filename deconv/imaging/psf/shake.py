@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ...choices import pair_of_sizes
-from .window import finish
+from .window import check_size, finish
 
 __all__ = ["camera_shake"]
 
@@ -41,6 +41,7 @@ def camera_shake(size: int | tuple[int, int], *, seed: int = 0) -> Tensor:
         A size or a seed that is not whole.
     """
     size = pair_of_sizes(size, name="size")
+    check_size(size)
     if not isinstance(seed, int):
         raise ValueError(f"seed: expected an integer, given {seed!r}")
     generator = torch.Generator().manual_seed(seed)

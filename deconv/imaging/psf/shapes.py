@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from .window import Size, finish, offsets, positive, resolve
+from .window import Size, check_size, finish, offsets, positive, resolve
 
 __all__ = ["box", "disk", "gaussian", "motion"]
 
@@ -16,6 +16,7 @@ Interval = Callable[[Tensor], tuple[Tensor, Tensor]]
 
 # Lines per pixel on which the area of a shape is summed; along a line it is exact.
 _LINES = 64
+_AT_ONCE = 2**22
 
 
 def gaussian(sigma: float, size: Size = None) -> Tensor:
@@ -113,6 +114,7 @@ def box(width: float | tuple[float, float]) -> Tensor:
         raise ValueError(f"width: expected a number or two, given {width!r}")
     for side in sides:
         positive(width=side)
+    check_size([math.ceil(side) for side in sides])
     rows, columns = (_line(side) for side in sides)
     taps = rows[:, None] * columns
     return (taps / taps.sum()).float()
@@ -182,6 +184,9 @@ def _area(chord: Interval, size: tuple[int, int]) -> Tensor:
     """The area of a convex shape within each pixel; `chord(y)` is the interval of x it covers at height y."""
     row, column = offsets(size)
     line = (torch.arange(_LINES, dtype=torch.float64) + 0.5) / _LINES - 0.5
-    start, end = chord((row + line)[..., None])  # (h, lines, 1)
-    covered = torch.minimum(end, column + 0.5) - torch.maximum(start, column - 0.5)
-    return covered.clamp_min(0).mean(1)
+    rows = []
+    for part in row.split(max(1, _AT_ONCE // (_LINES * column.numel()))):
+        start, end = chord((part + line)[..., None])  # (rows, lines, 1)
+        covered = torch.minimum(end, column + 0.5) - torch.maximum(start, column - 0.5)
+        rows.append(covered.clamp_min(0).mean(1))
+    return torch.cat(rows)

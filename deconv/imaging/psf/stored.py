@@ -12,12 +12,21 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..decoding import decoding
 from ..formats import format_of_bytes
+from .background import measure_background, on_the_border
+from .matlab import psf_from_matlab
 from .moments import centroid
+from .window import MAX_VALUES
 
 __all__ = ["Normalisation", "from_file", "normalise"]
 
-_NAMES = ("psf", "kernel", "blur", "k", "h", "f", "filt", "x")
+# What lies below zero may be noise or a lobe; where it is half of what lies above, the array is no psf.
+_MOST_NEGATIVE = 0.5
+
+# A psf that is more than so much of its peak on every side of its window goes on outside of it; one that is nearly
+# as high there as anywhere, a box, has an edge.
+_CUT_OFF, _EDGE = 0.02, 0.5
 
 
 @dataclass(frozen=True)
@@ -36,6 +45,12 @@ class Normalisation:
         Where the centroid lay, in pixels from the centre, axis by axis, downwards and to the right.
     moved : tuple of int
         By how many whole pixels the psf was moved to bring its centroid to the centre.
+    background : float
+        The level that was subtracted, a camera's offset or haze; 0 for none.
+    background_share : float
+        Its part of the sum before.
+    border : float
+        The psf on the least of its sides, in parts of its peak: what a window cuts off.
     """
 
     given: tuple[int, ...]
@@ -44,11 +59,18 @@ class Normalisation:
     negative: float
     offset: tuple[float, ...]
     moved: tuple[int, ...]
+    background: float = 0.0
+    background_share: float = 0.0
+    border: float = 0.0
 
     def __str__(self) -> str:
         words = [" x ".join(map(str, self.size))]
         if abs(self.total - 1) > 1e-4:
             words.append(f"divided by its sum {self.total:.5g}")
+        if self.background_share:
+            words.append(f"background of {self.background:.4g}, {self.background_share:.0%} of its sum, subtracted")
+        if _CUT_OFF < self.border < _EDGE:
+            words.append(f"cut off by its window, where it is still {self.border:.0%} of its peak")
         if self.negative:
             words.append(f"{self.negative:.2%} below zero cut off")
         offset = ", ".join(f"{value:+.1f}" for value in self.offset)
@@ -65,7 +87,8 @@ def normalise(psf: Any, *, recentre: bool = False) -> tuple[Tensor, Normalisatio
     Parameters
     ----------
     psf : array or Tensor
-        Two or three axes: real numbers of any dtype and scale. Values below zero are set to zero.
+        Two or three axes: real numbers of any dtype and scale. Values below zero are set to zero; where the border of
+        the array shows a background, a camera's offset, that is subtracted and its noise cut.
     recentre : bool
         Also bring the centroid to the centre, by whole pixels, so that no value is interpolated; the array grows to the
         smallest odd size that holds all that is not zero. Without it a psf off the centre moves the restored image,
@@ -83,7 +106,7 @@ def normalise(psf: Any, *, recentre: bool = False) -> tuple[Tensor, Normalisatio
     TypeError
         Not an array of real numbers.
     ValueError
-        Other than two or three axes, NaN, no positive value.
+        Other than two or three axes, NaN, no positive value, or about as much below zero as above.
     """
     array = psf.detach().cpu().numpy() if isinstance(psf, Tensor) else np.asarray(psf)
     if array.dtype.kind not in "biuf":
@@ -93,12 +116,18 @@ def normalise(psf: Any, *, recentre: bool = False) -> tuple[Tensor, Normalisatio
         raise ValueError(f"psf: expected two or three axes, given the shape {tuple(values.shape)}")
     if not torch.isfinite(values).all():
         raise ValueError("psf: some values are NaN or infinite")
+    if float(values.max()) <= 0:
+        raise ValueError("psf: no value is above zero")
+    background = measure_background(values)
+    if background is not None:
+        values = background.removed(values)
     weights = values.clamp_min(0)
     total = float(weights.sum())
-    if total == 0:
-        raise ValueError("psf: no value is above zero")
     negative = float((weights - values).sum()) / total
+    if negative > _MOST_NEGATIVE:
+        raise ValueError(f"psf: what lies below zero is {negative:.0%} of what lies above; it is no blur")
     weights = weights / total
+    border = on_the_border(weights)
     centre = [(s - 1) // 2 for s in weights.shape]
     offset = tuple(centroid(weights).tolist())
     moved = (0,) * weights.ndim
@@ -106,7 +135,8 @@ def normalise(psf: Any, *, recentre: bool = False) -> tuple[Tensor, Normalisatio
         moved = tuple(-round(value) for value in offset)
         weights = _around(weights, [c - m for c, m in zip(centre, moved, strict=True)])
     given, size = tuple(values.shape), tuple(weights.shape)
-    return weights.float(), Normalisation(given, size, total, negative, offset, moved)
+    level, share = (0.0, 0.0) if background is None else (background.level, background.share)
+    return weights.float(), Normalisation(given, size, total, negative, offset, moved, level, share, border)
 
 
 def from_file(path: str | os.PathLike, *, recentre: bool = False) -> tuple[Tensor, Normalisation]:
@@ -136,46 +166,20 @@ def from_file(path: str | os.PathLike, *, recentre: bool = False) -> tuple[Tenso
         It holds no psf.
     """
     data = Path(path).read_bytes()
-    try:
+    with decoding(path):
         if Path(path).suffix.lower() == ".mat":
-            values = _from_matlab(path, data)
+            values = psf_from_matlab(data)
         else:
             format = format_of_bytes(data)
             if format.volumes and format.codec.holds_volume(data):
-                values = format.codec.decode_volume(data)
+                values = format.codec.decode_volume(data, MAX_VALUES).values
             else:
-                values = format.codec.decode(data).pixels
+                values = format.codec.decode(data, MAX_VALUES).pixels
                 values = values.mean(2) if values.ndim == 3 else values
+    try:
         return normalise(values, recentre=recentre)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{os.fspath(path)}: {error}") from None
-
-
-def _from_matlab(path: str | os.PathLike, data: bytes) -> np.ndarray:
-    from scipy.io import loadmat
-
-    if data[:10] == b"MATLAB 7.3":
-        raise ValueError("MATLAB files of version 7.3 are not read; save it with -v7")
-    try:
-        variables = loadmat(path)
-    except Exception:  # scipy raises whatever the bytes lead it to
-        raise ValueError("it is not a MATLAB file of version 5 to 7") from None
-    arrays = {
-        name: value
-        for name, value in variables.items()
-        if not name.startswith("__")
-        and isinstance(value, np.ndarray)
-        and value.dtype.kind in "fiub"
-        and value.ndim in (2, 3)
-        and value.size > 1
-    }
-    known = [name for name in _NAMES if name in {key.lower() for key in arrays}]
-    if known:
-        return next(value for key, value in arrays.items() if key.lower() == known[0])
-    if len(arrays) != 1:
-        found = ", ".join(sorted(arrays)) or "none"
-        raise ValueError(f"expected one array, or one called psf; it holds {found}")
-    return next(iter(arrays.values()))
 
 
 def _around(weights: Tensor, centre: list[int]) -> Tensor:

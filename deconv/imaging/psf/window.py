@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -10,9 +11,19 @@ from torch import Tensor
 
 from ...choices import pair_of_sizes
 
-__all__ = ["Size", "finish", "offsets", "positive", "resolve"]
+__all__ = ["MAX_VALUES", "Size", "check_size", "finish", "offsets", "positive", "resolve"]
 
 Size = int | tuple[int, int] | None
+
+# The largest psf: 4096 x 4096. Nobody means more, and some makers take hundreds of bytes for each value.
+MAX_VALUES = 2**24
+
+
+def check_size(shape: Sequence[int]) -> None:
+    """Refuse a psf of more than `MAX_VALUES` values, before anything is allocated."""
+    if math.prod(shape) > MAX_VALUES:
+        sides = " x ".join(f"{n:.9g}" for n in shape)
+        raise ValueError(f"size: {sides} are more than the {MAX_VALUES} values that a psf may have")
 
 
 def resolve(size: Size, radius: float | tuple[float, float], *, must_hold: bool) -> tuple[int, int]:
@@ -30,9 +41,8 @@ def resolve(size: Size, radius: float | tuple[float, float], *, must_hold: bool)
     reach = (radius, radius) if isinstance(radius, int | float) else radius
     # A pixel reaches half a pixel: 0.5 fills the central one alone. The slack absorbs rounding in, say, 7.5.
     rows, columns = (2 * max(0, math.ceil(r - 0.5 - 1e-9)) + 1 for r in reach)
-    if size is None:
-        return rows, columns
-    sides = pair_of_sizes(size, name="size")
+    sides = (rows, columns) if size is None else pair_of_sizes(size, name="size")
+    check_size(sides)
     if must_hold and (_odd(sides[0]) < rows or _odd(sides[1]) < columns):
         raise ValueError(f"size: {sides} is too small, this psf needs at least {(rows, columns)}")
     return sides

@@ -1,0 +1,57 @@
+"""Psfs in MATLAB files."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import numpy as np
+
+__all__ = ["psf_from_matlab"]
+
+_NAMES = ("psf", "kernel", "blur", "k", "h", "f", "filt", "x")
+
+
+def psf_from_matlab(data: bytes) -> np.ndarray:
+    """The psf `(kh, kw)` in the bytes of a ``.mat`` file of version 5 to 7.
+
+    The array called ``psf``, ``kernel`` or the like, else the only one. Sets of psfs are refused with what they hold:
+    which one is meant is not for us to guess, nor whether a third axis counts psfs or slices.
+    """
+    from scipy.io import loadmat
+
+    if data[:10] == b"MATLAB 7.3":
+        raise ValueError("MATLAB files of version 7.3 are not read; save it with -v7")
+    try:
+        variables = loadmat(io.BytesIO(data))
+    except MemoryError:
+        raise
+    except Exception:  # scipy raises whatever the bytes lead it to
+        raise ValueError("it is not a MATLAB file of version 5 to 7") from None
+    variables = {name: value for name, value in variables.items() if not name.startswith("__")}
+    arrays = {name: value for name, value in variables.items() if _is_numbers(value)}
+    named = [name for wanted in _NAMES for name in arrays if name.lower() == wanted]
+    if not named and len(arrays) != 1:
+        found = ", ".join(filter(None, (_described(name, value) for name, value in sorted(variables.items()))))
+        raise ValueError(f"expected one array, or one called psf; it holds {found or 'none'}")
+    name = named[0] if named else next(iter(arrays))
+    psf = arrays[name]
+    if psf.ndim == 3:
+        raise ValueError(
+            f"{name} is {' x '.join(map(str, psf.shape))}, and MATLAB files do not say whether the last axis counts "
+            "psfs or slices; save one psf as an array of its own, a volume's as .npy or TIFF, D x H x W"
+        )
+    return psf
+
+
+def _is_numbers(value: Any) -> bool:
+    return isinstance(value, np.ndarray) and value.dtype.kind in "fiub" and value.ndim in (2, 3) and value.size > 1
+
+
+def _described(name: str, value: Any) -> str:
+    """What to call a variable that a psf may be in."""
+    if isinstance(value, np.ndarray) and value.dtype.names:
+        return f"{name} (a struct; save the psf in it as an array)"
+    if isinstance(value, np.ndarray) and value.dtype == object:
+        return f"{name} (a cell array of {value.size}; save the psf that is meant as an array)"
+    return name if _is_numbers(value) else ""
