@@ -256,6 +256,28 @@ def test_latents_and_interpolation(generator):
     torch.testing.assert_close(between[-1], second, atol=1e-4, rtol=0)
 
 
+@pytest.mark.parametrize(("base", "deviation"), [("normal", 1.0), ("logistic", math.pi / math.sqrt(3))])
+def test_interpolation_passes_through_likely_latents(generator, monkeypatch, base, deviation):
+    """However unlikely both ends are, and whatever the angle between them."""
+    model, likely = small(base=base).eval(), deviation * 8.0  # for 64 variables
+    latents = {0.0: 5 * torch.randn(3, 64, generator=generator), 1.0: 2 * torch.randn(3, 64, generator=generator)}
+    latents[1.0][0] = -0.5 * latents[0.0][0]  # opposite, and of another length
+    latents[1.0][1] = 0.1 * latents[0.0][1]  # along the other, and likely
+    path = []
+    monkeypatch.setattr(model, "encode", lambda image, context: latents[float(image.mean())])
+    monkeypatch.setattr(model, "decode", lambda z, context, image_size: path.append(z) or torch.zeros(3, 1, 8, 8))
+    model.interpolate(torch.zeros(3, 1, 8, 8), torch.ones(3, 1, 8, 8), 9)
+    torch.testing.assert_close(path[0], latents[0.0])
+    torch.testing.assert_close(path[-1], latents[1.0])
+    lengths = torch.stack([z.norm(dim=1) for z in path])
+    assert lengths.isfinite().all()
+    assert (lengths <= torch.maximum(lengths[0], lengths[-1]) + 1e-4).all()
+    excess = (lengths[[0, -1]] - likely).clamp_min(0).sum(0)
+    assert (lengths[4] <= likely + excess / 16 + 1e-4).all()
+    cosines = [torch.nn.functional.cosine_similarity(z, path[0]).clamp(-1, 1).acos()[2] for z in path]
+    torch.testing.assert_close(torch.stack(cosines).diff(), cosines[-1].expand(8) / 8, atol=2e-3, rtol=0)
+
+
 def test_labels_matter_and_are_needed(generator):
     model = small("glow", num_classes=4).eval()
     x = torch.rand(2, 1, 8, 8, generator=generator)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +14,15 @@ __all__ = ["Logistic", "StandardNormal"]
 
 
 class Base(nn.Module, ABC):
-    """A density of flat latents `(B, D)`."""
+    """A density of flat latents `(B, D)`.
+
+    Attributes
+    ----------
+    deviation : float
+        Standard deviation of each variable.
+    """
+
+    deviation: ClassVar[float]
 
     def __init__(self):
         super().__init__()
@@ -32,6 +41,8 @@ class Base(nn.Module, ABC):
 class StandardNormal(Base):
     r"""Independent normal variables, :math:`\log p(z) = -\frac12 (|z|^2 + D \log 2\pi)`."""
 
+    deviation = 1.0
+
     def log_prob(self, z: Tensor) -> Tensor:
         return -0.5 * (z.square().sum(1) + z.shape[1] * math.log(2 * math.pi))
 
@@ -48,6 +59,8 @@ class Logistic(Base):
     ----------
     Dinh, Krueger and Bengio, "NICE: Non-linear Independent Components Estimation", ICLR 2015 workshop.
     """
+
+    deviation = math.pi / math.sqrt(3)
 
     def log_prob(self, z: Tensor) -> Tensor:
         return (logsigmoid(z) + logsigmoid(-z)).sum(1)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import normalize, relu
 
 from ..nn.clamp import clamp_closed
 from ..nn.precision import at_least_float32
@@ -144,9 +146,14 @@ class FlowModel(MultiScale):
         return self.inverse(z, context, image_size=image_size)[0]
 
     def interpolate(self, first: Tensor, second: Tensor, count: int = 8, context: Tensor | None = None) -> Tensor:
-        """Images between two batches of images, along great circles of the latent space.
+        r"""Images between two batches of images, along great circles of the latent space.
 
-        There the norms of latents stay those of likely images.
+        .. math:: z_t = \left(\sum_i w_i(t) \min(|z_i|, r) + w_i(t)^4 \max(|z_i| - r, 0)\right)
+                  \frac{\sum_i \sin(\alpha w_i(t)) \, z_i / |z_i|}{\sin \alpha}, \qquad w(t) = (1 - t, t)
+
+        with the angle :math:`\alpha` between both latents, and the norm r of likely ones, :math:`\sqrt D` for the
+        standard normal base. Where the images are unlikely, what their norms exceed r by fades on the way: far out and
+        in other directions than theirs the model has learnt nothing, and `decode` gives values of any size.
 
         Parameters
         ----------
@@ -160,23 +167,24 @@ class FlowModel(MultiScale):
         Returns
         -------
         Tensor
-            `(count, B, C, H, W)`.
+            `(count, B, C, H, W)` in [0, 1]; what falls outside is clamped.
         """
         height, width = first.shape[-2:]
-        ends = self.encode(first, context), self.encode(second, context)
-        cosine = torch.nn.functional.cosine_similarity(*ends, dim=1)
+        ends = torch.stack([self.encode(first, context), self.encode(second, context)])
+        lengths, directions = ends.norm(dim=2, keepdim=True), normalize(ends, dim=2)
+        likely = self.base.deviation * math.sqrt(ends.shape[2])
+        excess = relu(lengths - likely)
+        cosine = directions.prod(0).sum(1, keepdim=True)
         # Between equal or opposite latents the slope of the angle is infinite: there it is a constant.
         cosine = torch.where(cosine.abs() < 1, cosine, cosine.detach().clamp(-1, 1))
-        angle = clamp_closed(cosine.acos(), low=1e-4)[:, None]
-        between = [
-            self.decode(
-                (((1 - t) * angle).sin() * ends[0] + (t * angle).sin() * ends[1]) / angle.sin(),
-                context,
-                image_size=(height, width),
-            )
-            for t in torch.linspace(0, 1, count).tolist()
-        ]
-        return torch.stack(between)
+        angle = clamp_closed(cosine.acos(), low=1e-4, high=math.pi - 1e-3)
+        between = []
+        for t in torch.linspace(0, 1, count).tolist():
+            shares = ends.new_tensor([1 - t, t]).view(2, 1, 1)
+            length = (shares * (lengths - excess) + shares**4 * excess).sum(0)
+            direction = normalize(((shares * angle).sin() * directions).sum(0), dim=1)
+            between.append(self.decode(length * direction, context, image_size=(height, width)))
+        return clamp_closed(torch.stack(between), low=0, high=1)
 
     # Data-dependent initialisation
 
