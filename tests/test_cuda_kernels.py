@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import os
 import sys
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
+import deconv_gpu
 import pytest
 import torch
 from cases import CASES, LARGE_CASES, Case
 from cuda_shim.on_cpu import COMPILER, CPU, Library, planned
 from deconv_gpu import compile as on_gpu
-from deconv_gpu.launch import describe, run
+from deconv_gpu.launch import PackedSolve, describe
 from deconv_gpu.plan import LaunchPlan, cells, cut, plan
 from deconv_gpu.source import kernel_name, source
 
@@ -112,7 +113,7 @@ def test_every_cut_gives_the_solution(case, library):
         sizes = [(n, 1), (n, 3), (min(2 * n, most), 2), (min(-(-rows // n) * n, most), 64)]
         for together, size in enumerate(sizes, 1):
             planned = cut(shape, CPU, cell, *size)
-            x = run(y, weight, planned, case.corner, case.support, library.launcher(together))
+            x = PackedSolve(y, weight, planned, case.corner, case.support)(y, weight, library.launcher(together))
             assert relative(x, expected) < 1e-12, planned
 
 
@@ -189,20 +190,16 @@ def test_public_function_refuses_a_singular_anchor():
         deconv.inverse_conv2d(case.image(), weight, **case.options, solver="cuda")
 
 
-@pytest.mark.parametrize("adopts", [True, False], ids=["streams adopted by protocol", "external streams"])
-def test_launches_through_cupy(library, monkeypatch, adopts):
-    """The way to a GPU, with as much of CuPy as it uses, and behind that the kernels on a CPU."""
-    launched, entered = [], []
+@pytest.fixture
+def on_stand_in(library, monkeypatch):
+    """As much of CuPy and its driver as is used, and behind it the kernels on a CPU: what has been launched."""
+    launched, handles = [], {}
 
     class Kernel:
         def __init__(self, name: str):
             self.name, self.max_dynamic_shared_size_bytes = name, 0
-
-        def __call__(self, grid, block, arguments, *, shared_mem):
-            assert shared_mem <= self.max_dynamic_shared_size_bytes
-            assert entered[-2:] == [("device", 3), ("stream", 77)]
-            launched.append(self.name)
-            library.call(self.name, *grid, *block, shared_mem, 2, arguments)
+            self.kernel = SimpleNamespace(ptr=1000 + len(handles))
+            handles[self.kernel.ptr] = self
 
     class Module:
         def __init__(self, *, code, options, name_expressions):
@@ -213,37 +210,53 @@ def test_launches_through_cupy(library, monkeypatch, adopts):
             assert name in self.names
             return Kernel(name)
 
-    @contextmanager
-    def entering(*what):
-        entered.append(what)
-        yield
+    def launch_kernel(function, *sizes):
+        grid, block, (shared_bytes, stream, address, extra) = sizes[:3], sizes[3:6], sizes[6:]
+        kernel = handles[function]
+        assert shared_bytes <= kernel.max_dynamic_shared_size_bytes
+        assert (grid[1:], block[1:], stream, extra) == ((1, 1), (1, 1), 77, 0)
+        launched.append(kernel.name)
+        library.call(kernel.name, grid[0], block[0], shared_bytes, 2, address)
 
-    class Streams:  # as `cupy.cuda` has them: a context manager is entered more than once
-        def __init__(self, address, device=None):
-            self.address = address
-
-        def __enter__(self):
-            entered.append(("stream", self.address))
-
-        def __exit__(self, *failure):
-            pass
-
-    stream = type(
-        "Stream", (), {"from_external": lambda theirs: Streams(theirs.__cuda_stream__()[1])} if adopts else {}
-    )
-    cuda = SimpleNamespace(Device=lambda index: entering("device", index), ExternalStream=Streams, Stream=stream)
-    monkeypatch.setitem(sys.modules, "cupy", SimpleNamespace(RawModule=Module, cuda=cuda))
-    monkeypatch.setattr(torch.cuda, "current_stream", lambda index: SimpleNamespace(cuda_stream=77))
+    driver = SimpleNamespace(launchKernel=launch_kernel, ctxGetCurrent=lambda: 0)
+    runtime = SimpleNamespace(memGetInfo=lambda: (0, 0))
+    cupy = SimpleNamespace(RawModule=Module, cuda=SimpleNamespace(driver=driver, runtime=runtime))
+    monkeypatch.setitem(sys.modules, "cupy", cupy)
+    monkeypatch.setattr(torch._C, "_cuda_getCurrentRawStream", lambda index: 77, raising=False)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: None)  # where tensors of a CPU are
     monkeypatch.setattr(on_gpu, "device_of", lambda index: CPU)
-    on_gpu._kernel.cache_clear()
-    on_gpu._module.cache_clear()
+    monkeypatch.setattr(deconv_gpu, "device_of", lambda index: CPU)
+    for kept in (on_gpu._kernel, on_gpu._module):
+        kept.cache_clear()
+    deconv_gpu._packed_solves.by_key.clear()
+    yield launched
+    for kept in (on_gpu._kernel, on_gpu._module):
+        kept.cache_clear()
+    deconv_gpu._packed_solves.by_key.clear()
 
+
+def test_launches_by_the_driver(on_stand_in):
+    """Shapes and strides that come again are not packed again, and other tensors do not see their addresses."""
     case = TABLE[5]
-    weight, y = case.weight(), case.image()
-    found = planned(y, weight, case.support, case.groups)
-    for _ in range(2):
-        x = run(y, weight, found, case.corner, case.support, on_gpu.launcher(3))
+    cell = planned(case.image(), case.weight(), case.support, case.groups).cell
+    for seed in (0, 1, 2):
+        weight, y = case.weight(seed=seed), case.image(seed=seed)
+        x = deconv_gpu.solve(y, weight, **case.options)
         assert relative(x, reference(y, weight, **case.options)) < 1e-12
-    assert launched == 2 * [kernel_name("prepare", found.cell), kernel_name("solve", found.cell)]
-    on_gpu._kernel.cache_clear()
-    on_gpu._module.cache_clear()
+    assert on_stand_in == 3 * [kernel_name("prepare", cell), kernel_name("solve", cell)]
+    assert len(deconv_gpu._packed_solves.by_key) == 1
+    for changed in ({"corner": opposite(case.corner)}, {}):
+        y = case.image().mT.contiguous().mT  # other strides
+        x = deconv_gpu.solve(y, weight, **(case.options | changed))
+        assert relative(x, reference(y, weight, **(case.options | changed))) < 1e-12
+    assert len(deconv_gpu._packed_solves.by_key) == 3
+
+
+def test_threads_do_not_share_packed_arguments(on_stand_in):
+    case = TABLE[5]
+    weight, images = case.weight(), [case.image(seed=seed) for seed in range(4)]
+    expected = [reference(y, weight, **case.options) for y in images]
+    with ThreadPoolExecutor(len(images)) as pool:
+        results = list(pool.map(lambda y: deconv_gpu.solve(y, weight, **case.options), images * 5))
+    for x, y in zip(results, expected * 5, strict=True):
+        assert relative(x, y) < 1e-12

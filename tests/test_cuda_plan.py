@@ -10,7 +10,7 @@ import pytest
 import torch
 from cases import CASES, LARGE_CASES
 from deconv_gpu import compile as on_gpu
-from deconv_gpu.launch import describe, run
+from deconv_gpu.launch import PackedSolve, describe
 from deconv_gpu.plan import MAX_THREADS, Device, LaunchPlan, SolveShape, plan
 
 from deconv.bench.shapes import FEW_IMAGES, TABLE
@@ -88,9 +88,9 @@ def test_launches_are_described_before_anything_is_launched():
     y, weight = torch.zeros(1, 1, 512, 512), torch.zeros(1, 1, 5, 5)
     planned = plan(describe(y, weight, "quarter", 1), H100)
     launches = []
-    x = run(y, weight, planned, "br", "quarter", launches.append)
+    x = PackedSolve(y, weight, planned, "br", "quarter")(y, weight, launches.append)
     assert [launch.kernel for launch in launches] == ["prepare", "solve"]
-    solve = [value.item() for value in launches[1].arguments]
+    solve = [value.value for value in launches[1].arguments]
     assert solve[0] == y.data_ptr() + 4 * (512 * 512 - 1)
     assert solve[3:5] == [-512, -1]
     assert solve[5:8] == [x.data_ptr() + 4 * (512 * 512 - 1), -512, -1]

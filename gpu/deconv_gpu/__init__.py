@@ -33,13 +33,29 @@ launch is in `plan.py`, in plain Python: the same plans run the same kernels on 
 
 from __future__ import annotations
 
+import threading
+from functools import lru_cache
+
+import torch
 from torch import Tensor
 
 from .compile import available, device_of, launcher
-from .launch import describe, run
-from .plan import LaunchPlan, plan
+from .launch import PackedSolve, describe
+from .plan import LaunchPlan, SolveShape, plan
 
 __all__ = ["available", "solve", "supports"]
+
+_KEPT = 1024  # solves, of so many shapes
+
+
+class _PackedSolves(threading.local):
+    """Each thread has its own."""
+
+    def __init__(self) -> None:
+        self.by_key: dict[tuple, PackedSolve] = {}
+
+
+_packed_solves = _PackedSolves()
 
 
 def supports(y: Tensor, weight: Tensor, support: str, groups: int) -> tuple[bool, str]:
@@ -48,7 +64,12 @@ def supports(y: Tensor, weight: Tensor, support: str, groups: int) -> tuple[bool
         return False, f"needs CUDA tensors, given {y.device.type}"
     if not available()[0]:
         return available()
-    planned = plan(describe(y, weight, support, groups), device_of(y.device.index))
+    return _verdict(describe(y, weight, support, groups), y.device.index)
+
+
+@lru_cache(maxsize=512)
+def _verdict(shape: SolveShape, index: int) -> tuple[bool, str]:
+    planned = plan(shape, device_of(index))
     return (True, "fits into shared memory") if isinstance(planned, LaunchPlan) else (False, planned)
 
 
@@ -58,7 +79,17 @@ def solve(y: Tensor, weight: Tensor, *, corner: str, support: str, groups: int) 
     The result is contiguous. Where an anchor matrix is singular it is NaN.
     """
     index = y.device.index
-    planned = plan(describe(y, weight, support, groups), device_of(index))
-    if not isinstance(planned, LaunchPlan):
-        raise ValueError(f"solver: 'cuda' cannot be used here: {planned}")
-    return run(y, weight, planned, corner, support, launcher(index))
+    key = (y.shape, y.stride(), weight.shape, weight.stride(), y.dtype, index, corner, support, groups)
+    kept = _packed_solves.by_key
+    packed = kept.get(key)
+    if packed is None:
+        planned = plan(describe(y, weight, support, groups), device_of(index))
+        if not isinstance(planned, LaunchPlan):
+            raise ValueError(f"solver: 'cuda' cannot be used here: {planned}")
+        if len(kept) >= _KEPT:
+            kept.clear()
+        packed = kept[key] = PackedSolve(y, weight, planned, corner, support)
+    if index == torch.cuda.current_device():
+        return packed(y, weight, launcher(index))
+    with torch.cuda.device(index):
+        return packed(y, weight, launcher(index))

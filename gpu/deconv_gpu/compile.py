@@ -62,38 +62,31 @@ def device_of(index: int) -> Device:
 
 
 def launcher(index: int) -> Callable[[Launch], None]:
-    """Launches on the stream that is torch's current one on a GPU."""
+    """Launches on the stream that is torch's current one on a GPU.
+
+    By the driver itself: what CuPy does with the arguments of a kernel takes longer than all the rest.
+    """
     import cupy
 
-    stream = _TorchStream(torch.cuda.current_stream(index).cuda_stream)
-    # CuPy before version 14 does not know the protocol of streams, and later versions warn of the other way.
-    adopt = getattr(cupy.cuda.Stream, "from_external", None)
-    stream = adopt(stream) if adopt else cupy.cuda.ExternalStream(stream.address, index)
+    driver, stream = cupy.cuda.driver, torch._C._cuda_getCurrentRawStream(index)
 
     def start(launch: Launch) -> None:
-        with cupy.cuda.Device(index), stream:
-            kernel = _kernel(launch.kernel, launch.plan.cell, index)
-            kernel((launch.blocks,), (launch.threads,), launch.arguments, shared_mem=launch.shared_bytes)
+        if launch.function is None:
+            launch.function = _kernel(launch.kernel, launch.plan.cell, index)
+            if not driver.ctxGetCurrent():  # a thread that has not used CUDA so far gets its context
+                cupy.cuda.runtime.memGetInfo()
+        grid, block = (launch.blocks, 1, 1), (launch.threads, 1, 1)
+        driver.launchKernel(launch.function.ptr, *grid, *block, launch.shared_bytes, stream, launch.address, 0)
 
     return start
 
 
-class _TorchStream:
-    """A stream of torch by the protocol that CuPy adopts streams by; torch before version 2.9 has no such method."""
-
-    def __init__(self, address: int):
-        self.address = address
-
-    def __cuda_stream__(self) -> tuple[int, int]:
-        return 0, self.address
-
-
 @cache
 def _kernel(kernel: str, cell: CellShape, index: int):
-    """A compiled kernel, allowed all the shared memory that the GPU gives to a block."""
+    """A compiled kernel, allowed all the shared memory that the GPU gives to a block; `ptr` is the driver's handle."""
     compiled = _module(cell, index).get_function(kernel_name(kernel, cell))
     compiled.max_dynamic_shared_size_bytes = device_of(index).shared_bytes
-    return compiled
+    return compiled.kernel
 
 
 @cache

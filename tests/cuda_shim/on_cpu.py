@@ -7,12 +7,11 @@ import hashlib
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
-import numpy as np
 from deconv_gpu.cell_shape import CellShape
-from deconv_gpu.launch import Launch, describe, run
+from deconv_gpu.launch import Launch, PackedSolve, describe
 from deconv_gpu.plan import Device, LaunchPlan, plan
 from deconv_gpu.source import kernel_name, kernels
 from torch import Tensor
@@ -62,11 +61,10 @@ class Library:
         )
         self.start = ctypes.CDLL(str(compile_source(text, folder, ("-shared", "-fPIC")))).start
 
-    def call(self, name: str, blocks: int, threads: int, shared_bytes: int, together: int, arguments: Sequence) -> None:
-        """Launch a kernel; arguments are NumPy scalars, as CuPy takes them."""
-        values = [ctypes.create_string_buffer(value.tobytes()) for value in arguments]
-        pointers = (ctypes.c_void_p * len(values))(*map(ctypes.addressof, values))
-        intact = self.start(self.numbers[name], blocks, threads, ctypes.c_size_t(shared_bytes), together, pointers)
+    def call(self, name: str, blocks: int, threads: int, shared_bytes: int, together: int, address: int) -> None:
+        """Launch a kernel; `address` is that of an array of pointers to its arguments, as the driver takes them."""
+        size, pointers = ctypes.c_size_t(shared_bytes), ctypes.c_void_p(address)
+        intact = self.start(self.numbers[name], blocks, threads, size, together, pointers)
         assert intact, f"{name} wrote past its shared memory"
 
     def launcher(self, together: int) -> Callable[[Launch], None]:
@@ -74,13 +72,14 @@ class Library:
 
         def start(launch: Launch) -> None:
             name = kernel_name(launch.kernel, launch.plan.cell)
-            self.call(name, launch.blocks, launch.threads, launch.shared_bytes, together, launch.arguments)
+            self.call(name, launch.blocks, launch.threads, launch.shared_bytes, together, launch.address)
 
         return start
 
     def solve(self, y: Tensor, weight: Tensor, *, corner: str, support: str, groups: int, together: int = 2) -> Tensor:
         """What the registry's solver does on a GPU."""
-        return run(y, weight, planned(y, weight, support, groups), corner, support, self.launcher(together))
+        packed = PackedSolve(y, weight, planned(y, weight, support, groups), corner, support)
+        return packed(y, weight, self.launcher(together))
 
 
 def barriers() -> dict[int, str]:
@@ -97,12 +96,14 @@ def race_program(operands: Iterable[tuple[Tensor, Tensor, str]], folder: Path) -
     for y, weight, support in operands:
         launches: list[Launch] = []
         found = planned(y, weight, support, 1)
-        run(y, weight, found, "tl", support, launches.append)
+        PackedSolve(y, weight, found, "tl", support)(y, weight, launches.append)
         buffers = {"prepare": ("weight", "matrices", "counters"), "solve": ("y", "x", "matrices", "counters")}
         calls = []
         for launch in launches:
             name = iter(buffers[launch.kernel])
-            values = [f"{next(name)}.data()" if isinstance(v, np.uint64) else repr(v.item()) for v in launch.arguments]
+            values = [
+                f"{next(name)}.data()" if isinstance(v, ctypes.c_void_p) else repr(v.value) for v in launch.arguments
+            ]
             calls.append(
                 f"launch({kernel_name(launch.kernel, found.cell)}, {launch.blocks}, {launch.threads}, "
                 f"{launch.shared_bytes}, 2, {', '.join(values)});"
