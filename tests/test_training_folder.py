@@ -181,6 +181,17 @@ def test_checkpoints_of_earlier_versions_are_read(tmp_path):
         assert longer.steps == 14
 
 
+def test_a_run_on_images_of_ones_own(tmp_path):
+    """It goes on when they are given again, and says so where they are not."""
+    images = torch.randint(0, 256, (40, 1, 8, 8), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    train(CONFIG, tmp_path, data=images, progress=False)
+    longer = {"settings": {"steps": 14}}
+    with pytest.raises(ValueError, match="data: the images of this run were given to it in Python"):
+        train(CONFIG, tmp_path, resume=True, changes=longer, progress=False)
+    assert train(CONFIG, tmp_path, data=images, resume=True, changes=longer, progress=False).steps == 14
+    assert load_model(tmp_path).config.data == "own"
+
+
 @pytest.mark.parametrize("name", ["levels", "steps", "width", "kernel_size", "num_classes"])
 @pytest.mark.parametrize("value", [10**9, 0, -1, 2.5, "many", None])
 def test_numbers_of_a_checkpoint_are_bounded(tiny, tmp_path, name, value):

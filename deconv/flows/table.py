@@ -40,6 +40,16 @@ class FlowLayer:
         Whether gradients pass through `inverse`.
     any_size : bool
         Whether the layer takes images of other sizes than it was built for.
+
+    Examples
+    --------
+    A layer of one's own is a row, too; `build_flow`, `deconv.training.train` and `load_model` then know its name:
+
+    >>> import deconv
+    >>> FLOWS["own"] = FlowLayer(lambda shape, size, corners: [InverseUnit(shape[0], size)], "one corner", "here")
+    >>> deconv.build_flow("own", (1, 8, 8), levels=1, steps=2, width=8).sample(1).shape
+    torch.Size([1, 1, 8, 8])
+    >>> del FLOWS["own"]
     """
 
     build: Callable[[tuple[int, int, int], int, Sequence[Corner]], Sequence[Flow]]

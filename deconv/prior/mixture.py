@@ -103,7 +103,7 @@ class GaussianMixturePrior(PatchPrior):
         GaussianMixturePrior
             The mixture.
         """
-        values, vectors = torch.linalg.eigh(covariances.double())
+        values, vectors = torch.linalg.eigh(covariances.detach().double())
         return cls(weights, values.clamp_min(0), vectors, **levels)
 
     @classmethod

@@ -1,6 +1,6 @@
 """Training: data sets, the loop, checkpoints, and what is done with a trained model."""
 
-from .data import Batch, Splits, StoredImages, load_data
+from .data import Batch, DatasetImages, Splits, StoredImages, load_data, split_dataset
 from .evaluation import Score, evaluate
 from .export import export_sampler
 from .families import BITS_PER_DIM, draw
@@ -16,6 +16,7 @@ __all__ = [
     "BITS_PER_DIM",
     "RECIPES",
     "Batch",
+    "DatasetImages",
     "Fitted",
     "Objective",
     "RunConfig",
@@ -29,5 +30,6 @@ __all__ = [
     "fit",
     "load_data",
     "load_model",
+    "split_dataset",
     "train",
 ]

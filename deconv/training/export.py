@@ -36,7 +36,7 @@ class Sampler(nn.Module):
 
     def forward(self, noise: Tensor) -> Tensor:
         images, _ = self.model.inverse(noise)
-        return images.clamp(0, 1)
+        return images.clamp(0, 1)  # for pictures, not for gradients: its slope at the bounds is that of the release
 
 
 def export_sampler(model: nn.Module, path: str | os.PathLike) -> None:

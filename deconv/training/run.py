@@ -14,7 +14,7 @@ from torch import nn
 
 from ..imaging.files import write_atomically, write_image
 from .checkpoint import CHECKPOINT, MODEL, read_checkpoint
-from .data import Splits, load_data
+from .data import OWN, OwnDataset, Splits, load_data
 from .distributed import Workers, workers
 from .families import FAMILIES, draw, model_config
 from .grid import grid
@@ -34,6 +34,7 @@ def train(
     config: RunConfig,
     folder: str | os.PathLike,
     *,
+    data: Splits | OwnDataset | None = None,
     resume: bool = False,
     overwrite: bool = False,
     changes: Mapping[str, Any] | None = None,
@@ -55,6 +56,9 @@ def train(
         What the run does.
     folder : path-like
         Where everything goes.
+    data : Splits or Dataset, optional
+        Images of one's own, see `load_data`; by default those that `config` names. They have to be given again to
+        resume the run.
     resume : bool
         Go on with the run in `folder`, if one was begun there; its configuration is then the one it was begun with.
     overwrite : bool
@@ -84,10 +88,27 @@ def train(
         There is a run in `folder`, and nothing was said about it; or another one is writing to it.
     ValueError, FileNotFoundError, FloatingPointError
         Whatever `load_data`, the model and `fit` raise.
+
+    Examples
+    --------
+    Images of one's own, here white noise, in place of those of a recipe:
+
+    >>> import tempfile
+    >>> import torch
+    >>> from deconv.training import RECIPES, load_model, split_dataset
+    >>> images = torch.randint(0, 256, (40, 1, 8, 8), dtype=torch.uint8)
+    >>> changes = {"model": {"steps": 1, "width": 4}, "settings": {"steps": 2, "batch_size": 8}}
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     fitted = train(RECIPES["patches"], folder, data=split_dataset(images), changes=changes, progress=False)
+    ...     model = load_model(folder).model
+    >>> model.sample(3).shape
+    torch.Size([3, 1, 8, 8])
     """
     folder, changes = Path(folder), changes or {}
     if tensorboard:
         check_tensorboard()
+    if data is not None:
+        changes = {**changes, "data": OWN}
     begun = (folder / CHECKPOINT).exists()
     if begun and not resume and not overwrite:
         raise FileExistsError(f"{folder}: holds a run; --resume goes on with it, --overwrite begins anew")
@@ -97,8 +118,8 @@ def train(
         config = RunConfig.from_json(record["run"]).continued(**changes)
     else:
         config = config.changed(**changes)
-    data = load_data(config.data, config.root, **config.options)
-    model = build_model(config, data)
+    splits = load_data(config.data, config.root, **config.options) if data is None else load_data(data)
+    model = build_model(config, splits)
     with workers(device) as processes, _folder(folder, processes):
         if config.settings.shards == 1 and processes.count > 1:
             config = config.changed(settings={"shards": processes.count})
@@ -109,10 +130,10 @@ def train(
                 raise FileExistsError(f"{folder}: another training run was quicker")
             _prepare(folder, record, anew=not resume)
             if progress is not False:
-                print(_summary(config, model, data, folder), file=sys.stderr)
+                print(_summary(config, model, splits, folder), file=sys.stderr)
         return fit(
             model,
-            data,
+            splits,
             FAMILIES[config.family].objective,
             config.settings,
             folder=folder,
