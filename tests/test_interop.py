@@ -13,8 +13,16 @@ from deconv.imaging import psnr
 from deconv.interop import Reconstructor
 
 
+class GaussianNoise(SimpleNamespace):
+    """Of the name that deepinv's has."""
+
+
+class PoissonGaussianNoise(SimpleNamespace):
+    """Whose sigma is that of reading out, the least part of its noise."""
+
+
 def physics(padding="valid", sigma=0.01, psf=PSF):
-    return SimpleNamespace(filter=psf[None, None], padding=padding, noise_model=SimpleNamespace(sigma=sigma))
+    return SimpleNamespace(filter=psf[None, None], padding=padding, noise_model=GaussianNoise(sigma=sigma))
 
 
 @pytest.mark.parametrize(
@@ -35,11 +43,24 @@ def test_without_padding_or_noise_it_is_circular_and_estimated():
     torch.testing.assert_close(Reconstructor("wiener")(y, blur), restore.wiener(y, PSF, boundary="circular"))
 
 
+def test_a_sigma_of_other_noise_is_not_taken_for_all_of_it():
+    y = torch.from_numpy(observation())[None, None]
+    blur = SimpleNamespace(filter=PSF[None, None], noise_model=PoissonGaussianNoise(gain=0.01, sigma=1e-4))
+    expected = restore.tikhonov(y, PSF, boundary="circular")
+    torch.testing.assert_close(Reconstructor("tikhonov")(y, blur), expected)
+
+
+def test_a_blur_that_leaves_out_pixels_is_refused():
+    y = torch.from_numpy(observation())[None, None]
+    with pytest.raises(TypeError, match="physics: expected a blur with a filter, given SimpleNamespace"):
+        Reconstructor("wiener")(y, SimpleNamespace(filter=PSF[None, None], padding="circular", factor=2))
+
+
 def test_errors():
     y = torch.from_numpy(observation())[None, None]
     with pytest.raises(TypeError, match="physics: expected a blur with a filter, given SimpleNamespace"):
         Reconstructor("wiener")(y, SimpleNamespace())
-    with pytest.raises(ValueError, match="physics: unknown padding 'wrap', allowed are valid"):
+    with pytest.raises(ValueError, match=r"physics\.padding: unknown 'wrap', allowed are valid"):
         Reconstructor("wiener")(y, physics("wrap"))
 
 
@@ -56,6 +77,18 @@ def test_with_deepinv(size):
     ):
         y = blur(x)
         assert psnr(Reconstructor("tikhonov")(y, blur), x) > psnr(y, x) + 2
+
+
+def test_what_deepinv_has_beside_gaussian_blurs():
+    deepinv = pytest.importorskip("deepinv")
+    x = torch.from_numpy(latent_image())[None, None].float()
+    noise = deepinv.physics.PoissonGaussianNoise(gain=0.005, sigma=0.01)
+    blur = deepinv.physics.Blur(PSF[None, None].float(), padding="circular", noise_model=noise)
+    y = blur(x)
+    assert psnr(Reconstructor("total_variation")(y, blur), x) > psnr(y, x)
+    smaller = deepinv.physics.Downsampling((1, 96, 80), filter="gaussian", factor=2)
+    with pytest.raises(TypeError, match="physics: expected a blur with a filter, given Downsampling"):
+        Reconstructor("wiener")(smaller(x), smaller)
 
 
 def test_denoisers_of_deepinv_plug_in():

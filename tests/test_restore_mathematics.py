@@ -398,6 +398,23 @@ def test_denoisers_are_called_as_they_expect():
     assert shapes[1][-1] == 3
 
 
+def test_a_network_sees_the_image_in_its_own_dtype():
+    network = torch.nn.Conv2d(1, 1, 1, bias=False)
+    torch.nn.init.ones_(network.weight)
+
+    class Denoiser(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.network = network
+
+        def forward(self, x, sigma):
+            return self.network(x)
+
+    restored = restore.plug_and_play(observation(), PSF, Denoiser(), num_iter=3)
+    assert restored.dtype == np.float64
+    assert agreement(restored, restore.plug_and_play(observation(), PSF, lambda x, _: x, num_iter=3)) > 100
+
+
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [

@@ -7,6 +7,7 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..choices import check_choice
 from ..restore import Restoration
 
 __all__ = ["Reconstructor"]
@@ -26,8 +27,9 @@ class Reconstructor(Restoration):
     """A restoration method as ``model(y, physics)``, as deepinv's `Reconstructor` is called.
 
     It reads off the physics what the method has to know: the blur, `physics.filter`; what lies outside the frame,
-    `physics.padding`, circular where there is none, as in `BlurFFT`; and the noise, `physics.noise_model.sigma`, which
-    is estimated where the noise has none. Options given to the constructor go before what the physics says.
+    `physics.padding`, circular where there is none, as in `BlurFFT`; and the noise, `physics.noise_model.sigma` of a
+    `GaussianNoise`. Noise of any other kind, of which a sigma is but a part, is estimated. Options given to the
+    constructor go before what the physics says.
 
     Parameters
     ----------
@@ -66,20 +68,19 @@ class Reconstructor(Restoration):
         Raises
         ------
         TypeError
-            The physics has no filter.
+            The physics is no blur: it has no filter, or leaves out pixels after it, as `Downsampling` does.
         ValueError
             A padding that is not known here.
         """
         psf = getattr(physics, "filter", None)
-        if not isinstance(psf, Tensor):
+        if not isinstance(psf, Tensor) or hasattr(physics, "factor"):
             raise TypeError(f"physics: expected a blur with a filter, given {type(physics).__name__}")
         padding = getattr(physics, "padding", "circular")
-        if padding not in _BOUNDARIES:
-            raise ValueError(f"physics: unknown padding {padding!r}, allowed are {', '.join(_BOUNDARIES)}")
+        check_choice("physics.padding", padding, _BOUNDARIES)
         known: dict[str, Any] = {"boundary": _BOUNDARIES[padding]}
-        sigma = getattr(getattr(physics, "noise_model", None), "sigma", None)
-        if sigma is not None:
-            known["sigma"] = sigma.flatten() if isinstance(sigma, Tensor) else sigma
+        noise: Any = getattr(physics, "noise_model", None)
+        if "GaussianNoise" in (kind.__name__ for kind in type(noise).__mro__):
+            known["sigma"] = noise.sigma.flatten() if isinstance(noise.sigma, Tensor) else noise.sigma
         given = {*self.options, *self.logarithms, *dict(self.named_buffers(recurse=False))}
         known = {name: value for name, value in known.items() if name not in given}
         return super().forward(y, _centred(psf, y.ndim - 2), **(known | options))

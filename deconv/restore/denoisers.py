@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import functools
 import inspect
+import itertools
 from collections.abc import Callable
 from typing import Any, cast
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..imaging.boundary import crop, extend
 from ..ops.dct import dct_matrix
@@ -107,6 +108,18 @@ def on_arrays(denoise: Callable[..., Any]) -> Denoiser:
     return denoiser
 
 
+def _in_its_own_dtype(network: nn.Module) -> Denoiser:
+    """A network whose weights need not have the image's dtype."""
+
+    def denoiser(x: Tensor, sigma: float) -> Tensor:
+        numbers = (t for t in itertools.chain(network.parameters(), network.buffers()) if t.is_floating_point())
+        dtype = next((t.dtype for t in numbers), x.dtype)
+        result = network(x.to(dtype), sigma)
+        return result.to(x.dtype) if isinstance(result, Tensor) else result
+
+    return denoiser
+
+
 # What the functions of scikit-image call the noise level.
 _SKIMAGE: dict[str, Callable[[float], dict[str, Any]]] = {
     "denoise_bilateral": lambda sigma: {"sigma_color": 2 * sigma, "sigma_spatial": 1.5},
@@ -132,7 +145,7 @@ def as_denoiser(denoiser: Any) -> Denoiser:
     denoiser : callable or None
         None for `dct_denoise`; one of scikit-image's ``denoise_*`` functions that know a noise level (bilateral,
         nl_means, tv_bregman, tv_chambolle, wavelet), or a ``functools.partial`` of one, whose keywords are kept; any
-        other callable is taken to be ``denoiser(x, sigma)`` already.
+        other callable is taken to be ``denoiser(x, sigma)`` already. A network sees the image in its own dtype.
 
     Returns
     -------
@@ -150,6 +163,8 @@ def as_denoiser(denoiser: Any) -> Denoiser:
         return dct_denoise
     if not callable(denoiser):
         raise TypeError(f"denoiser: expected a callable denoiser(x, sigma), given {type(denoiser).__name__}")
+    if isinstance(denoiser, nn.Module):
+        return _in_its_own_dtype(denoiser)
     function, kept = denoiser, {}
     if isinstance(denoiser, functools.partial):
         function, kept = denoiser.func, denoiser.keywords
