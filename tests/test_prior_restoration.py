@@ -12,7 +12,9 @@ from deconv import restore
 from deconv.imaging import psnr
 from deconv.prior import detail_power
 from deconv.restore.half_quadratic import falling_noise_levels, half_quadratic
+from deconv.restore.padded_domain import PaddedDomain
 from deconv.restore.problem import Problem
+from deconv.restore.statistics import Statistics
 
 QUICK = {"prior": "gmm", "samples": 4, "num_iter": 6}
 
@@ -59,7 +61,8 @@ def test_long_waves_are_left_to_the_data(free, least, most):
     wave = torch.cos(2 * torch.pi * torch.arange(80) / 40).expand(1, 1, 64, 80).double()
     flat = torch.full_like(wave, 0.5)
     blur = torch.full((1, 39), 1 / 39).double()
-    problem = Problem.of(flat, blur, num_iter=9, sigma=0.01, boundary="circular")
+    domain = PaddedDomain(flat, blur, boundary="circular")
+    problem = Problem(flat, domain, Statistics.of(flat, 0.01), 9, torch.ones(1, 1, 1, 1))
     levels = falling_noise_levels(problem, torch.tensor(0.14), torch.tensor(0.009))
     seen = detail_power(8, (64, 80)) if free else 1.0
     latents = half_quadratic(problem, lambda x, _: x, levels, weight=0.3, start=flat + 0.1 * wave, seen=seen)

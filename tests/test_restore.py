@@ -55,9 +55,23 @@ def test_constants_stay_constant(method, boundary):
         np.testing.assert_allclose(method(image, PSF, boundary=boundary), value, atol=1e-4)
 
 
-def test_the_unit_of_the_image_does_not_matter(method):
-    restored = method(observation(), PSF)
-    assert psnr(method(4095 * observation(), PSF) / 4095, restored) > method.close
+@pytest.mark.parametrize(
+    ("unit", "dtype"),
+    [(4095.0, np.float64), (1e-30, np.float32), (1e-17, np.float32), (1e30, np.float32), (1e-100, np.float64)],
+)
+def test_the_unit_of_the_image_does_not_matter(method, unit, dtype):
+    """Fluxes, counts and grey values: everything follows the image, whatever it is multiplied by."""
+    restored = method(observation().astype(dtype), PSF)
+    again = method((unit * observation()).astype(dtype), PSF)
+    assert again.dtype == dtype
+    assert psnr(again / np.float64(unit), restored) > min(method.close, 60)
+
+
+@pytest.mark.parametrize("unit", [1e-30, 1e30])
+def test_constants_have_no_unit(method, unit):
+    flat = np.full((20, 31), 0.3 * unit, np.float32)
+    np.testing.assert_allclose(method(flat, PSF), flat, rtol=3e-3)
+    assert not method(np.zeros((20, 31), np.float32), PSF).any()
 
 
 def test_layouts_agree(method):

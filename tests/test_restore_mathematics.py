@@ -23,7 +23,8 @@ from deconv.restore.derivatives import Gradient, Hessian, Identity
 from deconv.restore.padded_domain import PaddedDomain
 from deconv.restore.problem import Problem
 from deconv.restore.spectra import fit_spectra
-from deconv.restore.statistics import Statistics
+from deconv.restore.statistics import Statistics, power_of_two
+from deconv.restore.streaming_statistics import streaming_statistics
 
 SMALL_PSF = torch.tensor([[0.1, 0.4, 0.2], [0.0, 0.1, 0.2]], dtype=torch.float64)
 
@@ -205,7 +206,7 @@ def test_total_variation_reaches_its_minimum(isotropic, boundary):
         fit = (c.mask * (c.blur(latent) * (c.mask > 0) - c.observed).square()).sum() / 2
         return float(fit + weight * contours[c.seen].sum())
 
-    problem = Problem(c.image, c, Statistics.of(c.image, 0.1), 1)
+    problem = Problem(c.image, c, Statistics.of(c.image, 0.1), 1, torch.ones(1, 1, 1, 1))
     minimisation = total_variation.iterates(problem, weight=weight, isotropic=isotropic)
     earlier = c.project(nth(minimisation, 300))
     best = c.project(nth(minimisation, 3700))
@@ -317,6 +318,27 @@ def test_statistics_know_their_unit():
     blank = Statistics.of(torch.zeros(1, 2, 8, 8))
     assert bool((blank.contrast == 1).all())
     assert bool((blank.brightness == 1).all())
+
+
+@pytest.mark.parametrize("size", [1e-30, 0.3, 1.0, 7e29])
+def test_the_power_of_two_above_a_size(size):
+    power = float(power_of_two(torch.tensor(size)))
+    assert size < power <= 2 * size
+    assert math.frexp(power)[0] == 0.5
+    assert float(power_of_two(torch.tensor(0.0))) == 1
+
+
+def test_few_far_values_do_not_rule_the_contrast():
+    image = torch.from_numpy(observation())[None, None]
+    spoilt = image.clone()
+    spoilt[..., 10, 20] += 100
+    spoilt[..., 50, 60] -= 3
+    clean, found = Statistics.of(image), Statistics.of(spoilt)
+    for name in ("sigma", "contrast", "slopes"):
+        torch.testing.assert_close(getattr(found, name), getattr(clean, name), rtol=0.02, atol=0)
+    streamed = streaming_statistics(spoilt, [2, 3])
+    for name in ("sigma", "contrast", "brightness", "slopes"):
+        torch.testing.assert_close(getattr(streamed, name), getattr(found, name))
 
 
 def test_the_cosine_denoiser_denoises():

@@ -21,8 +21,8 @@ class ConvergenceInfo:
     change : float or None
         Norm of the last step over that of the latent image, the largest of all samples; None after one iteration.
     objective : float or None
-        Value of what the method minimises, misfit to the data plus penalty, at the result, of all samples together;
-        None where a method minimises nothing that can be evaluated.
+        Value of what the method minimises, misfit to the data plus penalty, at the result, of all samples together, in
+        the image's unit; None where a method minimises nothing that can be evaluated.
     converged : bool
         Whether the last change was at most `tolerance`, or a thousandth where that is 0.
     """
@@ -42,11 +42,16 @@ class Minimisation(Iterator[Tensor]):
         Better and better latent images.
     objective : callable
         The value at a latent image, `(B,)`.
+    degree : float
+        The objective's unit is the image's to this power.
     """
 
-    def __init__(self, iterates: Iterator[Tensor], objective: Callable[[Tensor], Tensor]) -> None:
+    def __init__(
+        self, iterates: Iterator[Tensor], objective: Callable[[Tensor], Tensor], *, degree: float = 2.0
+    ) -> None:
         self._iterates = iterates
         self.objective = objective
+        self.degree = degree
 
     def __next__(self) -> Tensor:
         return next(self._iterates)

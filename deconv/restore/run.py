@@ -84,7 +84,7 @@ def run(
     )
 
     def deliver(latent: Tensor) -> Image:
-        restored = problem.domain.crop(latent)
+        restored = problem.domain.crop(latent) * problem.unit
         return back(to_srgb(restored) if linear else restored)
 
     latents = iterates(problem)
@@ -102,10 +102,12 @@ def run(
                 break
     if not info:
         return deliver(latent)
-    objective = latents.objective(latent) if isinstance(latents, Minimisation) else None
+    objective = None
+    if isinstance(latents, Minimisation):
+        unit = problem.unit.double().flatten() ** latents.degree
+        objective = float((latents.objective(latent).detach().double() * unit).sum())
     converged = change is not None and change <= (tolerance or _CONVERGED)
-    total = None if objective is None else float(objective.detach().sum())
-    return cast(Image, (deliver(latent), ConvergenceInfo(done, change, total, converged)))
+    return cast(Image, (deliver(latent), ConvergenceInfo(done, change, objective, converged)))
 
 
 def _change(latent: Tensor, previous: Tensor) -> float:

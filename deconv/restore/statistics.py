@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, fields
 from typing import Any
 
 import torch
@@ -11,28 +12,54 @@ from torch import Tensor
 from ..imaging.noise import estimate_noise
 from .arguments import as_sigma
 
-__all__ = ["Statistics"]
+__all__ = ["Moments", "Statistics", "power_of_two", "sigma_clipped"]
 
 # Estimated noise is never below this part of the contrast. No picture is the exact blur of anything by the psf that
 # one has; taken for one, it would be torn apart.
 _LEAST_NOISE = 0.002
 
+# Values so many standard deviations from the mean do not count for the contrast: stars, cosmic rays and hot pixels
+# would rule it. No photograph has any.
+_OUTLYING = 10.0
+_MOST_ROUNDS = 20
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Of each channel of an image, `(B, C, 1, 1)`, in floating point of any precision.
+
+    Parameters
+    ----------
+    mean, variance : Tensor
+        Of the values.
+    slopes : Tensor
+        Mean squared difference of neighbours, summed over the axes.
+    reach : Tensor
+        Greatest distance of a value from the mean.
+    """
+
+    mean: Tensor
+    variance: Tensor
+    slopes: Tensor
+    reach: Tensor
+
 
 @dataclass(frozen=True)
 class Statistics:
-    """What automatic parameters are chosen by; tensors that broadcast against the images.
+    """What automatic parameters are chosen by; tensors that broadcast against the images, in their unit.
 
     Parameters
     ----------
     sigma : Tensor
         Standard deviation of the noise.
     contrast : Tensor
-        Standard deviation of the image without its noise; the unit in which priors measure edges, so that a
-        restoration does not depend on the unit of the image.
+        Standard deviation of the image without its noise and without the few values that are far from all others; the
+        unit in which priors measure edges.
     brightness : Tensor
-        Mean of the image, never below its contrast.
+        Mean of the image, never below the standard deviation of all of it.
     slopes : Tensor
-        Mean squared difference of neighbours, summed over the axes, noise included.
+        Root mean square of the differences of neighbours, noise included and the far values left out; squares are
+        summed over the axes.
     """
 
     sigma: Tensor
@@ -43,34 +70,26 @@ class Statistics:
     @classmethod
     def of(cls, image: Tensor, sigma: Any = None) -> Statistics:
         """Measure each channel of `image`, `(B, C, H, W)` or `(B, C, D, H, W)`; the noise only if it is not given."""
-        image = image.detach()
-        axes = tuple(range(2, image.ndim))
-        mean = image.mean(axes, keepdim=True)
-        variance = (image - mean).square().mean(axes, keepdim=True)
-        slopes = torch.zeros_like(mean)
-        for axis in axes:
-            if image.shape[axis] > 1:
-                slopes = slopes + image.diff(dim=axis).square().mean(axes, keepdim=True)
-        noise = cls.noise_of(image) if sigma is None else None
-        return cls.from_moments(mean, variance, slopes, sigma=sigma, noise=noise)
+        unit = power_of_two(image.detach().abs().amax(tuple(range(1, image.ndim)), keepdim=True))
+        scaled = image.detach() / unit  # its squares neither overflow nor vanish
+        every, kept = sigma_clipped(lambda limits: _moments(scaled, limits))
+        noise = cls.noise_of(scaled) if sigma is None else None
+        deviation = None if sigma is None else as_sigma(sigma, image) / unit
+        return cls.from_moments(every, kept, sigma=deviation, noise=noise).times(unit)
 
     @classmethod
     def from_moments(
-        cls, mean: Tensor, variance: Tensor, slopes: Tensor, *, sigma: Any = None, noise: Tensor | None = None
+        cls, every: Moments, kept: Moments, *, sigma: Tensor | None = None, noise: Tensor | None = None
     ) -> Statistics:
-        """From what was measured, each `(B, C, 1, 1)`; the noise as it is given, or else as it was estimated."""
-        if sigma is not None:
-            deviation = as_sigma(sigma, mean)
-        elif noise is not None:
-            deviation = torch.maximum(noise, _LEAST_NOISE * variance.sqrt())
-        else:
+        """From the moments of all values, and of those that are not far from the others; the noise as it is given, or
+        else as it was estimated."""
+        if sigma is None and noise is None:
             raise ValueError("noise: expected what was estimated, as no sigma is given")
-        contrast = (variance - deviation.square()).clamp_min(0).sqrt()
-        contrast = torch.maximum(contrast, deviation.expand_as(contrast))
-        # An image of one colour has no unit of its own, and needs none.
-        contrast = torch.where(contrast > 1e-6 * mean.abs(), contrast, mean.abs())
-        contrast = torch.where(contrast > 0, contrast, 1)
-        return cls(deviation, contrast, torch.maximum(mean, contrast), slopes)
+        if sigma is None:
+            sigma = torch.maximum(noise if noise is not None else kept.variance, _LEAST_NOISE * kept.variance.sqrt())
+        contrast = _contrast(kept, sigma)
+        brightness = torch.maximum(every.mean, _contrast(every, sigma))
+        return cls(sigma, contrast, brightness, kept.slopes.sqrt())
 
     @staticmethod
     def noise_of(image: Tensor) -> Tensor:
@@ -78,3 +97,71 @@ class Statistics:
         planes = image.reshape(-1, 1, *image.shape[-2:])
         variance = estimate_noise(planes).square().reshape(*image.shape[:2], -1).mean(-1)
         return variance.sqrt().reshape(*image.shape[:2], *[1] * (image.ndim - 2))
+
+    @property
+    def unit(self) -> Tensor:
+        """The power of two next to the contrast of each sample, `(B or 1, 1, 1, 1)`."""
+        return power_of_two(self.contrast.mean(1, keepdim=True))
+
+    def times(self, factor: Tensor) -> Statistics:
+        """Of the image multiplied by a factor."""
+        return Statistics(*(getattr(self, field.name) * factor for field in fields(self)))
+
+
+def sigma_clipped(
+    measure: Callable[[tuple[Tensor, Tensor] | None], Moments],
+) -> tuple[Moments, Moments]:
+    """Moments of all values, and of those that are within ten standard deviations of their own mean.
+
+    Parameters
+    ----------
+    measure : callable
+        The moments of the values whose distance from a centre is within a limit, both given, or of all.
+
+    Returns
+    -------
+    every, kept : Moments
+        The same where no value is far.
+    """
+    every = kept = measure(None)
+    for _ in range(_MOST_ROUNDS):
+        limit = torch.maximum(_OUTLYING * kept.variance.sqrt(), 1e-6 * kept.mean.abs())  # less is rounding
+        if bool((kept.reach <= limit).all()):
+            break
+        kept = measure((kept.mean, limit))
+    return every, kept
+
+
+def power_of_two(size: Tensor) -> Tensor:
+    """The power of two above each size, 1 for zero: by which to divide without rounding."""
+    mantissa = torch.frexp(size).mantissa
+    return torch.where(size > 0, size / mantissa, 1)
+
+
+def _contrast(moments: Moments, sigma: Tensor) -> Tensor:
+    contrast = (moments.variance - sigma.square()).clamp_min(0).sqrt()
+    contrast = torch.maximum(contrast, sigma.expand_as(contrast))
+    # An image of one colour has no unit of its own, and needs none.
+    contrast = torch.where(contrast > 1e-6 * moments.mean.abs(), contrast, moments.mean.abs())
+    return torch.where(contrast > 0, contrast, 1)
+
+
+def _moments(image: Tensor, limits: tuple[Tensor, Tensor] | None) -> Moments:
+    axes = tuple(range(2, image.ndim))
+    kept = None if limits is None else (image - limits[0]).abs() <= limits[1]
+
+    def mean(values: Tensor, counted: Tensor | None) -> Tensor:
+        if counted is None:
+            return values.mean(axes, keepdim=True)
+        total = torch.where(counted, values, 0).sum(axes, keepdim=True)
+        return total / counted.sum(axes, keepdim=True).clamp_min(1)
+
+    centre = mean(image, kept)
+    offset = image - centre if kept is None else torch.where(kept, image - centre, 0)
+    slopes = torch.zeros_like(centre)
+    for axis in axes:
+        n = image.shape[axis]
+        if n > 1:
+            pairs = None if kept is None else kept.narrow(axis, 0, n - 1) & kept.narrow(axis, 1, n - 1)
+            slopes = slopes + mean(image.diff(dim=axis).square(), pairs)
+    return Moments(centre, mean(offset.square(), kept), slopes, offset.abs().amax(axes, keepdim=True))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import fields
 from typing import Any
 
 import torch
@@ -12,9 +13,9 @@ from torch import Tensor
 from ..imaging.arrays import as_image_batch
 from ..imaging.noise import band_rows, noise_in_bands
 from ..imaging.srgb import to_linear
-from .arguments import as_mask
+from .arguments import as_mask, as_sigma
 from .padded_domain import fill
-from .statistics import Statistics
+from .statistics import Moments, Statistics, power_of_two, sigma_clipped
 
 __all__ = ["crop_to", "rectangle", "spatial_positions", "streaming_statistics"]
 
@@ -46,7 +47,6 @@ def streaming_statistics(
         Of each channel.
     """
     height, *rest = (image.shape[axis] for axis in axes)
-    pixels = height * math.prod(rest)
 
     def rows(start: int, stop: int) -> Tensor:
         span = [(start, stop), *((0, n) for n in rest)]
@@ -59,35 +59,66 @@ def streaming_statistics(
         return batch if pixel_mask is None else fill(batch, pixel_mask)
 
     step = max(1, _STRIP * height // math.prod(image.shape))
-    moments, squares, origin = torch.zeros(()), torch.zeros(()), None
-    dtype = torch.float32
+    every, kept = sigma_clipped(lambda limits: _moments(rows, height, step, limits))
+    sample = rows(0, 1)
+    noise = _noise(rows, height, rest).double() if sigma is None else None
+    deviation = None if sigma is None else as_sigma(sigma, sample).double()
+    statistics = Statistics.from_moments(every, kept, sigma=deviation, noise=noise)
+    return Statistics(*(getattr(statistics, field.name).to(sample) for field in fields(statistics)))
+
+
+def _moments(
+    rows: Callable[[int, int], Tensor], height: int, step: int, limits: tuple[Tensor, Tensor] | None
+) -> Moments:
+    """The moments that `Statistics.of` measures, strip by strip, in float64."""
+    origin = rows(0, min(step, height)).double()
+    spatial = tuple(range(2, origin.ndim))
+    origin = origin.mean(spatial, keepdim=True)
+    count = total = square = torch.zeros_like(origin)
+    least, greatest = torch.full_like(origin, torch.inf), torch.full_like(origin, -torch.inf)
+    squares, pairs = [torch.zeros_like(origin)] * len(spatial), [torch.zeros_like(origin)] * len(spatial)
     for start in range(0, height, step):
         stop = min(start + step, height)
-        strip = rows(start, min(stop + 1, height))  # with the first row of the next one: slopes reach there
-        dtype, strip = strip.dtype, strip.double()
-        own = strip.narrow(2, 0, stop - start)
-        spatial = tuple(range(2, own.ndim))
-        origin = own.mean(spatial, keepdim=True) if origin is None else origin
-        centred = own - origin
-        moments = moments + torch.stack([v.sum(spatial, keepdim=True) for v in (centred, centred.square())])
-        for axis, n in zip(spatial, (height, *rest), strict=True):
+        strip = rows(start, min(stop + 1, height)).double() - origin  # with the next row: slopes reach there
+        inside = torch.ones_like(strip, dtype=torch.bool)
+        if limits is not None:
+            centre, limit = limits
+            inside = (strip - (centre - origin)).abs() <= limit
+        own, own_inside = (t.narrow(2, 0, stop - start) for t in (strip, inside))
+        values = torch.where(own_inside, own, 0)
+        count = count + own_inside.sum(spatial, keepdim=True)
+        total = total + values.sum(spatial, keepdim=True)
+        square = square + values.square().sum(spatial, keepdim=True)
+        least = torch.minimum(least, torch.where(own_inside, own, torch.inf).amin(spatial, keepdim=True))
+        greatest = torch.maximum(greatest, torch.where(own_inside, own, -torch.inf).amax(spatial, keepdim=True))
+        for i, axis in enumerate(spatial):
+            across, both = (strip, inside) if axis == 2 else (own, own_inside)
+            n = across.shape[axis]
             if n > 1:
-                slopes = (strip if axis == 2 else own).diff(dim=axis).square()
-                squares = squares + slopes.sum(spatial, keepdim=True) / (pixels // n * (n - 1))
-    offset, square = moments / pixels
-    mean, variance = origin + offset, (square - offset.square()).clamp_min(0)
-    slopes = (squares + torch.zeros_like(mean)).to(dtype)
-    noise = _noise(rows, height, rest) if sigma is None else None
-    return Statistics.from_moments(mean.to(dtype), variance.to(dtype), slopes, sigma=sigma, noise=noise)
+                couple = both.narrow(axis, 0, n - 1) & both.narrow(axis, 1, n - 1)
+                differences = torch.where(couple, across.diff(dim=axis).square(), 0)
+                squares[i] = squares[i] + differences.sum(spatial, keepdim=True)
+                pairs[i] = pairs[i] + couple.sum(spatial, keepdim=True)
+    offset = total / count
+    slopes = torch.stack([s / p.clamp_min(1) for s, p in zip(squares, pairs, strict=True)]).sum(0)
+    variance = (square / count - offset.square()).clamp_min(0)
+    return Moments(origin + offset, variance, slopes, torch.maximum(greatest - offset, offset - least))
 
 
 def _noise(rows: Callable[[int, int], Tensor], height: int, rest: Sequence[int]) -> Tensor:
     """Standard deviation of the noise of every channel, as `Statistics.of` estimates it."""
     if len(rest) > 1:  # slices of a volume, one by one
-        variances = [Statistics.noise_of(rows(i, i + 1)).square() for i in range(height)]
-        return torch.stack(variances).mean(0).sqrt()
+        slices = torch.stack([_unit_free(Statistics.noise_of, rows(i, i + 1)) for i in range(height)])
+        unit = power_of_two(slices.amax(0))
+        return (slices / unit).square().mean(0).sqrt() * unit
     bands = torch.stack([rows(*span) for span in band_rows(height, rest[0])], 2)
-    return noise_in_bands(bands.flatten(0, 1)).reshape(*bands.shape[:2], 1, 1)
+    return _unit_free(noise_in_bands, bands.flatten(0, 1)).reshape(*bands.shape[:2], 1, 1)
+
+
+def _unit_free(measure: Callable[[Tensor], Tensor], image: Tensor) -> Tensor:
+    """A measure in the image's unit, taken where its squares neither overflow nor vanish."""
+    unit = power_of_two(image.abs().amax())
+    return measure(image / unit) * unit
 
 
 def spatial_positions(array: Any, space: int) -> list[int]:

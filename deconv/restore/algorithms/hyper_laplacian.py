@@ -98,7 +98,9 @@ def iterates(
     if not 0 < alpha <= 1:
         raise ValueError(f"alpha: expected an exponent in (0, 1], given {alpha}")
     unit = problem.statistics.contrast ** (2 - alpha)
-    if weight is None:
+    if weight is not None:
+        weight = problem.in_own_unit(weight, 2 - alpha)
+    else:
         weight = _COEFFICIENT / (1 + second_order) * problem.relative_noise**_POWER * unit
     penalty, growth = growing(_PENALTIES, weight / unit, problem.num_iter)
 

@@ -74,8 +74,9 @@ def l0_gradient(
 def iterates(problem: Problem, *, weight: float | Tensor | None = None) -> Iterator[Tensor]:
     """Latent images of `l0_gradient`."""
     unit = problem.statistics.contrast.square()
-    if weight is None:
-        weight = _COEFFICIENT * problem.relative_noise**_POWER * unit
-    threshold = weight
-    penalty, growth = growing(_PENALTIES, weight / unit, problem.num_iter)
+    if weight is not None:
+        threshold = problem.in_own_unit(weight, 2.0)
+    else:
+        threshold = _COEFFICIENT * problem.relative_noise**_POWER * unit
+    penalty, growth = growing(_PENALTIES, threshold / unit, problem.num_iter)
     return sparse(problem.domain, [Term(Gradient(problem.space), lambda v, t: hard(v, t * threshold), penalty, growth)])

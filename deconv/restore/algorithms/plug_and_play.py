@@ -100,9 +100,11 @@ def iterates(
 ) -> Iterator[Tensor]:
     """Latent images of `plug_and_play`."""
     denoise = as_denoiser(denoiser)
+    # Others than our own may know the image's unit, as networks do.
+    unit = torch.ones_like(problem.unit) if denoiser is None else problem.unit
     return half_quadratic(
         problem,
-        lambda x, noise_level: _apply(denoise, x, noise_level),
+        lambda x, noise_level: _apply(denoise, x * unit, noise_level * unit) / unit,
         _noise_levels(problem, levels),
         weight=weight,
         multipliers=multipliers,
@@ -118,7 +120,7 @@ def _noise_levels(problem: Problem, levels: Sequence[float] | None) -> Iterator[
         return (noise_level.expand(shape) for noise_level in falling_noise_levels(problem, first, last))
     if len(levels) == 0 or min(levels) <= 0:
         raise ValueError(f"levels: expected positive numbers, given {levels}")
-    given = [statistics.contrast.new_tensor(noise_level).expand(shape) for noise_level in levels]
+    given = [problem.in_own_unit(noise_level).expand(shape) for noise_level in levels]
     return itertools.chain(given, itertools.repeat(given[-1]))
 
 

@@ -150,7 +150,7 @@ def iterates(
         contours = seen * tv * length(gradient.analyse(latent))
         return (divergence + contours).flatten(1).sum(1)
 
-    return steps() if damping else Minimisation(steps(), objective)
+    return steps() if damping else Minimisation(steps(), objective, degree=1.0)
 
 
 def _agreement(step: Tensor, last: Tensor, axes: tuple[int, ...]) -> Tensor:

@@ -83,7 +83,9 @@ def total_variation(
 def iterates(problem: Problem, *, weight: float | Tensor | None = None, isotropic: bool = True) -> Iterator[Tensor]:
     """Latent images of `total_variation`."""
     contrast = problem.statistics.contrast
-    if weight is None:
+    if weight is not None:
+        weight = problem.in_own_unit(weight)
+    else:
         weight = (_COEFFICIENT if isotropic else 0.8 * _COEFFICIENT) * problem.relative_noise**_POWER * contrast
     penalty = positive(_PENALTY * weight / contrast)
 

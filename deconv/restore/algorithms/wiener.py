@@ -225,7 +225,7 @@ def _noise_to_signal(problem: Problem, given: float | Tensor | None, steepness: 
         return values.flatten(1).mean(1).reshape(-1, *ones)
 
     noise = mean(statistics.sigma.square())
-    by_slopes = (mean(statistics.slopes) - 2 * problem.space * noise) / mean(steepness)
+    by_slopes = (mean(statistics.slopes.square()) - 2 * problem.space * noise) / mean(steepness)
     by_contrast = mean(statistics.contrast.square())
     signal = (torch.maximum(by_slopes, _FLATTEST * by_contrast) * by_contrast).sqrt()
     return (noise / signal).clamp_min(_LEAST_RATIO)
