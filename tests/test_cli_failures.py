@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 import weakref
 
@@ -14,6 +15,7 @@ import torch
 
 from deconv.cli import info, main
 from deconv.devices import usable_device
+from deconv.imaging.quiet import quiet_decoders
 
 
 @pytest.fixture
@@ -126,3 +128,25 @@ def test_devices_by_name():
     for name in ("meta", "abacus", "cuda:99"):
         with pytest.raises(ValueError, match=f"--device: '{name}' cannot be used here"):
             usable_device(name, name="--device")
+
+
+def test_decoders_are_quiet_and_standard_error_comes_back(capfd):
+    """Also with threads that decode at the same time, of which the last one to leave is not the last one to come."""
+    entered, leave = threading.Event(), threading.Event()
+
+    def first():
+        with quiet_decoders():
+            entered.set()
+            leave.wait(10)
+            os.write(2, b"first\n")
+
+    thread = threading.Thread(target=first)
+    thread.start()
+    entered.wait(10)
+    with quiet_decoders():
+        os.write(2, b"second\n")
+    os.write(2, b"still one inside\n")
+    leave.set()
+    thread.join()
+    os.write(2, b"nobody inside\n")
+    assert capfd.readouterr().err == "nobody inside\n"

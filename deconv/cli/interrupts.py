@@ -40,7 +40,7 @@ def watched_interrupts() -> Iterator[Callable[[], bool]]:
 
     def unraisable(failure: Any) -> None:
         if isinstance(failure.exc_value, KeyboardInterrupt):
-            again = threading.Timer(0.01, _thread.interrupt_main)  # at once it would still be inside of the callback
+            again = threading.Timer(0.01, _interrupt_main)  # at once it would still be inside of the callback
             again.daemon = True
             again.start()
         else:
@@ -58,3 +58,10 @@ def watched_interrupts() -> Iterator[Callable[[], bool]]:
         for number, handler in former.items():
             signal.signal(number, handler)
         sys.unraisablehook = former_hook
+
+
+def _interrupt_main() -> None:
+    if hasattr(signal, "pthread_kill"):  # it also ends a wait of the system
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+    else:
+        _thread.interrupt_main()

@@ -6,8 +6,10 @@ import os
 import re
 import sys
 from collections.abc import Callable
+from functools import cache
 
 import typer
+from typer.main import get_command
 
 from .app import app
 
@@ -26,10 +28,14 @@ _NO_MEMORY = re.compile(r"out of memory|DefaultCPUAllocator|_ALLOC_FAILED")
 _SIZE = re.compile(r"allocate (\d+ bytes|[\d.]+ [KMGT]iB)")
 
 
+# Typer would make it anew for every call, which takes longer than most of them.
+_command = cache(lambda: get_command(app))
+
+
 def run(arguments: list[str] | None, interrupted: Callable[[], bool]) -> int:
     """What `deconv.cli.main` does. With ``DECONV_TRACEBACK`` set, failures are raised."""
     try:
-        status = app(arguments, prog_name="deconv", standalone_mode=False)
+        status = _command().main(arguments, prog_name="deconv", standalone_mode=False)
         sys.stdout.flush()
     except typer.Abort:
         status = _INTERRUPTED

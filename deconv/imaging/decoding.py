@@ -9,6 +9,8 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from .quiet import quiet_decoders
+
 __all__ = ["MAX_PIXELS", "check_size", "decoding"]
 
 # As many as the largest sensors of today have; a hundred bytes of a file can declare any number.
@@ -17,7 +19,7 @@ MAX_PIXELS = 250_000_000
 
 @contextmanager
 def decoding(path: str | os.PathLike) -> Iterator[None]:
-    """Turn whatever a decoder raises into a ValueError of one line with the file's name, and keep its warnings quiet.
+    """Turn whatever a decoder raises into a ValueError of one line with the file's name, and keep it quiet.
 
     Parameters
     ----------
@@ -32,7 +34,7 @@ def decoding(path: str | os.PathLike) -> Iterator[None]:
     logger = logging.getLogger("tifffile")
     disabled, logger.disabled = logger.disabled, True
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), quiet_decoders():
             warnings.simplefilter("ignore")
             yield
     except MemoryError:
