@@ -81,8 +81,22 @@ def test_singular_anchor_is_refused():
     case = CASES[5]
     weight = case.weight().cuda()
     weight[0, :, -1, -1] = 0
+    deconv.inverse_conv2d(case.image().cuda(), weight, **case.options, solver="cuda")
     with pytest.raises(ValueError, match="anchor matrix is singular"):
-        deconv.inverse_conv2d(case.image().cuda(), weight, **case.options, solver="cuda")
+        deconv.ops.raise_if_not_finite()
+
+
+def test_a_solution_that_is_not_finite_is_told_later_without_waiting():
+    weight, y = torch.tensor([[[[-3.0, 1.0]]]], device="cuda"), torch.ones(1, 1, 2, 200, device="cuda")
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        x = deconv.inverse_conv2d(y, weight, solver="cuda")
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert not torch.isfinite(x).all()  # waits
+    with pytest.raises(FloatingPointError, match="gain bound inf"):
+        deconv.inverse_conv2d(y, weight / 10, solver="cuda")
+    deconv.ops.raise_if_not_finite()
 
 
 def test_current_stream_is_used():
@@ -105,7 +119,8 @@ def test_forward_and_backward_in_a_cuda_graph(case):
 
     def step():
         x = deconv.inverse_conv2d(y, weight, **case.options, solver="cuda")
-        return (x, *torch.autograd.grad(x, (y, weight), g))
+        gradients = torch.autograd.grad(x, (y, weight), g)
+        return (x.detach(), *gradients)  # nodes of the leaves that lived on would belong to another stream
 
     stream = torch.cuda.Stream()
     stream.wait_stream(torch.cuda.current_stream())

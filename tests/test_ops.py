@@ -12,6 +12,7 @@ from torch.autograd import gradcheck, gradgradcheck
 
 import deconv
 from deconv import causal_conv2d, causal_log_abs_det, inverse_conv2d, inverse_gain_bound
+from deconv.ops import finite
 from deconv.ops.weight_gradient import causal_weight_gradient
 
 CASE = Case(2, 3, 4, 5, (2, 3), corner="tr")
@@ -326,3 +327,37 @@ def test_overflow_is_an_error_that_names_the_gain():
     # A sum that overflows where no pixel does is no reason to refuse.
     big = torch.full((1, 1, 2, 4), 3e38)
     assert torch.equal(inverse_conv2d(big, torch.ones(1, 1, 1, 1)), big)
+
+
+def test_solutions_that_nobody_waits_for(monkeypatch):
+    """As on a GPU: each call raises for those before it that are there by then, and one function waits for all."""
+    ready = []
+
+    def peak_of(x):
+        place = len(ready)
+        ready.append(False)
+        return lambda wait: float(x.abs().max()) if wait or ready[place] else None
+
+    monkeypatch.setattr(finite, "_peak_of", peak_of)
+    weight, y = torch.tensor([[[[-3.0, 1.0]]]]), torch.ones(1, 1, 2, 200)
+    x = inverse_conv2d(y, weight, check_finite=False)
+    options = weight, "quarter", 1
+    finite._watch(y, *options)
+    finite._watch(x, *options)
+    finite.raise_if_not_finite(wait=False)  # neither is there
+    ready[0] = True
+    finite.raise_if_not_finite(wait=False)  # the first one is, and it is finite
+    assert len(finite._pending) == 1
+    ready[1] = True
+    with pytest.raises(FloatingPointError, match="gain bound inf"):
+        finite.raise_if_not_finite(wait=False)
+    finite._watch(x, torch.zeros_like(weight), "quarter", 1)
+    with pytest.raises(ValueError, match="anchor matrix is singular"):
+        deconv.ops.raise_if_not_finite()
+    deconv.ops.raise_if_not_finite()
+    for _ in range(finite._MOST_PENDING + 10):
+        finite._watch(y, *options)
+        finite.raise_if_not_finite(wait=False)
+    assert len(finite._pending) <= finite._MOST_PENDING
+    deconv.ops.raise_if_not_finite()
+    assert not finite._pending

@@ -8,7 +8,6 @@ with differentiable operations, hence all higher derivatives are there too.
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import torch
@@ -16,12 +15,11 @@ from torch import Tensor
 
 from deconv import solvers
 from deconv.foreign_arrays import Array, on_tensors
-from deconv.solvers.anchor import invert_anchor
 from deconv.solvers.geometry import Corner, Support, opposite, transpose_weight
 
 from .causal_conv import mask_to_support
 from .checks import check_operands, common_dtype
-from .conditioning import inverse_gain_bound
+from .finite import check_solution
 from .tracking import is_tracked
 from .weight_gradient import causal_weight_gradient
 
@@ -35,30 +33,14 @@ torch.library.define("deconv::inverse_conv2d", _SCHEMA, tags=(torch.Tag.pt2_comp
 @torch.library.impl("deconv::inverse_conv2d", "CompositeExplicitAutograd")
 def _solve(y, weight, corner, support, groups, solver, check_finite):
     x = solvers.solve(y, weight, corner=corner, support=support, groups=groups, name=solver or None)
-    # One cheap pass: a sum is finite unless a term is not, or unless it overflows by itself. A CUDA graph that is being
-    # captured has no values to look at.
-    capturing = x.is_cuda and torch.cuda.is_current_stream_capturing()
-    if check_finite and not capturing and not math.isfinite(x.sum()) and not torch.isfinite(x).all():
-        raise FloatingPointError(_explain(y, weight, support, groups))
+    if check_finite:
+        check_solution(x, y, weight, support, groups)
     return x
 
 
 @torch.library.register_fake("deconv::inverse_conv2d")
 def _(y, weight, corner, support, groups, solver, check_finite):
     return torch.empty_like(y, memory_format=torch.contiguous_format)
-
-
-def _explain(y: Tensor, weight: Tensor, support: Support, groups: int) -> str:
-    for name, tensor in (("y", y), ("weight", weight)):
-        if not torch.isfinite(tensor).all():
-            return f"inverse_conv2d: {name} is not finite, so neither is the solution"
-    invert_anchor(weight, support, groups)  # raises where it is singular: a solver on a GPU cannot, it returns NaN
-    bound = float(inverse_gain_bound(weight, support=support, groups=groups))
-    return (
-        f"inverse_conv2d: the solution is not finite in {y.dtype}: this inverse amplifies its input too much "
-        f"(gain bound {bound:.3g}, see deconv.inverse_gain_bound). Scale the taps off the anchor down, use float64, "
-        "or pass check_finite=False to get the values as they are"
-    )
 
 
 _op = torch.ops.deconv.inverse_conv2d.default
@@ -158,8 +140,9 @@ def inverse_conv2d(
     solver : str, optional
         Name of a solver (``deconv info`` lists them); by default the fastest that can serve.
     check_finite : bool
-        Raise rather than return infinities or NaN. Switching it off saves one pass over the result, and on an
-        accelerator a synchronisation. While a CUDA graph is captured, nothing is checked.
+        Raise rather than return infinities or NaN. On a GPU, which nobody waits for, it is a later call that raises, or
+        `deconv.ops.raise_if_not_finite`; while a CUDA graph is captured, nothing is checked. Switching it off saves one
+        pass over the result.
 
     Returns
     -------
