@@ -97,3 +97,14 @@ def test_files_cut_short_are_no_pictures(here, capsys):
     for name in ("cut.tif", "shorter.tif"):
         status, said = blur(capsys, name, "-o", "out.tif", "--psf", "gaussian:1")
         assert (status, said) == (2, f"deconv: {name}: the file is damaged: it is cut short\n")
+
+
+def test_what_is_lost_to_white_is_said(capsys):
+    points = np.zeros((40, 50), np.float32)
+    points[5::10, 5::10] = 9
+    np.save("points.npy", points)
+    for name, words in (("out.png", "% clipped at white"), ("out.tif", "")):
+        assert main(["blur", "points.npy", "-o", name, "--psf", "gaussian:0.5"]) == 0
+        said = capsys.readouterr().out
+        assert words in said
+        assert ("of the light, which .tif with --bits 32 keeps; " in said) == bool(words)

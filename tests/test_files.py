@@ -171,6 +171,22 @@ def test_tensors_are_written_too_and_floats_saturate_in_integers_only(tmp_path):
     assert read_image(tmp_path / "c.png").shape == (2, 2, 3)
 
 
+def test_floats_in_another_unit_are_not_written_as_a_white_picture(tmp_path):
+    rows, columns = np.mgrid[:20, :30]
+    counts = 100.0 + 5 * rows + columns
+    with pytest.raises(
+        ValueError, match=r"a.png: white is 1 and the values go up to 224, 99% of the light would be lost"
+    ):
+        write_image(tmp_path / "a.png", counts)
+    assert not list(tmp_path.iterdir())
+    write_image(tmp_path / "a.tif", counts)
+    stars = np.zeros((20, 30))
+    stars[::7, ::9] = 50
+    write_image(tmp_path / "stars.png", stars)  # nearly all of the light is lost, in few pixels
+    write_image(tmp_path / "paper.png", np.full((20, 30), 1.002))
+    write_image(tmp_path / "bright.png", np.full((20, 30), -1e300))
+
+
 def test_the_opacity_under_a_valid_blur_is_kept(tmp_path):
     rgba = draw("uint8", 20, 24, 4)
     Image.fromarray(rgba).save(tmp_path / "a.png")

@@ -74,6 +74,33 @@ def test_clipped_regions_do_not_count_as_clean():
     assert estimate_noise(noisy) == pytest.approx(0.02, rel=0.05)
 
 
+def counts(mean: float, shape=(120, 160)) -> np.ndarray:
+    """Photons that a camera counts of something that is not of one brightness."""
+    row, column = np.mgrid[: shape[0], : shape[1]] / 15
+    brightness = 1 + 0.5 * np.sin(row) * np.cos(column)
+    return np.random.default_rng(0).poisson(mean * brightness).astype(np.float32)
+
+
+@pytest.mark.parametrize("mean", [0.2, 0.5, 1, 2, 5])
+@pytest.mark.parametrize("unit", [1, 40_000, 1e-15])
+def test_zeros_among_counts_are_no_clipping(mean, unit):
+    assert estimate_noise(counts(mean) * np.float32(unit)) == pytest.approx(unit * mean**0.5, rel=0.12)
+
+
+def test_clipping_is_seen_in_spite_of_a_few_outliers():
+    noisy = 0.5 + 0.02 * white(300, 300)
+    noisy[:100], noisy[200:] = 0, 1
+    noisy[50, 50:53], noisy[250, 7] = -40, 100
+    assert estimate_noise(noisy) == pytest.approx(0.02, rel=0.05)
+
+
+def test_a_page_of_text_has_no_noise():
+    page = np.full((200, 300), 255, np.uint8)
+    for row in range(10, 190, 12):
+        page[row : row + 6, 20:280:5] = 0
+    assert estimate_noise(page) == 0
+
+
 @pytest.mark.parametrize("shape", [(1, 1), (1, 9), (2, 3), (7, 1), (6, 6), (1, 400)])
 def test_images_of_any_size_give_a_finite_number(shape):
     assert estimate_noise(np.zeros(shape)) == 0

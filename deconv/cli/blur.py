@@ -56,7 +56,7 @@ def blur(
     started = time.perf_counter()
     blurred = degrade(sharp.batch, given.psf, noise=sigma, photons=photons, boundary=boundary, seed=seed)
     seconds = time.perf_counter() - started
-    sharp.write(output, blurred, bits=bits)
+    lost = sharp.write(output, blurred, bits=bits)
     if not quiet:
-        done = [f"psf {given.words}", f"noise {sigma:.2%}", boundary]
+        done = [f"psf {given.words}", f"noise {sigma:.2%}", boundary, *lost]
         typer.echo(summary_line(sharp, output, blurred, done, seconds))

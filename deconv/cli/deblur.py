@@ -127,14 +127,14 @@ def deblur(
     # Where no psf is to be trusted, the picture stays what it is.
     restored = chosen.call(photograph.batch, blur.psf, options, defaults, tiles) if trusted else photograph.batch
     seconds = time.perf_counter() - started
-    photograph.write(output, restored, bits=bits)
+    lost = photograph.write(output, restored, bits=bits)
     words = f"psf {blur.words}"
     if save_psf is not None and trusted:
         write_psf(save_psf, blur.psf)
         words += f" -> {save_psf}"
     if not quiet:
         noise = f"{level:.2%}" if estimated is None else f"{overall(estimated):.2%} (estimated)"
-        done = [words, f"noise {noise}", chosen.name if trusted else "left as it is"]
+        done = [words, f"noise {noise}", chosen.name if trusted else "left as it is", *lost]
         typer.echo(summary_line(photograph, output, restored, done, seconds))
 
 

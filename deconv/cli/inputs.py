@@ -21,6 +21,9 @@ MAX_PIXELS = "Read files that declare up to so many pixels; 250 million by defau
 # A picture of floats has another white than 1 where more than this share of it is brighter.
 _MOSTLY = 0.5
 
+# The share of the light that a file of integers loses and that the summary line says.
+_WORTH_A_WORD = 0.01
+
 
 @dataclass(frozen=True)
 class Blur:
@@ -79,16 +82,26 @@ class Source:
         format = format_of_name(path, volumes=self.picture is None)
         return choose_depth(format, bits, self.values.dtype.name).startswith("float")
 
-    def write(self, path: Path, result: Tensor, *, bits: int | None) -> None:
-        """Write a result `(1, C, [D,] H, W)` to a file of the same depth, with all that the source's holds."""
-        from ..imaging import write_image, write_stack
+    def write(self, path: Path, result: Tensor, *, bits: int | None) -> list[str]:
+        """Write a result `(1, C, [D,] H, W)` to a file of the same depth, with all that the source's holds.
 
-        if self.white != 1 and self._holds_floats(path, bits):
+        What that loses is a word for the summary line.
+        """
+        from ..imaging import write_image, write_stack
+        from ..imaging.depths import lost_to_white
+
+        floats, words = self._holds_floats(path, bits), []
+        if floats:
             result = result * self.white
+        else:
+            share, lost = lost_to_white(result.detach().cpu().numpy())
+            if lost > _WORTH_A_WORD:
+                words = [f"{share:.2%} clipped at white, {lost:.0%} of the light, which .tif with --bits 32 keeps"]
         if self.picture is None:
             write_stack(path, result[0, 0], like=self.volume, bits=bits)
         else:
             write_image(path, result[0], like=self.picture, bits=bits)
+        return words
 
     @property
     def kind(self) -> str:

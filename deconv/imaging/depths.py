@@ -6,7 +6,7 @@ import numpy as np
 
 from .formats import Format
 
-__all__ = ["choose_depth", "fractions", "to_depth"]
+__all__ = ["choose_depth", "fractions", "lost_to_white", "to_depth"]
 
 
 def choose_depth(format: Format, bits: int | None, wanted: str) -> str:
@@ -25,7 +25,14 @@ def to_depth(values: np.ndarray, depth: str) -> np.ndarray:
     if depth.startswith("float"):
         return values.astype(depth)
     top = np.iinfo(depth).max
-    return np.clip(np.rint(values * top), 0, top).astype(depth)
+    return np.rint(np.clip(values, 0, 1) * top).astype(depth)
+
+
+def lost_to_white(values: np.ndarray) -> tuple[float, float]:
+    """What integers would lose of values whose full scale is 1: the share of values above, and that of the light."""
+    above = np.clip(values, 1, None) - 1
+    light = float(np.clip(values, 0, None).sum(dtype=np.float64))
+    return float((above > 0).mean()), float(above.sum(dtype=np.float64)) / light if light else 0.0
 
 
 def fractions(values: np.ndarray) -> np.ndarray:

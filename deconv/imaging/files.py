@@ -12,11 +12,14 @@ import numpy as np
 
 from .arrays import as_image_batch
 from .decoding import MAX_PIXELS, decoding
-from .depths import choose_depth, fractions, to_depth
+from .depths import choose_depth, fractions, lost_to_white, to_depth
 from .formats import format_of_bytes, format_of_name
 from .picture import Picture
 
 __all__ = ["Picture", "check_writable", "read_image", "read_picture", "write_atomically", "write_image"]
+
+# Of the pixels of a picture, and of its light, that integers may lose.
+_MOST_LOST = 0.5
 
 
 def read_image(path: str | os.PathLike, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
@@ -82,7 +85,8 @@ def write_image(
     Raises
     ------
     ValueError
-        An unknown format, a depth it cannot hold, opacity in a JPEG, NaN, more than one image.
+        An unknown format, a depth it cannot hold, opacity in a JPEG, NaN, more than one image; floats that would come
+        out white all over, whose unit is not white.
     OSError
         The folder does not exist or may not be written to.
     """
@@ -97,6 +101,7 @@ def write_image(
     format = format_of_name(path)
     given = str(image.dtype).removeprefix("torch.")
     depth = choose_depth(format, bits, given if like is None else like.pixels.dtype.name)
+    _check_not_white(path, values, depth)
     picture = Picture(to_depth(values, depth))
     if like is not None:
         alpha = None
@@ -131,6 +136,17 @@ def check_writable(
         raise FileNotFoundError(f"the folder {target.parent} does not exist")
     if not os.access(target.parent, os.W_OK | os.X_OK):
         raise PermissionError(f"the folder {target.parent} may not be written to")
+
+
+def _check_not_white(path: str | os.PathLike, values: np.ndarray, depth: str) -> None:
+    """Refuse floats that would come out white for the most part, and with most of the light lost: their unit is
+    another. Bright points alone are none, nor is paper that is a little too bright."""
+    above, lost = (0.0, 0.0) if depth.startswith("float") else lost_to_white(values)
+    if min(above, lost) > _MOST_LOST:
+        raise ValueError(
+            f"{os.fspath(path)}: white is 1 and the values go up to {values.max():.4g}, {lost:.0%} of the light would "
+            "be lost; divide them by their white, or write floats (32 bits, .tif)"
+        )
 
 
 def write_atomically(path: str | os.PathLike, data: bytes) -> None:

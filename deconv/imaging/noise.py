@@ -35,9 +35,11 @@ _MEDIAN = 0.6744897501960817
 # Ratio to the error that 0.5 to 4 % noise leaves in blurred photographs of JPEG quality 80 to 98: 0.9 to 1.2.
 _SPACING, _COARSE_ORDER, _BLOCK, _QUIET, _QUIETEST = 3, 4, 16, 0.1, 0.8725
 
-# A value taken by more than this share of the pixels, when it is the least or the greatest, is where the
-# sensor clips.
-_CLIPPED_SHARE = 0.01
+# The least or greatest value is where the sensor clips if more than this share of the pixels has it. Outliers do not
+# count: this share at most, farther away than all others are from each other. Nor do counts, of which there are so few
+# different values: if the pixels of that value are not even half of the way from chance to certainty to lie side by
+# side. So many pixels tell.
+_CLIPPED_SHARE, _OUTLIERS, _COUNTS, _SIDE_BY_SIDE, _SAMPLE = 0.01, 0.0002, 32, 0.5, 2**14
 
 # A hundred thousand pixels give the median to half a percent; a larger plane is sampled in so many bands of
 # rows.
@@ -141,9 +143,39 @@ def _in_quiet_places(planes: Tensor) -> Tensor:
 
 
 def _clipped(planes: Tensor) -> Tensor:
-    """The pixels at the least or greatest value of their plane, where there are too many for chance."""
+    """The pixels of a plateau at either end of the values of their plane.
+
+    Many pixels of one value are no plateau by themselves: where photons are counted, zeros are common. But then there
+    are few different values, and the zeros are scattered; those of a plateau lie side by side.
+    """
+    values = planes.flatten(1)
+    ordered = values[:, :: max(1, values.shape[1] // _SAMPLE)].sort(1).values
+    few = ((ordered.diff(dim=1) > 0).sum(1) < _COUNTS).view(-1, 1, 1, 1)
+    beyond = int(_OUTLIERS * ordered.shape[1])
+    low, high = ordered[:, beyond], ordered[:, -1 - beyond]
+    least, greatest = values.amin(1), values.amax(1)
     mask = torch.zeros_like(planes, dtype=torch.bool)
-    for end in (planes.amin((1, 2, 3), keepdim=True), planes.amax((1, 2, 3), keepdim=True)):
-        at_end = planes == end
-        mask |= at_end & (at_end.float().mean((1, 2, 3), keepdim=True) > _CLIPPED_SHARE)
+    for end, reach in (
+        (torch.where(low - least > high - low, low, least), torch.le),
+        (torch.where(greatest - high > high - low, high, greatest), torch.ge),
+    ):
+        end = end.view(-1, 1, 1, 1)
+        plateau = reach(planes, end)
+        clips = (planes == end).float().mean((1, 2, 3), keepdim=True) > _CLIPPED_SHARE
+        if few.any():
+            clips &= ~(few & _is_scattered(plateau))
+        mask |= plateau & clips
     return mask
+
+
+def _is_scattered(plateau: Tensor) -> Tensor:
+    """Whether being in the plateau tells little of the next pixel along either axis, for each plane."""
+    share = plateau.float().mean((1, 2, 3), keepdim=True)
+    scattered = share < 1
+    for axis in (2, 3):
+        n = plateau.shape[axis] - 1
+        if n:
+            pairs = plateau.narrow(axis, 0, n) & plateau.narrow(axis, 1, n)
+            beside = pairs.float().mean((1, 2, 3), keepdim=True) / share
+            scattered &= beside < share + _SIDE_BY_SIDE * (1 - share)
+    return scattered
