@@ -68,11 +68,9 @@ def test_the_intrinsic_blur_is_not_taken_for_the_causal_one():
     assert relative(fit_causal(blurred, 3, intrinsic_blur=False), CAUSAL) > 0.1
 
 
-def test_former_names_still_work_and_say_so():
+def test_the_former_name_of_a_dark_outside_still_works_and_says_so():
     blurred = causally_blurred("camera")[..., :48, :48]
     now = fit_causal(blurred, 3, boundary="zero", intrinsic_blur=False, num_iter=1)
-    with pytest.warns(DeprecationWarning, match="intrinsic_blur"):
-        assert torch.equal(fit_causal(blurred, 3, softness=False, num_iter=1), now)
     with pytest.warns(DeprecationWarning, match='"zero"'):
         assert torch.equal(fit_causal(blurred, 3, boundary="dark", intrinsic_blur=False, num_iter=1), now)
 

@@ -120,7 +120,6 @@ def test_no_imports_in_circles():
 
 # The field says latent image, padded domain, boundary, ranking score, intrinsic blur.
 PRIVATE_WORDS = {"scene", "canvas", "seam", "promise", "softness"}
-DEPRECATED = {"deconv/blind/causal.py: softness"}  # an alias for one release
 
 
 def _identifiers(path: Path) -> Iterator[str]:
@@ -138,7 +137,7 @@ def test_names_are_those_of_the_field():
         for word in re.findall("[a-z]+", re.sub("([A-Z])", r"_\1", identifier).lower())
         if word in PRIVATE_WORDS or word.removesuffix("s") in PRIVATE_WORDS
     }
-    assert found == DEPRECATED
+    assert not found
 
 
 def test_style():

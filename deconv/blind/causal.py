@@ -142,7 +142,6 @@ def fit_causal(
     determinant: bool = True,
     num_iter: int = 300,
     callback: Callable[[int, Tensor], bool | None] | None = None,
-    softness: bool | None = None,
 ) -> Tensor:
     r"""Fit the causal blur A under which an image y = A S x is likeliest, x being distributed as `log_prior` says.
 
@@ -179,8 +178,6 @@ def fit_causal(
         Steps of both passes, at most; fewer where nothing gets any better.
     callback : callable, optional
         Called as ``callback(iteration, kernel)``, stops by returning True.
-    softness : bool, optional
-        The former name of `intrinsic_blur`, deprecated.
 
     Returns
     -------
@@ -194,9 +191,6 @@ def fit_causal(
     TypeError, ValueError
         Naming the argument, what was given and what is allowed.
     """
-    if softness is not None:
-        warnings.warn("fit_causal: softness= is now called intrinsic_blur=", DeprecationWarning, stacklevel=2)
-        intrinsic_blur = softness
     if boundary == "dark":
         warnings.warn('fit_causal: boundary="dark" is now called "zero"', DeprecationWarning, stacklevel=2)
         boundary = "zero"
