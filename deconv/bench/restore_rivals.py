@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from deconv.choices import check_choice
+
 __all__ = ["rivals"]
 
 Method = Callable[[Any, Any], np.ndarray]
@@ -111,6 +113,5 @@ _LIBRARIES = {"skimage": _skimage, "deepinv": _deepinv}
 
 def rivals(library: str) -> dict[str, list[Method]]:
     """The methods of a library, by name, each with all the settings of which the best is taken."""
-    if library not in _LIBRARIES:
-        raise ValueError(f"against: unknown {library!r}, allowed are {', '.join(_LIBRARIES)}")
+    check_choice("against", library, _LIBRARIES)
     return _LIBRARIES[library]()
