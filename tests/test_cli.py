@@ -116,12 +116,12 @@ def test_the_options_arrive_at_the_method(blurred, capsys, monkeypatch):
     assert out == ""
     assert seen.pop("image").shape == (1, 3, 124, 144)
     torch.testing.assert_close(seen.pop("psf"), psf.parse(PSF))
+    assert bool(seen.pop("mask").all())  # nothing is clipped
     assert seen == {
         "sigma": 0.005,
         "boundary": "reflect",
         "num_iter": 9,
         "linear": True,
-        "mask": "auto",
         "progress": False,
     }
 

@@ -16,8 +16,8 @@ import deconv
 from deconv import restore
 from deconv.bench.restore import main as bench
 from deconv.bench.restore import quick_methods
+from deconv.cli import main as run
 from deconv.cli import methods as command
-from deconv.cli.run import run
 from deconv.imaging import read_image, write_image
 from deconv.restore import METHODS, Method, as_method
 from deconv.restore.layer import Restoration

@@ -7,7 +7,7 @@ import pytest
 import torch
 from restorations import latent_image
 
-from deconv.cli.run import run
+from deconv.cli import main as run
 from deconv.imaging import degrade, psnr, read_stack, write_stack
 from deconv.imaging.psf import gaussian
 

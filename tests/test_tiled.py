@@ -245,7 +245,7 @@ def test_memory_does_not_grow_with_the_image(tmp_path):
 
 
 def test_the_command_line_restores_in_tiles(tmp_path):
-    from deconv.cli.run import run
+    from deconv.cli import main as run
     from deconv.imaging import read_image, write_image
 
     write_image(tmp_path / "in.tif", photograph())

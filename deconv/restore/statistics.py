@@ -86,8 +86,9 @@ class Statistics:
         if sigma is None and noise is None:
             raise ValueError("noise: expected what was estimated, as no sigma is given")
         if sigma is None:
-            sigma = torch.maximum(noise if noise is not None else kept.variance, _LEAST_NOISE * kept.variance.sqrt())
-        contrast = _contrast(kept, sigma)
+            sigma = torch.maximum(noise if noise is not None else every.variance, _LEAST_NOISE * every.variance.sqrt())
+        # Stars on black: all but the few far values are one colour, and have no contrast.
+        contrast = torch.where(kept.variance > 0, _contrast(kept, sigma), _contrast(every, sigma))
         brightness = torch.maximum(every.mean, _contrast(every, sigma))
         return cls(sigma, contrast, brightness, kept.slopes.sqrt())
 
