@@ -45,7 +45,8 @@ def _page(package: str) -> str:
         kind = "Classes" if inspect.isclass(thing) else "Functions" if callable(thing) else "Data"
         kinds[kind].append(name)
     title = package
-    lines = [title, "=" * len(title), "", _first_paragraph(module), "", f".. currentmodule:: {package}", ""]
+    lines = [title, "=" * len(title), "", _first_paragraph(module), ""]
+    lines += [] if top else [f".. currentmodule:: {package}", ""]
     for kind, names in kinds.items():
         if names:
             lines += [kind, "-" * len(kind), "", ".. autosummary::", "   :nosignatures:"]
