@@ -15,7 +15,7 @@ from restorations import PSF, agreement, field_of_view, latent_image, observatio
 from deconv import restore
 from deconv.imaging import convolve, degrade, psnr
 from deconv.imaging.boundary import BOUNDARIES
-from deconv.imaging.psf import gaussian
+from deconv.imaging.psf import gaussian, moffat
 from deconv.imaging.srgb import to_linear, to_srgb
 from deconv.restore import denoisers, shrinkage, splitting
 from deconv.restore.algorithms import total_variation
@@ -258,6 +258,54 @@ def test_richardson_lucy_climbs_the_likelihood_and_keeps_the_light():
     assert reached < 12  # of 20
 
 
+def stars_on_sky() -> tuple[np.ndarray, np.ndarray, torch.Tensor]:
+    """Stars, and what is seen of them, the sky taken off, so that half of its noise is below zero."""
+    generator = np.random.default_rng(0)
+    stars = np.zeros((100, 100))
+    for _ in range(25):
+        stars[generator.integers(8, 92), generator.integers(8, 92)] += generator.uniform(50, 800)
+    psf = moffat(3.0, beta=3.0, size=17).double()
+    return stars, degrade(stars, psf, boundary="zero") + generator.normal(0, 1, stars.shape), psf
+
+
+def test_richardson_lucy_keeps_the_light_above_a_background():
+    stars, seen, psf = stars_on_sky()
+    with pytest.warns(restore.RestorationWarning, match=r"41% of its values are negative.*background="):
+        restored = restore.richardson_lucy(seen, psf)
+    assert restored.sum() > 1.15 * stars.sum()
+    for background in (5.0, 20.0, 100.0):
+        restored = restore.richardson_lucy(seen + background, psf, background=background)
+        assert restored.min() >= 0
+        assert restored.sum() == pytest.approx(seen.sum(), rel=0.005)
+        assert restored.sum() == pytest.approx(stars.sum(), rel=0.02)
+    in_another_unit = restore.richardson_lucy(1e-20 * (seen + 20), psf, background=2e-19)
+    np.testing.assert_allclose(
+        in_another_unit / 1e-20, restore.richardson_lucy(seen + 20, psf, background=20.0), rtol=1e-6
+    )
+    with pytest.raises(ValueError, match="background: must be finite and not negative, given -1"):
+        restore.richardson_lucy(seen, psf, background=-1)
+
+
+def test_an_offset_is_taken_off():
+    offset = 0.2
+    restored = restore.richardson_lucy(observation() + offset, PSF, background=offset)
+    assert agreement(restored, restore.richardson_lucy(observation(), PSF)) > 30
+    gain = psnr(restored, field_of_view()) - psnr(observation(), field_of_view())
+    assert gain > 4
+
+
+def test_a_psf_as_large_as_the_frame_takes_a_domain_little_larger_than_it_must():
+    image = torch.zeros(1, 1, 64, 64)
+    spread = torch.full((63, 63), 1 / 63**2)
+    least = (64 + 62) ** 2
+    assert math.prod(PaddedDomain(image, spread).shape) < 1.4 * least
+    # Faint tails are not light.
+    tail = torch.zeros(63, 63)
+    tail[28:35, 28:35] = 1 / 49
+    tail[0, 0] = tail[-1, 30] = 1e-9
+    assert PaddedDomain(image, tail).shape == PaddedDomain(image, tail[28:35, 28:35]).shape
+
+
 def test_richardson_lucy_agrees_with_scikit_image():
     from skimage.restoration import richardson_lucy
 
@@ -328,16 +376,17 @@ def test_the_power_of_two_above_a_size(size):
     assert float(power_of_two(torch.tensor(0.0))) == 1
 
 
-def test_few_far_values_do_not_rule_the_contrast():
+def test_few_far_values_do_not_rule_the_typical_contrast():
     image = torch.from_numpy(observation())[None, None]
     spoilt = image.clone()
     spoilt[..., 10, 20] += 100
     spoilt[..., 50, 60] -= 3
     clean, found = Statistics.of(image), Statistics.of(spoilt)
-    for name in ("sigma", "contrast", "slopes"):
+    for name in ("sigma", "typical_contrast", "slopes"):
         torch.testing.assert_close(getattr(found, name), getattr(clean, name), rtol=0.02, atol=0)
-    streamed = streaming_statistics(spoilt, [2, 3])
-    for name in ("sigma", "contrast", "brightness", "slopes"):
+    assert float(found.contrast) > 3 * float(clean.contrast)
+    streamed = streaming_statistics(spoilt, [2, 3], PSF)
+    for name in ("sigma", "contrast", "brightness", "typical_contrast", "slopes"):
         torch.testing.assert_close(getattr(streamed, name), getattr(found, name))
 
 

@@ -43,6 +43,22 @@ def test_tiles_agree_with_the_whole_under_a_large_psf(method):
     assert agreement(tiles, getattr(restore, method)(image, psf)) > 50
 
 
+@pytest.mark.parametrize(("tile", "overlap"), [(24, None), (24, 60), ((20, 90), None)])
+def test_tiles_smaller_than_their_overlap_agree_with_the_whole_all_the_same(tile, overlap):
+    image = photograph()[:150, :140]
+    tiles = restore.tiled("total_variation", image, PSF, tile=tile, overlap=overlap)
+    assert agreement(tiles, restore.total_variation(image, PSF)) > 60
+
+
+def test_a_psf_for_each_place_of_a_volume():
+    volume = np.stack([photograph()[:30, :30]] * 12)
+    psf = PSF[None] * torch.tensor([0.25, 0.5, 0.25])[:, None, None]
+    expected = restore.tiled("tikhonov", volume, psf, tile=20)
+    np.testing.assert_array_equal(restore.tiled("tikhonov", volume, lambda z, y, x: psf, tile=20), expected)
+    with pytest.raises(ValueError, match="psf: expected a function of y and x, or of z, y and x, given one of 1"):
+        restore.tiled("tikhonov", volume, lambda place: psf)
+
+
 def test_a_given_noise_level_goes_before_the_statistics():
     da = pytest.importorskip("dask.array")
     image = photograph()[:60, :60]
@@ -66,7 +82,7 @@ def test_statistics_of_strips_are_those_of_the_whole(shape, linear, monkeypatch)
     image = np.random.default_rng(0).random(shape)
     batch = torch.from_numpy(image if image.ndim == 2 else np.moveaxis(image, -1, 0))[(None,) * (4 - image.ndim)]
     expected = Statistics.of(to_linear(batch) if linear else batch)
-    found = streaming_statistics(image, spatial_positions(image, 2), linear=linear)
+    found = streaming_statistics(image, spatial_positions(image, 2), PSF, linear=linear)
     for name in ("sigma", "contrast", "brightness", "slopes"):
         torch.testing.assert_close(getattr(found, name), getattr(expected, name))
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+import typer
 
 from ..choices import check_choice
 from ..restore.methods import METHODS, Method
@@ -63,11 +66,18 @@ class Choice:
                 raise ValueError(f"{flag}: {self.name} does not take it; it takes {others}")
         keywords = {name: value for name, value in defaults.items() if self.takes(name)}
         keywords |= {name: value for name, (_, value) in given.items()}
-        if tile is None:
-            return self.method(image, psf, **keywords)
-        from ..restore import tiled
 
-        return tiled(self.method, image, psf, tile=tile, **keywords)
+        from ..restore import RestorationWarning, tiled
+
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", RestorationWarning)
+            if tile is None:
+                restored = self.method(image, psf, **keywords)
+            else:
+                restored = tiled(self.method, image, psf, tile=tile, **keywords)
+        for message in dict.fromkeys(str(warning.message) for warning in caught):
+            typer.echo(f"deconv: {message}", err=True)
+        return restored
 
 
 def choose(name: str) -> Choice | None:

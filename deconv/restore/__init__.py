@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from .layer import Restoration
     from .methods import *  # noqa: F403 - every method of the table
     from .posterior import Posterior, flow_posterior
+    from .run import RestorationWarning
     from .statistics import Statistics
     from .tiling import tiled
 
@@ -19,6 +20,7 @@ __all__ = [
     "ConvergenceInfo",
     "Posterior",
     "Restoration",
+    "RestorationWarning",
     "Statistics",
     "flow_posterior",
     "tiled",
@@ -30,6 +32,7 @@ _MODULES = {
     "ConvergenceInfo": "convergence",
     "Posterior": "posterior",
     "Restoration": "layer",
+    "RestorationWarning": "run",
     "Statistics": "statistics",
     "flow_posterior": "posterior",
     "tiled": "tiling",

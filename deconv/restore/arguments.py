@@ -7,14 +7,11 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from ..imaging.arrays import as_image_batch, as_psf
+from ..imaging.arrays import as_psf
 
-__all__ = ["Space", "as_filter", "as_mask", "as_psfs", "as_sigma", "space_of", "spatial_axes"]
+__all__ = ["Space", "as_filter", "as_psfs", "as_sigma", "per_channel", "space_of", "spatial_axes"]
 
 Space = Literal[2, 3]
-
-# A pixel from here on is taken for clipped: 8-bit white, less the rounding of one decoder.
-_CLIPPED = 254 / 255
 
 
 def space_of(image: Tensor) -> Space:
@@ -67,33 +64,20 @@ def as_filter(array: Any, image: Tensor, *, name: str) -> Tensor:
 
 def as_sigma(sigma: Any, image: Tensor) -> Tensor:
     """The standard deviation of the noise as a tensor `(B or 1, C or 1, 1, 1)`."""
-    deviation = torch.as_tensor(sigma, dtype=image.dtype, device=image.device).detach()
-    given = tuple(deviation.shape)
-    if deviation.ndim < 2:
-        deviation = deviation.reshape(-1, 1)
-    if deviation.ndim == 2:
-        deviation = deviation.reshape(*deviation.shape, *[1] * (image.ndim - 2))
+    return per_channel(sigma, image, name="sigma").detach()
+
+
+def per_channel(values: Any, image: Tensor, *, name: str) -> Tensor:
+    """Numbers from 0 on, one, `(B,)` or `(B, C)`, as a tensor `(B or 1, C or 1, 1, 1)`."""
+    numbers = torch.as_tensor(values, dtype=image.dtype, device=image.device)
+    given = tuple(numbers.shape)
+    if numbers.ndim < 2:
+        numbers = numbers.reshape(-1, 1)
+    if numbers.ndim == 2:
+        numbers = numbers.reshape(*numbers.shape, *[1] * (image.ndim - 2))
     allowed = (*image.shape[:2], *[1] * (image.ndim - 2))
-    if deviation.ndim != image.ndim or any(n not in (1, m) for n, m in zip(deviation.shape, allowed, strict=True)):
-        raise ValueError(f"sigma: the shape {given} does not fit (samples, channels) = {tuple(image.shape[:2])}")
-    if not bool((deviation >= 0).all() and deviation.isfinite().all()):
-        raise ValueError(f"sigma: must be finite and not negative, given {sigma}")
-    return deviation
-
-
-def as_mask(mask: Any, image: Tensor) -> Tensor | None:
-    """The weight of each pixel, as a tensor that broadcasts against `image`; None where all count alike."""
-    if mask is None:
-        return None
-    if isinstance(mask, str):
-        if mask != "auto":
-            raise ValueError(f'mask: expected an array or "auto", given {mask!r}')
-        return (image < _CLIPPED).to(image)
-    pixels, _ = as_image_batch(mask, space=space_of(image), name="mask")
-    pixels = pixels.to(image)
-    fits = all(n in (1, m) for n, m in zip(pixels.shape[:2], image.shape[:2], strict=True))
-    if not fits or pixels.shape[2:] != image.shape[2:]:
-        raise ValueError(f"mask: the shape {tuple(mask.shape)} does not fit an image {tuple(image.shape)}")
-    if float(pixels.min()) < 0 or float(pixels.max()) > 1:
-        raise ValueError("mask: its weights must be in [0, 1]")
-    return pixels
+    if numbers.ndim != image.ndim or any(n not in (1, m) for n, m in zip(numbers.shape, allowed, strict=True)):
+        raise ValueError(f"{name}: the shape {given} does not fit (samples, channels) = {tuple(image.shape[:2])}")
+    if not bool((numbers >= 0).all() and numbers.isfinite().all()):
+        raise ValueError(f"{name}: must be finite and not negative, given {values}")
+    return numbers

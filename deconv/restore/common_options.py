@@ -31,8 +31,13 @@ class CommonOptions(TypedDict, total=False):
         ``"circular"``: it repeats; ``"reflect"``: mirrored about the edge pixel; ``"replicate"``: the edge pixel goes
         on; ``"zero"``: nothing. All but the first are for images that a computer has blurred that way.
     mask : array, Tensor or "auto", optional
-        Weight of each pixel in [0, 1], `H x W` or like the image; False or 0 marks what is missing or wrong and is to
-        be filled in. ``"auto"``: clipped highlights are.
+        Weight of each pixel in [0, 1], `H x W` or like the image; False or 0 marks what is missing or wrong, also NaN,
+        and is to be filled in. ``"auto"``: what is clipped, not finite, or stands out as nothing that the psf has
+        blurred does, as cosmic rays and hot pixels. By default all count but such outliers that are more than ten
+        times the contrast away, of which a `RestorationWarning` tells.
+    white : float, optional
+        The value at which the image is clipped, for ``mask="auto"``; by default the full scale of integers, and for
+        floats their greatest value where it is a plateau, see `deconv.imaging.clipping`.
     linear : bool
         The image is an sRGB photograph: restore its linear light. `sigma` then is in the light's unit.
     statistics : Statistics, optional
@@ -50,6 +55,7 @@ class CommonOptions(TypedDict, total=False):
     sigma: float | Sequence[float] | np.ndarray | Tensor | None
     boundary: Boundary
     mask: np.ndarray | Tensor | Literal["auto"] | None
+    white: float | None
     linear: bool
     statistics: Statistics | None
     tolerance: float

@@ -31,6 +31,7 @@ def restore_chunks(
     tile: Sequence[int] | None,
     reach: Sequence[int],
     mask: str | None,
+    white: float | None,
     sigma: Any,
     statistics: Statistics | None,
     **options: Any,
@@ -51,6 +52,8 @@ def restore_chunks(
         How far a chunk is restored beyond its own pixels.
     mask : str or None
         As for the method.
+    white : float or None
+        As for the method; None: each chunk shows it by itself.
     sigma : float, array or None
         As for the method.
     statistics : Statistics or None
@@ -76,9 +79,10 @@ def restore_chunks(
     known: Any = statistics
     if known is None:
         measure = delayed(streaming_statistics, pure=False)
-        known = measure(_Strips(image), list(axes), mask=mask, sigma=sigma, linear=bool(options.get("linear")))
+        light = bool(options.get("linear"))
+        known = measure(_Strips(image), list(axes), psf, mask=mask, white=white, sigma=sigma, linear=light)
     return da.map_overlap(
-        partial(method, psf=psf, mask=mask, sigma=sigma, progress=False, **options),
+        partial(method, psf=psf, mask=mask, white=white, sigma=sigma, progress=False, **options),
         image.rechunk(chunks),
         depth=depth,
         boundary="none",

@@ -34,7 +34,12 @@ __all__ = ["PaddedDomain", "fill"]
 
 # Pixels between opposite borders of the frame, across the periodic border of the domain: at least, and in widths of the
 # psf. The borders must not see each other, neither through what priors look at nor through the inverse of the blur.
+# A psf wider than a quarter of the frame gets less and less, down to the least where it is as large as the frame: all
+# pixels see each other there anyway.
 _LEAST_CLEARANCE, _CLEARANCE = 16, 2.0
+
+# What of the psf's light may be left out on either side, when it is asked how far the psf reaches.
+_FAINT = 1e-6
 
 
 class PaddedDomain:
@@ -81,7 +86,7 @@ class PaddedDomain:
         if boundary != "circular":
             self._reach = _reach(psf, space)
             self.margins = [
-                (before, fast_length(n + before + after + _clearance(before + after)) - n - before)
+                (before, fast_length(n + before + after + _clearance(before + after, n)) - n - before)
                 for n, (before, after) in zip(image.shape[2:], self._reach, strict=True)
             ]
         self.shape = tuple(n + sum(pair) for n, pair in zip(image.shape[2:], self.margins, strict=True))
@@ -187,18 +192,22 @@ class PaddedDomain:
         return [(0, after - reach) for (_, after), (_, reach) in zip(self.margins, self._reach, strict=True)]
 
 
-def _clearance(width: int) -> int:
-    """How many pixels to add for a psf that reaches over so many."""
-    return max(_LEAST_CLEARANCE, math.ceil(_CLEARANCE * width))
+def _clearance(width: int, frame: int) -> int:
+    """How many pixels to add for a psf that reaches over so many, around a frame of so many."""
+    return max(_LEAST_CLEARANCE, math.ceil(_CLEARANCE * min(width, (frame - width) / 3)))
 
 
 def _reach(psf: Tensor, space: int) -> list[tuple[int, int]]:
     """How far the latent image is seen beyond the frame, one pair per spatial axis: what the psf has there counts, and
     not the size of its window."""
-    taps = psf.detach() != 0
+    light = psf.detach().double().abs()
+    light = light / light.sum(tuple(range(-space, 0)), keepdim=True)
     reach = []
     for axis in range(psf.ndim - space, psf.ndim):
-        seen = taps.movedim(axis, 0).flatten(1).any(1).nonzero().flatten().tolist() or [0]
+        others = [a for a in range(psf.ndim - space, psf.ndim) if a != axis]
+        profile = light.sum(others).reshape(-1, psf.shape[axis])
+        up_to, from_on = profile.cumsum(1), profile.flip(1).cumsum(1).flip(1)
+        seen = ((up_to > _FAINT) & (from_on > _FAINT)).any(0).nonzero().flatten().tolist()
         centre = (psf.shape[axis] - 1) // 2
         reach.append((max(seen[-1] - centre, 0), max(centre - seen[0], 0)))
     return reach

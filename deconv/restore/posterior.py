@@ -88,7 +88,7 @@ def flow_posterior(
     num_iter : int
         Iterations for each sample, at most.
     **common : CommonOptions
-        What all take, but for info: sigma, boundary, mask, linear, statistics, tolerance, callback, progress.
+        What all take, but for info: sigma, boundary, mask, white, linear, statistics, tolerance, callback, progress.
 
     Returns
     -------

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ..imaging.boundary import Boundary
-from .arguments import as_mask, as_sigma
+from .arguments import as_sigma
 from .padded_domain import PaddedDomain, fill
 from .statistics import Statistics
 
@@ -54,7 +54,6 @@ class Problem:
         statistics: Statistics | None = None,
     ) -> Problem:
         """Set up the problem for tensors; the keywords are those of the public functions."""
-        mask = as_mask(mask, image)
         if statistics is None:
             statistics = Statistics.of(image if mask is None else fill(image, mask), sigma)
         elif sigma is not None:

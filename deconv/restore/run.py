@@ -7,6 +7,7 @@ domain, counts the iterations, reports, stops, and crops, so that the method is 
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar, cast
 
@@ -14,20 +15,28 @@ import torch
 from torch import Tensor
 from typing_extensions import Unpack
 
-from ..imaging.arrays import as_image_batch
 from ..imaging.srgb import to_linear, to_srgb
 from ..progress import ProgressBar
-from .arguments import as_mask, as_psfs, spatial_axes
+from .arguments import as_psfs
 from .common_options import CommonOptions
 from .convergence import ConvergenceInfo, Minimisation
+from .pixel_mask import outliers, read_masked
 from .problem import Problem
+from .statistics import Statistics, power_of_two
 
-__all__ = ["Image", "run"]
+__all__ = ["Image", "RestorationWarning", "run"]
 
 Image = TypeVar("Image")
 
+# Standard deviations from the mean that are far: outliers are looked for where there are such values.
+_FAR = 10.0
+
 # A relative change that counts as none where no tolerance is given.
 _CONVERGED = 1e-3
+
+
+class RestorationWarning(UserWarning):
+    """The image is not what the method takes it for."""
 
 
 def run(
@@ -70,9 +79,11 @@ def run(
     if not tolerance >= 0:
         raise ValueError(f"tolerance: expected 0 or more, given {tolerance}")
     linear, callback, info = common.get("linear", False), common.get("callback"), common.get("info", False)
-    batch, back = as_image_batch(image, space=spatial_axes(psf))
+    # Before the light is decoded: clipping is a matter of the file.
+    batch, back, mask = read_masked(image, psf, mask=common.get("mask"), white=common.get("white"))
     psfs = as_psfs(psf, batch)
-    mask = as_mask(common.get("mask"), batch)  # before the light is decoded: clipping is a matter of the file
+    if mask is None:
+        mask = _without_outliers(batch, psfs)
     problem = Problem.of(
         to_linear(batch) if linear else batch,
         psfs,
@@ -108,6 +119,30 @@ def run(
         objective = float((latents.objective(latent).detach().double() * unit).sum())
     converged = change is not None and change <= (tolerance or _CONVERGED)
     return cast(Image, (deliver(latent), ConvergenceInfo(done, change, objective, converged)))
+
+
+def _without_outliers(image: Tensor, psf: Tensor) -> Tensor | None:
+    """A mask without the pixels that are far from all others and not what the psf has blurred; None where all count."""
+    image = image.detach()
+    axes = tuple(range(2, image.ndim))
+    mean = image.mean(axes, keepdim=True)
+    reach = torch.maximum(image.amax(axes, keepdim=True) - mean, mean - image.amin(axes, keepdim=True))
+    unit = power_of_two(reach)
+    if not bool((reach / unit > _FAR * ((image - mean) / unit).std(axes, correction=0, keepdim=True)).any()):
+        return None  # as in every photograph
+    statistics = Statistics.of(image)
+    far = (image - mean).abs() > _FAR * statistics.typical_contrast
+    found = far & outliers(image, psf, statistics)
+    count = int(found.sum())
+    if count == 0:
+        return None
+    warnings.warn(
+        f"image: {count} of its {image.numel()} values stand out as nothing that the psf has blurred does (cosmic "
+        'rays, hot pixels), and are left out; mask="auto" finds fainter ones, too, and a mask of ones keeps all',
+        RestorationWarning,
+        stacklevel=4,
+    )
+    return (~found).to(image)
 
 
 def _change(latent: Tensor, previous: Tensor) -> float:

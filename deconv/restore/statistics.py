@@ -18,8 +18,7 @@ __all__ = ["Moments", "Statistics", "power_of_two", "sigma_clipped"]
 # one has; taken for one, it would be torn apart.
 _LEAST_NOISE = 0.002
 
-# Values so many standard deviations from the mean do not count for the contrast: stars, cosmic rays and hot pixels
-# would rule it. No photograph has any.
+# Values so many standard deviations from the mean, as stars have them, are far. No photograph has any.
 _OUTLYING = 10.0
 _MOST_ROUNDS = 20
 
@@ -53,10 +52,12 @@ class Statistics:
     sigma : Tensor
         Standard deviation of the noise.
     contrast : Tensor
-        Standard deviation of the image without its noise and without the few values that are far from all others; the
-        unit in which priors measure edges.
+        Standard deviation of the image without its noise; the unit in which priors measure edges.
     brightness : Tensor
-        Mean of the image, never below the standard deviation of all of it.
+        Mean of the image, never below its contrast.
+    typical_contrast : Tensor
+        The contrast without the few values that are far from all others; by which linear methods weigh the noise, as
+        stars would rule them everywhere.
     slopes : Tensor
         Root mean square of the differences of neighbours, noise included and the far values left out; squares are
         summed over the axes.
@@ -65,6 +66,7 @@ class Statistics:
     sigma: Tensor
     contrast: Tensor
     brightness: Tensor
+    typical_contrast: Tensor
     slopes: Tensor
 
     @classmethod
@@ -83,14 +85,12 @@ class Statistics:
     ) -> Statistics:
         """From the moments of all values, and of those that are not far from the others; the noise as it is given, or
         else as it was estimated."""
-        if sigma is None and noise is None:
-            raise ValueError("noise: expected what was estimated, as no sigma is given")
         if sigma is None:
-            sigma = torch.maximum(noise if noise is not None else every.variance, _LEAST_NOISE * every.variance.sqrt())
-        # Stars on black: all but the few far values are one colour, and have no contrast.
-        contrast = torch.where(kept.variance > 0, _contrast(kept, sigma), _contrast(every, sigma))
-        brightness = torch.maximum(every.mean, _contrast(every, sigma))
-        return cls(sigma, contrast, brightness, kept.slopes.sqrt())
+            if noise is None:
+                raise ValueError("noise: expected what was estimated, as no sigma is given")
+            sigma = torch.maximum(noise, _LEAST_NOISE * every.variance.sqrt())
+        contrast = _contrast(every, sigma)
+        return cls(sigma, contrast, torch.maximum(every.mean, contrast), _contrast(kept, sigma), kept.slopes.sqrt())
 
     @staticmethod
     def noise_of(image: Tensor) -> Tensor:
@@ -130,7 +130,8 @@ def sigma_clipped(
         if bool((kept.reach <= limit).all()):
             break
         kept = measure((kept.mean, limit))
-    return every, kept
+    flat = kept.variance == 0  # all that varies is far: then it is what counts
+    return every, Moments(*(torch.where(flat, getattr(every, f.name), getattr(kept, f.name)) for f in fields(Moments)))
 
 
 def power_of_two(size: Tensor) -> Tensor:

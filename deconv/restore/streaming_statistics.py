@@ -10,21 +10,30 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..imaging.arrays import as_image_batch
+from ..foreign_arrays import as_tensor
+from ..imaging.clipping import clipped
 from ..imaging.noise import band_rows, noise_in_bands
 from ..imaging.srgb import to_linear
-from .arguments import as_mask, as_sigma
+from .arguments import as_sigma
 from .padded_domain import fill
+from .pixel_mask import read_masked
 from .statistics import Moments, Statistics, power_of_two, sigma_clipped
 
-__all__ = ["crop_to", "rectangle", "spatial_positions", "streaming_statistics"]
+__all__ = ["clipping_level", "crop_to", "read_piece", "rectangle", "spatial_positions", "streaming_statistics"]
 
 # Values of a strip.
 _STRIP = 2**21
 
 
 def streaming_statistics(
-    image: Any, axes: Sequence[int], *, mask: Any = None, sigma: Any = None, linear: bool = False
+    image: Any,
+    axes: Sequence[int],
+    psf: Any,
+    *,
+    mask: Any = None,
+    white: float | None = None,
+    sigma: Any = None,
+    linear: bool = False,
 ) -> Statistics:
     """`Statistics.of` the whole image, of which never more than a strip is in memory.
 
@@ -34,7 +43,11 @@ def streaming_statistics(
         Anything with `shape` and NumPy's slicing.
     axes : sequence of int
         Where its height and width are.
+    psf : array or Tensor
+        Of some place: what it cannot have blurred is an outlier.
     mask : array or "auto", optional
+        As for the restoration methods.
+    white : float, optional
         As for the restoration methods.
     sigma : float or array, optional
         As for the restoration methods.
@@ -50,13 +63,9 @@ def streaming_statistics(
 
     def rows(start: int, stop: int) -> Tensor:
         span = [(start, stop), *((0, n) for n in rest)]
-        batch, _ = as_image_batch(crop_to(image, axes, span), space=2 if len(axes) == 2 else 3)
-        given = mask
-        if mask is not None and not isinstance(mask, str):
-            given = crop_to(mask, spatial_positions(mask, len(axes)), span)
-        pixel_mask = as_mask(given, batch)
+        batch, _, pixels = read_piece(image, axes, psf, span, mask=mask, white=white)
         batch = to_linear(batch) if linear else batch
-        return batch if pixel_mask is None else fill(batch, pixel_mask)
+        return batch if pixels is None else fill(batch, pixels)
 
     step = max(1, _STRIP * height // math.prod(image.shape))
     every, kept = sigma_clipped(lambda limits: _moments(rows, height, step, limits))
@@ -119,6 +128,38 @@ def _unit_free(measure: Callable[[Tensor], Tensor], image: Tensor) -> Tensor:
     """A measure in the image's unit, taken where its squares neither overflow nor vanish."""
     unit = power_of_two(image.abs().amax())
     return measure(image / unit) * unit
+
+
+def clipping_level(image: Any, axes: Sequence[int]) -> float | None:
+    """The greatest value of floats, read strip by strip, where it is a plateau, else infinity; None for integers."""
+    height, *rest = (image.shape[axis] for axis in axes)
+    step = max(1, _STRIP * height // math.prod(image.shape))
+    peaks = [(-math.inf, False)]
+    for start in range(0, height, step):
+        strip = crop_to(image, axes, [(start, min(start + step, height)), *((0, n) for n in rest)])
+        values, _ = as_tensor(strip, name="image")
+        if not values.is_floating_point():
+            return None
+        values = values[values.isfinite()].reshape(1, 1, 1, -1)
+        if values.numel():
+            peaks.append((float(values.max()), bool(clipped(values).any())))
+    peak, plateau = max(peaks)
+    return peak if plateau else math.inf
+
+
+def read_piece(
+    image: Any,
+    axes: Sequence[int],
+    psf: Any,
+    span: Sequence[tuple[int, int]],
+    *,
+    mask: Any,
+    white: float | None,
+) -> tuple[Tensor, Callable[[Tensor], Any], Tensor | None]:
+    """`read_masked` of a rectangle of an image and of its mask."""
+    if mask is not None and not isinstance(mask, str):
+        mask = crop_to(mask, spatial_positions(mask, len(axes)), span)
+    return read_masked(crop_to(image, axes, span), psf, mask=mask, white=white)
 
 
 def spatial_positions(array: Any, space: int) -> list[int]:

@@ -13,13 +13,20 @@ from torch import Tensor
 
 from ..imaging.arrays import as_image_batch
 from ..progress import ProgressBar
-from .arguments import as_mask, space_of
+from .arguments import space_of
 from .dask_tiles import is_dask, restore_chunks
 from .methods import as_method
 from .psf_field import PsfField
 from .run import Image
 from .statistics import Statistics
-from .streaming_statistics import crop_to, rectangle, spatial_positions, streaming_statistics
+from .streaming_statistics import (
+    clipping_level,
+    crop_to,
+    read_piece,
+    rectangle,
+    spatial_positions,
+    streaming_statistics,
+)
 
 __all__ = ["tiled"]
 
@@ -38,6 +45,7 @@ def tiled(
     tile: int | Sequence[int] | None = None,
     overlap: int | Sequence[int] | None = None,
     mask: Any = None,
+    white: float | None = None,
     sigma: Any = None,
     statistics: Statistics | None = None,
     progress: bool | None = None,
@@ -80,6 +88,8 @@ def tiled(
         How far a tile is restored beyond its own pixels; by default four sizes of the psf, 48 pixels at least.
     mask : array, Tensor or "auto", optional
         As for the method, of the image's height and width, also a memory map; or ``"auto"``.
+    white : float, optional
+        As for the method.
     sigma : float, array or Tensor, optional
         As for the method; by default measured in the whole image.
     statistics : Statistics, optional
@@ -116,7 +126,7 @@ def tiled(
     if is_dask(image):
         _check_lazy(frame, out, mask, field, progress)
         place = {"axes": axes, "tile": None if tile is None else core, "reach": reach}
-        known = {"mask": mask, "sigma": sigma, "statistics": statistics}
+        known = {"mask": mask, "white": white, "sigma": sigma, "statistics": statistics}
         return restore_chunks(restore, image, psf, **place, **known, **options)
     if out is None:
         out = torch.zeros_like(image) if isinstance(image, Tensor) else np.zeros(array.shape, array.dtype)
@@ -124,21 +134,24 @@ def tiled(
         raise ValueError(f"out: expected the image's shape {tuple(array.shape)}, given {tuple(out.shape)}")
     elif out is image:
         raise ValueError("out: must not be the image itself, whose pixels are needed by more than one tile")
+    if white is None and isinstance(mask, str):
+        white = clipping_level(image, axes)
     if statistics is None:
+        middle = field([(n - 1) / 2 for n in frame], frame)
         linear = bool(options.get("linear"))
-        statistics = streaming_statistics(image, axes, mask=mask, sigma=sigma, linear=linear)
+        statistics = streaming_statistics(image, axes, middle, mask=mask, white=white, sigma=sigma, linear=linear)
 
-    cores = list(itertools.product(*[_pieces(n, size) for n, size in zip(frame, core, strict=True)]))
+    pieces = [_pieces(n, size) for n, size in zip(frame, core, strict=True)]
+    # No more than half a tile, so that what is blended on both sides of a small one does not meet.
+    widths = [min(b - a for a, b in along) // 2 for along in pieces]
+    cores = list(itertools.product(*pieces))
     with ProgressBar(f"{restore.name.replace('_', ' ')}, tiles", len(cores), shown=progress, delay=1.0) as bar:
         for own in cores:
             seen = [(max(a - r, 0), min(b + r, n)) for (a, b), r, n in zip(own, reach, frame, strict=True)]
-            piece, _ = as_image_batch(crop_to(image, axes, seen), space=field.space)
-            pixels = mask
-            if mask is not None and not isinstance(mask, str):
-                pixels = as_mask(crop_to(mask, spatial_positions(mask, field.space), seen), piece)
             blur = field([(a + b - 1) / 2 for a, b in own], frame)
+            piece, _, pixels = read_piece(image, axes, blur, seen, mask=mask, white=white)
             known = {"mask": pixels, "sigma": sigma, "statistics": statistics, "progress": False}
-            _blend(out, axes, own, seen, frame, restore(piece, blur, **options, **known))
+            _blend(out, axes, own, seen, frame, widths, restore(piece, blur, **options, **known))
             bar.advance()
     return out
 
@@ -149,15 +162,16 @@ def _blend(
     own: Sequence[tuple[int, int]],
     seen: Sequence[tuple[int, int]],
     frame: Sequence[int],
+    widths: Sequence[int],
     restored: Tensor,
 ) -> None:
     """Lay a restored piece over what is there: all of it inside, less and less across the borders to earlier tiles.
 
-    The blending takes the inner half of the overlap; the outer half is dropped.
+    The blending takes the inner half of the overlap, and so many pixels at most; the rest is dropped.
     """
     kept, ramps = [], []
-    for (a, b), (low, high), n in zip(own, seen, frame, strict=True):
-        before, after = (a - low) // 2, (high - b) // 2
+    for (a, b), (low, high), n, width in zip(own, seen, frame, widths, strict=True):
+        before, after = min((a - low) // 2, width), min((high - b) // 2, width)
         start, stop = (a - before if a else 0), (b + after if b < n else n)
         kept.append((start, stop))
         place = torch.arange(start, stop, dtype=restored.dtype, device=restored.device)

@@ -49,7 +49,7 @@ def l0_gradient(
     num_iter : int
         Iterations, at most.
     **common : CommonOptions
-        What all take: sigma, boundary, mask, linear, statistics, tolerance, callback, progress, info.
+        What all take: sigma, boundary, mask, white, linear, statistics, tolerance, callback, progress, info.
 
     Returns
     -------
@@ -73,10 +73,11 @@ def l0_gradient(
 
 def iterates(problem: Problem, *, weight: float | Tensor | None = None) -> Iterator[Tensor]:
     """Latent images of `l0_gradient`."""
-    unit = problem.statistics.contrast.square()
+    contrast = problem.statistics.typical_contrast
+    unit = contrast.square()
     if weight is not None:
         threshold = problem.in_own_unit(weight, 2.0)
     else:
-        threshold = _COEFFICIENT * problem.relative_noise**_POWER * unit
+        threshold = _COEFFICIENT * (problem.statistics.sigma / contrast) ** _POWER * unit
     penalty, growth = growing(_PENALTIES, threshold / unit, problem.num_iter)
     return sparse(problem.domain, [Term(Gradient(problem.space), lambda v, t: hard(v, t * threshold), penalty, growth)])

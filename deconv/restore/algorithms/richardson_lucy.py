@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,11 +10,12 @@ import torch
 from torch import Tensor
 from typing_extensions import Unpack
 
+from ..arguments import per_channel
 from ..common_options import CommonOptions, explain_common_options
 from ..convergence import Minimisation
 from ..derivatives import Gradient
 from ..problem import Problem
-from ..run import Image, run
+from ..run import Image, RestorationWarning, run
 from ..shrinkage import length
 
 __all__ = ["iterates", "richardson_lucy"]
@@ -24,6 +26,9 @@ _COEFFICIENT, _POWER = 1.0, 1.5
 # Slopes count as flat below this times tv times the brightness. Smaller, and the factor that is to shorten contours
 # overshoots from step to step, which no extrapolation survives; larger, and it only blurs.
 _FLAT = 10.0
+
+# Light below zero that is worth a word, relative to that above.
+_NEGATIVE = 0.01
 
 # Where less than this part of a pixel's light reaches the data, it keeps its value.
 _UNSEEN = 1e-3
@@ -37,17 +42,19 @@ def richardson_lucy(
     tv: float | Tensor | None = None,
     accelerate: bool = True,
     damping: float = 0.0,
+    background: float | Tensor = 0.0,
     num_iter: int = 40,
     **common: Unpack[CommonOptions],
 ) -> Image:
     r"""Deblur by the Richardson-Lucy iteration, for images and psfs that are nowhere negative.
 
-    .. math:: x \leftarrow \frac{x}{H^T w} \cdot H^T \frac{w\,y}{H x} \cdot
+    .. math:: x \leftarrow \frac{x}{H^T w} \cdot H^T \frac{w\,y}{H x + b} \cdot
         \frac{1}{1 - \tau\,\mathrm{div}(\nabla x / |\nabla x|)}
 
-    Climbs the likelihood of Poisson counts, w being the mask; brightness is conserved and nothing gets negative.
-    Without the last factor the noise grows with the iterations, and their number is the regularisation; with
-    it they converge. Negative values of the image count as zero.
+    Climbs the likelihood of Poisson counts, w being the mask and b the background; brightness is conserved and nothing
+    gets negative. Without the last factor the noise grows with the iterations, and their number is the regularisation;
+    with it they converge. Negative values of the image count as zero. Where the background has been taken off, so that
+    the noise reaches below zero, that adds light: give a constant back to the image, and the same as `background`.
 
     Parameters
     ----------
@@ -62,10 +69,13 @@ def richardson_lucy(
         Extrapolate along the last steps, as far as they agree: some three times fewer iterations.
     damping : float
         Residuals below so many standard deviations of the noise are taken for noise and not fitted; 0: off.
+    background : float or Tensor
+        b, what the image has beside the blurred light, in its unit: sky, or the camera's offset. The result is without
+        it, and its light that of the image above b. A number, `(B,)` or `(B, C)`.
     num_iter : int
         Iterations, at most.
     **common : CommonOptions
-        What all take: sigma, boundary, mask, linear, statistics, tolerance, callback, progress, info.
+        What all take: sigma, boundary, mask, white, linear, statistics, tolerance, callback, progress, info.
 
     Returns
     -------
@@ -89,7 +99,7 @@ def richardson_lucy(
     return run(
         image,
         psf,
-        lambda problem: iterates(problem, tv=tv, accelerate=accelerate, damping=damping),
+        lambda problem: iterates(problem, tv=tv, accelerate=accelerate, damping=damping, background=background),
         num_iter=num_iter,
         name="richardson_lucy",
         **common,
@@ -97,7 +107,12 @@ def richardson_lucy(
 
 
 def iterates(
-    problem: Problem, *, tv: float | Tensor | None = None, accelerate: bool = True, damping: float = 0.0
+    problem: Problem,
+    *,
+    tv: float | Tensor | None = None,
+    accelerate: bool = True,
+    damping: float = 0.0,
+    background: float | Tensor = 0.0,
 ) -> Iterator[Tensor]:
     """Latent images of `richardson_lucy`."""
     domain, statistics = problem.domain, problem.statistics
@@ -107,20 +122,26 @@ def iterates(
         tv = _COEFFICIENT * (statistics.sigma / statistics.brightness) ** _POWER
     tiny = torch.finfo(domain.observed.dtype).tiny
     dark = 1e-6 * statistics.brightness  # what division takes for zero; products with it are still normal numbers
+    floor = problem.in_own_unit(per_channel(background, problem.image, name="background"))
+    _warn_of_negative_values(problem)
     observed = domain.observed.clamp_min(0)
     seen = domain.project(domain.blur_adjoint(domain.mask.expand_as(observed)))
     gradient = Gradient(problem.space)
+    lifted = bool((floor > 0).any())
+    # A factor cannot raise what is zero, and what is below the background at first may have light.
+    least = torch.where(floor > 0, dark, 0)
+    light = (domain.observed - domain.mask * floor).sum(domain.axes, keepdim=True)
 
     def correction(latent: Tensor) -> Tensor:
         """The factor that explains the observation better."""
-        blurred = domain.blur(latent).clamp_min(dark)
+        blurred = (domain.blur(latent) + floor).clamp_min(dark)
         ratio = observed / blurred
         if damping:
             ratio = domain.mask + (ratio - domain.mask) * _trust(
                 (observed - domain.mask * blurred) / (damping * statistics.sigma).clamp_min(tiny)
             )
-        light = domain.project(domain.blur_adjoint(ratio))
-        return torch.where(seen > _UNSEEN, light.clamp_min(0) / seen.clamp_min(_UNSEEN), 1)
+        returned = domain.project(domain.blur_adjoint(ratio))
+        return torch.where(seen > _UNSEEN, returned.clamp_min(0) / seen.clamp_min(_UNSEEN), 1)
 
     def smoothing(latent: Tensor) -> Tensor:
         """The factor that shortens contours."""
@@ -128,12 +149,19 @@ def iterates(
         curvature = gradient.adjoint(slopes / (length(slopes) + _FLAT * tv * statistics.brightness))
         return 1 / (1 + tv * curvature).clamp_min(0.1)
 
+    def balance(latent: Tensor) -> Tensor:
+        """The factor that keeps the light: above a background, what cannot be negative takes the noise's upper half."""
+        blurred = (domain.mask * domain.blur(latent)).sum(domain.axes, keepdim=True)
+        return torch.where(floor > 0, (light / blurred.clamp_min(tiny)).clamp(0.5, 2), 1)
+
     def steps() -> Iterator[Tensor]:
-        previous = ahead = domain.start().clamp_min(0)
+        previous = ahead = (domain.start() - floor).clamp_min(least)
         last_step = None
         while True:
             latent = ahead * correction(ahead)
             latent = latent * smoothing(ahead)
+            if lifted:
+                latent = latent * balance(latent)
             yield latent
             step = latent - ahead
             if accelerate and last_step is not None:
@@ -145,12 +173,26 @@ def iterates(
 
     def objective(latent: Tensor) -> Tensor:
         """Minus the logarithm of the likelihood, from its least value on, plus the total variation of what is seen."""
-        blurred = domain.mask * domain.blur(latent).clamp_min(dark)
+        blurred = domain.mask * (domain.blur(latent) + floor).clamp_min(dark)
         divergence = blurred - observed + torch.xlogy(observed, observed / blurred.clamp_min(dark * 1e-6))
         contours = seen * tv * length(gradient.analyse(latent))
         return (divergence + contours).flatten(1).sum(1)
 
     return steps() if damping else Minimisation(steps(), objective, degree=1.0)
+
+
+def _warn_of_negative_values(problem: Problem) -> None:
+    image = (problem.domain.crop(problem.domain.mask) * problem.image).detach()
+    negative = -float(image.clamp_max(0).double().sum())
+    total = float(image.clamp_min(0).double().sum())
+    if negative > _NEGATIVE * total:
+        share = float((image < 0).double().mean())
+        warnings.warn(
+            f"image: {share:.0%} of its values are negative and count as zero, whose sum is {negative / total:.1%} of "
+            "that of the others; add a constant to the image, and give the same as background=",
+            RestorationWarning,
+            stacklevel=6,
+        )
 
 
 def _agreement(step: Tensor, last: Tensor, axes: tuple[int, ...]) -> Tensor:

@@ -57,7 +57,7 @@ def tikhonov(
     num_iter : int
         Iterations, at most.
     **common : CommonOptions
-        What all take: sigma, boundary, mask, linear, statistics, tolerance, callback, progress, info.
+        What all take: sigma, boundary, mask, white, linear, statistics, tolerance, callback, progress, info.
 
     Returns
     -------
@@ -100,5 +100,6 @@ def iterates(
         filters = [as_filter(d, problem.image, name="operators") for d in operators]
         power = sum((psf_to_otf(d, domain.shape).abs().square() for d in filters), problem.image.new_zeros(()))
     if weight is None:
-        weight = _COEFFICIENTS[order] * problem.relative_noise**_POWER
+        noise = problem.statistics.sigma / problem.statistics.typical_contrast
+        weight = _COEFFICIENTS[order] * noise**_POWER
     return quadratic(domain, weight * power)

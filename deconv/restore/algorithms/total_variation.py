@@ -52,7 +52,7 @@ def total_variation(
     num_iter : int
         Iterations, at most.
     **common : CommonOptions
-        What all take: sigma, boundary, mask, linear, statistics, tolerance, callback, progress, info.
+        What all take: sigma, boundary, mask, white, linear, statistics, tolerance, callback, progress, info.
 
     Returns
     -------

@@ -36,7 +36,7 @@ def unsupervised_wiener(image: Image, psf: Any, *, num_iter: int = 20, **common:
     num_iter : int
         Iterations, at most.
     **common : CommonOptions
-        What all take: sigma, boundary, mask, linear, statistics, tolerance, callback, progress, info.
+        What all take: sigma, boundary, mask, white, linear, statistics, tolerance, callback, progress, info.
 
     Returns
     -------

@@ -82,7 +82,7 @@ def wiener(
     num_iter : int
         Iterations, at most.
     **common : CommonOptions
-        What all take: sigma, boundary, mask, linear, statistics, tolerance, callback, progress, info.
+        What all take: sigma, boundary, mask, white, linear, statistics, tolerance, callback, progress, info.
 
     Returns
     -------
@@ -226,7 +226,7 @@ def _noise_to_signal(problem: Problem, given: float | Tensor | None, steepness: 
 
     noise = mean(statistics.sigma.square())
     by_slopes = (mean(statistics.slopes.square()) - 2 * problem.space * noise) / mean(steepness)
-    by_contrast = mean(statistics.contrast.square())
+    by_contrast = mean(statistics.typical_contrast.square())
     signal = (torch.maximum(by_slopes, _FLATTEST * by_contrast) * by_contrast).sqrt()
     return (noise / signal).clamp_min(_LEAST_RATIO)
 

@@ -1,0 +1,158 @@
+r"""Which pixels of an image count: those that a mask leaves, or all but clipped highlights and outliers.
+
+What a psf h has blurred has no peak narrower than h itself. Among the neighbours of a pixel, let :math:`y_r` be the
+r-th greatest and :math:`y_8` the least. For a point that is blurred, :math:`y - y_r \le \rho_r (y - y_8)`, with
+:math:`\rho_r` read off the psf in the same way. A pixel that exceeds this bound by more than the noise for some r up to
+4 is an outlier: a cosmic ray or a hot pixel, alone or with up to three beside it. Dark ones are found in the negative.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..foreign_arrays import as_tensor
+from ..imaging.arrays import as_image_batch
+from ..imaging.boundary import extend
+from ..imaging.clipping import clipped
+from .arguments import as_psfs, space_of, spatial_axes
+from .padded_domain import fill
+from .statistics import Statistics
+
+__all__ = ["as_mask", "outliers", "read_masked"]
+
+# Neighbours to compare with; what counts as noise, in its deviations and in parts of the contrast; what is allowed
+# beyond a single point of light, and at least, as two may add up; taps to look at, relative to the greatest.
+_RANKS = 4
+_DEVIATIONS, _FAINT = 8.0, 0.02
+_MARGIN, _LEAST_SHARE = 1.25, 0.6
+_SMALL_TAP = 0.01
+
+
+def read_masked(
+    image: Any, psf: Any, *, mask: Any = None, white: float | None = None
+) -> tuple[Tensor, Callable[[Tensor], Any], Tensor | None]:
+    """The image as a tensor, the way back to what was given, and the weights of its pixels.
+
+    Parameters
+    ----------
+    image, psf, mask, white : Any
+        As the restoration methods are given them. Values that the mask leaves out need not be finite.
+
+    Returns
+    -------
+    image : Tensor
+        `(B, C, H, W)` or `(B, C, D, H, W)`; 0 where the mask is.
+    back : callable
+        See `deconv.imaging.arrays.as_image_batch`.
+    pixels : Tensor or None
+        See `as_mask`.
+    """
+    space = spatial_axes(psf)
+    if isinstance(mask, str) and mask != "auto":
+        raise ValueError(f'mask: expected an array or "auto", given {mask!r}')
+    if white is not None and not isinstance(mask, str):
+        raise ValueError('white: is for mask="auto", which leaves out what is clipped')
+    if mask is None:
+        return *as_image_batch(image, space=space), None
+    values, wrap = as_tensor(image, name="image")
+    finite = None
+    if values.is_floating_point() and not bool(values.isfinite().all()):
+        missing = ~values.isfinite()
+        image = wrap(values.masked_fill(missing, 0))
+        finite, _ = as_image_batch(wrap(~missing), space=space)
+    batch, back = as_image_batch(image, space=space)
+    if isinstance(mask, str):
+        whole = values.dtype in (torch.bool, torch.uint8, torch.uint16)  # whose full scale is white
+        seen = batch if finite is None else fill(batch, finite.to(batch))
+        pixels = _automatic_mask(seen, as_psfs(psf, batch), 1.0 if whole and white is None else white)
+        pixels = pixels if finite is None else pixels * finite.to(batch)
+    else:
+        pixels = as_mask(mask, batch)
+        bad = 0 if finite is None else int(((finite == 0) & (pixels > 0)).sum())
+        if bad:
+            raise ValueError(f"image: {bad} of its values are NaN or infinite where the mask is not 0")
+    return torch.where(pixels > 0, batch, 0), back, pixels
+
+
+def as_mask(mask: Any, image: Tensor) -> Tensor:
+    """The weight of each pixel as a tensor that broadcasts against `image`; integers of 0 and 1 count as bool."""
+    values, wrap = as_tensor(mask, name="mask")
+    if not values.is_floating_point() and not values.is_complex():
+        least, greatest = values.to(torch.int64).aminmax()
+        if least >= 0 and greatest <= 1:
+            mask = wrap(values.bool())
+    pixels, _ = as_image_batch(mask, space=space_of(image), name="mask")
+    pixels = pixels.to(image)
+    fits = all(n in (1, m) for n, m in zip(pixels.shape[:2], image.shape[:2], strict=True))
+    if not fits or pixels.shape[2:] != image.shape[2:]:
+        raise ValueError(f"mask: the shape {tuple(mask.shape)} does not fit an image {tuple(image.shape)}")
+    if float(pixels.min()) < 0 or float(pixels.max()) > 1:
+        raise ValueError("mask: its weights must be in [0, 1]")
+    return pixels
+
+
+def _automatic_mask(image: Tensor, psf: Tensor, white: float | None) -> Tensor:
+    counts = ~(clipped(image, white=white) | outliers(image, psf, Statistics.of(image)))
+    # Where nothing would be left, as in a picture that is white all over, there is nothing else to go by.
+    return (counts | ~counts.flatten(2).any(2)[(..., *[None] * space_of(image))]).to(image)
+
+
+def outliers(image: Tensor, psf: Tensor, statistics: Statistics) -> Tensor:
+    """Pixels that stand out from their neighbours as nothing that a psf has blurred can.
+
+    Parameters
+    ----------
+    image : Tensor
+        `(B, C, H, W)` or `(B, C, D, H, W)`.
+    psf : Tensor
+        As for `PaddedDomain`.
+    statistics : Statistics
+        Of the image.
+
+    Returns
+    -------
+    Tensor
+        bool, of the shape of `image`.
+    """
+    space = space_of(image)
+    shares = _allowed_shares(psf.detach(), space)
+    noise = torch.maximum(_DEVIATIONS * statistics.sigma, _FAINT * statistics.contrast)
+    found = torch.zeros_like(image, dtype=torch.bool)
+    for sign in (1, -1):
+        padded = extend(sign * image.detach(), [(1, 1)] * space, method="reflect")
+        excesses, height = _peaks(padded, space)
+        for excess, share in zip(excesses, shares, strict=True):
+            found |= excess > noise + share * height
+    return found
+
+
+def _allowed_shares(psf: Tensor, space: int) -> list[Tensor]:
+    """For each rank, which part of its height a pixel may be above its neighbour of that rank."""
+    axes = tuple(range(-space, 0))
+    excesses, height = _peaks(F.pad(psf, (1, 1) * space), space)
+    small = psf < _SMALL_TAP * psf.amax(axes, keepdim=True)
+    shares = [torch.where(small, 0, excess / height.clamp_min(1e-30)).amax(axes, keepdim=True) for excess in excesses]
+    return [(_MARGIN * share).clamp_min(_LEAST_SHARE) for share in shares]
+
+
+def _peaks(padded: Tensor, space: int) -> tuple[list[Tensor], Tensor]:
+    """How far each pixel is above its greatest neighbour, its second greatest, ..., and how far, if at all, above its
+    least one."""
+    pixels = padded[(..., *[slice(1, -1)] * space)]
+    greatest = [torch.full_like(pixels, -torch.inf)] * _RANKS
+    least = torch.full_like(pixels, torch.inf)
+    for step in itertools.product((-1, 0, 1), repeat=space):
+        if not any(step):
+            continue
+        index = [slice(1 + s, n - 1 + s) for s, n in zip(step, padded.shape[-space:], strict=True)]
+        neighbour = padded[(..., *index)]
+        least = torch.minimum(least, neighbour)
+        for rank, value in enumerate(greatest):
+            greatest[rank], neighbour = torch.maximum(value, neighbour), torch.minimum(value, neighbour)
+    return [pixels - value for value in greatest], (pixels - least).clamp_min(0)

@@ -1,0 +1,151 @@
+"""Pixels that tell nothing: masked, clipped, not finite, or struck by a cosmic ray."""
+
+from __future__ import annotations
+
+import functools
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from restorations import PSF, ROWS, agreement, latent_image, observation
+
+from deconv import restore
+from deconv.cli.run import run
+from deconv.imaging import degrade, write_image
+from deconv.imaging.psf import disk, gaussian, motion
+from deconv.restore.pixel_mask import outliers, read_masked
+from deconv.restore.statistics import Statistics
+
+RAYS = [(20, 30), (45, 25), (70, 60)]
+QUICK = ["wiener", "tikhonov", "richardson_lucy", "total_variation", "hyper_laplacian", "l0_gradient"]
+
+
+@functools.cache
+def blurred() -> np.ndarray:
+    return degrade(latent_image(), gaussian(1.6), noise=0.01, seed=1)
+
+
+def struck(height: float = 100.0) -> np.ndarray:
+    image = blurred().copy()
+    for row, column in RAYS:
+        image[row, column] += height
+    return image
+
+
+@pytest.mark.parametrize("name", QUICK)
+@pytest.mark.parametrize("mask", [None, "auto"])
+def test_cosmic_rays_do_no_harm(name, mask):
+    method = ROWS[name]
+    expected = method(blurred(), gaussian(1.6))
+    if mask is None:
+        with pytest.warns(restore.RestorationWarning, match=r"image: 3 of its \d+ values stand out"):
+            found = method(struck(), gaussian(1.6))
+    else:
+        found = method(struck(), gaussian(1.6), mask=mask)
+    assert agreement(found, expected) > 35
+    everything = np.ones(blurred().shape, bool)
+    assert agreement(method(struck(), gaussian(1.6), mask=everything), expected) < 20
+
+
+@pytest.mark.parametrize("psf", [gaussian(1.2), gaussian(1.6), disk(3.0), motion(9, 0), motion(9, 30)], ids=range(5))
+def test_outliers_are_what_the_psf_cannot_have_made(psf):
+    stars = latent_image().copy()
+    stars[30, 40] = stars[60, 20] = 500  # as bright as the rays are once blurred
+    image = torch.from_numpy(degrade(stars, psf, noise=0.01, seed=0))[None, None]
+    clean = outliers(image, psf, Statistics.of(image))
+    assert int(clean.sum()) == 0
+    for value in (20.0, -20.0):
+        image[..., 50, 50] = value
+        found = outliers(image, psf, Statistics.of(image))
+        assert found.nonzero().tolist() == [[0, 0, 50, 50]]
+
+
+def test_hits_of_two_by_two_pixels_are_found():
+    image = torch.from_numpy(blurred())[None, None].clone()
+    image[..., 40:42, 50:52] += 5
+    found = outliers(image, gaussian(1.6), Statistics.of(image))
+    assert int(found.sum()) == 4
+    assert bool(found[..., 40:42, 50:52].all())
+
+
+def test_a_sharp_image_keeps_its_points():
+    point = torch.zeros(3, 3, dtype=torch.float64)
+    point[1, 1] = 1
+    image = torch.from_numpy(latent_image())[None, None].clone()
+    image[..., 40, 40] = 50
+    assert not outliers(image, point, Statistics.of(image)).any()
+
+
+def test_what_a_mask_leaves_out_need_not_be_finite():
+    mask = np.ones(observation().shape, bool)
+    mask[10:13, 20:24] = False
+    image = np.where(mask, observation(), np.nan)
+    for method in (restore.richardson_lucy, restore.total_variation):
+        expected = method(np.where(mask, observation(), 7.0), PSF, mask=mask, sigma=0.01)
+        np.testing.assert_array_equal(method(image, PSF, mask=mask, sigma=0.01), expected)
+        assert agreement(method(image, PSF, mask="auto", sigma=0.01), expected) > 60
+    tiles = restore.tiled("tikhonov", image, PSF, mask=mask, sigma=0.01)
+    np.testing.assert_allclose(tiles, restore.tikhonov(image, PSF, mask=mask, sigma=0.01), atol=1e-6)
+    mask[10, 20] = True
+    with pytest.raises(ValueError, match="image: 1 of its values are NaN or infinite where the mask is not 0"):
+        restore.wiener(image, PSF, mask=mask)
+    with pytest.raises(ValueError, match="image: 12 of its 6808 values are NaN or infinite"):
+        restore.wiener(image, PSF)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int32, np.int64, np.float32])
+def test_masks_of_zeros_and_ones_count_alike(dtype):
+    mask = np.random.default_rng(0).random(observation().shape) > 0.01
+    image = np.where(mask, observation(), 1.0)
+    expected = restore.total_variation(image, PSF, mask=mask)
+    np.testing.assert_array_equal(restore.total_variation(image, PSF, mask=mask.astype(dtype)), expected)
+    tiles = restore.tiled("total_variation", image, PSF, mask=mask.astype(dtype))
+    np.testing.assert_allclose(tiles, expected, atol=1e-5)
+    if dtype == np.uint8:
+        np.testing.assert_array_equal(restore.total_variation(image, PSF, mask=255 * mask.astype(dtype)), expected)
+
+
+@pytest.mark.parametrize("unit", [1e-15, 1.0, 255.0, 40000.0])
+def test_highlights_are_seen_in_any_unit(unit):
+    over = (1.6 * observation()).clip(0, 1)
+    _, _, pixels = read_masked(unit * over, PSF, mask="auto")
+    assert float((pixels[0, 0] == 0).double().mean()) == pytest.approx((over == 1).mean(), abs=0.01)
+    restored = restore.tikhonov(unit * over, PSF, mask="auto")
+    assert agreement(restored / unit, restore.tikhonov(over, PSF, mask="auto")) > 60
+    assert not (read_masked(unit * 0.7 * observation(), PSF, mask="auto")[2] == 0).any()
+
+
+def test_white_may_be_told():
+    image = 100 * observation()
+    _, _, pixels = read_masked(image, PSF, mask="auto", white=60.0)
+    np.testing.assert_array_equal(pixels[0, 0] == 0, image >= 60 * 254 / 255)
+    with pytest.raises(ValueError, match='white: is for mask="auto"'):
+        restore.wiener(image, PSF, white=60.0)
+    with pytest.raises(ValueError, match="white: expected a positive number, given 0"):
+        restore.wiener(image, PSF, mask="auto", white=0)
+
+
+@pytest.mark.parametrize("value", [1.0, 255.0])
+def test_a_picture_that_is_white_all_over_stays_white(value):
+    np.testing.assert_allclose(restore.tikhonov(np.full((20, 20), value), PSF, mask="auto"), value, rtol=1e-3)
+    white = np.full((20, 20), 255, np.uint8)
+    np.testing.assert_array_equal(restore.tikhonov(white, PSF, mask="auto"), white)
+
+
+def test_tiles_agree_on_white():
+    """It is that of the whole, also where a tile has but few clipped pixels."""
+    over = 40 * (1.6 * observation()).clip(0, 1)
+    tiles = restore.tiled("tikhonov", over, PSF, tile=48, mask="auto", sigma=0.4)
+    assert agreement(tiles / 40, restore.tikhonov(over, PSF, mask="auto", sigma=0.4) / 40) > 35
+
+
+def test_the_command_says_it_in_one_line(tmp_path, capsys):
+    write_image(tmp_path / "in.tif", struck().astype(np.float32))
+    deblur = ["deblur", str(tmp_path / "in.tif"), "-o", str(tmp_path / "out.tif"), "--psf", "gaussian:1.6", "-q"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert run([*deblur, "--method", "wiener"], lambda: False) == 0
+    said = capsys.readouterr().err
+    assert said.startswith("deconv: image: 3 of its")
+    assert said.count("\n") == 1
