@@ -28,6 +28,11 @@ MAKERS = {
     "shake": lambda: psf.camera_shake(31, seed=3),
     "shake, even": lambda: psf.camera_shake((24, 17), seed=4),
     "shake, one pixel": lambda: psf.camera_shake(1),
+    "inertial": lambda: psf.inertial_shake(31, seed=3),
+    "inertial, even": lambda: psf.inertial_shake((24, 17), jerks=0, seed=4),
+    "polyline": lambda: psf.polyline_shake(31, seed=3),
+    "polyline, straight": lambda: psf.polyline_shake((24, 17), corners=0, seed=4),
+    "polyline, one pixel": lambda: psf.polyline_shake(1),
 }
 
 
@@ -137,9 +142,10 @@ def test_motion_has_the_symmetries_of_its_angle(angle):
     torch.testing.assert_close(h.rot90(), psf.motion(11.3, angle + 90))
 
 
-@pytest.mark.parametrize("seed", range(12))
-def test_shake_is_one_path_that_fills_its_array(seed):
-    h = psf.camera_shake(41, seed=seed)
+@pytest.mark.parametrize("shake", [psf.camera_shake, psf.inertial_shake, psf.polyline_shake])
+@pytest.mark.parametrize("seed", range(4))
+def test_shake_is_one_path_that_fills_its_array(shake, seed):
+    h = shake(41, seed=seed)
     lit = h > 0
     rows, columns = lit.any(1), lit.any(0)
     assert rows[0] or rows[-1] or columns[0] or columns[-1]
@@ -161,6 +167,25 @@ def test_shake_is_smooth():
     """A hand cannot scribble: on the average the path is not much longer than twice its array."""
     lit = [int((psf.camera_shake(41, seed=seed) > 0).sum()) for seed in range(12)]
     assert sum(lit) / len(lit) < 4.7 * 41  # a line that is not straight lights two pixels and more per step
+
+
+def test_a_polyline_without_corners_is_a_line_with_light_at_its_ends():
+    h = psf.polyline_shake(41, corners=0, seed=1).double()
+    r, c, rr, cc, rc = moments(h)
+    across = torch.linalg.eigvalsh(torch.tensor([[rr, rc], [rc, cc]]))
+    assert float(across[0]) < 0.3  # a line of one pixel's width
+    ends = h.flatten().topk(8).indices
+    distance = torch.stack([ends // 41 - 20 - r, ends % 41 - 20 - c]).norm(dim=0)
+    assert float(distance.min()) > 0.7 * float(distance.max())
+
+
+def test_jerks_and_corners_are_whole_numbers():
+    assert not torch.equal(psf.inertial_shake(21, jerks=0), psf.inertial_shake(21, jerks=4))
+    for wrong in (-1, 1.5):
+        with pytest.raises(ValueError, match="jerks"):
+            psf.inertial_shake(21, jerks=wrong)
+        with pytest.raises(ValueError, match="corners"):
+            psf.polyline_shake(21, corners=wrong)
 
 
 def test_shake_depends_on_its_seed_alone():

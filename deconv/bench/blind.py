@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Literal, get_args
 
 import numpy as np
 from rich.console import Console
@@ -16,12 +17,16 @@ from torch import Tensor
 
 from ..blind import aligned_psnr, aligned_ssim, estimate, kernel_similarity
 from ..blind.observation import effective_noise
+from ..choices import check_choice
 from ..imaging.arrays import as_image_batch
 from ..imaging.psf import from_file
 from ..restore import hyper_laplacian
 from .blind_cases import Case, in_folder, synthetic
+from .blind_wide import Half, wide
 
-__all__ = ["Outcome", "Score", "main", "measure"]
+__all__ = ["Outcome", "Score", "Suite", "main", "measure"]
+
+Suite = Literal["default", "wide"]
 
 _BORDER, _REACH = 15, 10
 
@@ -77,6 +82,8 @@ def _score(case: Case, psf: Tensor) -> Score:
 
 def main(
     *,
+    suite: Suite = "default",
+    half: Half = "both",
     root: Path | None = None,
     psfs: Path | None = None,
     noise: float | None = None,
@@ -87,7 +94,7 @@ def main(
 ) -> list[Outcome]:
     """Measure all cases whose names contain `only`, print each as it is done, and the means at the end."""
     console = Console()
-    cases = list(_cases(root, noise))
+    cases = list(_cases(suite, half, root, noise))
     outcomes = []
     console.print("case: PSNR / SSIM with the true psf, with the estimated one; error ratio; similarity; seconds")
     for case in cases:
@@ -112,8 +119,15 @@ def main(
     return outcomes
 
 
-def _cases(root: Path | None, noise: float | None) -> Iterator[Case]:
-    if root is not None:
+def _cases(suite: Suite, half: Half, root: Path | None, noise: float | None) -> Iterator[Case]:
+    check_choice("suite", suite, get_args(Suite))
+    if suite == "wide":
+        if root is None or noise is not None:
+            raise ValueError("suite: wide takes the photographs in root, and has a noise of its own for each case")
+        yield from wide(root, half=half)
+    elif half != "both":
+        raise ValueError(f"half: only the wide suite is split, given {half!r}")
+    elif root is not None:
         yield from in_folder(root, noise=noise or 0.0)
     else:
         yield from synthetic(noise=0.005 if noise is None else noise)

@@ -13,7 +13,7 @@ from ..imaging.degradation import degrade
 from ..imaging.files import read_image
 from ..imaging.psf import camera_shake, from_file
 
-__all__ = ["Case", "in_folder", "synthetic"]
+__all__ = ["Case", "fractions", "in_folder", "synthetic"]
 
 _PHOTOGRAPHS = ("camera", "astronaut", "coffee", "rocket")
 _SIDE = 300
@@ -25,13 +25,13 @@ _ROOM = 1.15
 
 @dataclass(frozen=True)
 class Case:
-    """One photograph. blurred, sharp: arrays of one shape; window: kernel size to estimate with."""
+    """One photograph. blurred, sharp: arrays of one shape; window: kernel size to estimate with, None: automatic."""
 
     name: str
     blurred: np.ndarray
     sharp: np.ndarray
     psf: Tensor
-    window: int
+    window: int | None
 
 
 def in_folder(root: Path, *, noise: float = 0.0) -> Iterator[Case]:
@@ -48,8 +48,8 @@ def in_folder(root: Path, *, noise: float = 0.0) -> Iterator[Case]:
         if kernel is None:
             raise ValueError(f"root: no kernel in {root / 'kernels'} belongs to {path.name}")
         psf, _ = from_file(kernels[kernel])
-        sharp = _fractions(read_image(root / "sharp" / f"{path.stem.removesuffix('_' + kernel)}.png"))
-        image = _fractions(read_image(path))
+        sharp = fractions(read_image(root / "sharp" / f"{path.stem.removesuffix('_' + kernel)}.png"))
+        image = fractions(read_image(path))
         if noise:
             image = degrade(image, np.ones((1, 1)), noise=noise, seed=index)
         yield Case(path.stem, image, sharp, psf, _odd(_ROOM * max(psf.shape)))
@@ -60,7 +60,7 @@ def synthetic(*, noise: float, side: int = _SIDE) -> Iterator[Case]:
     import skimage.data
 
     for name in _PHOTOGRAPHS:
-        photograph = _fractions(getattr(skimage.data, name)())
+        photograph = fractions(getattr(skimage.data, name)())
         photograph = photograph.mean(2) if photograph.ndim == 3 else photograph
         for size, seed in _SHAKES:
             psf = camera_shake(size, seed=seed)
@@ -71,7 +71,7 @@ def synthetic(*, noise: float, side: int = _SIDE) -> Iterator[Case]:
             yield Case(f"{name}_shake{size}", blurred, sharp, psf, _odd(_ROOM * size))
 
 
-def _fractions(image: np.ndarray) -> np.ndarray:
+def fractions(image: np.ndarray) -> np.ndarray:
     """Float32 in [0, 1], grey where all channels agree."""
     scale = np.iinfo(image.dtype).max if image.dtype.kind == "u" else 1
     image = (image / scale).astype(np.float32)

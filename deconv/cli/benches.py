@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 from typer import Option
 
 from .late_help import LateHelp
+
+if TYPE_CHECKING:
+    from ..bench.blind import Suite
+    from ..bench.blind_wide import Half
 
 __all__ = ["benches"]
 
@@ -139,6 +143,10 @@ def _whole_numbers(flag: str, text: str) -> list[int]:
 
 @benches.command()
 def blind(
+    suite: Annotated[
+        str, Option(metavar="NAME", help="default, or wide: the photographs in --root under three kinds of shake.")
+    ] = "default",
+    half: Annotated[str, Option(metavar="NAME", help="Of the wide suite: tune, report or both.")] = "both",
     root: Annotated[
         Path | None, Option(metavar="DIR", help="Folder with blurred/, kernels/, sharp/; by default a built-in suite.")
     ] = None,
@@ -161,6 +169,7 @@ def blind(
     Examples:
       deconv bench blind --noise 1%
       deconv bench blind --root levin --psfs levin/rivals
+      deconv bench blind --suite wide --root photographs --half report
     """
     from .inputs import fraction
 
@@ -168,7 +177,17 @@ def blind(
 
     from ..bench.blind import main
 
-    main(root=root, psfs=psfs, noise=added, starts=starts, kernel_size=kernel_size, only=only, json=json)
+    main(
+        suite=cast("Suite", suite),
+        half=cast("Half", half),
+        root=root,
+        psfs=psfs,
+        noise=added,
+        starts=starts,
+        kernel_size=kernel_size,
+        only=only,
+        json=json,
+    )
 
 
 @benches.command()

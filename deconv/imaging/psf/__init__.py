@@ -8,7 +8,7 @@ with a row of zeros, and the blur moves nothing.
 from .atmosphere import kolmogorov, moffat
 from .microscope import gibson_lanni
 from .optics import airy, defocus, zernike, zernike_polynomial
-from .shake import camera_shake
+from .shake import camera_shake, inertial_shake, polyline_shake
 from .shapes import box, disk, gaussian, motion
 from .spec import forms, parse
 from .stored import Normalisation, from_file, normalise
@@ -24,11 +24,13 @@ __all__ = [
     "from_file",
     "gaussian",
     "gibson_lanni",
+    "inertial_shake",
     "kolmogorov",
     "moffat",
     "motion",
     "normalise",
     "parse",
+    "polyline_shake",
     "zernike",
     "zernike_polynomial",
 ]

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from .atmosphere import kolmogorov, moffat
 from .optics import airy, defocus
-from .shake import camera_shake
+from .shake import camera_shake, inertial_shake, polyline_shake
 from .shapes import box, disk, gaussian, motion
 
 __all__ = ["MAKERS", "forms", "parse"]
@@ -21,6 +21,8 @@ MAKERS: dict[str, Callable[..., Tensor]] = {
     "box": box,
     "motion": motion,
     "shake": camera_shake,
+    "inertial": inertial_shake,
+    "polyline": polyline_shake,
     "airy": airy,
     "defocus": defocus,
     "moffat": moffat,
@@ -34,8 +36,8 @@ def parse(spec: str) -> Tensor:
     Parameters
     ----------
     spec : str
-        The name of a function of `deconv.imaging.psf` (``shake`` for `camera_shake`) and its arguments, in its order;
-        sizes may be written ``21`` or ``21x15`` (rows by columns).
+        The name of a function of `deconv.imaging.psf` (``shake`` for `camera_shake`, ``inertial`` and ``polyline``
+        likewise) and its arguments, in its order; sizes may be written ``21`` or ``21x15`` (rows by columns).
 
     Returns
     -------

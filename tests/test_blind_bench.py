@@ -1,0 +1,71 @@
+"""The cases that blind estimation is measured on."""
+
+from __future__ import annotations
+
+from itertools import islice
+
+import numpy as np
+import pytest
+
+from deconv.bench.blind import main
+from deconv.bench.blind_wide import wide
+from deconv.cli import main as command
+from deconv.imaging import degrade, write_image
+
+
+@pytest.fixture(scope="module")
+def photographs(tmp_path_factory):
+    """Eight pictures in a folder and one below it."""
+    root = tmp_path_factory.mktemp("photographs")
+    (root / "more").mkdir()
+    generator = np.random.default_rng(0)
+    for index in range(8):
+        picture = np.kron(generator.random((31, 33)), np.ones((10, 10)))
+        write_image(root / ("more" if index % 2 else ".") / f"p{index}.png", picture, bits=8)
+    return root
+
+
+@pytest.fixture(scope="module")
+def cases(photographs):
+    return list(islice(wide(photographs), 12))
+
+
+def test_the_halves_of_the_wide_suite_share_no_photograph(photographs, cases):
+    tune, report = (list(islice(wide(photographs, half=half), 3)) for half in ("tune", "report"))
+    assert [case.name for case in tune] == [case.name for case in cases[:6:2]]
+    assert [case.name for case in report] == [case.name for case in cases[1:6:2]]
+    np.testing.assert_array_equal(tune[0].blurred, cases[0].blurred)
+    used = [{case.name.split("_")[0] for case in half} for half in (cases[::2], cases[1::2])]
+    assert not used[0] & used[1]
+
+
+def test_a_case_of_the_wide_suite_is_a_blurred_photograph_as_a_file_keeps_it(cases):
+    for word in ("smooth", "inertial", "polyline", "noise0.5", "noise1", "noise3", "jpeg"):
+        assert any(word in case.name for case in cases)
+    for case in cases:
+        assert case.blurred.shape == case.sharp.shape == (255, 255)
+        np.testing.assert_allclose(255 * case.blurred, np.round(255 * case.blurred), atol=1e-4)
+        reach = max(case.psf.shape) // 2
+        assert 9 <= 2 * reach + 1 <= 45
+        noise = case.blurred[reach:-reach, reach:-reach] - degrade(case.sharp, case.psf, noise=0)
+        assert noise.std() < 0.033
+        assert abs(noise.mean()) < 0.003
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        ({"suite": "deep"}, "suite: unknown 'deep'"),
+        ({"suite": "wide"}, "root"),
+        ({"half": "tune"}, "half"),
+        ({"suite": "wide", "half": "third", "root": "."}, "half: unknown 'third'"),
+    ],
+)
+def test_suites_that_there_are_not(arguments, named):
+    with pytest.raises(ValueError, match=named):
+        main(**arguments)
+
+
+def test_a_folder_without_photographs_has_no_wide_suite(tmp_path, capsys):
+    assert command(["bench", "blind", "--suite", "wide", "--root", str(tmp_path)]) == 2
+    assert "two photographs" in capsys.readouterr().err
