@@ -147,7 +147,7 @@ def _table(outcomes: Iterable[Outcome]) -> Table:
         table.add_column(title, justify="right")
     methods = {name for outcome in outcomes for name in outcome.others}
     for name in ("known", "ours", *sorted(methods)):
-        rows = [(outcome, _of(outcome, name)) for outcome in outcomes if _of(outcome, name)]
+        rows = [(outcome, score) for outcome in outcomes if (score := _of(outcome, name)) is not None]
         ratios = [outcome.ratio(score) for outcome, score in rows]
         table.add_row(
             name,
