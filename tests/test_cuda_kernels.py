@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from types import SimpleNamespace
 
 import deconv_gpu
 import pytest
 import torch
 from cases import CASES, LARGE_CASES, Case
-from cuda_shim.on_cpu import COMPILER, CPU, Library, planned
+from cuda_shim.on_cpu import COMPILER, CPU, Library, planned, shared_folder
 from deconv_gpu import compile as on_gpu
-from deconv_gpu.launch import PackedSolve, describe
-from deconv_gpu.plan import LaunchPlan, cells, cut, plan
+from deconv_gpu.cell_plan import cells, cut_cells
+from deconv_gpu.operands import describe
+from deconv_gpu.plan import plan
 from deconv_gpu.source import kernel_name, source
 
 import deconv
@@ -42,18 +41,8 @@ CUT_CASES = [
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory) -> Path:
-    """For compiled programs, shared by all processes of a test run."""
-    base = tmp_path_factory.getbasetemp()
-    path = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "cuda_on_cpu"
-    path.mkdir(exist_ok=True)
-    return path
-
-
-@pytest.fixture(scope="module")
-def library(folder) -> Library:
+def library(tmp_path_factory) -> Library:
     """All shapes of cells that the tests need, compiled once."""
-    fcntl = pytest.importorskip("fcntl")
     needed = {
         planned(case.image(dtype), case.weight(dtype), case.support, case.groups).cell
         for case in TABLE
@@ -61,9 +50,7 @@ def library(folder) -> Library:
     }
     for case in CUT_CASES:
         needed.update(cells(describe(case.image(), case.weight(), case.support, case.groups), CPU))
-    with (folder / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        return Library(needed, folder)
+    return Library(needed, shared_folder(tmp_path_factory))
 
 
 @pytest.fixture(autouse=True)
@@ -112,8 +99,8 @@ def test_every_cut_gives_the_solution(case, library):
         most = CPU.threads // (cell.parts * cell.split) * n
         sizes = [(n, 1), (n, 3), (min(2 * n, most), 2), (min(-(-rows // n) * n, most), 64)]
         for together, size in enumerate(sizes, 1):
-            planned = cut(shape, CPU, cell, *size)
-            x = PackedSolve(y, weight, planned, case.corner, case.support)(y, weight, library.launcher(together))
+            planned = cut_cells(shape, CPU, cell, *size)
+            x = library.run(planned, y, weight, **case.options, together=together)
             assert relative(x, expected) < 1e-12, planned
 
 
@@ -163,7 +150,7 @@ def registered(library, monkeypatch):
     """The kernels in the registry, on CPU tensors."""
 
     def takes(y, weight, support, groups):
-        return isinstance(plan(describe(y, weight, support, groups), CPU), LaunchPlan), ""
+        return not isinstance(plan(describe(y, weight, support, groups), CPU), str), ""
 
     row = solvers.Solver("cuda", lambda: (True, ""), takes, lambda: library.solve)
     monkeypatch.setitem(solvers.SOLVERS, "cuda", row)
@@ -190,10 +177,14 @@ def test_public_function_refuses_a_singular_anchor():
         deconv.inverse_conv2d(case.image(), weight, **case.options, solver="cuda")
 
 
+ON_STAND_IN = TABLE[5]
+
+
 @pytest.fixture
 def on_stand_in(library, monkeypatch):
     """As much of CuPy and its driver as is used, and behind it the kernels on a CPU: what has been launched."""
     launched, handles = [], {}
+    cell = planned(ON_STAND_IN.image(), ON_STAND_IN.weight(), ON_STAND_IN.support, ON_STAND_IN.groups).cell
 
     class Kernel:
         def __init__(self, name: str):
@@ -203,7 +194,7 @@ def on_stand_in(library, monkeypatch):
 
     class Module:
         def __init__(self, *, code, options, name_expressions):
-            assert code == source()
+            assert code == source(cell)
             self.names = name_expressions
 
         def get_function(self, name):
@@ -216,7 +207,7 @@ def on_stand_in(library, monkeypatch):
         assert shared_bytes <= kernel.max_dynamic_shared_size_bytes
         assert (grid[1:], block[1:], stream, extra) == ((1, 1), (1, 1), 77, 0)
         launched.append(kernel.name)
-        library.call(kernel.name, grid[0], block[0], shared_bytes, 2, address)
+        library.call(kernel.name, grid[0], block[0], shared_bytes, 2, 1, address)
 
     driver = SimpleNamespace(launchKernel=launch_kernel, ctxGetCurrent=lambda: 0)
     runtime = SimpleNamespace(memGetInfo=lambda: (0, 0))
@@ -237,7 +228,7 @@ def on_stand_in(library, monkeypatch):
 
 def test_launches_by_the_driver(on_stand_in):
     """Shapes and strides that come again are not packed again, and other tensors do not see their addresses."""
-    case = TABLE[5]
+    case = ON_STAND_IN
     cell = planned(case.image(), case.weight(), case.support, case.groups).cell
     for seed in (0, 1, 2):
         weight, y = case.weight(seed=seed), case.image(seed=seed)
@@ -253,7 +244,7 @@ def test_launches_by_the_driver(on_stand_in):
 
 
 def test_threads_do_not_share_packed_arguments(on_stand_in):
-    case = TABLE[5]
+    case = ON_STAND_IN
     weight, images = case.weight(), [case.image(seed=seed) for seed in range(4)]
     expected = [reference(y, weight, **case.options) for y in images]
     with ThreadPoolExecutor(len(images)) as pool:

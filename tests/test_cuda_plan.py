@@ -10,8 +10,12 @@ import pytest
 import torch
 from cases import CASES, LARGE_CASES
 from deconv_gpu import compile as on_gpu
-from deconv_gpu.launch import PackedSolve, describe
-from deconv_gpu.plan import MAX_THREADS, Device, LaunchPlan, SolveShape, plan
+from deconv_gpu.cell_plan import MAX_THREADS, CellPlan, plan_cells
+from deconv_gpu.launch import PackedSolve
+from deconv_gpu.operands import describe
+from deconv_gpu.plan import plan
+from deconv_gpu.solve_shape import Device, SolveShape
+from deconv_gpu.strip_plan import StripPlan, plan_strips
 
 from deconv.bench.shapes import FEW_IMAGES, TABLE
 
@@ -37,7 +41,7 @@ def solve_shapes(itemsize: int) -> list[SolveShape]:
 @pytest.mark.parametrize("itemsize", [4, 8])
 def test_plans_fit_and_cover_the_image(device, itemsize):
     for shape in solve_shapes(itemsize):
-        planned = plan(shape, device)
+        planned = plan_cells(shape, device)
         if isinstance(planned, str):
             assert "shared memory" in planned
             assert shape.channels == 48
@@ -60,13 +64,68 @@ def test_plans_fit_and_cover_the_image(device, itemsize):
 def test_every_row_of_the_benchmark_is_served_in_float32(device):
     for shape in solve_shapes(4):
         planned = plan(shape, device)
-        assert isinstance(planned, LaunchPlan) or (device is SMALL and shape.channels == 48), (shape, planned)
+        assert not isinstance(planned, str) or (device is SMALL and shape.channels == 48), (shape, planned)
 
 
-def test_what_decides_on_strips():
+HOPPER = replace(H100, clusters=True)
+
+
+def test_strips_fit_and_cover_the_image():
+    for shape in solve_shapes(4):
+        planned = plan_strips(shape, HOPPER)
+        if isinstance(planned, str):
+            continue
+        strip = planned.strip
+        assert planned.shared_bytes <= HOPPER.shared_bytes
+        assert strip.warps * (HOPPER.warp // strip.lanes) >= planned.strip_rows
+        assert strip.cluster * planned.strip_rows >= shape.height
+        assert planned.pitch >= shape.width + strip.left
+        assert strip.cluster == 1 or strip.above <= planned.strip_rows
+
+
+def test_what_is_solved_by_strips():
+    """The shapes of flows on devices with clusters; everything else, and every other device, has the cells."""
+    flow = SolveShape(100, 12, 1, 32, 32, 3, 3, False, 4)
+    assert isinstance(plan(flow, HOPPER), StripPlan)
+    assert isinstance(plan(replace(flow, half=True), HOPPER), StripPlan)
+    for shape, device in [
+        (flow, A100),
+        (flow, SMALL),
+        (replace(flow, itemsize=8), HOPPER),
+        (replace(flow, channels=48), HOPPER),
+        (replace(flow, channels=3), HOPPER),
+        (replace(flow, kernel_height=1, kernel_width=1), HOPPER),
+        (replace(flow, kernel_height=7, kernel_width=7), HOPPER),
+        (replace(flow, height=1024, width=1024), HOPPER),
+    ]:
+        assert isinstance(plan(shape, device), CellPlan), shape
+
+
+def test_a_plan_can_be_asked_for(monkeypatch):
+    flow = SolveShape(100, 12, 1, 32, 32, 3, 3, False, 4)
+    monkeypatch.setenv("DECONV_CUDA_PLAN", "cells")
+    assert isinstance(plan(flow, HOPPER), CellPlan)
+    monkeypatch.setenv("DECONV_CUDA_PLAN", "strips")
+    assert plan(replace(flow, itemsize=8), HOPPER) == "is for float32"
+    monkeypatch.setenv("DECONV_CUDA_PLAN", "stripes")
+    with pytest.raises(ValueError, match="DECONV_CUDA_PLAN: must be one of strips, cells, given 'stripes'"):
+        plan(flow, HOPPER)
+
+
+def test_strips_are_cut_where_there_are_processors_for_them():
+    one = SolveShape(1, 12, 1, 64, 64, 3, 3, False, 4)
+    assert plan_strips(one, HOPPER).strip.cluster == 8
+    assert plan_strips(replace(one, batch=33), HOPPER).strip.cluster == 4
+    assert plan_strips(replace(one, batch=1000), HOPPER).strip.cluster == 2  # no more rows fit into a block
+    assert plan_strips(replace(one, height=16), HOPPER).strip.cluster == 1
+    assert plan_strips(replace(one, batch=4), HOPPER).fused
+    assert not plan_strips(replace(one, batch=1000), HOPPER).fused
+
+
+def test_what_decides_on_strips_of_cells():
     many, one = SolveShape(1000, 12, 1, 32, 32, 3, 3, False, 4), SolveShape(1, 12, 1, 32, 32, 3, 3, False, 4)
-    assert plan(many, H100).images * plan(many, H100).strips >= H100.processors
-    assert plan(one, H100).strip_rows > 1
+    assert plan_cells(many, H100).images * plan_cells(many, H100).strips >= H100.processors
+    assert plan_cells(one, H100).strip_rows > 1
     assert plan(replace(one, height=4096, width=4096), H100).strips > H100.processors / 8
 
 

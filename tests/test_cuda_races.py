@@ -3,46 +3,76 @@
 from __future__ import annotations
 
 import subprocess
+from dataclasses import replace
 
 import pytest
 import torch
 from cases import Case
-from cuda_shim.on_cpu import COMPILER, barriers, compile_source, race_program, races
+from cuda_shim.on_cpu import COMPILER, WIDE_CPU, barriers, compile_source, planned, race_program, races
+from deconv_gpu.cell_shape import CellShape
+from deconv_gpu.launch import KernelShape, Plan
+from deconv_gpu.operands import describe
+from deconv_gpu.strip_plan import cut_strips
+from deconv_gpu.strip_shape import StripShape
 
 # Strips that wait for one another, and read past the one above them; several chunks, both supports, cells, taps held in
 # registers and in shared memory.
-CASES = [Case(1, 2, 8, 13, (3, 3)), Case(2, 3, 4, 4, (2, 3), support="half"), Case(1, 12, 4, 5, (4, 2))]
+CELLS = [Case(1, 2, 8, 13, (3, 3)), Case(2, 3, 4, 4, (2, 3), support="half"), Case(1, 12, 4, 5, (4, 2))]
+# In clusters of two and alone, both supports, the matrices made by each block and before.
+STRIPS = [
+    (Case(1, 5, 6, 4, (3, 2)), 2, True),
+    (Case(1, 4, 3, 4, (2, 3), support="half"), 1, True),
+    (Case(2, 4, 6, 5, (2, 3), support="half"), 2, False),
+]
+SHAPES: dict[str, type[KernelShape]] = {"cells": CellShape, "strips": StripShape}
+
+Solve = tuple[Plan, torch.Tensor, torch.Tensor, str]
 
 
-@pytest.fixture(scope="module")
-def program(tmp_path_factory):
+def solve_of(case: Case) -> tuple[torch.Tensor, torch.Tensor, str]:
+    return case.image(torch.float32), case.weight(torch.float32), case.support
+
+
+def cells() -> tuple[list[Solve], int]:
+    return [(planned(*solve_of(case), 1), *solve_of(case)) for case in CELLS], 4
+
+
+def strips() -> tuple[list[Solve], int]:
+    found = [(cut_strips(describe(*solve_of(case), 1), WIDE_CPU, n), fused, case) for case, n, fused in STRIPS]
+    return [(replace(plan, fused=fused), *solve_of(case)) for plan, fused, case in found], 32
+
+
+PROGRAMS = {"cells": cells, "strips": strips}
+
+
+@pytest.fixture(scope="module", params=PROGRAMS)
+def program(request, tmp_path_factory):
     if COMPILER is None:
         pytest.skip("races are looked for where there is g++: none found")
     folder = tmp_path_factory.mktemp("races")
     try:
-        empty = compile_source("int main() { std::thread([] {}).join(); }", folder, ("-fsanitize=thread",))
+        empty = compile_source("int main() { delete new int; }", folder, ("-fsanitize=thread",))
         subprocess.run([str(empty)], check=True, capture_output=True)
     except subprocess.CalledProcessError as error:
         pytest.skip(f"ThreadSanitizer does not work here: {(error.stderr or b'').decode(errors='replace')[-200:]}")
-    return race_program(
-        [(case.image(torch.float32), case.weight(torch.float32), case.support) for case in CASES], folder
-    )
+    solves, warp = PROGRAMS[request.param]()
+    return SHAPES[request.param], race_program(solves, folder, warp)
 
 
 def test_there_is_no_race(program):
-    assert not any(races(program) for _ in range(5))
+    assert not races(program[1])
 
 
 def test_every_barrier_is_needed_and_missed(program, capsys):
-    """The detector detects: take away one barrier, and there is a race, if not every time that the program is run."""
-    lines = barriers()
-    assert len(lines) > 10
-    unnoticed = [line for line in lines if not any(races(program, without_barrier=line) for _ in range(20))]
-    assert not unnoticed
+    """The detector detects: take away one barrier, and there is a race."""
+    shape, path = program
+    lines = barriers(shape.FILES)
+    assert len(lines) > 8
+    assert not [line for line in lines if not races(path, without_barrier=line)]
     with capsys.disabled():
-        print(f" [each of {len(lines)} barriers of the kernels was left out once, and missed]", end="")
+        print(f" [each of {len(lines)} barriers of {shape.__name__} was left out once, and missed]", end="")
 
 
 def test_flags_between_blocks_order_memory(program):
     """Stores that do not release and loads that do not acquire: a strip reads rows that are not there yet."""
-    assert races(program, without_order=True)
+    assert races(program[1], without_order=True)

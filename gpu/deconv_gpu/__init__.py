@@ -1,25 +1,31 @@
 """CUDA kernels for the causal solve, compiled at run time through CuPy.
 
-How it works. An image is cut into cells: pixels, or with few channels some pixels, of up to 16 unknowns. A cell is
-solved by the dense inverse of the operator on it, which is the same for all cells. From cell to cell
+Pixels that do not depend on one another are solved in one step: with taps that see `right` columns ahead in the rows
+above, none for a quarter plane, the pixel in row `i` and column `j` in step ``j + (right + 1) i``. In these coordinates
+quarter and half planes are the same. What a solve takes is the number of steps times the latency of one.
+
+`plan.PLANS` lists the schemes in order of preference; a shape has the first that serves it.
+
+*Strips*, for 4 to 16 channels in float32 on devices with clusters of blocks (compute capability 9.0). A block has an
+image, or a strip of its rows, in shared memory from the first step to the last, and the kernel in registers. One
+barrier to a step; the taps that do not see the step before are summed up ahead of it. The anchor is inverted by every
+block for itself. Strips of one image are the blocks of a cluster, and store the rows that the next one sees straight
+into its shared memory. There a NaN that arithmetic does not make says what has not come yet, so values are their own
+flags.
+
+*Cells*, for everything else. An image is cut into cells: pixels, or with few channels some pixels, of up to 16
+unknowns. A cell is solved by the dense inverse of the operator on it, which is the same for all cells. From cell to
+cell
 
     x[cell] = M[0] y[cell] + sum over taps of M[tap] x[cell - tap],
 
-where the inverse of the anchor is multiplied into the matrices ``M``. The cell in row `i` and column `j` is solved in
-step ``j + (right + 1) i`` when taps see `right` columns ahead in the rows above: none for a quarter plane. Cells of
-one step do not depend on one another, and in these coordinates quarter and half planes are the same.
-
-A solve is two launches. `prepare` makes the matrices, in double precision, and sets the counters of the other to
-zero. In `solve`, a block of threads takes a strip of rows from the first step to the last. The steps that taps reach
-back to are in a ring in shared memory, so an image is read once and written once, in whole lines. Threads of a step
-are (row, some of the unknowns, share of the taps): each sums up several unknowns in registers, lanes that share the
-taps of a result add up by shuffles, and small tables of taps stay in registers from the first step to the last.
-Cells, rows and matrices lie at odd multiples of a vector, so that lanes do not meet in a bank of shared memory.
-
-A small image is one strip, and a batch keeps the processors busy. Of a large image, the strips are solved side by
-side, each some steps behind the one above it: a strip publishes how far it is by a store that releases, and the next
-one waits by a load that acquires. Blocks claim strips in an order in which a strip comes after the one above it, so
-that whoever waits, waits for a block that is running. It cannot deadlock, whatever the number of resident blocks.
+where the inverse of the anchor is multiplied into the matrices ``M``. One launch makes them, in double precision, and
+another solves. A block takes a strip of rows with the steps that taps reach back to in a ring in shared memory, so an
+image is read once and written once. Threads of a step are (row, some of the unknowns, share of the taps); lanes that
+share the taps of a result add up by shuffles, and small tables of taps stay in registers. The strips of a large image
+are solved side by side: a strip publishes how far it is by a store that releases, and the next one waits by a load
+that acquires. Blocks claim strips in an order in which a strip comes after the one above it, so that whoever waits,
+waits for a block that is running. It cannot deadlock, whatever the number of resident blocks.
 
 - Corners are signs of strides, and tensors of any strides are taken as they are.
 - The transposed solve is the solve of the transposed kernel from the opposite corner.
@@ -28,7 +34,7 @@ that whoever waits, waits for a block that is running. It cannot deadlock, whate
   singular anchor cannot raise then: the solution is NaN.
 
 The kernels are CUDA C++ in `kernels/`, everything of CuPy is in `compile.py`, and everything that is decided before a
-launch is in `plan.py`, in plain Python: the same plans run the same kernels on a CPU, in the tests.
+launch is in the plans, in plain Python: the same plans run the same kernels on a CPU, in the tests.
 """
 
 from __future__ import annotations
@@ -40,8 +46,10 @@ import torch
 from torch import Tensor
 
 from .compile import available, device_of, launcher
-from .launch import PackedSolve, describe
-from .plan import LaunchPlan, SolveShape, plan
+from .launch import PackedSolve
+from .operands import describe
+from .plan import plan
+from .solve_shape import SolveShape
 
 __all__ = ["available", "solve", "supports"]
 
@@ -70,7 +78,7 @@ def supports(y: Tensor, weight: Tensor, support: str, groups: int) -> tuple[bool
 @lru_cache(maxsize=512)
 def _verdict(shape: SolveShape, index: int) -> tuple[bool, str]:
     planned = plan(shape, device_of(index))
-    return (True, "fits into shared memory") if isinstance(planned, LaunchPlan) else (False, planned)
+    return (False, planned) if isinstance(planned, str) else (True, "fits into shared memory")
 
 
 def solve(y: Tensor, weight: Tensor, *, corner: str, support: str, groups: int) -> Tensor:
@@ -84,7 +92,7 @@ def solve(y: Tensor, weight: Tensor, *, corner: str, support: str, groups: int) 
     packed = kept.get(key)
     if packed is None:
         planned = plan(describe(y, weight, support, groups), device_of(index))
-        if not isinstance(planned, LaunchPlan):
+        if isinstance(planned, str):
             raise ValueError(f"solver: 'cuda' cannot be used here: {planned}")
         if len(kept) >= _KEPT:
             kept.clear()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 __all__ = ["CellShape"]
 
@@ -10,6 +11,10 @@ __all__ = ["CellShape"]
 @dataclass(frozen=True)
 class CellShape:
     """The arguments of the C++ template of the same name, in its order."""
+
+    FILES: ClassVar[tuple[str, ...]] = ("cell.cuh", "prepare.cu", "solve.cu")
+    KERNELS: ClassVar[tuple[str, ...]] = ("prepare", "solve")
+    cluster: ClassVar[int] = 1
 
     scalar: str
     channels: int

@@ -11,14 +11,14 @@ from functools import cache
 
 import torch
 
-from .cell_shape import CellShape
-from .launch import Launch
-from .plan import Device
+from .launch import KernelShape, Launch
+from .solve_shape import Device
 from .source import kernel_name, source
 
 __all__ = ["available", "device_of", "launcher"]
 
 _OLDEST = (7, 0)  # the first with loads that acquire and stores that release
+_CLUSTERS = (9, 0)  # the first with clusters of blocks
 
 
 @cache
@@ -58,6 +58,7 @@ def device_of(index: int) -> Device:
         shared_bytes=attribute("MaxSharedMemoryPerBlockOptin"),
         shared_bytes_per_processor=attribute("MaxSharedMemoryPerMultiprocessor"),
         threads_per_processor=attribute("MaxThreadsPerMultiProcessor"),
+        clusters=(attribute("ComputeCapabilityMajor"), attribute("ComputeCapabilityMinor")) >= _CLUSTERS,
     )
 
 
@@ -72,7 +73,7 @@ def launcher(index: int) -> Callable[[Launch], None]:
 
     def start(launch: Launch) -> None:
         if launch.function is None:
-            launch.function = _kernel(launch.kernel, launch.plan.cell, index)
+            launch.function = _kernel(launch.kernel, launch.shape, index)
             if not driver.ctxGetCurrent():  # a thread that has not used CUDA so far gets its context
                 cupy.cuda.runtime.memGetInfo()
         grid, block = (launch.blocks, 1, 1), (launch.threads, 1, 1)
@@ -82,17 +83,17 @@ def launcher(index: int) -> Callable[[Launch], None]:
 
 
 @cache
-def _kernel(kernel: str, cell: CellShape, index: int):
+def _kernel(kernel: str, shape: KernelShape, index: int):
     """A compiled kernel, allowed all the shared memory that the GPU gives to a block; `ptr` is the driver's handle."""
-    compiled = _module(cell, index).get_function(kernel_name(kernel, cell))
+    compiled = _module(shape, index).get_function(kernel_name(kernel, shape))
     compiled.max_dynamic_shared_size_bytes = device_of(index).shared_bytes
     return compiled.kernel
 
 
 @cache
-def _module(cell: CellShape, index: int):
-    """The kernels for cells of a shape; a module for each GPU, because attributes of kernels belong to it."""
+def _module(shape: KernelShape, index: int):
+    """The kernels for a shape; a module for each GPU, because attributes of kernels belong to it."""
     import cupy
 
-    names = [kernel_name(kernel, cell) for kernel in ("prepare", "solve")]
-    return cupy.RawModule(code=source(), options=("-std=c++17",), name_expressions=names)
+    names = [kernel_name(kernel, shape) for kernel in shape.KERNELS]
+    return cupy.RawModule(code=source(shape), options=("-std=c++17",), name_expressions=names)

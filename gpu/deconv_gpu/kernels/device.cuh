@@ -2,6 +2,10 @@
 
 #define SHARED_MEMORY(name) extern __shared__ __align__(16) unsigned char name[]
 
+#ifndef BLOCKS_OF_A_CLUSTER
+#define BLOCKS_OF_A_CLUSTER(blocks)  // devices before compute capability 9.0 have none
+#endif
+
 #ifndef NAN
 #define NAN __int_as_float(0x7fffffff)
 #endif
@@ -17,4 +21,79 @@ __device__ __forceinline__ int load_acquire(const int *address)
 __device__ __forceinline__ void store_release(int *address, int value)
 {
     asm volatile("st.release.gpu.global.s32 [%0], %1;" : : "l"(address), "r"(value) : "memory");
+}
+
+// A value that the compiler keeps in its register rather than work it out again in every step.
+__device__ __forceinline__ int opaque(int value)
+{
+    asm volatile("" : "+r"(value));
+    return value;
+}
+
+// Shared memory by addresses of 32 bits: a loop advances them by one addition, and stores have a predicate, no branch.
+typedef unsigned Address;
+
+__device__ __forceinline__ Address shared_address(const void *pointer) { return __cvta_generic_to_shared(pointer); }
+
+// `used`: whether the value is. It is loaded anyway, which takes no time; the proof on a CPU gives NaN where it is not.
+__device__ __forceinline__ float load_shared(Address address, bool used)
+{
+    float value;
+    asm volatile("ld.shared.f32 %0, [%1];" : "=f"(value) : "r"(address) : "memory");
+    return value;
+}
+
+__device__ __forceinline__ float4 load_shared4(Address address, bool used)
+{
+    float4 value;
+    asm volatile("ld.shared.v4.f32 {%0, %1, %2, %3}, [%4];"
+                 : "=f"(value.x), "=f"(value.y), "=f"(value.z), "=f"(value.w)
+                 : "r"(address)
+                 : "memory");
+    return value;
+}
+
+__device__ __forceinline__ void store_shared(Address address, float value, bool really)
+{
+    asm volatile("{\n.reg .pred really;\nsetp.ne.s32 really, %2, 0;\n@really st.shared.f32 [%0], %1;\n}"
+                 :
+                 : "r"(address), "f"(value), "r"(int(really))
+                 : "memory");
+}
+
+// The blocks of a cluster reach one another's shared memory.
+__device__ __forceinline__ int cluster_rank()
+{
+    unsigned rank;
+    asm("mov.u32 %0, %%cluster_ctarank;" : "=r"(rank));
+    return rank;
+}
+
+__device__ __forceinline__ void cluster_sync()
+{
+    asm volatile("barrier.cluster.arrive.aligned;\nbarrier.cluster.wait.aligned;" : : : "memory");
+}
+
+__device__ __forceinline__ Address peer_address(Address address, int rank)
+{
+    Address peer;
+    asm("mapa.shared::cluster.u32 %0, %1, %2;" : "=r"(peer) : "r"(address), "r"(rank));
+    return peer;
+}
+
+// A store that another block watches for, and the load that it watches by: what is seen has come.
+__device__ __forceinline__ void store_peer(Address address, float value, bool really)
+{
+    asm volatile("{\n.reg .pred really;\nsetp.ne.s32 really, %2, 0;\n"
+                 "@really st.relaxed.cluster.shared::cluster.f32 [%0], %1;\n}"
+                 :
+                 : "r"(address), "f"(value), "r"(int(really))
+                 : "memory");
+}
+
+__device__ __forceinline__ unsigned watch(Address address)
+{
+    unsigned bits;
+    asm volatile("ld.relaxed.cluster.shared::cta.u32 %0, [%1];" : "=r"(bits) : "r"(address) : "memory");
+    return bits;
 }
