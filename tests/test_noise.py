@@ -63,7 +63,7 @@ def test_integers_are_measured_against_their_full_scale():
     scene = np.full((256, 256), 0.5, np.float32)
     for dtype, top in ((np.uint8, 255), (np.uint16, 65535)):
         noisy = degrade((scene * top).astype(dtype), psf.box(1), noise=0.02, seed=0)
-        assert estimate_noise(noisy) == pytest.approx(0.02, rel=0.04)
+        assert estimate_noise(noisy) == pytest.approx(0.02, rel=0.07)
 
 
 def test_clipped_regions_do_not_count_as_clean():
@@ -81,10 +81,10 @@ def counts(mean: float, shape=(120, 160)) -> np.ndarray:
     return np.random.default_rng(0).poisson(mean * brightness).astype(np.float32)
 
 
-@pytest.mark.parametrize("mean", [0.2, 0.5, 1, 2, 5])
+@pytest.mark.parametrize("mean", [0.05, 0.2, 0.5, 1, 2, 5])
 @pytest.mark.parametrize("unit", [1, 40_000, 1e-15])
-def test_zeros_among_counts_are_no_clipping(mean, unit):
-    assert estimate_noise(counts(mean) * np.float32(unit)) == pytest.approx(unit * mean**0.5, rel=0.12)
+def test_the_noise_of_counts_is_the_root_of_their_mean(mean, unit):
+    assert estimate_noise(counts(mean) * np.float32(unit)) == pytest.approx(unit * mean**0.5, rel=0.07)
 
 
 def test_clipping_is_seen_in_spite_of_a_few_outliers():

@@ -149,3 +149,13 @@ def test_the_command_says_it_in_one_line(tmp_path, capsys):
     said = capsys.readouterr().err
     assert said.startswith("deconv: image: 3 of its")
     assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize("method", [restore.wiener, restore.tikhonov, restore.unsupervised_wiener])
+def test_a_linear_filter_says_that_stars_make_it_ring(method):
+    psf = gaussian(1.6)
+    stars = latent_image().copy()
+    method(degrade(stars, psf, noise=0.01, seed=0), psf)  # a warning would be an error
+    stars[30, 40] = stars[60, 20] = 1e4
+    with pytest.warns(restore.RestorationWarning, match="a few bright points.* ripples"):
+        method(degrade(stars, psf, noise=0.01, seed=0), psf)

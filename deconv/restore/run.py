@@ -24,12 +24,15 @@ from .pixel_mask import outliers, read_masked
 from .problem import Problem
 from .statistics import Statistics, power_of_two
 
-__all__ = ["Image", "RestorationWarning", "run"]
+__all__ = ["Image", "RestorationWarning", "run", "warn_of_ripples"]
 
 Image = TypeVar("Image")
 
 # Standard deviations from the mean that are far: outliers are looked for where there are such values.
 _FAR = 10.0
+
+# A few values that raise the contrast so many times over leave ripples behind a linear filter that others can see.
+_RIPPLES = 30.0
 
 # A relative change that counts as none where no tolerance is given.
 _CONVERGED = 1e-3
@@ -119,6 +122,18 @@ def run(
         objective = float((latents.objective(latent).detach().double() * unit).sum())
     converged = change is not None and change <= (tolerance or _CONVERGED)
     return cast(Image, (deliver(latent), ConvergenceInfo(done, change, objective, converged)))
+
+
+def warn_of_ripples(problem: Problem) -> None:
+    """Say it where a linear filter, which rings in proportion to what is bright, leaves its ripples over the rest."""
+    times = float((problem.statistics.contrast / problem.statistics.typical_contrast).max())
+    if times > _RIPPLES:
+        warnings.warn(
+            f"image: a few bright points, as stars are, raise its contrast {times:.0f} times over; a linear filter "
+            "leaves ripples around them, richardson_lucy and total_variation do not",
+            RestorationWarning,
+            stacklevel=6,
+        )
 
 
 def _without_outliers(image: Tensor, psf: Tensor) -> Tensor | None:

@@ -188,8 +188,8 @@ def _warn_of_negative_values(problem: Problem) -> None:
     if negative > _NEGATIVE * total:
         share = float((image < 0).double().mean())
         warnings.warn(
-            f"image: {share:.0%} of its values are negative and count as zero, {negative / (negative + total):.1%} of the "
-            "sum of all magnitudes; add a constant to the image, and give the same as background=",
+            f"image: {share:.0%} of its values are negative and count as zero, {negative / (negative + total):.1%} of "
+            "the sum of all magnitudes; add a constant to the image, and give the same as background=",
             RestorationWarning,
             stacklevel=6,
         )

@@ -14,7 +14,7 @@ from ..arguments import as_filter
 from ..common_options import CommonOptions, explain_common_options
 from ..derivatives import Gradient, Hessian, Identity
 from ..problem import Problem
-from ..run import Image, run
+from ..run import Image, run, warn_of_ripples
 from ..splitting import quadratic
 
 __all__ = ["iterates", "tikhonov"]
@@ -93,6 +93,7 @@ def iterates(
 ) -> Iterator[Tensor]:
     """Latent images of `tikhonov`."""
     check_choice("order", order, (0, 1, 2))
+    warn_of_ripples(problem)
     domain = problem.domain
     if operators is None:
         power = _DERIVATIVES[order](problem.space).power(domain.shape, problem.image)

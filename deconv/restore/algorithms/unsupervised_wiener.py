@@ -10,7 +10,7 @@ from typing_extensions import Unpack
 
 from ..common_options import CommonOptions, explain_common_options
 from ..problem import Problem
-from ..run import Image, run
+from ..run import Image, run, warn_of_ripples
 from ..spectra import fit_spectra
 from ..splitting import quadratic
 
@@ -59,6 +59,7 @@ def unsupervised_wiener(image: Image, psf: Any, *, num_iter: int = 20, **common:
 
 def iterates(problem: Problem) -> Iterator[Tensor]:
     """Latent images of `unsupervised_wiener`."""
+    warn_of_ripples(problem)
     domain = problem.domain
     spectra = fit_spectra(problem.image, domain.psf, problem.statistics.sigma)
     return quadratic(domain, spectra.noise_to_signal(domain.shape).to(problem.image.dtype))

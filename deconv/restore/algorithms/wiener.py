@@ -20,7 +20,7 @@ from ..convergence import Minimisation
 from ..derivatives import Gradient
 from ..padded_domain import PaddedDomain
 from ..problem import Problem
-from ..run import Image, run
+from ..run import Image, run, warn_of_ripples
 
 __all__ = ["iterates", "wiener"]
 
@@ -118,6 +118,7 @@ def iterates(
 ) -> Iterator[Tensor]:
     """Latent images of `wiener`."""
     check_choice("division", division, get_args(Division))
+    warn_of_ripples(problem)
     # Less the mean, rounding is relative to the contrast. A linear estimate gains nothing from knowing that the outside
     # is a mirror image, or zero: what the blur leaves of that is less than what conjugate gradients lose by it.
     mean = problem.image.mean(problem.domain.axes, keepdim=True)
