@@ -23,13 +23,14 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
     "sphinx.ext.mathjax",
+    "sphinx-mathjax-offline",  # formulas without a network
     "sphinx_design",
     "reference",
     "floors",
+    "gallery",
 ]
 
-exclude_patterns = ["_build", "_ext", "_templates"]
-templates_path = ["_templates"]
+exclude_patterns = ["_build", "_ext", "copied/gallery.md"]
 suppress_warnings = ["config.cache"]
 nitpicky = False
 
@@ -60,7 +61,7 @@ html_theme_options = {
     "pygments_light_style": "friendly",
     "pygments_dark_style": "github-dark",
 }
-html_sidebars = {"index": [], "findings": [], "architecture": []}
+html_sidebars = {name: [] for name in ("index", "concepts", "benchmarks", "findings", "architecture")}
 
 
 def copy_in(app, config) -> None:

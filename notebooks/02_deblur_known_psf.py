@@ -14,7 +14,7 @@
 # %% [markdown]
 # # Deblurring with a known blur
 #
-# The observation $y$ is the scene $x$, blurred by the point spread function $h$, with noise on top:
+# The observation $y$ is the latent image $x$, blurred by the point spread function $h$ (psf), with noise on top:
 #
 # $$ y = h * x + n . $$
 #
@@ -49,14 +49,14 @@ def show(panels, columns=3, side=3.4, **options):
         axis.set_title(title)
 
 
-def frame(scene, psf):
-    """The part of a scene that its blur shows completely."""
-    return scene[tuple(slice(n // 2, length - n // 2) for n, length in zip(psf.shape, scene.shape, strict=False))]
+def frame(sharp, psf):
+    """The part of a sharp image that its blur shows completely."""
+    return sharp[tuple(slice(n // 2, length - n // 2) for n, length in zip(psf.shape, sharp.shape, strict=False))]
 
 
 # %% [markdown]
 # To use a photograph of your own, name its file and its blur here: a movement, `disk:4` for a defocus of 4 pixels, or
-# the file of a measured kernel (`deconv deblur --help` lists all).
+# the file of a measured psf (`deconv deblur --help` lists all).
 
 # %%
 PHOTOGRAPH, BLUR = None, "motion:15,30"
@@ -64,25 +64,27 @@ PHOTOGRAPH, BLUR = None, "motion:15,30"
 # %%
 psf = deconv.imaging.psf.parse(BLUR)
 if PHOTOGRAPH is None:
-    camera = (data.camera()[64:192, 160:288] if FAST else data.camera()) / np.float32(255)
+    camera = (data.camera()[64:160, 176:272] if FAST else data.camera()) / np.float32(255)
     observed, truth = deconv.degrade(camera, psf, noise=0.01, seed=0), frame(camera, psf)
 else:
     observed, truth = deconv.imaging.read_image(PHOTOGRAPH), None
     observed = observed / np.float32(np.iinfo(observed.dtype).max if observed.dtype.kind == "u" else 1)
 detail = np.s_[50:290, 130:370] if min(observed.shape[:2]) > 400 else np.s_[:, :]
-show({"observed": observed[detail]} | ({"scene": truth[detail]} if truth is not None else {}), columns=2)
+show({"observed": observed[detail]} | ({"latent image": truth[detail]} if truth is not None else {}), columns=2)
 show({f"h, {psf.shape[0]} x {psf.shape[1]}": psf}, columns=1, side=1.8, vmax=None)
 
 # %% [markdown]
+# Notice in the detail how each bright point has become a stroke of the length and direction of $h$.
+#
 # ## Why not divide?
 #
 # In the frequency domain a convolution is a product, $Y = H X$, so $X = Y / H$. Try it on a circular blur without
 # noise, and then round the blurred picture to 8 bits as a file does:
 
 # %%
-scene = camera if PHOTOGRAPH is None else data.camera() / np.float32(255)
-circular = deconv.degrade(scene.astype(np.float64), psf, boundary="circular")
-transfer = deconv.imaging.psf_to_otf(psf.double(), scene.shape).numpy()
+sharp = camera if PHOTOGRAPH is None else data.camera() / np.float32(255)
+circular = deconv.degrade(sharp.astype(np.float64), psf, boundary="circular")
+transfer = deconv.imaging.psf_to_otf(psf.double(), sharp.shape).numpy()
 
 
 def divide(image):
@@ -93,15 +95,15 @@ rounded = np.round(circular * 255) / 255
 spectrum = np.fft.fftshift(np.log10(np.abs(np.fft.fft2(np.asarray(psf), s=(256, 256))) + 1e-4))
 show(
     {
-        f"Y / H, exact: {deconv.psnr(divide(circular), scene):.0f} dB": divide(circular)[detail],
-        f"Y / H, 8 bits: {deconv.psnr(divide(rounded), scene):.0f} dB": divide(rounded)[detail],
+        f"Y / H, exact: {deconv.psnr(divide(circular), sharp):.0f} dB": divide(circular)[detail],
+        f"Y / H, 8 bits: {deconv.psnr(divide(rounded), sharp):.0f} dB": divide(rounded)[detail],
         "log |H|, low frequencies in the middle": 1 + spectrum / 4,
     }
 )
 
 # %% [markdown]
-# The blur has hidden whole bands of frequencies, black in the picture on the right: there, $1/H$ amplifies what little
-# error there is. So every method brings in knowledge about scenes. Most of them minimise
+# Notice the dark bands in the picture on the right: the blur has hidden these frequencies, and $1/H$ amplifies what
+# little error there is in them. So every method brings in knowledge about images. Most of them minimise
 #
 # $$ \tfrac12 \| y - h * x \|^2 + \lambda R(x) , $$
 #
@@ -113,7 +115,7 @@ show(
 #
 # All with their defaults: none is told the noise, nor the truth.
 
-# %%
+# %% tags=["thumbnail"]
 methods = {
     "wiener": deconv.wiener,
     "richardson_lucy": deconv.richardson_lucy,
@@ -142,14 +144,14 @@ show(panels)
 # ## What lies outside the frame
 #
 # Light from outside the frame is blurred into it. A method that divides in the frequency domain assumes that the
-# image repeats; others mirror it, or take darkness for granted. The default here is `boundary="unknown"`: the scene
-# goes on, and is solved for.
+# image repeats; others mirror it, or take darkness for granted. The default here is `boundary="unknown"`: the
+# latent image goes on, and is solved for.
 
 # %%
-side = 128 if FAST else 256
-scene = (data.camera()[40 : 40 + side, 140 : 140 + side] / np.float32(255)).astype(np.float32)
-blurred = deconv.degrade(scene, psf, noise=0.01, seed=0)
-inside = frame(scene, psf)
+side = 80 if FAST else 256
+sharp = (data.camera()[40 : 40 + side, 140 : 140 + side] / np.float32(255)).astype(np.float32)
+blurred = deconv.degrade(sharp, psf, noise=0.01, seed=0)
+inside = frame(sharp, psf)
 panels = {}
 for boundary in ("unknown", "reflect", "replicate", "circular", "zero"):
     restored = deconv.hyper_laplacian(blurred, psf, boundary=boundary)
@@ -157,7 +159,7 @@ for boundary in ("unknown", "reflect", "replicate", "circular", "zero"):
 show({"observed" + quality(blurred, inside): blurred} | panels)
 
 # %% [markdown]
-# The wrong assumptions ring through the whole picture, and cost more than any choice of the method.
+# Notice that wrong assumptions ring through the whole picture, and cost more than any choice of the method.
 #
 # ## Noise
 #
@@ -169,7 +171,7 @@ noises = np.array([0.003, 0.03] if FAST else [0.002, 0.005, 0.01, 0.02, 0.05, 0.
 _, (left, right) = plt.subplots(1, 2, figsize=(10.5, 3.8))
 scores = {name: [] for name in ["observed", *methods]}
 for noise in noises:
-    blurred = deconv.degrade(scene, psf, noise=noise, seed=0)
+    blurred = deconv.degrade(sharp, psf, noise=noise, seed=0)
     scores["observed"].append(deconv.psnr(blurred, inside))
     for name, restore in methods.items():
         scores[name].append(deconv.psnr(restore(blurred, psf), inside))
@@ -179,7 +181,7 @@ left.set_xticks(100 * noises, [f"{100 * noise:g}" for noise in noises])
 left.set(xlabel="noise, % of full scale", ylabel="PSNR, dB", title="Quality against noise")
 left.legend(fontsize="small")
 
-blurred = deconv.degrade(scene, psf, noise=0.01, seed=0)
+blurred = deconv.degrade(sharp, psf, noise=0.01, seed=0)
 estimate = deconv.imaging.estimate_noise(blurred)
 told = np.array([0.01] if FAST else [0.0025, 0.005, 0.01, 0.02, 0.04])
 right.semilogx(100 * told, [deconv.psnr(deconv.hyper_laplacian(blurred, psf, sigma=s), inside) for s in told], "o-")
@@ -193,7 +195,9 @@ for axis in (left, right):
 print(f"true noise 1 %, estimated {100 * estimate:.2f} %")
 
 # %% [markdown]
-# Too small a $\sigma$ lets noise through, too large a one smooths. The estimate is good enough to be forgotten.
+# Notice on the left that less noise leaves more to restore, and that Richardson-Lucy, which has no prior, falls behind
+# as the noise grows. On the right, too small a $\sigma$ lets noise through, too large a one smooths. The estimate is
+# good enough to be forgotten.
 #
 # ## Colour and light
 #
@@ -236,7 +240,8 @@ for mask in (None, "auto"):
 show(panels)
 
 # %% [markdown]
-# What was clipped stays unknown; what counts is that its surroundings are clean.
+# Notice the ripples beside the flames, and that they are gone on the right. What was clipped stays unknown; what
+# counts is that its surroundings are clean.
 #
 # **Where to go on:** [the Wiener filter as a layer that learns](03_learn_a_deconvolution_layer.ipynb),
 # [when the blur is not known](04_blind_kernel_estimation.ipynb),

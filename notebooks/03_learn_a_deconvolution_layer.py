@@ -15,8 +15,8 @@
 # # From the Wiener filter to a deconvolution layer that learns
 #
 # [Notebook 1](01_inverse_convolution.ipynb) inverts *causal* convolutions exactly. Real blur is not causal. Yet Wiener
-# deconvolution, of any blur, is two such inverses. This notebook derives that, and then lets the two solves learn from
-# pictures what no formula knows.
+# deconvolution, of any blur, is two such inverses. This notebook derives Wiener deconvolution as two exact solves, and
+# lets them learn from pictures what no formula knows.
 
 # %%
 # %config InlineBackend.figure_formats = ["jpeg"]
@@ -100,9 +100,10 @@ show(
 )
 
 # %% [markdown]
-# The kernel on the right is stored as every kernel here, delays counted backwards: the anchor is in the middle of the
-# last row, above it and to the left are the taps on the pixels before. Since $P$ is the exponential of the causal
-# cepstrum $\hat c$, it never vanishes, and $1 / P = \exp(-\hat c)$ is causal as well: the solve is stable.
+# Notice how few taps the factor needs. It is stored as every kernel here, delays counted backwards: the anchor is in
+# the middle of the last row, above it and to the left are the taps on the pixels before. Since $P$ is the exponential
+# of the causal cepstrum $\hat c$, it never vanishes, and $1 / P = \exp(-\hat c)$ is causal as well: the solve is
+# stable.
 #
 # ## Wiener deconvolution is two solves
 #
@@ -110,24 +111,24 @@ show(
 #
 # Correlate with $h$, then solve from the top left corner, then from the bottom right one. There is no Fourier transform
 # of the image and no circular border. Here is each stage, on an observation whose margins fade to its mean, and a
-# comparison with the filter by Fourier transforms on the same canvas.
+# comparison with the filter by Fourier transforms on the same padded domain.
 
 # %%
 side = 160 if FAST else 320
-scene = torch.from_numpy(data.camera()[30 : 30 + side, 110 : 110 + side] / 255.0)[None, None]
-observed = deconv.degrade(scene, psf, noise=0.01, seed=0)
+sharp = torch.from_numpy(data.camera()[30 : 30 + side, 110 : 110 + side] / 255.0)[None, None]
+observed = deconv.degrade(sharp, psf, noise=0.01, seed=0)
 mean = observed.mean()
 margins = ((64, 64), (64, 64))
-canvas = deconv.imaging.boundary.fade(deconv.imaging.extend(observed - mean, margins), margins)
+padded = deconv.imaging.boundary.fade(deconv.imaging.extend(observed - mean, margins), margins)
 
-correlated = deconv.imaging.convolve_adjoint(canvas, psf, boundary="zero")
+correlated = deconv.imaging.convolve_adjoint(padded, psf, boundary="zero")
 once = deconv.inverse_conv2d(correlated, factor[None, None], support="half", corner="tl")
 twice = deconv.inverse_conv2d(once, factor[None, None], support="half", corner="br")
 
-size = canvas.shape[-2:]
+size = padded.shape[-2:]
 transfer = deconv.imaging.psf_to_otf(psf, size)
 quotient = transfer.conj() / (transfer.abs().square() + noise_to_signal)
-wiener = torch.fft.irfft2(torch.fft.rfft2(canvas) * quotient, s=size)
+wiener = torch.fft.irfft2(torch.fft.rfft2(padded) * quotient, s=size)
 agreement = deconv.psnr(crop(twice, margins), crop(wiener, margins))
 print(f"two solves and Fourier transforms agree to {float(agreement):.0f} dB")
 show(
@@ -139,8 +140,8 @@ show(
 )
 
 # %% [markdown]
-# The first solve divides by $P$ and sees only the past of each pixel, the second one divides by $\bar P$ and sees only
-# its future. Together they divide by $R$.
+# Notice the smear to one side after the first solve: it divides by $P$ and sees only the past of each pixel, the
+# second one divides by $\bar P$ and sees only its future. Together they divide by $R$.
 #
 # ## A layer
 #
@@ -153,9 +154,9 @@ show(
 # causal, never vanishes, and has a causal inverse. So whatever $c$ is, both solves stay stable, without a constraint.
 # The gradients are those of notebook 1: each backward pass is two more solves.
 #
-# What is there to learn? The formula takes the spectrum of the scene for flat, the noise for known and the frame for
-# endless. The best *linear* filter for pictures is another one, and pictures know which. The lessons are six
-# photographs; the examination is another one.
+# What is there to learn? The formula takes the spectrum of the latent image for flat, the noise for known and the
+# frame for endless. The best *linear* filter for pictures is another one, and pictures know which. The lessons are
+# six photographs; the examination is another one.
 
 # %%
 lessons = ("camera", "chelsea", "coffee", "rocket", "moon", "brick")
@@ -169,9 +170,9 @@ def photograph(name, side):
     return torch.from_numpy(image[top : top + side, left : left + side]).float()[None, None]
 
 
-def lesson(scene, seed):
-    """What a shaken camera records, and the part of the scene that it shows."""
-    return deconv.degrade(scene, kernel, noise=0.01, seed=seed), crop(scene, valid_margins(kernel.shape))
+def lesson(sharp, seed):
+    """What a shaken camera records, and the part of the sharp image that it shows."""
+    return deconv.degrade(sharp, kernel, noise=0.01, seed=seed), crop(sharp, valid_margins(kernel.shape))
 
 
 pairs = [lesson(photograph(name, 80 if FAST else 176), seed) for seed, name in enumerate(lessons, start=1)]
@@ -235,6 +236,8 @@ with torch.no_grad():
     )
 
 # %% [markdown]
+# Notice the grain that the learnt filter no longer lets through.
+#
 # ## What was learnt
 #
 # A linear filter shows itself in its response to one bright pixel. Here is the gain of each filter, that is the
@@ -258,7 +261,8 @@ for axis, direction in zip(axes, ("horizontal", "vertical"), strict=True):
 axes[1].legend(title="photograph not seen", loc="upper left", bbox_to_anchor=(1, 1))
 
 # %% [markdown]
-# Nobody told the layer about photographs. It has found out by itself that high frequencies hold little but noise, and
+# Notice how the learnt gain falls where that of the textbook goes on. Nobody told the layer about photographs. It has
+# found out by itself that high frequencies hold little but noise, and
 # scores about as high as the filter that was told.
 #
 # ## What no formula knows
@@ -266,7 +270,7 @@ axes[1].legend(title="photograph not seen", loc="upper left", bbox_to_anchor=(1,
 # Formulas need the blur. A layer needs pairs. So start it from a wrong blur, a round Gaussian, and let it learn from
 # the same lessons:
 
-# %%
+# %% tags=["thumbnail"]
 wrong = deconv.RecursiveDeconv2d.from_psf(deconv.imaging.psf.gaussian(2.0, kernel.shape[0]), 5 * noise_to_signal)
 start = wrong.numerator.detach().clone()
 with torch.no_grad():
@@ -274,13 +278,13 @@ with torch.no_grad():
 history = learn(wrong, 3 if FAST else 60)
 draw(plt.subplots(figsize=(6.5, 3))[1], history, "Learning from a wrong start")
 with torch.no_grad():
-    show(panels | captioned("after learning", wrong(unseen)) | {"scene": unseen_truth[detail]})
+    show(panels | captioned("after learning", wrong(unseen)) | {"latent image": unseen_truth[detail]})
     numerators = {"n at first": start, "n, learnt": wrong.numerator, "the true blur": kernel}
     show({name: n / n.max() for name, n in numerators.items()}, columns=3, side=2.2)
 
 # %% [markdown]
-# The layer ends where the one did that knew the blur. In the learnt numerator the path of the shaken camera appears,
-# which nobody has told it either.
+# Notice that the layer ends where the one did that knew the blur. In the learnt numerator the path of the shaken
+# camera appears, which nobody has told it either.
 #
 # The best linear filter is still linear: `deconv.hyper_laplacian`, for one, restores this photograph to
 # the figure below. But the layer is two solves, quick and differentiable, and can be a part of a larger network.

@@ -55,28 +55,28 @@ PHOTOGRAPH, WINDOW = None, 25
 # %%
 if PHOTOGRAPH is None:
     side = 160 if FAST else 300
-    scene = data.coffee()[80 : 80 + side, 60 : 60 + side] / np.float32(255)
+    latent = data.coffee()[80 : 80 + side, 60 : 60 + side] / np.float32(255)
     true_psf = deconv.imaging.psf.camera_shake(17, seed=5)
-    photograph = deconv.degrade(scene, true_psf, noise=0.005, seed=0)
-    scene = scene[8:-8, 8:-8]  # what the blurred photograph shows of it
+    photograph = deconv.degrade(latent, true_psf, noise=0.005, seed=0)
+    latent = latent[8:-8, 8:-8]  # what the blurred photograph shows of it
 else:
     photograph = deconv.imaging.read_image(PHOTOGRAPH)
     photograph = photograph / np.float32(np.iinfo(photograph.dtype).max if photograph.dtype.kind == "u" else 1)
-    scene = true_psf = None
+    latent = true_psf = None
 
 # %% [markdown]
 # ## One equation, two unknowns
 #
-# In $y = h * x + n$ both the scene $x$ and the blur $h$ are unknown, and one pair always fits: $x = y$ with no blur at
-# all. Three ideas lead away from it.
+# In $y = h * x + n$ both the latent image $x$ and the blur $h$ are unknown, and one pair always fits: $x = y$ with no
+# blur at all. Three ideas lead away from it.
 #
-# 1. **Only strong edges count.** Two steps alternate: find the scene of fewest edges that explains $y$ with the last
-#    $h$; then find the $h$ that turns the strongest of those edges into what was observed. Fine texture, which fits no
-#    blur as well as any, is left out.
+# 1. **Only strong edges count.** Two steps alternate: find the latent image of fewest edges that explains $y$ with
+#    the last $h$; then find the $h$ that turns the strongest of those edges into what was observed. Fine texture,
+#    which fits no blur as well as any, is left out.
 # 2. **Coarse to fine.** In a small version of the photograph the blur is small as well, and nearly any start finds it.
 # 3. **Evidence chooses.** Several starts lead to several candidates; all must beat no blur. The one of greatest
-#    evidence is taken, $p(y \mid h)$, an average over all scenes. The one whose single best scene is likeliest would
-#    be no blur.
+#    evidence is taken, $p(y \mid h)$, an average over all latent images. The one whose single best image is
+#    likeliest would be no blur.
 
 # %%
 start = time.perf_counter()
@@ -85,11 +85,11 @@ seconds = time.perf_counter() - start
 for warning in found.warnings:
     print("warning:", warning)
 
-kernels = {f"step {i}: {psf.shape[0]} x {psf.shape[1]}": psf for i, psf in enumerate(found.trace, start=1)}
-kernels[f"found, {seconds:.0f} s"] = found.psf
+psfs = {f"step {i}: {psf.shape[0]} x {psf.shape[1]}": psf for i, psf in enumerate(found.trace, start=1)}
+psfs[f"found, {seconds:.0f} s"] = found.psf
 if true_psf is not None:
-    kernels["true blur"] = np.pad(true_psf, (WINDOW - len(true_psf)) // 2)
-show({title: psf / psf.max() for title, psf in kernels.items()}, columns=6, side=1.6)
+    psfs["true blur"] = np.pad(true_psf, (WINDOW - len(true_psf)) // 2)
+show({title: psf / psf.max() for title, psf in psfs.items()}, columns=6, side=1.6)
 
 # %% [markdown]
 # Notice how the path appears scale by scale: the end of each, enlarged, is the start of the next. At full size the
@@ -100,21 +100,23 @@ show({title: psf / psf.max() for title, psf in kernels.items()}, columns=6, side
 # From here on the blur is known, as in [notebook 2](02_deblur_known_psf.ipynb). Nobody can tell where a blur has its
 # centre, so an estimate may be moved, and the restored image with it: scores are taken at the best shift.
 
-# %%
+# %% tags=["thumbnail"]
 restored = blind.deblur(photograph, estimated=found)
 panels = {"photograph": photograph, "restored": restored}
-if scene is not None:
+if latent is not None:
     reference = deconv.hyper_laplacian(photograph, true_psf)
     panels = {
-        f"{name}: {blind.aligned_psnr(image, scene):.1f} dB": image
+        f"{name}: {blind.aligned_psnr(image, latent):.1f} dB": image
         for name, image in (panels | {"restored with the true blur": reference}).items()
-    } | {"scene": scene}
-    print(f"similarity of the kernels {blind.kernel_similarity(found.psf, true_psf):.2f} (1: the same)")
-    print(f"error ratio {blind.error_ratio(restored, reference, scene):.1f} (below 2 or 3 they look alike)")
+    } | {"latent image": latent}
+    print(f"similarity of the psfs {blind.kernel_similarity(found.psf, true_psf):.2f} (1: the same)")
+    print(f"error ratio {blind.error_ratio(restored, reference, latent):.1f} (below 2 or 3 they look alike)")
 middle = [slice(n // 2 - 125, n // 2 + 125) if n > 250 else slice(None) for n in photograph.shape[:2]]
 show({title: image[tuple(middle)] for title, image in panels.items()}, columns=2, side=4.2)
 
 # %% [markdown]
+# Notice how close the estimated psf comes to the true one in what it restores.
+#
 # ## With the sharp picture at hand
 #
 # Sometimes there is a pair: a tripod shot and a hand-held one, or a calibration chart. Then the blur is the solution of
@@ -123,32 +125,33 @@ show({title: image[tuple(middle)] for title, image in panels.items()}, columns=2
 # which gives them their kernel, towards the blur with which the filter restores best.
 
 # %%
-if scene is not None:
+if latent is not None:
     steps = 2 if FAST else 10
     paired = {
-        "least squares": blind.fit(photograph, scene, len(true_psf)),
-        f"{steps} steps through the solver": blind.fit(photograph, scene, len(true_psf), num_iter=steps),
+        "least squares": blind.fit(photograph, latent, len(true_psf)),
+        f"{steps} steps through the solver": blind.fit(photograph, latent, len(true_psf), num_iter=steps),
     }
     for name, psf in paired.items():
         similarity = blind.kernel_similarity(psf, true_psf)
-        quality = deconv.psnr(deconv.wiener(photograph, psf, division="recursive"), scene, border=20)
+        quality = deconv.psnr(deconv.wiener(photograph, psf, division="recursive"), latent, border=20)
         print(f"{name}: similarity {similarity:.4f}, restored by its recursive filter {quality:.2f} dB")
     show({name: psf / psf.max() for name, psf in (paired | {"true blur": true_psf}).items()}, side=2)
 
 # %% [markdown]
-# With as little noise as here, least squares is hard to better, and the descent confirms it.
+# Notice that the two can hardly be told apart: with as little noise as here, least squares is hard to better, and the
+# descent confirms it.
 #
 # ## Maximum likelihood through the exact inverse
 #
-# Back to a single picture. If the blur $A_h$ is causal and invertible, the scene is a function of the observation,
-# $x = A_h^{-1} y$, and the density of the observation follows from that of scenes by a change of variables, as in a
-# normalizing flow:
+# Back to a single picture. If the blur $A_h$ is causal and invertible, the latent image is a function of the
+# observation, $x = A_h^{-1} y$, and the density of the observation follows from that of sharp images by a change of
+# variables, as in a normalizing flow:
 #
 # $$ \log p(y \mid h) = \log p(A_h^{-1} y) - \log |\det A_h|, \qquad \log |\det A_h| = H W \log |T| . $$
 #
 # The second term is what most methods lack. Here is a family of blurs of sum one, $h_a \propto \delta + a\, t$ with a
-# tail $t$, and a scene blurred with $a = 2/3$. The prior, `sparse_gradients`, says that differences of neighbours have
-# heavy tails.
+# tail $t$, and a photograph blurred with $a = 2/3$. The prior, `sparse_gradients`, says that differences of
+# neighbours have heavy tails.
 
 # %%
 step = 4 if FAST else 2
@@ -173,7 +176,7 @@ prior = [float(blind.sparse_gradients(deconv.inverse_conv2d(y, blur(a)))) / y.nu
 determinant = [-float(deconv.causal_log_abs_det(blur(a), 1, 1)) for a in amounts]
 
 _, axes = plt.subplots(1, 3, figsize=(12, 3.2))
-curves = {"log p of the scene": prior, "-log|det A|": determinant, "their sum": np.add(prior, determinant)}
+curves = {"log p of the latent image": prior, "-log|det A|": determinant, "their sum": np.add(prior, determinant)}
 for axis, (title, curve) in zip(axes, curves.items(), strict=True):
     axis.plot(amounts, curve)
     best = np.argmax(curve)
@@ -183,8 +186,8 @@ for axis, (title, curve) in zip(axes, curves.items(), strict=True):
     axis.legend()
 
 # %% [markdown]
-# The prior alone prefers no blur, $a = 0$: what is blurred is smooth, and smooth scenes are likely. The determinant
-# rewards blur: it says by how much this blur has shrunk volumes. Only the sum knows.
+# Notice the maxima. The prior alone prefers no blur, $a = 0$: what is blurred is smooth, and smooth images are
+# likely. The determinant rewards blur: it says by how much this blur has shrunk volumes. Only the sum knows.
 #
 # `fit_causal` finds all taps, by descent along the gradient through the inverse, from nothing but $y$:
 
@@ -197,12 +200,12 @@ for name, use in {"with the determinant": True, "without": False}.items():
     if use:
         unblurred = deconv.inverse_conv2d(y, kernel[None, None])
 show({title: kernel / true_kernel[:-1].max() for title, kernel in kernels.items()}, side=2.4)
-show({"the scene": sharp, "blurred": y, "unblurred by the kernel found": unblurred})
+show({"the latent image": sharp, "blurred": y, "unblurred by the kernel found": unblurred})
 
 # %% [markdown]
-# Without the determinant, descent ends at no blur. With it, the path appears. (The anchor
+# Notice that without the determinant, descent ends at no blur. With it, the path appears. (The anchor
 # is beyond white.) The blur that a photograph has of its own, from lens and sensor, is fitted along, beside what is
 # known of it: that it is nearly symmetric, and by how much it differs.
 #
-# **Where to go on:** [a flow whose density of scenes is learnt](06_flow_prior.ipynb),
+# **Where to go on:** [a flow whose density of photographs is learnt](06_flow_prior.ipynb),
 # [deblurring with a known blur](02_deblur_known_psf.ipynb).

@@ -17,7 +17,7 @@
 # A normalizing flow is a density with a formula: an invertible map takes images to white noise, and the determinant of
 # its Jacobian says how it changes volumes. The inverse of a causal convolution is an ideal part for one. It mixes
 # pixels and channels, its determinant is known, and in the other direction it is a plain convolution. This notebook
-# builds such a flow, trains it on patches of photographs, draws from it, and measures what it costs.
+# builds Inverse-Flow, trains it on patches of photographs, draws from it, and measures what it costs.
 
 # %%
 # %config InlineBackend.figure_formats = ["jpeg"]
@@ -139,11 +139,13 @@ axis.set(xlabel="step", ylabel="bits/dim", title=f"Training for {fitted.seconds:
 axis.legend()
 
 # %% [markdown]
+# Notice how soon the flow passes the Gaussian, which is the best that correlations alone can do.
+#
 # ## Samples
 #
 # Draw $z$ and map it back. A temperature below one draws from the denser part: likelier, less varied.
 
-# %%
+# %% tags=["thumbnail"]
 generator = torch.Generator().manual_seed(1)
 show_grids(
     {"photographs": real}
@@ -166,6 +168,8 @@ for axis, temperature in zip(axes, (1.0, 0.7), strict=True):
     axis.axis("off")
 
 # %% [markdown]
+# Notice that shades run on beyond the size of a patch, though no patch showed them.
+#
 # ## Interpolation
 #
 # Since $f$ has an inverse, photographs have latents, and between latents there are paths: great circles, along which
@@ -185,8 +189,8 @@ with torch.no_grad():
 show_grids({title: path.transpose(0, 1).flatten(0, 1) for title, path in paths.items()}, columns=10, side=6)
 
 # %% [markdown]
-# Mixing pixels makes double exposures, faint half-way. On the path one patch turns into the other, and the contrast
-# does not fade.
+# Notice the middle of the rows. Mixing pixels makes double exposures, faint half-way. On the path one patch turns
+# into the other, and the contrast does not fade.
 #
 # ## What it costs
 #
@@ -231,27 +235,30 @@ for axis, (title, task) in zip(axes, tasks.items(), strict=True):
     axis.margins(y=0.15)
 
 # %% [markdown]
-# The paper's point is the first panel: an inverse convolution in the density direction leaves plain convolutions for
-# drawing. How much that is worth depends on how fast one solves. Here both directions of a layer cost about the same
-# ([notebook 1](01_inverse_convolution.ipynb)), and the flows differ less than their solvers might suggest. With a slow
-# solver it is another matter, as the two directions of one layer show:
+# Notice the first panel, the paper's point: an inverse convolution in the density direction leaves plain convolutions
+# for drawing. How much that is worth depends on how fast one solves. Here both directions of a layer cost about the
+# same ([notebook 1](01_inverse_convolution.ipynb)), and the flows differ less than their solvers might suggest. With
+# a slow solver it is another matter, as the two directions of one layer show:
 
 # %%
 z = torch.randn((8, 8, 8, 8) if FAST else (100, 12, 16, 16), generator=generator)
 layer = InverseConv2d(z.shape[1], 3, max_gain=4, generator=generator).requires_grad_(False)
-ways = {
+calls = {
     "convolution": lambda: layer.inverse(z),
     "solve, compiled": lambda: inverse_conv2d(z, layer.weight, solver="compiled"),
     "solve, blocked": lambda: inverse_conv2d(z, layer.weight, solver="blocked"),
     "solve, pixel by pixel": lambda: inverse_conv2d(z, layer.weight, solver="reference"),
 }
-times = interleaved_medians(ways, seconds=0.1 if FAST else 2, rounds=(3, 100))
+times = interleaved_medians(calls, seconds=0.1 if FAST else 2, rounds=(3, 100))
 _, axis = plt.subplots(figsize=(7, 2.2))
 bars = axis.barh(list(times), [1e3 * t for t in times.values()], color=["C0", "C1", "C1", "C1"])
 axis.bar_label(bars, [f" {1e3 * t:.2f} ms" for t in times.values()])
 axis.invert_yaxis()
 axis.margins(x=0.15)
 axis.set(xscale="log", xlabel="milliseconds", title=f"The two directions of one layer, {tuple(z.shape)}")
+axis.minorticks_off()
 
 # %% [markdown]
+# Notice the logarithmic axis: solving pixel by pixel, in one direction, is what makes flows of this kind slow.
+#
 # **Where to go on:** [the flow as a prior for deblurring](06_flow_prior.ipynb).

@@ -15,8 +15,8 @@
 # # A normalizing flow as the prior of photographs
 #
 # [Notebook 2](02_deblur_known_psf.ipynb) restores with priors that say little: derivatives are sparse. A normalizing
-# flow has learnt from photographs what they look like, and says it as a density, with a gradient. That
-# makes it a denoiser, a prior for deblurring, and the judge of what is made up and what is not.
+# flow has learnt from photographs what they look like, and says it as a density, with a gradient. This notebook
+# makes a flow a denoiser, a prior for deblurring, and the judge of what is made up and what is not.
 
 # %%
 # %config InlineBackend.figure_formats = ["jpeg"]
@@ -73,7 +73,7 @@ print(
 )
 
 generator = torch.Generator().manual_seed(0)
-side = 96 if FAST else 224
+side = 64 if FAST else 224
 sharp = torch.from_numpy(data.camera()[30 : 30 + side, 120 : 120 + side] / np.float32(255))[None, None]
 patches = torch.nn.functional.unfold(sharp, 8, stride=8)[0].T
 patches = patches[torch.randperm(len(patches), generator=generator)[:100]]
@@ -83,7 +83,10 @@ for name, prior in {"the mixture": mixture, "the flow": flow}.items():
 show({name: grid(0.5 + sheet.view(-1, 1, 8, 8)) for name, sheet in sheets.items()}, interpolation="nearest")
 
 # %% [markdown]
-# The density of an image may be averaged over several ways to cut it into blocks. In nats a pixel:
+# Notice the edges and corners among the drawn blocks, and that none runs on as those of a photograph do: each was drawn
+# by itself.
+#
+# The density of an image may be averaged over several grids of blocks. In nats a pixel:
 
 # %%
 noise = torch.randn(sharp.shape, generator=generator)
@@ -116,44 +119,47 @@ show(
 # The gradient goes through the flow by exact solves:
 
 # %%
-level = 25 / 255
-noisy = sharp + level * noise
-panels = {"noisy": noisy, "the mixture": mixture.denoise(noisy, level), "the flow": flow.denoise(noisy, level)}
+sigma = 25 / 255
+noisy = sharp + sigma * noise
+panels = {"noisy": noisy, "the mixture": mixture.denoise(noisy, sigma), "the flow": flow.denoise(noisy, sigma)}
 show({f"{name}: {float(deconv.psnr(image, sharp)):.2f} dB": image for name, image in panels.items()})
 
 # %% [markdown]
-# ## Deblurring: the most probable scene
+# Notice the coat and the sky: the noise is gone, the edges are not.
+#
+# ## Deblurring: the most probable image
 #
 # $$ \min_x \tfrac12 \| y - h * x \|^2 - \lambda \sigma^2 \log p(x) $$
 #
 # is solved by turns: a step for the data in the frequency domain, and a denoising step, at noise levels that fall from
 # the contrast of the image to its noise, on another grid of blocks every time.
 
-# %%
+# %% tags=["thumbnail"]
 psf = deconv.imaging.psf.camera_shake(15, seed=2)
 observed = deconv.degrade(sharp, psf, noise=0.01, seed=0)
-scene = deconv.imaging.crop(sharp, valid_margins(psf.shape))
+latent = deconv.imaging.crop(sharp, valid_margins(psf.shape))
 methods = {
     "hyper_laplacian": deconv.hyper_laplacian,
     "plug_and_play": deconv.plug_and_play,
     "epll, the mixture": restore.epll,
     "flow_map, the flow": restore.flow_map,
 }
-panels = {f"observed: {float(deconv.psnr(observed, scene)):.2f} dB": observed}
+panels = {f"observed: {float(deconv.psnr(observed, latent)):.2f} dB": observed}
 for name, method in methods.items():
     start = time.perf_counter()
     restored = method(observed, psf)
     seconds = time.perf_counter() - start
-    panels[f"{name}: {float(deconv.psnr(restored, scene)):.2f} dB, {seconds:.1f} s"] = restored
-show(panels | {"scene": scene})
+    panels[f"{name}: {float(deconv.psnr(restored, latent)):.2f} dB, {seconds:.1f} s"] = restored
+show(panels | {"latent image": latent})
 
 # %% [markdown]
-# The learnt densities know more of photographs than that derivatives are sparse. Over many photographs the flow, which
-# looks beyond the block, is ahead of the mixture by a tenth of a decibel; on a single one either may be.
+# Notice the camera and the hair. The learnt densities know more of photographs than that derivatives
+# are sparse. Over many photographs the flow, which looks beyond the block, is ahead of the mixture by a tenth of a
+# decibel; on a single one either may be.
 #
 # ## What is made up?
 #
-# The most probable scene is one answer. The posterior has many, and where they differ, nothing observed decides.
+# The most probable image is one answer. The posterior has many, and where they differ, nothing observed decides.
 # `flow_posterior` draws several: the same two steps in turn, each with noise of the right size, as in annealed Langevin
 # dynamics.
 
@@ -162,13 +168,13 @@ start = time.perf_counter()
 posterior = restore.flow_posterior(observed, psf, samples=2 if FAST else 6)
 print(f"{len(posterior.samples)} samples in {time.perf_counter() - start:.0f} s")
 
-error = (posterior.mean - scene).abs()
+error = (posterior.mean - latent).abs()
 correlation = spearmanr(posterior.deviation.flatten(), error.flatten()).statistic
 print(f"rank correlation of the deviation and the actual error, over pixels: {correlation:.2f}")
 show(
     {
-        f"a sample: {float(deconv.psnr(posterior.samples[0], scene)):.2f} dB": posterior.samples[0],
-        f"mean of all: {float(deconv.psnr(posterior.mean, scene)):.2f} dB": posterior.mean,
+        f"a sample: {float(deconv.psnr(posterior.samples[0], latent)):.2f} dB": posterior.samples[0],
+        f"mean of all: {float(deconv.psnr(posterior.mean, latent)):.2f} dB": posterior.mean,
         "deviation": posterior.deviation / posterior.deviation.quantile(0.99),
         "actual error of the mean": error / error.quantile(0.99),
     },
@@ -187,8 +193,8 @@ axis.set(
 )
 
 # %% [markdown]
-# Where the samples disagree, the error is large: at edges that the blur has smeared, and in texture. The deviation is a
-# guide to the error and not its size, as the axes of the last plot show.
+# Notice that where the samples disagree, the error is large: at edges that the blur has smeared, and in texture. The
+# deviation is a guide to the error and not its size, as the axes of the last plot show.
 #
 # ## The blur itself, by maximum likelihood
 #
@@ -196,7 +202,7 @@ axis.set(
 #
 # $$ \log p(y \mid h) = \log p(A_h^{-1} y) - \log |\det A_h| , $$
 #
-# had a simple density of scenes. With the flow in its place, gradients run through the flow's inverse convolutions and
+# had a simple density of images. With the flow in its place, gradients run through the flow's inverse convolutions and
 # through that of the blur. First along a family of blurs, $h_a \propto \delta + a\, t$ with $a = 2/3$ the truth:
 
 # %%
@@ -222,7 +228,7 @@ with torch.no_grad():
     prior = np.array([float(flow.log_prob(deconv.inverse_conv2d(y, blur(a)))) for a in amounts]) / y.numel()
 
 _, axis = plt.subplots(figsize=(6, 3.2))
-for name, curve in {"log p of the scene": prior, "with the determinant": prior + determinant}.items():
+for name, curve in {"log p of the latent image": prior, "with the determinant": prior + determinant}.items():
     best = np.argmax(curve)
     axis.plot(amounts, curve, label=f"{name}, best: a = {amounts[best]:.2f}")
     axis.plot(amounts[best], curve[best], "ko")
@@ -231,6 +237,8 @@ axis.set(xlabel="a, how much blur", ylabel="nats a pixel", title="Likelihood of 
 axis.legend()
 
 # %% [markdown]
+# Notice that the prior alone prefers no blur here, too, and that the determinant sets it right.
+#
 # Then all taps, from nothing but $y$. The blur that the photograph has of its own is fitted beside it, since no
 # photograph is exactly as sharp as the prior expects:
 
@@ -246,5 +254,6 @@ for name, log_prior in {"sparse gradients": blind.sparse_gradients, "the flow": 
 show({title: kernel / true_kernel[:-1].max() for title, kernel in kernels.items()}, side=2.6)
 
 # %% [markdown]
-# Both find the path to a percent, the simple density by far the more quickly. Blurs that are neither causal nor
-# without noise are estimated as in [notebook 4](04_blind_kernel_estimation.ipynb), and restored by `flow_map` as above.
+# Notice that both find the path to a percent, the simple density by far the more quickly. Blurs that are neither
+# causal nor without noise are estimated as in [notebook 4](04_blind_kernel_estimation.ipynb), and restored by
+# `flow_map` as above.

@@ -45,3 +45,10 @@ def test_which_method_when_lists_the_methods():
     page = (ROOT / "docs" / "how_to" / "which_method.md").read_text()
     listed = re.findall(r"^\| `(\w+)`", page, flags=re.MULTILINE)
     assert set(listed) - {"auto"} == set(METHODS)
+
+
+def test_the_architecture_names_files_that_exist():
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    named = set(re.findall(r"`([a-z_]+/[a-z_/]+(?:\.py)?)`", page))
+    assert len(named) > 25
+    assert not [name for name in named if not (ROOT / "deconv" / name).exists()]

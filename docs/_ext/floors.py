@@ -24,6 +24,9 @@ WORDS = {
     "deconv.ops": "differentiable operations",
     "deconv.solvers": "raw solvers",
     "deconv.choices": "argument checks",
+    "deconv.devices": "devices",
+    "deconv.foreign_arrays": "CuPy, dask, others",
+    "deconv.lazy_names": "late imports",
     "deconv.progress": "progress bars",
 }
 
@@ -40,6 +43,7 @@ def draw(app, config) -> None:
     floors = [[part.strip(" ()") for part in layer.split("|")] for layer in layers]
     floors.append(["deconv_gpu"])
     figure, axis = plt.subplots(figsize=(7.5, 0.62 * len(floors)))
+    figure.subplots_adjust(0, 0, 1, 1)
     for height, floor in enumerate(reversed(floors)):
         width = 10 / len(floor)
         for place, name in enumerate(floor):
@@ -48,7 +52,8 @@ def draw(app, config) -> None:
             axis.add_patch(box)
             words = WORDS.get(name, "CUDA kernels" if name == "deconv_gpu" else "")
             middle = place * width + width / 2 - 0.05
-            axis.text(middle, height + 0.52, name, ha="center", va="center", family="monospace", fontsize=10)
+            size = min(10, 80 * width / len(name))
+            axis.text(middle, height + 0.52, name, ha="center", va="center", family="monospace", fontsize=size)
             axis.text(middle, height + 0.21, words, ha="center", va="center", fontsize=8, color="#43525f")
     axis.set(xlim=(-0.1, 10.1), ylim=(-0.1, len(floors)))
     axis.axis("off")
