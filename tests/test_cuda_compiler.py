@@ -11,6 +11,7 @@ import pytest
 from deconv_gpu.cell_plan import plan_cells
 from deconv_gpu.cell_shape import CellShape
 from deconv_gpu.launch import KernelShape
+from deconv_gpu.row_plan import plan_rows
 from deconv_gpu.solve_shape import Device, SolveShape
 from deconv_gpu.source import kernel_name, source
 from deconv_gpu.strip_plan import plan_strips
@@ -31,6 +32,12 @@ STRIPS = [
     SolveShape(16, 12, 1, 64, 64, 3, 3, False, 4),  # a cluster
     SolveShape(1, 16, 1, 40, 40, 2, 5, True, 4),  # most numbers of the kernel to a lane
 ]
+ROWS = [
+    SolveShape(1, 1, 1, 512, 512, 15, 15, False, 4),
+    SolveShape(1, 1, 1, 512, 512, 15, 29, True, 4),
+    SolveShape(1, 3, 1, 512, 512, 5, 5, False, 4),
+    SolveShape(1, 1, 1, 512, 512, 9, 9, False, 4),
+]
 
 KERNEL = "const {0} *, long long, long long, long long, long long, int, int, int"
 IMAGES = "const {0} *, long long, long long, long long, long long, {0} *, long long, long long"
@@ -39,6 +46,7 @@ ARGUMENTS = {
     "solve": f"{IMAGES}, int, int, int, int, const {{0}} *, int *, int, int, int, int",
     "prepare_strip": f"{KERNEL}, {{0}} *",
     "solve_strip": f"{IMAGES}, int, int, int, int, int, {KERNEL}, const {{0}} *",
+    "solve_rows": f"{IMAGES}, int, int, int, int, {KERNEL}",
 }
 
 
@@ -72,9 +80,10 @@ def compile_for(shapes: list[KernelShape], architectures: tuple[int, ...], folde
     [
         ([plan_cells(shape, H100).cell for shape in CELLS], (80, 90)),
         ([plan_strips(shape, H100).strip for shape in STRIPS], (90,)),
+        ([plan_rows(shape, H100).row for shape in ROWS], (90,)),
         ([replace(plan_strips(STRIPS[1], H100).strip, cluster=1)], (80, 100)),
     ],
-    ids=["cells", "strips", "strips-without-clusters"],
+    ids=["cells", "strips", "rows", "strips-without-clusters"],
 )
 def test_kernels_compile_without_spilling(shapes, architectures, tmp_path, capsys):
     used = compile_for(shapes, architectures, tmp_path)

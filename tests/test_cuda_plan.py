@@ -14,6 +14,7 @@ from deconv_gpu.cell_plan import MAX_THREADS, CellPlan, plan_cells
 from deconv_gpu.launch import PackedSolve
 from deconv_gpu.operands import describe
 from deconv_gpu.plan import plan
+from deconv_gpu.row_plan import RowPlan, plan_rows
 from deconv_gpu.solve_shape import Device, SolveShape
 from deconv_gpu.strip_plan import StripPlan, plan_strips
 
@@ -83,17 +84,23 @@ def test_strips_fit_and_cover_the_image():
         assert strip.cluster == 1 or strip.above <= planned.strip_rows
 
 
-def test_what_is_solved_by_strips():
-    """The shapes of flows on devices with clusters; everything else, and every other device, has the cells."""
+def test_what_is_solved_by_strips_and_rows():
+    """The shapes of flows and photographs on devices with clusters; all others, and every other device, have cells."""
     flow = SolveShape(100, 12, 1, 32, 32, 3, 3, False, 4)
     assert isinstance(plan(flow, HOPPER), StripPlan)
     assert isinstance(plan(replace(flow, half=True), HOPPER), StripPlan)
+    photograph = SolveShape(1, 1, 1, 512, 512, 15, 29, True, 4)
+    assert isinstance(plan(photograph, HOPPER), RowPlan)
+    assert isinstance(plan(replace(photograph, channels=3, kernel_height=5, kernel_width=5), HOPPER), RowPlan)
     for shape, device in [
+        (photograph, A100),
+        (replace(photograph, itemsize=8), HOPPER),
+        (replace(photograph, width=4096), HOPPER),
+        (replace(photograph, kernel_width=201), HOPPER),
         (flow, A100),
         (flow, SMALL),
         (replace(flow, itemsize=8), HOPPER),
         (replace(flow, channels=48), HOPPER),
-        (replace(flow, channels=3), HOPPER),
         (replace(flow, kernel_height=1, kernel_width=1), HOPPER),
         (replace(flow, kernel_height=7, kernel_width=7), HOPPER),
         (replace(flow, height=1024, width=1024), HOPPER),
@@ -108,8 +115,29 @@ def test_a_plan_can_be_asked_for(monkeypatch):
     monkeypatch.setenv("DECONV_CUDA_PLAN", "strips")
     assert plan(replace(flow, itemsize=8), HOPPER) == "is for float32"
     monkeypatch.setenv("DECONV_CUDA_PLAN", "stripes")
-    with pytest.raises(ValueError, match="DECONV_CUDA_PLAN: must be one of strips, cells, given 'stripes'"):
+    with pytest.raises(ValueError, match="DECONV_CUDA_PLAN: must be one of rows, strips, cells, given 'stripes'"):
         plan(flow, HOPPER)
+
+
+def test_rows_fit_and_cover_the_image():
+    for shape in solve_shapes(4):
+        planned = plan_rows(shape, HOPPER)
+        if isinstance(planned, str):
+            continue
+        row = planned.row
+        assert planned.shared_bytes <= HOPPER.shared_bytes
+        assert row.lanes <= HOPPER.warp
+        assert 32 * (1 + row.helpers) <= planned.threads
+        assert row.cluster <= planned.strips or row.cluster < 2 * planned.strips
+        assert row.targets < row.cluster or planned.strips == 1  # a strip never stores into its own block
+        assert row.near + row.helpers * row.shares * row.far_of_a_lane > row.above
+
+
+def test_large_kernels_have_helping_warps_and_low_strips():
+    row = plan_rows(SolveShape(1, 1, 1, 512, 512, 15, 29, True, 4), HOPPER).row
+    assert row.helpers > 0
+    assert row.rows == 8
+    assert plan_rows(SolveShape(1, 1, 1, 512, 512, 3, 3, False, 4), HOPPER).row.helpers == 0
 
 
 def test_strips_are_cut_where_there_are_processors_for_them():

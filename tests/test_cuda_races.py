@@ -9,11 +9,11 @@ import pytest
 import torch
 from cases import Case
 from cuda_shim.on_cpu import COMPILER, WIDE_CPU, barriers, compile_source, planned, race_program, races
-from deconv_gpu.cell_shape import CellShape
-from deconv_gpu.launch import KernelShape, Plan
+from deconv_gpu.launch import Plan
 from deconv_gpu.operands import describe
+from deconv_gpu.row_plan import RowPlan
+from deconv_gpu.row_shape import RowShape
 from deconv_gpu.strip_plan import cut_strips
-from deconv_gpu.strip_shape import StripShape
 
 # Strips that wait for one another, and read past the one above them; several chunks, both supports, cells, taps held in
 # registers and in shared memory.
@@ -24,7 +24,13 @@ STRIPS = [
     (Case(1, 4, 3, 4, (2, 3), support="half"), 1, True),
     (Case(2, 4, 6, 5, (2, 3), support="half"), 2, False),
 ]
-SHAPES: dict[str, type[KernelShape]] = {"cells": CellShape, "strips": StripShape}
+# In turns and with helping warps, which two strips below see; two channels; one column after the other of a half plane.
+ROWS = [
+    (Case(1, 1, 18, 5, (10, 1)), RowShape(1, 9, 0, 0, 8, 5, 1, 2, 4)),
+    (Case(1, 2, 10, 11, (2, 3), support="half"), RowShape(2, 1, 1, 1, 4, 2, 0, 8, 2)),
+    (Case(1, 1, 9, 2, (2, 2)), RowShape(1, 1, 1, 0, 8, 2, 0, 8, 2)),
+    (Case(1, 1, 9, 3, (3, 3), support="half"), RowShape(1, 2, 1, 1, 8, 2, 1, 1, 2)),
+]
 
 Solve = tuple[Plan, torch.Tensor, torch.Tensor, str]
 
@@ -42,7 +48,11 @@ def strips() -> tuple[list[Solve], int]:
     return [(replace(plan, fused=fused), *solve_of(case)) for plan, fused, case in found], 32
 
 
-PROGRAMS = {"cells": cells, "strips": strips}
+def rows() -> tuple[list[Solve], int]:
+    return [(RowPlan(row, describe(*solve_of(case), 1), threads=64), *solve_of(case)) for case, row in ROWS], 32
+
+
+PROGRAMS = {"cells": cells, "strips": strips, "rows": rows}
 
 
 @pytest.fixture(scope="module", params=PROGRAMS)
@@ -56,7 +66,7 @@ def program(request, tmp_path_factory):
     except subprocess.CalledProcessError as error:
         pytest.skip(f"ThreadSanitizer does not work here: {(error.stderr or b'').decode(errors='replace')[-200:]}")
     solves, warp = PROGRAMS[request.param]()
-    return SHAPES[request.param], race_program(solves, folder, warp)
+    return solves[0][0].compiled_for, race_program(solves, folder, warp)
 
 
 def test_there_is_no_race(program):
@@ -70,7 +80,7 @@ def test_every_barrier_is_needed_and_missed(program, capsys):
     assert len(lines) > 8
     assert not [line for line in lines if not races(path, without_barrier=line)]
     with capsys.disabled():
-        print(f" [each of {len(lines)} barriers of {shape.__name__} was left out once, and missed]", end="")
+        print(f" [each of {len(lines)} barriers of {type(shape).__name__} was left out once, and missed]", end="")
 
 
 def test_flags_between_blocks_order_memory(program):

@@ -13,6 +13,11 @@ block for itself. Strips of one image are the blocks of a cluster, and store the
 into its shared memory. There a NaN that arithmetic does not make says what has not come yet, so values are their own
 flags.
 
+*Rows*, for one to three channels in float32 on such devices. One warp solves a strip of rows, a lane each row, without
+any barrier: what the row above has just got comes by a shuffle. Sums are kept in transposed form: a value is added to
+the sums of all pixels that see it. Of large kernels the rows far from the anchor's are for helping warps, some steps
+ahead. The blocks of a cluster have the strips in turns, and hand rows over as above.
+
 *Cells*, for everything else. An image is cut into cells: pixels, or with few channels some pixels, of up to 16
 unknowns. A cell is solved by the dense inverse of the operator on it, which is the same for all cells. From cell to
 cell

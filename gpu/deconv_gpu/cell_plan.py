@@ -72,6 +72,10 @@ class CellPlan:
         return 1 + self.images * self.strips
 
     @property
+    def compiled_for(self) -> CellShape:
+        return self.cell
+
+    @property
     def workspace_bytes(self) -> int:
         return self.matrices * self.cell.itemsize + 4 * self.counters
 

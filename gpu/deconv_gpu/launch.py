@@ -68,6 +68,11 @@ class Plan(Protocol):
     """How a solve is cut and launched."""
 
     @property
+    def compiled_for(self) -> KernelShape:
+        """The shape that its kernels are compiled for."""
+        ...
+
+    @property
     def workspace_bytes(self) -> int:
         """Memory that its launches share."""
         ...

@@ -11,6 +11,7 @@ from functools import lru_cache
 
 from .cell_plan import plan_cells
 from .launch import Plan
+from .row_plan import plan_rows
 from .solve_shape import Device, SolveShape
 from .strip_plan import plan_strips
 
@@ -20,6 +21,7 @@ __all__ = ["PLANS", "plan"]
 # shared memory, on all devices; the others are quicker where they serve. The environment variable DECONV_CUDA_PLAN
 # names one that is to be taken alone.
 PLANS: dict[str, Callable[[SolveShape, Device], Plan | str]] = {
+    "rows": plan_rows,
     "strips": plan_strips,
     "cells": plan_cells,
 }

@@ -52,6 +52,10 @@ class StripPlan:
         return self.strip.solve_shared_bytes(self.strip_rows, self.pitch)
 
     @property
+    def compiled_for(self) -> StripShape:
+        return self.strip
+
+    @property
     def workspace_bytes(self) -> int:
         return 0 if self.fused else 4 * self.shape.groups * self.strip.table
 

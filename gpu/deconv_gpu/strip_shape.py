@@ -12,7 +12,13 @@ __all__ = ["StripShape"]
 class StripShape:
     """The arguments of the C++ template of the same name, in its order."""
 
-    FILES: ClassVar[tuple[str, ...]] = ("strip_shape.cuh", "prepare_strip.cu", "solve_strip.cu")
+    FILES: ClassVar[tuple[str, ...]] = (
+        "strip_shape.cuh",
+        "matrices.cuh",
+        "hand_over.cuh",
+        "prepare_strip.cu",
+        "solve_strip.cu",
+    )
     KERNELS: ClassVar[tuple[str, ...]] = ("prepare_strip", "solve_strip")
     PREPARE_THREADS: ClassVar[int] = 256
 

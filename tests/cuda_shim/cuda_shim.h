@@ -82,7 +82,7 @@ struct Warp {
 constexpr size_t guard = 128;  // bytes around shared memory that must stay as they are
 
 struct Block {
-    Meeting barrier;
+    Meeting barrier, some;
     std::vector<Warp> warps;
     std::vector<unsigned char> memory;
     unsigned char *shared;
@@ -176,6 +176,18 @@ inline void barrier(int line)
 {
     if (line != without_barrier)
         meet(own().barrier, threads_of_a_block);
+}
+
+inline void barrier_of_some(int threads, int line)
+{
+    if (line != without_barrier)
+        meet(own().some, threads);
+}
+
+inline void warp_barrier(int line)
+{
+    if (line != without_barrier)
+        meet(own().warps[self().thread / WARP].meeting, WARP);
 }
 
 inline void cluster_barrier(int line)
@@ -287,10 +299,10 @@ Outcome launch_with(void (*kernel)(Parameters...), int grid, int size, size_t sh
 #define blockDim (shim::Index{shim::threads_of_a_block})
 #define gridDim (shim::Index{shim::blocks_of_a_grid})
 #define __syncthreads() shim::barrier(__LINE__)
+#define __syncwarp() shim::warp_barrier(__LINE__)
+#define some_threads_sync(threads) shim::barrier_of_some(threads, __LINE__)
 #define cluster_sync() shim::cluster_barrier(__LINE__)
 #define SHARED_MEMORY(name) unsigned char *name = shim::own().shared
-
-inline void __syncwarp() { shim::meet(shim::own().warps[threadIdx.x / WARP].meeting, WARP); }
 
 template <typename T>
 T __shfl_sync(unsigned, T value, int source)

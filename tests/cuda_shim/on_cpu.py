@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import threading
@@ -116,7 +117,7 @@ class Library:
 def barriers(files: tuple[str, ...]) -> dict[int, str]:
     """The lines of the kernels' text that hold a barrier."""
     lines = enumerate(kernels(files).splitlines(), 1)
-    return {n: line.strip() for n, line in lines if "__syncthreads();" in line or "cluster_sync();" in line}
+    return {n: line.strip() for n, line in lines if re.search(r"(__sync\w+|(cluster|threads)_sync)\(", line)}
 
 
 def race_program(

@@ -61,6 +61,12 @@ __device__ __forceinline__ void store_shared(Address address, float value, bool 
                  : "memory");
 }
 
+// A barrier for the first threads of a block.
+__device__ __forceinline__ void some_threads_sync(int threads)
+{
+    asm volatile("bar.sync 1, %0;" : : "r"(threads) : "memory");
+}
+
 // The blocks of a cluster reach one another's shared memory.
 __device__ __forceinline__ int cluster_rank()
 {

@@ -5,8 +5,6 @@
 // into that one's shared memory, where EMPTY says what has not come yet: the values themselves are the flags. One warp of
 // each block watches them.
 
-constexpr unsigned EMPTY = 0x7fdecade;  // the bits of a NaN that arithmetic on a GPU does not make
-
 // Where the pixels of a strip lie, and of the rows above it that it sees. Beyond the image there are zeros.
 template <class S>
 struct Strip {
@@ -223,7 +221,7 @@ __global__ void BLOCKS_OF_A_CLUSTER(S::cluster) __launch_bounds__(S::threads, 1)
             const float value = sum.total(share) + data;
             store_shared(here, value, stores && inside);
             if constexpr (S::cluster > 1)
-                store_peer(there, __float_as_uint(value) == EMPTY ? NAN : value, hands_over && inside);
+                store_peer(there, never_empty(value), hands_over && inside);
         }
         sum.advance();
         here += 4 * S::pixel;
