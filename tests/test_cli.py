@@ -104,9 +104,9 @@ def test_auto_says_what_it_took(sharp, blurred, capsys):
 def test_the_options_arrive_at_the_method(blurred, capsys, monkeypatch):
     seen = {}
 
-    def method(image, psf, *, sigma, boundary, num_iter, linear, mask, progress):
+    def method(image, psf, *, sigma, boundary, num_iter, linear, white, progress):
         seen.update(image=image, psf=psf, sigma=sigma, boundary=boundary, num_iter=num_iter)
-        seen.update(linear=linear, mask=mask, progress=progress)
+        seen.update(linear=linear, white=white, progress=progress)
         return image
 
     monkeypatch.setattr(methods.Method, "load", lambda self: method)
@@ -119,7 +119,7 @@ def test_the_options_arrive_at_the_method(blurred, capsys, monkeypatch):
     assert out == ""
     assert seen.pop("image").shape == (1, 3, 124, 144)
     torch.testing.assert_close(seen.pop("psf"), psf.parse(PSF))
-    assert bool(seen.pop("mask").all())  # nothing is clipped
+    assert seen.pop("white") == 1.0
     assert seen == {
         "sigma": 0.005,
         "boundary": "reflect",

@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar, overload
 from torch import Tensor
 
 from ..choices import check_choice
+from ..foreign_arrays import as_tensor
 from ..imaging.arrays import as_image_batch
-from ..imaging.clipping import clipped
+from ..imaging.clipping import white_level
 from ..imaging.srgb import to_linear
 from ..prior import Prior
 from ..progress import ProgressBar
 from ..restore import hyper_laplacian
+from ..restore.pixel_mask import white_of
 from .descent import as_prior, descended
 from .evidence import restored, within_reach
 from .observation import Observation, channel_noise, effective_noise, unit_of, window_size
@@ -261,7 +263,7 @@ def deblur(
     -------
     restored : array_like
         The restored image: kind of array, layout, dtype and range of `image`; each channel is restored by itself, and
-        clipped highlights are left out of the fit. Where no psf is to be trusted, the image as it was.
+        where it is clipped, its blur is white at least, or black at most. Where no psf is to be trusted, the image as it was.
     estimated : KernelEstimate
         Only with `info`; its `found` says whether the image is restored.
 
@@ -278,14 +280,14 @@ def deblur(
     batch, back = as_image_batch(image)
     light = to_linear(batch) if linear else batch
     level = None if sigma is None else channel_noise(sigma, batch).to(batch)
-    if white is None and "float" not in str(image.dtype):
-        white = 1.0  # integers say where they end
-    mask = ~clipped(batch, white=white)
+    white = white_of(as_tensor(image, name="image")[0].dtype, white, sought=True)
+    if white is None:
+        white = white_level(batch)
     if estimated is None:
         estimated = estimate(light, kernel_size, sigma=level, progress=progress, **options)
     if not estimated.found:
         warnings.warn("; ".join(estimated.warnings), NoBlurFound, stacklevel=2)
         return (image, estimated) if info else image
     level = effective_noise(light) if level is None else level
-    latent = hyper_laplacian(batch, estimated.psf, sigma=level, mask=mask, linear=linear, progress=progress)
+    latent = hyper_laplacian(batch, estimated.psf, sigma=level, white=white, linear=linear, progress=progress)
     return (back(latent), estimated) if info else back(latent)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from typer import Argument, Option
@@ -16,11 +16,6 @@ from .methods import DEFAULT, best, choose, listing
 from .noise import estimate, overall
 from .outputs import OVERWRITE, check_outputs, write_psf
 from .summary_line import summary_line
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from .inputs import Source
 
 __all__ = ["deblur"]
 
@@ -38,6 +33,7 @@ _WEIGHT = "Strength of the prior. By default it follows from the noise."
 _SAVE_PSF = "Also write the psf. One that was estimated is by default written beside OUT, as OUT-psf.png."
 _BUDGET = "What --method auto may take, on one core of a CPU; 60 by default."
 _TILES = "Restore a large image tile by tile, of so many pixels a side, 1024 say, to save memory."
+_CLIPPED = "Take white for white or more, and black for black or less, or every value for what it is."
 _BOUNDARY = (
     "What lies outside the frame: unknown; circular, reflect, replicate or zero for blur made by a computer. "
     "By default unknown."
@@ -66,7 +62,7 @@ def deblur(
     boundary: Annotated[str | None, Option(metavar="NAME", help=_BOUNDARY)] = None,
     tiles: Annotated[int | None, Option(metavar="SIDE", help=_TILES)] = None,
     iterations: Annotated[int | None, Option(metavar="N", help="At most so many, where there are any.")] = None,
-    clipped: Annotated[bool, Option("--clipped", help="Leave clipped highlights out of the fit.")] = False,
+    clipped: Annotated[bool, Option("--clipped/--no-clipped", help=_CLIPPED)] = True,
     linear: Annotated[bool, Option("--linear", help="Undo the gamma of sRGB first: work on light.")] = False,
     recentre: Annotated[bool, Option("--recentre", help="Centre a psf from a file on its centroid.")] = False,
     white: Annotated[float | None, Option(metavar="NUMBER", help=WHITE)] = None,
@@ -107,7 +103,6 @@ def deblur(
     started = time.perf_counter()
     trusted = True
     if blur is None:
-        clipped = True
         how = {"starts": starts, "prior": prior, "sigma": level, "linear": linear, "quiet": quiet}
         blur, trusted = estimate_blur(photograph, kernel_size, **how)
     estimated = None if level is not None else estimate(photograph, linear=linear)
@@ -120,10 +115,10 @@ def deblur(
         "prior": ("--prior", prior if psf is not None or chosen.takes("prior") else None),
         "boundary": ("--boundary", boundary),
         "num_iter": ("--iterations", iterations),
-        "mask": ("--clipped", _unclipped(photograph) if clipped else None),
         "linear": ("--linear", linear),
     }
-    defaults = {"sigma": estimated, "progress": False if quiet else None}
+    defaults = {"sigma": estimated, "white": photograph.clipped_at if clipped else None}
+    defaults["progress"] = False if quiet else None
     # Where no psf is to be trusted, the picture stays what it is.
     restored = chosen.call(photograph.batch, blur.psf, options, defaults, tiles) if trusted else photograph.batch
     seconds = time.perf_counter() - started
@@ -136,11 +131,3 @@ def deblur(
         noise = f"{level:.2%}" if estimated is None else f"{overall(estimated):.2%} (estimated)"
         done = [words, f"noise {noise}", chosen.name if trusted else "left as it is", *lost]
         typer.echo(summary_line(photograph, output, restored, done, seconds))
-
-
-def _unclipped(photograph: Source) -> Tensor:
-    """The pixels that are no clipped highlights."""
-    from ..imaging.clipping import clipped
-
-    known = photograph.values.dtype.kind == "u" or photograph.white != 1  # otherwise floats show it
-    return ~clipped(photograph.batch, white=1.0 if known else None)

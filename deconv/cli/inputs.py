@@ -104,6 +104,14 @@ class Source:
         return words
 
     @property
+    def clipped_at(self) -> float | None:
+        """The value of `batch` at which it is clipped, if it is: 1 where that is known, else what floats show."""
+        from ..imaging.clipping import white_level
+
+        known = self.values.dtype.kind == "u" or self.white != 1
+        return 1.0 if known else white_level(self.batch)
+
+    @property
     def kind(self) -> str:
         if self.picture is None:
             words = "volume"

@@ -24,11 +24,11 @@ from torch import Tensor
 
 from ..foreign_arrays import as_tensor
 
-__all__ = ["as_image_batch", "as_psf", "per_sample"]
+__all__ = ["FULL_SCALE", "as_image_batch", "as_psf", "per_sample"]
 
 Back = Callable[[Tensor], Any]
 
-_FULL_SCALE = {torch.bool: 1, torch.uint8: 255, torch.uint16: 65535}
+FULL_SCALE = {torch.bool: 1, torch.uint8: 255, torch.uint16: 65535}
 # The dtypes without a value that would be white, and what is computed in.
 _OWN_UNIT = {
     torch.float16: torch.float32,
@@ -100,8 +100,8 @@ def as_image_batch(
     extra = tensor.ndim - space  # how many of the axes B and C are there
     dtype = tensor.dtype
     image = tensor.to(_OWN_UNIT.get(dtype, torch.float32))
-    if dtype in _FULL_SCALE:
-        image = image.div_(_FULL_SCALE[dtype])  # a copy already: the dtype changed
+    if dtype in FULL_SCALE:
+        image = image.div_(FULL_SCALE[dtype])  # a copy already: the dtype changed
     if extra == 1 and channels_last:
         image = image.movedim(-1, 0)
     image = image[(None,) * (2 - extra)]
@@ -112,8 +112,8 @@ def as_image_batch(
         result = result[(0,) * (2 - extra)]
         if extra == 1 and channels_last:
             result = result.movedim(0, -1)
-        if dtype in _FULL_SCALE:
-            scale = _FULL_SCALE[dtype]
+        if dtype in FULL_SCALE:
+            scale = FULL_SCALE[dtype]
             result = (result * scale).round().clamp(0, scale)
         elif not dtype.is_floating_point:
             ends = torch.iinfo(dtype)
@@ -191,7 +191,7 @@ def per_sample(values: Tensor, array: Any, *, space: Literal[2, 3] = 2) -> Any:
 def _as_numbers(array: Any, name: str) -> tuple[Tensor, Callable[[Tensor], Any]]:
     """As `as_tensor`, of a dtype that an image may have."""
     tensor, wrap = as_tensor(array, name=name)
-    if tensor.dtype not in _FULL_SCALE and tensor.dtype not in _OWN_UNIT:
+    if tensor.dtype not in FULL_SCALE and tensor.dtype not in _OWN_UNIT:
         hint = "; take its real part or magnitude" if tensor.is_complex() else ""
         raise TypeError(f"{name}: dtype {array.dtype} is not an image's; allowed are {_ALLOWED}{hint}")
     return tensor, wrap

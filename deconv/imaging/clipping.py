@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
-__all__ = ["clipped"]
+__all__ = ["clipped", "clipped_ends", "white_level"]
 
 # Of white, from which on a pixel counts as clipped: the brightest level of 8 bits but one.
 _FROM = 254 / 255
@@ -42,15 +43,61 @@ def clipped(image: Tensor, *, white: float | None = None) -> Tensor:
     >>> clipped(torch.tensor([[[[0.2, 0.9, 1.0]]]]))
     tensor([[[[False, False,  True]]]])
     """
+    return image >= _FROM * _whites(image, white)
+
+
+def clipped_ends(image: Tensor, *, white: float | None = None) -> Tensor:
+    """At which end of the range pixels are clipped.
+
+    Black is 0, and known where white is.
+
+    Parameters
+    ----------
+    image, white
+        As for `clipped`.
+
+    Returns
+    -------
+    Tensor
+        int8, of the image's shape: 1 at white, -1 at black, 0 between.
+
+    Raises
+    ------
+    ValueError
+        A white that is not positive.
+
+    Examples
+    --------
+    >>> import torch
+    >>> clipped_ends(torch.tensor([[[[0.0, 0.9, 1.0]]]]))
+    tensor([[[[-1,  0,  1]]]], dtype=torch.int8)
+    """
+    whites = _whites(image, white)
+    return (image >= _FROM * whites).to(torch.int8) - ((image <= 0) & whites.isfinite()).to(torch.int8)
+
+
+def _whites(image: Tensor, white: float | None) -> Tensor:
+    """The white of each image, `(B, 1, 1, 1)`, infinite where there is none."""
     if white is not None and not white > 0:
         raise ValueError(f"white: expected a positive number, given {white}")
-    ends = [white if white is not None else _white_of(sample) for sample in image.detach()]
-    limit = image.new_tensor([float("inf") if end is None else _FROM * end for end in ends])
-    return image >= limit.view(-1, *[1] * (image.ndim - 1))
+    ends = [white if white is not None else white_level(sample) for sample in image.detach()]
+    ends = image.new_tensor([float("inf") if end is None else end for end in ends])
+    return ends.view(-1, *[1] * (image.ndim - 1))
 
 
-def _white_of(values: Tensor) -> float | None:
-    """The value at which one image is clipped; None for none."""
+def white_level(values: Tensor) -> float | None:
+    """The value at which one image is clipped, as its own values show it.
+
+    Parameters
+    ----------
+    values : Tensor
+        Of any shape, floating point.
+
+    Returns
+    -------
+    float or None
+        See `clipped`; None for none.
+    """
     peak = float(values.max())
     if _FROM <= peak <= 1:
         return 1.0

@@ -32,12 +32,14 @@ class CommonOptions(TypedDict, total=False):
         on; ``"zero"``: nothing. All but the first are for images that a computer has blurred that way.
     mask : array, Tensor or "auto", optional
         Weight of each pixel in [0, 1], `H x W` or like the image; False or 0 marks what is missing or wrong, also NaN,
-        and is to be filled in. ``"auto"``: what is clipped, not finite, or stands out as nothing that the psf has
-        blurred does, as cosmic rays and hot pixels. By default all count but such outliers that are more than ten
-        times the contrast away, of which a `RestorationWarning` tells.
+        and is to be filled in. ``"auto"``: what is not finite, or stands out as nothing that the psf has blurred does,
+        as cosmic rays and hot pixels; and what is clipped counts as `white` says. By default all count but such
+        outliers that are more than ten times the contrast away, of which a `RestorationWarning` tells.
     white : float, optional
-        The value at which the image is clipped, for ``mask="auto"``; by default the full scale of integers, and for
-        floats their greatest value where it is a plateau, see `deconv.imaging.clipping`.
+        The value at which the image is clipped, in its unit: of such pixels, the blurred latent image is known to be at
+        least white, and of those at 0, at most black. For ``mask="auto"`` by default the full scale of integers, and
+        for floats their greatest value where it is a plateau, see `deconv.imaging.clipping`; else by default nothing
+        counts as clipped.
     linear : bool
         The image is an sRGB photograph: restore its linear light. `sigma` then is in the light's unit.
     statistics : Statistics, optional

@@ -7,6 +7,8 @@ latent image x out on a torus, where the blur is diagonal under the FFT, and kee
 
 - W is the pixel mask, on the whole domain: 1 where a pixel of the blurred image was measured, 0 outside the frame and
   where a mask says so. The domain is so large that nothing measured is blurred across its periodic border.
+  Where a pixel was clipped, at white say, it tells no more than :math:`W (h * x) \ge W y`, and there is no misfit where
+  that holds.
 - P is the orthogonal projection on the images that the boundary allows. *Unknown* allows all, P = 1: the pixels outside
   the frame are unknowns as those inside, seen through the blur only. *Circular* has no outside. For *reflect*,
   *replicate* and *zero*, what is outside is copies of the frame's pixels, or zeros.
@@ -38,6 +40,10 @@ __all__ = ["PaddedDomain", "fill"]
 # pixels see each other there anyway.
 _LEAST_CLEARANCE, _CLEARANCE = 16, 2.0
 
+# So far beyond white or black a blurred latent image has to be before a clipped pixel allows for it, in parts of white.
+# Paper and skies are white and no more, and what is next to them is up to 0.5 dB worse for not being told.
+_BEYOND_WHITE, _BEYOND_BLACK = 0.04, 0.01
+
 # What of the psf's light may be left out on either side, when it is asked how far the psf reaches.
 _FAINT = 1e-6
 
@@ -55,6 +61,9 @@ class PaddedDomain:
         See `deconv.imaging.boundary`.
     mask : Tensor, optional
         Weight of each pixel in [0, 1], broadcasts against `image`; by default all 1.
+    clipped : Tensor, optional
+        Of the shape of `image`: 1 where the blurred latent image is at least what was observed, -1 where at most, 0
+        elsewhere; see `deconv.imaging.clipping.clipped_ends`.
 
     Attributes
     ----------
@@ -75,7 +84,13 @@ class PaddedDomain:
     """
 
     def __init__(
-        self, image: Tensor, psf: Tensor, *, boundary: Boundary = "unknown", mask: Tensor | None = None
+        self,
+        image: Tensor,
+        psf: Tensor,
+        *,
+        boundary: Boundary = "unknown",
+        mask: Tensor | None = None,
+        clipped: Tensor | None = None,
     ) -> None:
         check_choice("boundary", boundary, BOUNDARIES)
         space = image.ndim - 2
@@ -96,6 +111,13 @@ class PaddedDomain:
         self.image = image if mask is None else fill(image, pixels)
         self.mask = extend(pixels, self.margins, method="zero")
         self.observed = self.mask * extend(self.image, self.margins, method="zero")
+        self._side: Tensor | None = None  # where it is clipped, and from which value on that explains a pixel
+        self._limit = self.mask.new_zeros(())
+        if clipped is not None and bool(clipped.any()):
+            self._side = extend(clipped.to(image), self.margins, method="zero")
+            white = self.image.abs().amax(tuple(range(1, image.ndim)), keepdim=True)
+            beyond = white * torch.where(clipped > 0, _BEYOND_WHITE, -_BEYOND_BLACK)
+            self._limit = extend(self.image + beyond, self.margins, method="zero")
         self.inside = None
         if boundary not in ("unknown", "circular"):
             self.inside = extend(torch.ones_like(image[:1, :1]), self.margins, method="zero")
@@ -131,6 +153,7 @@ class PaddedDomain:
         domain = copy.copy(self)
         domain.image = domain.image - constant
         domain.observed = domain.observed - domain.mask * constant
+        domain._limit = domain._limit - constant
         return domain
 
     def crop(self, latent: Tensor) -> Tensor:
@@ -153,9 +176,35 @@ class PaddedDomain:
         """The transpose of `blur`."""
         return self.ifft(self.otf.conj() * self.fft(residual))
 
+    def satisfied(self, blurred: Tensor) -> Tensor:
+        """Which clipped pixels a blurred latent image explains, being beyond them: bool, on the domain."""
+        if self._side is None:
+            return torch.zeros_like(blurred, dtype=torch.bool)
+        return self._side * (blurred - self._limit) > 0
+
+    def target(self, blurred: Tensor) -> Tensor:
+        """What a blurred latent image is to be like, times W: the observation, or itself where it is `satisfied`."""
+        if self._side is None:
+            return self.observed
+        return torch.where(self.satisfied(blurred), self.mask * blurred, self.observed)
+
+    def active(self, blurred: Tensor | None = None) -> PaddedDomain:
+        """The same domain without the clipped pixels that are `satisfied`, or without any of them."""
+        if self._side is None:
+            return self
+        left_out = self._side != 0 if blurred is None else self.satisfied(blurred)
+        domain = copy.copy(self)
+        domain.mask, domain.observed = (torch.where(left_out, 0, values) for values in (self.mask, self.observed))
+        if blurred is not None:
+            domain.image = torch.where(self.crop(left_out), self.crop(blurred), self.image)
+        return domain
+
     def misfit(self, latent: Tensor) -> Tensor:
-        r""":math:`\tfrac12 \| W^{1/2} (y - h * x) \|^2`, `(B,)`."""
-        residual = self.image - self.crop(self.blur(latent))
+        r""":math:`\tfrac12 \| W^{1/2} (y - h * x) \|^2`, `(B,)`; nothing where a clipped pixel allows for it."""
+        blurred = self.blur(latent)
+        residual = self.image - self.crop(blurred)
+        if self._side is not None:
+            residual = torch.where(self.crop(self.satisfied(blurred)), 0, residual)
         return 0.5 * (self.crop(self.mask) * residual.square()).flatten(1).sum(1)
 
     def project(self, latent: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-r"""Which pixels of an image count: those that a mask leaves, or all but clipped highlights and outliers.
+r"""Which pixels of an image count, and how: those that a mask leaves, or all but outliers; clipped ones as bounds.
 
 What a psf h has blurred has no peak narrower than h itself. Among the neighbours of a pixel, let :math:`y_r` be the
 r-th greatest and :math:`y_8` the least. For a point that is blurred, :math:`y - y_r \le \rho_r (y - y_8)`, with
@@ -17,14 +17,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..foreign_arrays import as_tensor
-from ..imaging.arrays import as_image_batch
+from ..imaging.arrays import FULL_SCALE, as_image_batch
 from ..imaging.boundary import extend
-from ..imaging.clipping import clipped
+from ..imaging.clipping import clipped_ends
 from .arguments import as_psfs, space_of, spatial_axes
 from .padded_domain import fill
 from .statistics import Statistics
 
-__all__ = ["as_mask", "outliers", "read_masked"]
+__all__ = ["as_mask", "outliers", "read_masked", "white_of"]
 
 # Neighbours to compare with; what counts as noise, in its deviations and in parts of the contrast; what is allowed
 # beyond a single point of light, and at least, as two may add up; taps to look at, relative to the greatest.
@@ -36,8 +36,8 @@ _SMALL_TAP = 0.01
 
 def read_masked(
     image: Any, psf: Any, *, mask: Any = None, white: float | None = None
-) -> tuple[Tensor, Callable[[Tensor], Any], Tensor | None]:
-    """The image as a tensor, the way back to what was given, and the weights of its pixels.
+) -> tuple[Tensor, Callable[[Tensor], Any], Tensor | None, Tensor | None]:
+    """The image as a tensor, the way back to what was given, the weights of its pixels, and which are clipped.
 
     Parameters
     ----------
@@ -52,32 +52,54 @@ def read_masked(
         See `deconv.imaging.arrays.as_image_batch`.
     pixels : Tensor or None
         See `as_mask`.
+    clipped : Tensor or None
+        See `deconv.imaging.clipping.clipped_ends`; None where white is neither told nor looked for.
     """
     space = spatial_axes(psf)
     if isinstance(mask, str) and mask != "auto":
         raise ValueError(f'mask: expected an array or "auto", given {mask!r}')
-    if white is not None and not isinstance(mask, str):
-        raise ValueError('white: is for mask="auto", which leaves out what is clipped')
-    if mask is None:
-        return *as_image_batch(image, space=space), None
     values, wrap = as_tensor(image, name="image")
+    white = white_of(values.dtype, white, sought=isinstance(mask, str))
+    if mask is None:
+        batch, back = as_image_batch(image, space=space)
+        return batch, back, None, None if white is None else clipped_ends(batch, white=white)
     finite = None
     if values.is_floating_point() and not bool(values.isfinite().all()):
         missing = ~values.isfinite()
         image = wrap(values.masked_fill(missing, 0))
         finite, _ = as_image_batch(wrap(~missing), space=space)
     batch, back = as_image_batch(image, space=space)
+    seen = batch if finite is None else fill(batch, finite.to(batch))
+    clipped = None if white is None and not isinstance(mask, str) else clipped_ends(seen, white=white)
     if isinstance(mask, str):
-        whole = values.dtype in (torch.bool, torch.uint8, torch.uint16)  # whose full scale is white
-        seen = batch if finite is None else fill(batch, finite.to(batch))
-        pixels = _automatic_mask(seen, as_psfs(psf, batch), 1.0 if whole and white is None else white)
-        pixels = pixels if finite is None else pixels * finite.to(batch)
+        counts = ~outliers(seen, as_psfs(psf, batch), Statistics.of(seen))
+        pixels = counts.to(batch) if finite is None else counts * finite.to(batch)
     else:
         pixels = as_mask(mask, batch)
         bad = 0 if finite is None else int(((finite == 0) & (pixels > 0)).sum())
         if bad:
             raise ValueError(f"image: {bad} of its values are NaN or infinite where the mask is not 0")
-    return torch.where(pixels > 0, batch, 0), back, pixels
+    return torch.where(pixels > 0, batch, 0), back, pixels, clipped
+
+
+def white_of(dtype: torch.dtype, white: float | None, *, sought: bool) -> float | None:
+    """The white of an image of this dtype as a tensor of `deconv.imaging.arrays`.
+
+    Parameters
+    ----------
+    dtype : torch.dtype
+        Of the image.
+    white : float or None
+        In its unit, as it was given.
+    sought : bool
+        Take the full scale of integers where none is given.
+    """
+    scale = FULL_SCALE.get(dtype)
+    if scale is None:
+        return white
+    if white is None:
+        return 1.0 if sought else None
+    return white / scale
 
 
 def as_mask(mask: Any, image: Tensor) -> Tensor:
@@ -95,12 +117,6 @@ def as_mask(mask: Any, image: Tensor) -> Tensor:
     if float(pixels.min()) < 0 or float(pixels.max()) > 1:
         raise ValueError("mask: its weights must be in [0, 1]")
     return pixels
-
-
-def _automatic_mask(image: Tensor, psf: Tensor, white: float | None) -> Tensor:
-    counts = ~(clipped(image, white=white) | outliers(image, psf, Statistics.of(image)))
-    # Where nothing would be left, as in a picture that is white all over, there is nothing else to go by.
-    return (counts | ~counts.flatten(2).any(2)[(..., *[None] * space_of(image))]).to(image)
 
 
 def outliers(image: Tensor, psf: Tensor, statistics: Statistics) -> Tensor:

@@ -51,15 +51,16 @@ class Problem:
         sigma: Any = None,
         boundary: Boundary = "unknown",
         mask: Tensor | None = None,
+        clipped: Tensor | None = None,
         statistics: Statistics | None = None,
     ) -> Problem:
-        """Set up the problem for tensors; the keywords are those of the public functions."""
+        """Set up the problem for tensors; the keywords are those of the public functions and of `PaddedDomain`."""
         if statistics is None:
             statistics = Statistics.of(image if mask is None else fill(image, mask), sigma)
         elif sigma is not None:
             statistics = replace(statistics, sigma=as_sigma(sigma, image))
         unit = statistics.unit
-        domain = PaddedDomain(image / unit, psf, boundary=boundary, mask=mask)
+        domain = PaddedDomain(image / unit, psf, boundary=boundary, mask=mask, clipped=clipped)
         return cls(domain.image, domain, statistics.times(1 / unit), num_iter, unit)
 
     @property

@@ -83,7 +83,7 @@ def run(
         raise ValueError(f"tolerance: expected 0 or more, given {tolerance}")
     linear, callback, info = common.get("linear", False), common.get("callback"), common.get("info", False)
     # Before the light is decoded: clipping is a matter of the file.
-    batch, back, mask = read_masked(image, psf, mask=common.get("mask"), white=common.get("white"))
+    batch, back, mask, clipped = read_masked(image, psf, mask=common.get("mask"), white=common.get("white"))
     psfs = as_psfs(psf, batch)
     if mask is None:
         mask = _without_outliers(batch, psfs)
@@ -94,6 +94,7 @@ def run(
         sigma=common.get("sigma"),
         boundary=common.get("boundary", "unknown"),
         mask=mask,
+        clipped=clipped,
         statistics=common.get("statistics"),
     )
 

@@ -8,7 +8,7 @@ The pixel mask W is diagonal in space and the blur in frequency, so the blurred 
 u = h * x (Almeida and Figueiredo, "Deconvolving images with unknown boundaries using the alternating direction method
 of multipliers", IEEE TIP 2013), and so does the projection on what the boundary allows, v = P x. `DataTerm` keeps both
 with their multipliers. For a quadratic penalty :math:`\phi`, an iteration is then one division in frequency and one
-weighted mean in space, without inner iterations: `quadratic`. A sparse penalty splits every filter response off, too,
+weighted mean in space, without inner iterations: `quadratic`. At a clipped pixel u is free on the far side of white. A sparse penalty splits every filter response off, too,
 z = F x (Afonso, Bioucas-Dias and Figueiredo, IEEE TIP 2011), and what remains is shrinkage: `sparse`.
 """
 
@@ -84,7 +84,7 @@ class DataTerm:
         """Minimise over u and v, and update the multipliers, given x and its spectrum."""
         domain = self.domain
         wanted = torch.lerp(self.blurred, domain.ifft(domain.otf * spectrum), _RELAXATION) - self.blurred_dual
-        self.blurred = self.share * torch.add(domain.observed, wanted, alpha=_PENALTY)
+        self.blurred = self.share * torch.add(domain.target(wanted), wanted, alpha=_PENALTY)
         self.blurred_dual = self.blurred - wanted
         if domain.inside is not None:
             wanted = torch.lerp(self.allowed, latent, _RELAXATION) - self.allowed_dual

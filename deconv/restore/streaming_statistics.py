@@ -63,7 +63,7 @@ def streaming_statistics(
 
     def rows(start: int, stop: int) -> Tensor:
         span = [(start, stop), *((0, n) for n in rest)]
-        batch, _, pixels = read_piece(image, axes, psf, span, mask=mask, white=white)
+        batch, _, pixels, _ = read_piece(image, axes, psf, span, mask=mask, white=white)
         batch = to_linear(batch) if linear else batch
         return batch if pixels is None else fill(batch, pixels)
 
@@ -155,7 +155,7 @@ def read_piece(
     *,
     mask: Any,
     white: float | None,
-) -> tuple[Tensor, Callable[[Tensor], Any], Tensor | None]:
+) -> tuple[Tensor, Callable[[Tensor], Any], Tensor | None, Tensor | None]:
     """`read_masked` of a rectangle of an image and of its mask."""
     if mask is not None and not isinstance(mask, str):
         mask = crop_to(mask, spatial_positions(mask, len(axes)), span)

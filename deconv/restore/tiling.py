@@ -11,11 +11,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..foreign_arrays import as_tensor
 from ..imaging.arrays import as_image_batch
 from ..progress import ProgressBar
 from .arguments import space_of
 from .dask_tiles import is_dask, restore_chunks
 from .methods import as_method
+from .pixel_mask import white_of
 from .psf_field import PsfField
 from .run import Image
 from .statistics import Statistics
@@ -136,6 +138,8 @@ def tiled(
         raise ValueError("out: must not be the image itself, whose pixels are needed by more than one tile")
     if white is None and isinstance(mask, str):
         white = clipping_level(image, axes)
+    dtype = as_tensor(crop_to(image, axes, [(0, 1)] * len(axes)), name="image")[0].dtype
+    level = white_of(dtype, white, sought=isinstance(mask, str))
     if statistics is None:
         middle = field([(n - 1) / 2 for n in frame], frame)
         linear = bool(options.get("linear"))
@@ -149,8 +153,8 @@ def tiled(
         for own in cores:
             seen = [(max(a - r, 0), min(b + r, n)) for (a, b), r, n in zip(own, reach, frame, strict=True)]
             blur = field([(a + b - 1) / 2 for a, b in own], frame)
-            piece, _, pixels = read_piece(image, axes, blur, seen, mask=mask, white=white)
-            known = {"mask": pixels, "sigma": sigma, "statistics": statistics, "progress": False}
+            piece, _, pixels, _ = read_piece(image, axes, blur, seen, mask=mask, white=white)
+            known = {"mask": pixels, "white": level, "sigma": sigma, "statistics": statistics, "progress": False}
             _blend(out, axes, own, seen, frame, widths, restore(piece, blur, **options, **known))
             bar.advance()
     return out

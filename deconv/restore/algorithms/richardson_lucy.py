@@ -124,8 +124,7 @@ def iterates(
     dark = 1e-6 * statistics.brightness  # what division takes for zero; products with it are still normal numbers
     floor = problem.in_own_unit(per_channel(background, problem.image, name="background"))
     _warn_of_negative_values(problem)
-    observed = domain.observed.clamp_min(0)
-    seen = domain.project(domain.blur_adjoint(domain.mask.expand_as(observed)))
+    seen = domain.project(domain.blur_adjoint(domain.mask.expand_as(domain.observed)))
     gradient = Gradient(problem.space)
     lifted = bool((floor > 0).any())
     # A factor cannot raise what is zero, and what is below the background at first may have light.
@@ -135,13 +134,15 @@ def iterates(
     def correction(latent: Tensor) -> Tensor:
         """The factor that explains the observation better."""
         blurred = (domain.blur(latent) + floor).clamp_min(dark)
+        counted = domain.active(blurred)
+        observed, mask = counted.observed.clamp_min(0), counted.mask
         ratio = observed / blurred
         if damping:
-            ratio = domain.mask + (ratio - domain.mask) * _trust(
-                (observed - domain.mask * blurred) / (damping * statistics.sigma).clamp_min(tiny)
-            )
+            residual = (observed - mask * blurred) / (damping * statistics.sigma).clamp_min(tiny)
+            ratio = mask + (ratio - mask) * _trust(residual)
+        total = seen if counted is domain else domain.project(domain.blur_adjoint(mask))
         returned = domain.project(domain.blur_adjoint(ratio))
-        return torch.where(seen > _UNSEEN, returned.clamp_min(0) / seen.clamp_min(_UNSEEN), 1)
+        return torch.where(total > _UNSEEN, returned.clamp_min(0) / total.clamp_min(_UNSEEN), 1)
 
     def smoothing(latent: Tensor) -> Tensor:
         """The factor that shortens contours."""
@@ -173,8 +174,9 @@ def iterates(
 
     def objective(latent: Tensor) -> Tensor:
         """Minus the logarithm of the likelihood, from its least value on, plus the total variation of what is seen."""
-        blurred = domain.mask * (domain.blur(latent) + floor).clamp_min(dark)
-        divergence = blurred - observed + torch.xlogy(observed, observed / blurred.clamp_min(dark * 1e-6))
+        blurred = (domain.blur(latent) + floor).clamp_min(dark)
+        target, blurred = domain.target(blurred).clamp_min(0), domain.mask * blurred
+        divergence = blurred - target + torch.xlogy(target, target / blurred.clamp_min(dark * 1e-6))
         contours = seen * tv * length(gradient.analyse(latent))
         return (divergence + contours).flatten(1).sum(1)
 

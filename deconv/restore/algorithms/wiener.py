@@ -37,6 +37,8 @@ _LOW_NOISE = 1e-3
 _SHARPENED = 1.04
 # Steps that are taken before the first result in either case.
 _REFINEMENT = 8
+# How often it is decided which clipped pixels count.
+_ROUNDS = 4
 
 
 @explain_common_options
@@ -129,6 +131,10 @@ def iterates(
     steepness = (power / (1 + gradient)).mean(domain.axes, keepdim=True)
     ratio = _noise_to_signal(problem, noise_to_signal, steepness)
     penalty = ratio * (gradient + gradient.square())
+    # Clipped pixels are bounds, which is not linear: those that the last result explains are left out in the next one.
+    whole, domain = domain, domain.active(None)
+    for _ in range(0 if domain is whole else _ROUNDS):
+        domain = whole.active(domain.blur(next(_filtered(domain, power, penalty, ratio))))
     latents = _filtered(domain, power, penalty, ratio)
     if division == "recursive":
         latents = map(_recursive_filter(domain, ratio), latents)
