@@ -42,7 +42,7 @@ _LEAST_CLEARANCE, _CLEARANCE = 16, 2.0
 
 # So far beyond white or black a blurred latent image has to be before a clipped pixel allows for it, in parts of white.
 # Paper and skies are white and no more, and what is next to them is up to 0.5 dB worse for not being told.
-_BEYOND_WHITE, _BEYOND_BLACK = 0.04, 0.01
+_BEYOND_WHITE, _BEYOND_BLACK = 0.05, 0.01
 
 # What of the psf's light may be left out on either side, when it is asked how far the psf reaches.
 _FAINT = 1e-6

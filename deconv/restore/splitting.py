@@ -8,8 +8,9 @@ The pixel mask W is diagonal in space and the blur in frequency, so the blurred 
 u = h * x (Almeida and Figueiredo, "Deconvolving images with unknown boundaries using the alternating direction method
 of multipliers", IEEE TIP 2013), and so does the projection on what the boundary allows, v = P x. `DataTerm` keeps both
 with their multipliers. For a quadratic penalty :math:`\phi`, an iteration is then one division in frequency and one
-weighted mean in space, without inner iterations: `quadratic`. At a clipped pixel u is free on the far side of white. A sparse penalty splits every filter response off, too,
-z = F x (Afonso, Bioucas-Dias and Figueiredo, IEEE TIP 2011), and what remains is shrinkage: `sparse`.
+weighted mean in space, without inner iterations: `quadratic`. At a clipped pixel u is free on the far side of white. A
+sparse penalty splits every filter response off, too, z = F x (Afonso, Bioucas-Dias and Figueiredo, IEEE TIP 2011), and
+what remains is shrinkage: `sparse`.
 """
 
 from __future__ import annotations
