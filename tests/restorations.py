@@ -119,6 +119,11 @@ def observation(boundary: str = "valid") -> np.ndarray:
     return degrade(latent_image(), PSF, noise=0.01, seed=0, boundary=boundary)
 
 
+def corner() -> np.ndarray:
+    """48 x 40 pixels of `observation`, for what does not depend on the size."""
+    return observation()[:48, :40]
+
+
 def field_of_view() -> np.ndarray:
     """The part of the latent image that `observation` shows."""
     return latent_image()[2:-2, 3:-3]

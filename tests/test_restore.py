@@ -8,7 +8,7 @@ import typing
 import numpy as np
 import pytest
 import torch
-from restorations import PSF, ROWS, agreement, field_of_view, latent_image, observation
+from restorations import PSF, ROWS, agreement, corner, field_of_view, latent_image, observation
 from typing_extensions import Unpack
 
 from deconv import restore
@@ -61,8 +61,8 @@ def test_constants_stay_constant(method, boundary):
 )
 def test_the_unit_of_the_image_does_not_matter(method, unit, dtype):
     """Fluxes, counts and grey values: everything follows the image, whatever it is multiplied by."""
-    restored = method(observation().astype(dtype), PSF)
-    again = method((unit * observation()).astype(dtype), PSF)
+    restored = method(corner().astype(dtype), PSF)
+    again = method((unit * corner()).astype(dtype), PSF)
     assert again.dtype == dtype
     assert psnr(again / np.float64(unit), restored) > min(method.close, 60)
 
@@ -75,7 +75,7 @@ def test_constants_have_no_unit(method, unit):
 
 
 def test_layouts_agree(method):
-    channels = [observation(), observation()[::-1], observation() ** 2]
+    channels = [corner(), corner()[::-1], corner() ** 2]
     apart = np.stack([method(channel, PSF) for channel in channels])
     together = {
         "H x W x C": np.moveaxis(method(np.stack(channels, -1), PSF), -1, 0),
@@ -91,7 +91,7 @@ def test_layouts_agree(method):
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float16, np.float32])
 def test_dtypes_agree(method, dtype):
-    image = observation().clip(0, 1)
+    image = corner().clip(0, 1)
     scale = {np.uint8: 255, np.uint16: 65535}.get(dtype)
     given = (image * scale).round().astype(dtype) if scale else image.astype(dtype)
     restored = method(given, PSF)
@@ -117,7 +117,8 @@ def test_odd_images_give_finite_results(method, name):
         "noise": np.random.default_rng(0).random((16, 16)),
         "negative": observation()[:20, :20] - 0.7,
     }[name].astype(np.float32)
-    for boundary in BOUNDARIES:
+    # What has few pixels meets every boundary; odd values meet two.
+    for boundary in BOUNDARIES if min(image.shape) < 16 else ("unknown", "reflect"):
         restored = method(image, PSF, boundary=boundary)
         assert restored.shape == image.shape
         assert np.isfinite(restored).all(), boundary
@@ -125,7 +126,7 @@ def test_odd_images_give_finite_results(method, name):
 
 
 def test_runs_are_bit_identical(method):
-    np.testing.assert_array_equal(method(observation(), PSF), method(observation(), PSF))
+    np.testing.assert_array_equal(method(corner(), PSF), method(corner(), PSF))
 
 
 @pytest.mark.parametrize("boundary", BOUNDARIES[1:])
@@ -173,7 +174,7 @@ def test_each_sample_has_its_own_noise(method):
 
 def test_each_sample_and_channel_may_have_its_own_psf(method):
     psfs = torch.stack([PSF, PSF.flip(1)])
-    batch = np.stack([observation(), observation()[::-1]])
+    batch = np.stack([corner(), corner()[::-1]])
     by_sample = method(batch[:, None], psfs[:, None], sigma=0.01)[:, 0]
     by_channel = method(batch[None], psfs[None], sigma=0.01)[0]
     for restored in (by_sample, by_channel):
@@ -182,7 +183,7 @@ def test_each_sample_and_channel_may_have_its_own_psf(method):
 
 
 def test_linear_restores_light(method):
-    light = torch.from_numpy(observation().clip(0, 1))[None, None]
+    light = torch.from_numpy(corner().clip(0, 1))[None, None]
     by_hand = to_srgb(method(light, PSF))
     assert psnr(method(to_srgb(light), PSF, linear=True), by_hand) > method.close
 
@@ -210,7 +211,7 @@ def test_gradients_flow_to_image_and_psf(method):
 
 def test_the_callback_sees_every_iteration_and_stops_the_loop(method):
     seen = []
-    image = (255 * observation().clip(0, 1)).astype(np.uint8)
+    image = (255 * corner().clip(0, 1)).astype(np.uint8)
 
     def stop_at_three(iteration, estimate):
         seen.append((iteration, estimate))
@@ -224,15 +225,15 @@ def test_the_callback_sees_every_iteration_and_stops_the_loop(method):
 
 def test_it_stops_when_nothing_changes(method):
     count = []
-    method(observation(), PSF, num_iter=30, tolerance=0.5, callback=lambda i, _: count.append(i))
+    method(corner(), PSF, num_iter=30, tolerance=0.5, callback=lambda i, _: count.append(i))
     assert len(count) < 10
     count.clear()
-    method(observation(), PSF, num_iter=4, tolerance=0, callback=lambda i, _: count.append(i))
+    method(corner(), PSF, num_iter=4, tolerance=0, callback=lambda i, _: count.append(i))
     assert len(count) == 4
 
 
 def test_statistics_of_the_whole_serve_its_pieces(method):
-    whole = torch.from_numpy(observation())[None, None]
+    whole = torch.from_numpy(corner())[None, None]
     statistics = restore.Statistics.of(whole)
     restored = method(whole, PSF, statistics=statistics)
     assert psnr(restored, method(whole, PSF)) > 100
@@ -254,34 +255,34 @@ def test_signatures_are_static(method):
 
 def test_unknown_keywords_are_refused_by_name(method):
     with pytest.raises(TypeError, match=rf"{method.method.name}\(\) got an unexpected keyword argument 'wieght'"):
-        method(observation(), PSF, wieght=1)
+        method(corner(), PSF, wieght=1)
     with pytest.raises(TypeError, match="positional argument"):
-        method.function(observation(), PSF, None, 0.1)
+        method.function(corner(), PSF, None, 0.1)
 
 
 def test_convergence_is_reported(method):
-    plain = method(observation(), PSF, num_iter=3)
-    restored, info = method(observation(), PSF, num_iter=3, info=True)
+    plain = method(corner(), PSF, num_iter=3)
+    restored, info = method(corner(), PSF, num_iter=3, info=True)
     np.testing.assert_array_equal(restored, plain)
     assert isinstance(info, restore.ConvergenceInfo)
     assert info.iterations == 3
     assert 0 < info.change < 1
     assert not info.converged
     assert info.objective is None or np.isfinite(info.objective)
-    _, info = method(observation(), PSF, num_iter=30, tolerance=0.5, info=True)
+    _, info = method(corner(), PSF, num_iter=30, tolerance=0.5, info=True)
     assert info.iterations < 10
     assert info.converged
     assert info.change <= 0.5
-    _, info = method(observation(), PSF, num_iter=1, info=True)
+    _, info = method(corner(), PSF, num_iter=1, info=True)
     assert info.change is None
 
 
 def test_a_progress_bar_is_shown_on_demand(method, capsys):
-    method(observation(), PSF, num_iter=2, progress=True)
+    method(corner(), PSF, num_iter=2, progress=True)
     captured = capsys.readouterr()
     assert captured.out == ""
     assert "100%" in captured.err
-    method(observation(), PSF, num_iter=2)
+    method(corner(), PSF, num_iter=2)
     assert capsys.readouterr().err == ""
 
 

@@ -155,8 +155,17 @@ def dense(operator, n: int) -> torch.Tensor:
     return torch.stack([operator(e).flatten() for e in torch.eye(n, dtype=torch.float64)], 1)
 
 
-@pytest.mark.parametrize("mask", [False, True])
-@pytest.mark.parametrize("boundary", ["unknown", "circular", "reflect", "replicate"])
+@pytest.mark.parametrize(
+    ("boundary", "mask"),
+    [
+        ("unknown", False),
+        ("unknown", True),
+        ("circular", False),
+        ("circular", True),
+        ("reflect", True),
+        ("replicate", True),
+    ],
+)
 @pytest.mark.parametrize("order", [0, 1, 2])
 def test_tikhonov_is_the_solution_of_its_normal_equations(boundary, mask, order):
     c = domain(boundary, mask=mask)
@@ -175,8 +184,9 @@ def test_tikhonov_is_the_solution_of_its_normal_equations(boundary, mask, order)
     misfit = (mask * (c.observed.flatten() - blur @ solution).square()).sum()
     expected = 0.5 * misfit + 0.5 * 0.05 * solution @ roughness @ solution
     torch.testing.assert_close(minimisation.objective(solution.view(1, 1, *c.shape))[0], expected)
-    # Second derivatives take their time in what nobody sees.
-    found = nth(minimisation, 10000 if boundary == "unknown" and order == 2 else 2000)
+    # Derivatives take their time in what nobody sees.
+    iterations = 300 if boundary == "circular" or order == 0 else 2000
+    found = nth(minimisation, 10000 if boundary == "unknown" and order == 2 else iterations)
     tolerance = 1e-4 if boundary in ("unknown", "circular") else 5e-3  # where convergence is slow
     torch.testing.assert_close(c.crop(found), c.crop(solution.view(1, 1, *c.shape)), atol=tolerance, rtol=0)
 
@@ -208,8 +218,8 @@ def test_total_variation_reaches_its_minimum(isotropic, boundary):
 
     problem = Problem(c.image, c, Statistics.of(c.image, 0.1), 1, torch.ones(1, 1, 1, 1))
     minimisation = total_variation.iterates(problem, weight=weight, isotropic=isotropic)
-    earlier = c.project(nth(minimisation, 300))
-    best = c.project(nth(minimisation, 3700))
+    earlier = c.project(nth(minimisation, 200))
+    best = c.project(nth(minimisation, 1300))
     assert float(minimisation.objective(best)) == pytest.approx(cost(best))
     assert cost(best) <= cost(earlier) + 1e-7
     for seed in range(50):
