@@ -17,6 +17,12 @@ matplotlib = pytest.importorskip("matplotlib")
 SCRIPTS = sorted((Path(__file__).parent.parent / "notebooks").glob("*.py"))
 OWN = [script for script in SCRIPTS if "PHOTOGRAPH" in script.read_text()]
 
+# The section from which on nothing is made of the photograph that a notebook is given.
+WITHOUT_IT = {
+    "02_deblur_known_psf": "# ## What lies outside the frame\n",
+    "04_blind_kernel_estimation": "# ## Maximum likelihood through the exact inverse\n",
+}
+
 # What a browser and a repository take lightly.
 LARGEST = 1_500_000
 
@@ -73,4 +79,7 @@ def test_own_photograph_takes_one_line(script, monkeypatch, tmp_path):
         r"^PHOTOGRAPH\b(.*?)= None", rf"PHOTOGRAPH\1= {str(path)!r}", script.read_text(), flags=re.M
     )
     assert count == 1
+    source, section, rest = source.partition(WITHOUT_IT[script.stem])
+    assert section
+    assert "PHOTOGRAPH" not in rest
     run(source, script, monkeypatch)
