@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import doctest
 import re
+import shlex
 from pathlib import Path
 
 import pytest
+from typer.main import get_command
 
+from deconv.cli.app import app
 from deconv.restore.methods import METHODS
 
 ROOT = Path(__file__).parent.parent
@@ -24,6 +27,26 @@ def _name(page: Path) -> str:
 def test_examples_run(page):
     flags = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
     assert doctest.testfile(str(page), module_relative=False, optionflags=flags).failed == 0
+
+
+def _commands() -> list[str]:
+    """Every line of the pages' shell blocks that runs the command, without its comment."""
+    blocks = [block for page in PAGES for block in re.findall(r"```bash\n(.*?)```", page.read_text(), flags=re.DOTALL)]
+    lines = [line.partition(" #")[0].strip() for block in blocks for line in block.splitlines()]
+    return sorted({line for line in lines if line.startswith("deconv ")})
+
+
+@pytest.fixture(scope="module")
+def command():
+    return get_command(app)
+
+
+@pytest.mark.parametrize("line", _commands())
+def test_commands_take_their_options(command, line):
+    words = shlex.split(line)[1:]
+    while hasattr(command, "commands"):
+        command = command.commands[words.pop(0)]
+    command.make_context("deconv", words)  # parses, and runs nothing
 
 
 @pytest.mark.parametrize("page", PAGES, ids=_name)
