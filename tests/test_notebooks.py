@@ -51,6 +51,16 @@ def test_notebook_was_executed(script):
     assert path.stat().st_size < LARGEST
 
 
+@each
+def test_figures_say_what_to_notice(script):
+    """In the first paragraph after them."""
+    cells = jupytext.read(script.with_suffix(".ipynb")).cells
+    for number, cell in enumerate(cells):
+        if any(kind.startswith("image/") for output in cell.get("outputs", ()) for kind in output.get("data", {})):
+            text = next(after.source for after in cells[number + 1 :] if after.cell_type == "markdown")
+            assert "notice" in text.partition("\n\n")[0].lower(), cell.source
+
+
 def run(source: str, script: Path, monkeypatch) -> None:
     """Run the notebook's text with the sizes cut, in its own folder, drawing nothing on a screen."""
     from matplotlib import pyplot
