@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["Array", "as_tensor", "is_foreign", "on_tensors"]
+__all__ = ["Array", "as_tensor", "is_foreign", "on_tensors", "without_mask"]
 
 Array = TypeVar("Array", Tensor, "np.ndarray[Any, Any]")  # a tensor for a tensor, an array for an array
 
@@ -67,6 +67,34 @@ def as_tensor(array: Any, *, name: str) -> tuple[Tensor, Callable[[Tensor], Any]
     raise TypeError(f"{name}: expected a NumPy or CuPy array or a torch tensor, given {type(array).__name__}")
 
 
+def without_mask(array: Any) -> tuple[Any, Any, Callable[[Any], Any]]:
+    """An array, its own mask, and the way back: NumPy's masked arrays, and astropy's `NDData` and `CCDData`.
+
+    Parameters
+    ----------
+    array : array or Tensor
+        Of any kind.
+
+    Returns
+    -------
+    values : array or Tensor
+        The array without its mask; what has none stays as it is.
+    missing : ndarray or None
+        True where the array's own mask says that there is no value; None where it has none.
+    back : callable
+        Gives a result of NumPy the class of the array, with its unit, coordinates (WCS) and header; nothing is masked
+        there any more.
+    """
+    if isinstance(array, np.ma.MaskedArray):
+        missing = None if array.mask is np.ma.nomask else np.ma.getmaskarray(array)
+        return array.data, missing, np.ma.asarray
+    if all(hasattr(array, name) for name in ("data", "mask", "uncertainty", "wcs", "meta", "unit")):
+        known = {name: getattr(array, name) for name in ("unit", "wcs", "meta")}
+        missing = None if array.mask is None else np.broadcast_to(np.asarray(array.mask, bool), array.data.shape)
+        return np.asarray(array.data), missing, lambda result: type(array)(result, **known)
+    return array, None, _unchanged
+
+
 def on_tensors(operation: Callable[..., Tensor], name: str, image: Any, weight: Any, **options: Any) -> Any:
     """``operation(image, weight, **options)`` of tensors, or of arrays as an array of the image's library.
 
@@ -109,5 +137,5 @@ def _from_numpy(array: Any, name: str) -> Tensor:
     return torch.from_numpy(array)
 
 
-def _unchanged(result: Tensor) -> Tensor:
+def _unchanged(result: Any) -> Any:
     return result

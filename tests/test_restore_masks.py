@@ -158,3 +158,42 @@ def test_a_linear_filter_says_that_stars_make_it_ring(method):
     stars[30, 40] = stars[60, 20] = 1e4
     with pytest.warns(restore.RestorationWarning, match="a few bright points.* ripples"):
         method(degrade(stars, psf, noise=0.01, seed=0), psf)
+
+
+class Frame:
+    """What `NDData` and `CCDData` of astropy have."""
+
+    def __init__(self, data, unit=None, wcs=None, meta=None, mask=None, uncertainty=None):
+        self.data, self.unit, self.wcs, self.meta = data, unit, wcs, meta
+        self.mask, self.uncertainty, self.shape, self.ndim = mask, uncertainty, data.shape, data.ndim
+
+
+def test_the_mask_that_an_array_carries_counts():
+    y = observation()
+    bad = np.zeros(y.shape, bool)
+    bad[20:23, 30:32] = True
+    expected = restore.richardson_lucy(y, PSF, num_iter=3, mask=~bad)
+    y[bad] = 500
+    restored = restore.richardson_lucy(np.ma.masked_array(y, bad), PSF, num_iter=3)
+    assert isinstance(restored, np.ma.MaskedArray) and not np.ma.is_masked(restored)
+    np.testing.assert_allclose(restored, expected)
+    frame = Frame(y, unit="adu", wcs="sky", meta={"EXPTIME": 3}, mask=bad)
+    restored = restore.richardson_lucy(frame, PSF, num_iter=3)
+    assert (type(restored), restored.unit, restored.wcs, restored.mask) == (Frame, "adu", "sky", None)
+    np.testing.assert_allclose(restored.data, expected)
+    more = np.ones(y.shape, bool)
+    more[0] = False  # beside the array's own
+    both = restore.richardson_lucy(frame, PSF, num_iter=3, mask=more)
+    np.testing.assert_allclose(both.data, restore.richardson_lucy(y, PSF, num_iter=3, mask=more & ~bad))
+
+
+def test_frames_of_astropy():
+    nddata = pytest.importorskip("astropy.nddata")
+    y = observation()
+    bad = np.zeros(y.shape, bool)
+    bad[20:23, 30:32] = True
+    y[bad] = np.nan
+    frame = nddata.CCDData(y, unit="adu", mask=bad, meta={"OBJECT": "M 31"})
+    restored = restore.wiener(frame, PSF)
+    assert isinstance(restored, nddata.CCDData) and restored.meta["OBJECT"] == "M 31" and restored.mask is None
+    np.testing.assert_allclose(restored.data, restore.wiener(np.where(bad, 0, y), PSF, mask=~bad))

@@ -11,12 +11,13 @@ torch           2 axes              3 axes, `C x H x W`        4 axes, `B x C x 
 
 of dtype bool, uint8 or uint16, whose full scale stands for 1, or float16 (bfloat16 in torch), float32, float64, int16,
 int32 or uint32, whose values are taken as they are. Volumes have one more axis, D, before H. Everything else is refused
-by name, never guessed at; so are axes that are plainly in another order.
+by name, never guessed at; so are axes that are plainly in another order. ``channel_axis=`` says where the channels are,
+as scikit-image's does.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import torch
@@ -24,7 +25,7 @@ from torch import Tensor
 
 from ..foreign_arrays import as_tensor
 
-__all__ = ["FULL_SCALE", "as_image_batch", "as_psf", "per_sample"]
+__all__ = ["FULL_SCALE", "as_image_batch", "as_psf", "axis_order", "per_sample"]
 
 Back = Callable[[Tensor], Any]
 
@@ -49,7 +50,12 @@ _USUAL_CHANNELS = 4
 
 
 def as_image_batch(
-    array: Any, *, space: Literal[2, 3] = 2, name: str = "image", check_order: bool = True
+    array: Any,
+    *,
+    space: Literal[2, 3] = 2,
+    name: str = "image",
+    channel_axis: int | None = None,
+    check_order: bool = True,
 ) -> tuple[Tensor, Back]:
     """The image as a tensor `(B, C, H, W)`, and the function that turns results into what was given.
 
@@ -61,6 +67,9 @@ def as_image_batch(
         Number of spatial axes: 2 for images, 3 for volumes.
     name : str
         What error messages call it.
+    channel_axis : int, optional
+        Which axis counts the channels; where there is one more, the first of the others counts the samples. By default
+        as in the module's table.
     check_order : bool
         Refuse axes that are plainly in another order. False where the order makes no difference.
 
@@ -93,25 +102,22 @@ def as_image_batch(
     tensor, wrap = _as_numbers(array, name)
     channels_last = not isinstance(array, Tensor)
     _check_values(tensor, name)
-    _check_axes(tensor, space, channels_last, name)
-    if check_order:
+    order = axis_order(tensor.shape, space, channels_last=channels_last, channel_axis=channel_axis, name=name)
+    if check_order and channel_axis is None:
         _check_order(tensor, space, channels_last, name)
 
     extra = tensor.ndim - space  # how many of the axes B and C are there
+    places = sorted(range(tensor.ndim), key=order.__getitem__)
     dtype = tensor.dtype
     image = tensor.to(_OWN_UNIT.get(dtype, torch.float32))
     if dtype in FULL_SCALE:
         image = image.div_(FULL_SCALE[dtype])  # a copy already: the dtype changed
-    if extra == 1 and channels_last:
-        image = image.movedim(-1, 0)
-    image = image[(None,) * (2 - extra)]
+    image = image.permute(order)[(None,) * (2 - extra)]
 
     def back(result: Tensor) -> Any:
         if result.ndim != space + 2 or any(n != 1 for n in result.shape[: 2 - extra]):
             raise ValueError(f"result: the shape {tuple(result.shape)} does not fit the {space + extra} axes of {name}")
-        result = result[(0,) * (2 - extra)]
-        if extra == 1 and channels_last:
-            result = result.movedim(0, -1)
+        result = result[(0,) * (2 - extra)].permute(places)
         if dtype in FULL_SCALE:
             scale = FULL_SCALE[dtype]
             result = (result * scale).round().clamp(0, scale)
@@ -121,6 +127,55 @@ def as_image_batch(
         return wrap(result.to(dtype))
 
     return image, back
+
+
+def axis_order(
+    shape: Sequence[int],
+    space: Literal[2, 3],
+    *,
+    channels_last: bool,
+    channel_axis: int | None = None,
+    name: str = "image",
+) -> list[int]:
+    """Which axes of an array count its samples and channels, where there are any, and which are spatial.
+
+    Parameters
+    ----------
+    shape : sequence of int
+        Of the array.
+    space : {2, 3}
+        Number of spatial axes.
+    channels_last : bool
+        Of one image with channels, where `channel_axis` does not say it.
+    channel_axis : int, optional
+        As for `as_image_batch`.
+    name : str
+        What error messages call the array.
+
+    Returns
+    -------
+    list of int
+        The axes in the order B, C, D, H, W, as far as they are there.
+
+    Raises
+    ------
+    ValueError
+        Too few or too many axes; a channel axis that there is not.
+    """
+    shape, count = tuple(shape), len(shape)
+    if not space <= count <= space + 2:
+        frame, image, batch = _layouts(space, channels_last)
+        raise ValueError(f"{name}: expected {frame}, {image} or {batch}, given the shape {shape}")
+    axes = list(range(count))
+    if channel_axis is None:
+        return [axes[-1], *axes[:-1]] if count == space + 1 and channels_last else axes
+    if count == space or not -count <= channel_axis < count:
+        raise ValueError(
+            f"channel_axis: {name} of the shape {shape} has no axis {channel_axis} beside its {space} spatial ones"
+        )
+    channels = axes.pop(channel_axis)
+    samples = axes[: count - space - 1]
+    return [*samples, channels, *axes[len(samples) :]]
 
 
 def as_psf(psf: Any, *, like: Tensor | None = None, space: Literal[2, 3] = 2) -> Tensor:
@@ -212,12 +267,6 @@ def _layouts(space: int, channels_last: bool) -> tuple[str, str, str]:
     return frame, f"{frame} x C" if channels_last else f"C x {frame}", f"B x C x {frame}"
 
 
-def _check_axes(tensor: Tensor, space: int, channels_last: bool, name: str) -> None:
-    if not space <= tensor.ndim <= space + 2:
-        frame, image, batch = _layouts(space, channels_last)
-        raise ValueError(f"{name}: expected {frame}, {image} or {batch}, given the shape {tuple(tensor.shape)}")
-
-
 def _check_order(tensor: Tensor, space: int, channels_last: bool, name: str) -> None:
     """Refuse axes that are plainly in another library's order."""
     shape = tuple(tensor.shape)
@@ -228,10 +277,14 @@ def _check_order(tensor: Tensor, space: int, channels_last: bool, name: str) -> 
         if channels > _USUAL_CHANNELS and channels > min(sides):
             raise ValueError(
                 f"{name}: the shape {shape} would be {channels} channels of {' x '.join(map(str, sides))} pixels, with "
-                f"its channels on the wrong side, expected {image}, or {batch} where there are so many"
+                f"its channels on the wrong side, expected {image}, or {batch} where there are so many; channel_axis= "
+                "says which axis counts them"
             )
     elif tensor.ndim > space:
         channels, *sides = shape[-space - 1 :]
         if channels > _USUAL_CHANNELS and sides[-1] in (1, 3, 4) and min(sides[:-1]) > sides[-1]:
             expected = batch if tensor.ndim == space + 2 else image
-            raise ValueError(f"{name}: the shape {shape} has its channels on the wrong side, expected {expected}")
+            raise ValueError(
+                f"{name}: the shape {shape} has its channels on the wrong side, expected {expected}; channel_axis= "
+                "says which axis counts them"
+            )

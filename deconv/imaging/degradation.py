@@ -22,6 +22,7 @@ def degrade(
     photons: float | None = None,
     boundary: BlurBoundary = "valid",
     seed: int | torch.Generator | None = None,
+    channel_axis: int | None = None,
 ) -> Any:
     r"""Blur `image` by `psf` and add noise.
 
@@ -47,6 +48,8 @@ def degrade(
         ``kw - 1``. The others, see `deconv.imaging.convolve`, keep the size.
     seed : int or torch.Generator, optional
         Makes the noise reproducible, on every device; None draws it anew.
+    channel_axis : int, optional
+        Which axis counts the channels; by default as `deconv.imaging.arrays` lists.
 
     Returns
     -------
@@ -68,7 +71,7 @@ def degrade(
     (64, 66, 3)
     """
     space = 3 if getattr(psf, "ndim", 2) == 3 else 2
-    batch, back = as_image_batch(image, space=space)
+    batch, back = as_image_batch(image, space=space, channel_axis=channel_axis)
     blurred = convolve(batch, as_psf(psf, like=batch, space=space), boundary=boundary)
     if isinstance(seed, torch.Generator):
         generator = seed

@@ -14,7 +14,7 @@ from .psf import gaussian
 __all__ = ["psnr", "ssim"]
 
 
-def psnr(image: Any, truth: Any, *, border: int = 0) -> Any:
+def psnr(image: Any, truth: Any, *, border: int = 0, channel_axis: int | None = None) -> Any:
     r"""Peak signal-to-noise ratio in decibels, :math:`-10 \log_{10} \text{mean}((x - t)^2)`.
 
     Parameters
@@ -24,6 +24,8 @@ def psnr(image: Any, truth: Any, *, border: int = 0) -> Any:
         are divided by their full scale, floats are taken as they are.
     border : int
         Pixels to leave out on each side.
+    channel_axis : int, optional
+        Which axis counts the channels; by default as `deconv.imaging.arrays` lists.
 
     Returns
     -------
@@ -41,11 +43,11 @@ def psnr(image: Any, truth: Any, *, border: int = 0) -> Any:
     >>> round(psnr(np.full((8, 8), 0.6), np.full((8, 8), 0.5)), 6)
     20.0
     """
-    x, t = _pair(image, truth, border, check_order=border > 0)
+    x, t = _pair(image, truth, border, channel_axis, check_order=border > 0)
     return per_sample(-10 * (x - t).square().mean((1, 2, 3)).log10(), image)
 
 
-def ssim(image: Any, truth: Any, *, border: int = 0) -> Any:
+def ssim(image: Any, truth: Any, *, border: int = 0, channel_axis: int | None = None) -> Any:
     r"""Structural similarity, its mean over the image; 1 where the images agree.
 
     .. math:: \frac{2 \mu_x \mu_t + c_1}{\mu_x^2 + \mu_t^2 + c_1} \cdot
@@ -61,6 +63,8 @@ def ssim(image: Any, truth: Any, *, border: int = 0) -> Any:
         As for `psnr`.
     border : int
         Pixels to leave out on each side.
+    channel_axis : int, optional
+        As for `psnr`.
 
     Returns
     -------
@@ -77,7 +81,7 @@ def ssim(image: Any, truth: Any, *, border: int = 0) -> Any:
     Wang, Bovik, Sheikh & Simoncelli, "Image quality assessment: from error visibility to structural similarity", IEEE
     Transactions on Image Processing 13, 2004.
     """
-    x, t = _pair(image, truth, border)
+    x, t = _pair(image, truth, border, channel_axis)
     if min(x.shape[2:]) < 11:
         raise ValueError(f"image: ssim needs 11 x 11 pixels, given {tuple(x.shape[2:])} within the border")
     window = gaussian(1.5, 11).to(x)
@@ -92,10 +96,12 @@ def ssim(image: Any, truth: Any, *, border: int = 0) -> Any:
     return per_sample(similarity.mean((1, 2, 3)), image)
 
 
-def _pair(image: Any, truth: Any, border: int, *, check_order: bool = True) -> tuple[Tensor, Tensor]:
+def _pair(
+    image: Any, truth: Any, border: int, channel_axis: int | None, *, check_order: bool = True
+) -> tuple[Tensor, Tensor]:
     """Both as tensors `(B, C, H, W)` of one dtype on the first one's device, without their border."""
-    x, _ = as_image_batch(image, check_order=check_order)
-    t, _ = as_image_batch(truth, name="truth", check_order=check_order)
+    x, _ = as_image_batch(image, check_order=check_order, channel_axis=channel_axis)
+    t, _ = as_image_batch(truth, name="truth", check_order=check_order, channel_axis=channel_axis)
     if x.shape != t.shape:
         raise ValueError(f"truth: its shape {tuple(truth.shape)} differs from the image's, {tuple(image.shape)}")
     height, width = x.shape[2:]

@@ -54,7 +54,7 @@ _ENOUGH = 2**17
 _BANDS = 16
 
 
-def estimate_noise(image: Any, *, white: bool = True) -> Any:
+def estimate_noise(image: Any, *, white: bool = True, channel_axis: int | None = None) -> Any:
     r"""Standard deviation of the noise in an image.
 
     .. math:: \sigma = \frac{\text{median} |\Delta_x^6 \Delta_y^6 y|}{0.6745 \binom{12}{6}}
@@ -67,6 +67,8 @@ def estimate_noise(image: Any, *, white: bool = True) -> Any:
         The noise is white and Gaussian. False for pictures that were compressed by JPEG or scaled up, whose highest
         frequencies tell nothing: then the quietest places are judged at lower ones, and fine texture all over the
         picture counts as noise.
+    channel_axis : int, optional
+        Which axis counts the channels; by default as `deconv.imaging.arrays` lists.
 
     Returns
     -------
@@ -87,7 +89,7 @@ def estimate_noise(image: Any, *, white: bool = True) -> Any:
     >>> round(float(estimate_noise(0.5 + 0.02 * noise)), 3)
     0.02
     """
-    batch, _ = as_image_batch(image)
+    batch, _ = as_image_batch(image, channel_axis=channel_axis)
     planes = _bands(batch.detach().flatten(0, 1))
     variance = _at_the_highest_frequencies(planes)
     if not white and min(planes.shape[2:]) >= _COARSE_ORDER * _SPACING + _BLOCK:

@@ -40,6 +40,8 @@ class CommonOptions(TypedDict, total=False):
         least white, and of those at 0, at most black. For ``mask="auto"`` by default the full scale of integers, and
         for floats their greatest value where it is a plateau, see `deconv.imaging.clipping`; else by default nothing
         counts as clipped.
+    channel_axis : int, optional
+        Which axis of the image counts its channels, 0 for `C x H x W`; by default as `deconv.imaging.arrays` lists.
     linear : bool
         The image is an sRGB photograph: restore its linear light. `sigma` then is in the light's unit.
     statistics : Statistics, optional
@@ -58,6 +60,7 @@ class CommonOptions(TypedDict, total=False):
     boundary: Boundary
     mask: np.ndarray | Tensor | Literal["auto"] | None
     white: float | None
+    channel_axis: int | None
     linear: bool
     statistics: Statistics | None
     tolerance: float

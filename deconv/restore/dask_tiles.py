@@ -34,6 +34,7 @@ def restore_chunks(
     white: float | None,
     sigma: Any,
     statistics: Statistics | None,
+    channel_axis: int | None = None,
     **options: Any,
 ) -> Any:
     """The restored image as a lazy dask array.
@@ -58,6 +59,8 @@ def restore_chunks(
         As for the method.
     statistics : Statistics or None
         None: measured in the whole image, by one task.
+    channel_axis : int, optional
+        As for the method.
     **options : Any
         More keywords of the method.
 
@@ -80,9 +83,11 @@ def restore_chunks(
     if known is None:
         measure = delayed(streaming_statistics, pure=False)
         light = bool(options.get("linear"))
-        known = measure(_Strips(image), list(axes), psf, mask=mask, white=white, sigma=sigma, linear=light)
+        given = {"mask": mask, "white": white, "sigma": sigma, "linear": light, "channel_axis": channel_axis}
+        known = measure(_Strips(image), list(axes), psf, **given)
+    layout = {} if channel_axis is None else {"channel_axis": channel_axis}  # which a function of one's own has not
     return da.map_overlap(
-        partial(method, psf=psf, mask=mask, white=white, sigma=sigma, progress=False, **options),
+        partial(method, psf=psf, mask=mask, white=white, sigma=sigma, progress=False, **layout, **options),
         image.rechunk(chunks),
         depth=depth,
         boundary="none",

@@ -12,11 +12,12 @@ import itertools
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..foreign_arrays import as_tensor
+from ..foreign_arrays import as_tensor, without_mask
 from ..imaging.arrays import FULL_SCALE, as_image_batch
 from ..imaging.boundary import extend
 from ..imaging.clipping import clipped_ends
@@ -35,14 +36,15 @@ _SMALL_TAP = 0.01
 
 
 def read_masked(
-    image: Any, psf: Any, *, mask: Any = None, white: float | None = None
+    image: Any, psf: Any, *, mask: Any = None, white: float | None = None, channel_axis: int | None = None
 ) -> tuple[Tensor, Callable[[Tensor], Any], Tensor | None, Tensor | None]:
     """The image as a tensor, the way back to what was given, the weights of its pixels, and which are clipped.
 
     Parameters
     ----------
-    image, psf, mask, white : Any
-        As the restoration methods are given them. Values that the mask leaves out need not be finite.
+    image, psf, mask, white, channel_axis : Any
+        As the restoration methods are given them. Values that the mask leaves out need not be finite; the mask of a
+        masked array, of `NDData` or `CCDData` counts, too.
 
     Returns
     -------
@@ -58,24 +60,34 @@ def read_masked(
     space = spatial_axes(psf)
     if isinstance(mask, str) and mask != "auto":
         raise ValueError(f'mask: expected an array or "auto", given {mask!r}')
+    image, missing, rewrap = without_mask(image)
+    layout: dict[str, Any] = {"space": space, "channel_axis": channel_axis}
+    if missing is not None and mask is None:
+        mask = np.ones(tuple(image.shape), bool)
     values, wrap = as_tensor(image, name="image")
     white = white_of(values.dtype, white, sought=isinstance(mask, str))
+
+    def back(result: Tensor) -> Any:
+        return rewrap(unpack(result))
+
     if mask is None:
-        batch, back = as_image_batch(image, space=space)
+        batch, unpack = as_image_batch(image, **layout)
         return batch, back, None, None if white is None else clipped_ends(batch, white=white)
-    finite = None
+    known = None if missing is None else torch.from_numpy(~missing)
     if values.is_floating_point() and not bool(values.isfinite().all()):
-        missing = ~values.isfinite()
-        image = wrap(values.masked_fill(missing, 0))
-        finite, _ = as_image_batch(wrap(~missing), space=space)
-    batch, back = as_image_batch(image, space=space)
+        known = values.isfinite() if known is None else values.isfinite() & known
+        image = wrap(values.masked_fill(~known, 0))
+    batch, unpack = as_image_batch(image, **layout)
+    finite = None if known is None else as_image_batch(wrap(known), **layout)[0]
     seen = batch if finite is None else fill(batch, finite.to(batch))
     clipped = None if white is None and not isinstance(mask, str) else clipped_ends(seen, white=white)
     if isinstance(mask, str):
         counts = ~outliers(seen, as_psfs(psf, batch), Statistics.of(seen))
         pixels = counts.to(batch) if finite is None else counts * finite.to(batch)
     else:
-        pixels = as_mask(mask, batch)
+        pixels = as_mask(mask, batch, channel_axis=channel_axis)
+        if missing is not None:
+            pixels = pixels * as_image_batch(~missing, **layout)[0].to(pixels)
         bad = 0 if finite is None else int(((finite == 0) & (pixels > 0)).sum())
         if bad:
             raise ValueError(f"image: {bad} of its values are NaN or infinite where the mask is not 0")
@@ -102,14 +114,16 @@ def white_of(dtype: torch.dtype, white: float | None, *, sought: bool) -> float 
     return white / scale
 
 
-def as_mask(mask: Any, image: Tensor) -> Tensor:
+def as_mask(mask: Any, image: Tensor, *, channel_axis: int | None = None) -> Tensor:
     """The weight of each pixel as a tensor that broadcasts against `image`; integers of 0 and 1 count as bool."""
     values, wrap = as_tensor(mask, name="mask")
     if not values.is_floating_point() and not values.is_complex():
         least, greatest = values.to(torch.int64).aminmax()
         if least >= 0 and greatest <= 1:
             mask = wrap(values.bool())
-    pixels, _ = as_image_batch(mask, space=space_of(image), name="mask")
+    space = space_of(image)
+    layout = channel_axis if values.ndim > space else None  # one for all channels has none
+    pixels, _ = as_image_batch(mask, space=space, name="mask", channel_axis=layout)
     pixels = pixels.to(image)
     fits = all(n in (1, m) for n, m in zip(pixels.shape[:2], image.shape[:2], strict=True))
     if not fits or pixels.shape[2:] != image.shape[2:]:

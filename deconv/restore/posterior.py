@@ -112,7 +112,8 @@ def flow_posterior(
     if common.get("info"):
         raise ValueError("info: draws from a posterior do not converge; expected False")
     density = load_prior(prior)
-    batch, back = as_image_batch(image, space=2)
+    channel_axis = common.pop("channel_axis", None)
+    batch, back = as_image_batch(image, space=2, channel_axis=channel_axis)
 
     def draw(number: int) -> Tensor:
         return run(
@@ -126,7 +127,7 @@ def flow_posterior(
 
     drawn = torch.stack([draw(number) for number in range(samples)])
     floats: Any = image.float() if isinstance(image, Tensor) else cast(Any, image).astype("float32")
-    _, as_float = as_image_batch(floats, space=2)
+    _, as_float = as_image_batch(floats, space=2, channel_axis=channel_axis)
     return Posterior([back(sample) for sample in drawn], back(drawn.mean(0)), as_float(drawn.std(0)))
 
 

@@ -83,7 +83,9 @@ def run(
         raise ValueError(f"tolerance: expected 0 or more, given {tolerance}")
     linear, callback, info = common.get("linear", False), common.get("callback"), common.get("info", False)
     # Before the light is decoded: clipping is a matter of the file.
-    batch, back, mask, clipped = read_masked(image, psf, mask=common.get("mask"), white=common.get("white"))
+    batch, back, mask, clipped = read_masked(
+        image, psf, mask=common.get("mask"), white=common.get("white"), channel_axis=common.get("channel_axis")
+    )
     psfs = as_psfs(psf, batch)
     if mask is None:
         mask = _without_outliers(batch, psfs)

@@ -11,10 +11,11 @@ import torch
 from torch import Tensor
 
 from ..foreign_arrays import as_tensor
+from ..imaging.arrays import axis_order
 from ..imaging.clipping import clipped
 from ..imaging.noise import band_rows, noise_in_bands
 from ..imaging.srgb import to_linear
-from .arguments import as_sigma
+from .arguments import Space, as_sigma
 from .padded_domain import fill
 from .pixel_mask import read_masked
 from .statistics import Moments, Statistics, power_of_two, sigma_clipped
@@ -34,6 +35,7 @@ def streaming_statistics(
     white: float | None = None,
     sigma: Any = None,
     linear: bool = False,
+    channel_axis: int | None = None,
 ) -> Statistics:
     """`Statistics.of` the whole image, of which never more than a strip is in memory.
 
@@ -53,6 +55,8 @@ def streaming_statistics(
         As for the restoration methods.
     linear : bool
         As for the restoration methods.
+    channel_axis : int, optional
+        As for the restoration methods.
 
     Returns
     -------
@@ -63,7 +67,7 @@ def streaming_statistics(
 
     def rows(start: int, stop: int) -> Tensor:
         span = [(start, stop), *((0, n) for n in rest)]
-        batch, _, pixels, _ = read_piece(image, axes, psf, span, mask=mask, white=white)
+        batch, _, pixels, _ = read_piece(image, axes, psf, span, mask=mask, white=white, channel_axis=channel_axis)
         batch = to_linear(batch) if linear else batch
         return batch if pixels is None else fill(batch, pixels)
 
@@ -155,20 +159,19 @@ def read_piece(
     *,
     mask: Any,
     white: float | None,
+    channel_axis: int | None = None,
 ) -> tuple[Tensor, Callable[[Tensor], Any], Tensor | None, Tensor | None]:
     """`read_masked` of a rectangle of an image and of its mask."""
     if mask is not None and not isinstance(mask, str):
-        mask = crop_to(mask, spatial_positions(mask, len(axes)), span)
-    return read_masked(crop_to(image, axes, span), psf, mask=mask, white=white)
+        layout = channel_axis if len(mask.shape) > len(axes) else None
+        mask = crop_to(mask, spatial_positions(mask, 2 if len(axes) == 2 else 3, layout), span)
+    return read_masked(crop_to(image, axes, span), psf, mask=mask, white=white, channel_axis=channel_axis)
 
 
-def spatial_positions(array: Any, space: int) -> list[int]:
+def spatial_positions(array: Any, space: Space, channel_axis: int | None = None) -> list[int]:
     """Where height and width are among the axes of an array, by the layouts of `deconv.imaging.arrays`."""
-    extra = len(array.shape) - space
-    if not 0 <= extra <= 2:
-        raise ValueError(f"image: expected {space} to {space + 2} axes, given the shape {tuple(array.shape)}")
-    channels_last = extra == 1 and not isinstance(array, Tensor)
-    return list(range(space)) if channels_last else list(range(extra, extra + space))
+    channels_last = not isinstance(array, Tensor)
+    return axis_order(array.shape, space, channels_last=channels_last, channel_axis=channel_axis)[-space:]
 
 
 def rectangle(axes: Sequence[int], spans: Sequence[tuple[int, int]]) -> tuple[slice, ...]:

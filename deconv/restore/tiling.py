@@ -48,6 +48,7 @@ def tiled(
     overlap: int | Sequence[int] | None = None,
     mask: Any = None,
     white: float | None = None,
+    channel_axis: int | None = None,
     sigma: Any = None,
     statistics: Statistics | None = None,
     progress: bool | None = None,
@@ -92,6 +93,8 @@ def tiled(
         As for the method, of the image's height and width, also a memory map; or ``"auto"``.
     white : float, optional
         As for the method.
+    channel_axis : int, optional
+        As for the method.
     sigma : float, array or Tensor, optional
         As for the method; by default measured in the whole image.
     statistics : Statistics, optional
@@ -117,7 +120,7 @@ def tiled(
         if options.get(name, allowed) != allowed:
             raise ValueError(f"{name}: tiles take {allowed!r} only, given {options[name]!r}")
     field = PsfField(psf)
-    axes = spatial_positions(image, field.space)
+    axes = spatial_positions(image, field.space, channel_axis)
     array: Any = image
     frame = [array.shape[axis] for axis in axes]
     core = _sizes("tile", _TILE if tile is None else tile, len(axes), 1)
@@ -128,7 +131,7 @@ def tiled(
     if is_dask(image):
         _check_lazy(frame, out, mask, field, progress)
         place = {"axes": axes, "tile": None if tile is None else core, "reach": reach}
-        known = {"mask": mask, "white": white, "sigma": sigma, "statistics": statistics}
+        known = {"mask": mask, "white": white, "sigma": sigma, "statistics": statistics, "channel_axis": channel_axis}
         return restore_chunks(restore, image, psf, **place, **known, **options)
     if out is None:
         out = torch.zeros_like(image) if isinstance(image, Tensor) else np.zeros(array.shape, array.dtype)
@@ -143,7 +146,9 @@ def tiled(
     if statistics is None:
         middle = field([(n - 1) / 2 for n in frame], frame)
         linear = bool(options.get("linear"))
-        statistics = streaming_statistics(image, axes, middle, mask=mask, white=white, sigma=sigma, linear=linear)
+        statistics = streaming_statistics(
+            image, axes, middle, mask=mask, white=white, sigma=sigma, linear=linear, channel_axis=channel_axis
+        )
 
     pieces = [_pieces(n, size) for n, size in zip(frame, core, strict=True)]
     # No more than half a tile, so that what is blended on both sides of a small one does not meet.
@@ -153,9 +158,9 @@ def tiled(
         for own in cores:
             seen = [(max(a - r, 0), min(b + r, n)) for (a, b), r, n in zip(own, reach, frame, strict=True)]
             blur = field([(a + b - 1) / 2 for a, b in own], frame)
-            piece, _, pixels, _ = read_piece(image, axes, blur, seen, mask=mask, white=white)
+            piece, _, pixels, _ = read_piece(image, axes, blur, seen, mask=mask, white=white, channel_axis=channel_axis)
             known = {"mask": pixels, "white": level, "sigma": sigma, "statistics": statistics, "progress": False}
-            _blend(out, axes, own, seen, frame, widths, restore(piece, blur, **options, **known))
+            _blend(out, axes, channel_axis, own, seen, frame, widths, restore(piece, blur, **options, **known))
             bar.advance()
     return out
 
@@ -163,6 +168,7 @@ def tiled(
 def _blend(
     out: Any,
     axes: Sequence[int],
+    channel_axis: int | None,
     own: Sequence[tuple[int, int]],
     seen: Sequence[tuple[int, int]],
     frame: Sequence[int],
@@ -189,7 +195,7 @@ def _blend(
     # What no earlier tile has written may hold anything.
     out[rectangle(axes, [(2 * a - start, stop) for (a, _), (start, stop) in zip(own, kept, strict=True)])] = 0
     place = rectangle(axes, kept)
-    earlier, back = as_image_batch(out[place], space=space_of(restored), name="out")
+    earlier, back = as_image_batch(out[place], space=space_of(restored), name="out", channel_axis=channel_axis)
     out[place] = back(torch.lerp(earlier.to(restored), restored, share))
 
 
