@@ -340,8 +340,8 @@ def test_numbers_for_samples_come_in_the_images_kind(array, kind):
 )
 def test_the_channel_axis_is_the_one_that_is_named(shape, axis, expected):
     array = np.random.default_rng(0).random(shape)
-    for given in (array, torch.from_numpy(array)):
-        batch, back = as_image_batch(given, channel_axis=axis)
+    for image in (array, torch.from_numpy(array)):
+        batch, back = as_image_batch(image, channel_axis=axis)
         assert tuple(batch.shape) == expected
         np.testing.assert_array_equal(back(batch), array)
         channels = np.moveaxis(array, axis, -3)

@@ -204,7 +204,7 @@ def test_volumes_are_blurred_and_deblurred(capsys):
     status, out, err = tries(capsys, "deblur", "blurred.tif", "-o", "out.tif", "--psf", "k.npy")
     assert (status, err) == (0, "")
     assert "noise 1." in out
-    assert read_stack("out.tif").dtype == np.uint16
+    assert (read_stack("blurred.tif").dtype, read_stack("out.tif").dtype) == (np.uint16, np.float32)
     errors = [
         np.square(read_stack(name) / 65535 - volume[1:-1, 2:-2, 2:-2]).mean() for name in ("out.tif", "blurred.tif")
     ]

@@ -175,7 +175,8 @@ def test_the_mask_that_an_array_carries_counts():
     expected = restore.richardson_lucy(y, PSF, num_iter=3, mask=~bad)
     y[bad] = 500
     restored = restore.richardson_lucy(np.ma.masked_array(y, bad), PSF, num_iter=3)
-    assert isinstance(restored, np.ma.MaskedArray) and not np.ma.is_masked(restored)
+    assert isinstance(restored, np.ma.MaskedArray)
+    assert not np.ma.is_masked(restored)
     np.testing.assert_allclose(restored, expected)
     frame = Frame(y, unit="adu", wcs="sky", meta={"EXPTIME": 3}, mask=bad)
     restored = restore.richardson_lucy(frame, PSF, num_iter=3)
@@ -195,5 +196,6 @@ def test_frames_of_astropy():
     y[bad] = np.nan
     frame = nddata.CCDData(y, unit="adu", mask=bad, meta={"OBJECT": "M 31"})
     restored = restore.wiener(frame, PSF)
-    assert isinstance(restored, nddata.CCDData) and restored.meta["OBJECT"] == "M 31" and restored.mask is None
+    assert isinstance(restored, nddata.CCDData)
+    assert (restored.meta["OBJECT"], restored.mask) == ("M 31", None)
     np.testing.assert_allclose(restored.data, restore.wiener(np.where(bad, 0, y), PSF, mask=~bad))

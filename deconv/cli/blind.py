@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from .inputs import Blur, Source
+from .blurs import Blur
+from .inputs import Source
 from .noise import estimate as noise_levels
 from .noise import overall
 
@@ -78,8 +79,8 @@ def with_inexact_psf(photograph: Source, noise: Tensor, *, linear: bool) -> Tens
     return noise.maximum(effective_noise(to_linear(photograph.batch) if linear else photograph.batch))
 
 
-def check_psf_target(path: Path) -> None:
+def check_psf_target(path: Path, *, volume: bool = False) -> None:
     """Raise now what `write_psf` would raise at the end of the work."""
     from ..imaging.files import check_writable
 
-    check_writable(path)
+    check_writable(path, volume=volume)

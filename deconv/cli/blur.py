@@ -10,7 +10,8 @@ import typer
 from typer import Argument, Option
 
 from ..imaging.formats import listing
-from .inputs import MAX_PIXELS, WHITE, fraction, read_blur, read_source
+from .blurs import read_blur
+from .inputs import MAX_PIXELS, WHITE, fraction, read_source
 from .outputs import check_outputs
 from .summary_line import summary_line
 

@@ -11,7 +11,8 @@ from typer import Argument, Option
 
 from ..imaging.formats import listing as formats
 from .blind import KERNEL_SIZE, STARTS, check_psf_target, estimate_blur, with_inexact_psf
-from .inputs import MAX_PIXELS, WHITE, fraction, read_blur, read_source
+from .blurs import on_voxels, read_blur
+from .inputs import MAX_PIXELS, WHITE, fraction, read_source
 from .methods import DEFAULT, best, choose, listing
 from .noise import estimate, overall
 from .outputs import OVERWRITE, check_outputs, write_psf
@@ -21,7 +22,7 @@ __all__ = ["deblur"]
 
 _PSF = (
     "The blur: a file (image, .npy, .mat) or a text such as motion:15,30, gaussian:2.0 or disk:4. "
-    "By default it is estimated from the picture."
+    "By default it is estimated from the picture. Several, or a file with channels: one for each channel."
 )
 _SIGMA = "Standard deviation of the noise as a share of full scale, 0.01 or 1%. Estimated by default."
 _RATIO = "Noise power over signal power, for Wiener filters. Estimated by default."
@@ -34,6 +35,9 @@ _SAVE_PSF = "Also write the psf. One that was estimated is by default written be
 _BUDGET = "What --method auto may take, on one core of a CPU; 60 by default."
 _TILES = "Restore a large image tile by tile, of so many pixels a side, 1024 say, to save memory."
 _CLIPPED = "Take white for white or more, and black for black or less, or every value for what it is."
+_SERIES = "Which series of a TIFF, or HDU of a FITS file, from 0 on; by default the first that has an image."
+_CHANNEL_AXIS = "Which axis of a stack counts channels, where its file does not say so."
+_BITS = "Depth of the output; by default the input's, and 32, floats, for stacks."
 _BOUNDARY = (
     "What lies outside the frame: unknown; circular, reflect, replicate or zero for blur made by a computer. "
     "By default unknown."
@@ -49,7 +53,7 @@ def deblur(
         ),
     ],
     output: Annotated[Path, Option("--output", "-o", metavar="OUT", help="The restored picture.")],
-    psf: Annotated[str | None, Option("--psf", "-p", metavar="FILE|SPEC", help=_PSF)] = None,
+    psf: Annotated[list[str] | None, Option("--psf", "-p", metavar="FILE|SPEC", help=_PSF)] = None,
     kernel_size: Annotated[str | None, Option("--kernel-size", "-k", metavar="N|HxW", help=KERNEL_SIZE)] = None,
     starts: Annotated[int, Option(metavar="N", help=STARTS)] = 16,
     prior: Annotated[str | None, Option(metavar="NAME|FILE", help=_PRIOR)] = None,
@@ -66,7 +70,9 @@ def deblur(
     linear: Annotated[bool, Option("--linear", help="Undo the gamma of sRGB first: work on light.")] = False,
     recentre: Annotated[bool, Option("--recentre", help="Centre a psf from a file on its centroid.")] = False,
     white: Annotated[float | None, Option(metavar="NUMBER", help=WHITE)] = None,
-    bits: Annotated[int | None, Option(metavar="N", help="Depth of the output; the input's by default.")] = None,
+    bits: Annotated[int | None, Option(metavar="N", help=_BITS)] = None,
+    series: Annotated[int | None, Option("--series", "--hdu", metavar="N", help=_SERIES)] = None,
+    channel_axis: Annotated[int | None, Option("--channel-axis", metavar="N", help=_CHANNEL_AXIS)] = None,
     device: Annotated[str, Option(metavar="NAME", help="Where to compute: cpu, cuda, auto, ...")] = "cpu",
     overwrite: Annotated[bool, Option("--overwrite", help=OVERWRITE)] = False,
     max_pixels: Annotated[int | None, Option(metavar="N", help=MAX_PIXELS)] = None,
@@ -89,15 +95,19 @@ def deblur(
         raise ValueError("--kernel-size: is for a psf to be estimated, and --psf is given")
     level = None if sigma is None else fraction(sigma, "--sigma")
     blur = None if psf is None else read_blur(psf, recentre=recentre)
-    photograph = read_source(source, blur, device=device, white=white, max_pixels=max_pixels)
+    place = {"part": series, "channel_axis": channel_axis}
+    photograph = read_source(source, blur, device=device, white=white, max_pixels=max_pixels, **place)
+    if photograph.volume is not None and blur is not None:
+        blur = on_voxels(blur, photograph.volume.voxel)
+        bits = 32 if bits is None and photograph.values.dtype.name != "float64" else bits
     photograph.check_target(output, bits=bits)
     if blur is None and save_psf is None:
         save_psf = output.with_name(f"{output.stem}-psf.png")
     outputs = {"--output": output}
     if save_psf is not None:
-        check_psf_target(save_psf)
+        check_psf_target(save_psf, volume=blur is not None and blur.psf.ndim > 2)
         outputs["--save-psf"] = save_psf
-    check_outputs(outputs, (source, psf, prior), psf="--save-psf" if save_psf else None, overwrite=overwrite)
+    check_outputs(outputs, (source, *(psf or ()), prior), psf="--save-psf" if save_psf else None, overwrite=overwrite)
     if chosen is None:
         chosen = best(photograph.batch, 60 if budget is None else budget)
     started = time.perf_counter()
@@ -118,14 +128,16 @@ def deblur(
         "linear": ("--linear", linear),
     }
     defaults = {"sigma": estimated, "white": photograph.clipped_at if clipped else None}
-    defaults["progress"] = False if quiet else None
+    defaults |= {"mask": photograph.known, "progress": False if quiet else None}
     # Where no psf is to be trusted, the picture stays what it is.
-    restored = chosen.call(photograph.batch, blur.psf, options, defaults, tiles) if trusted else photograph.batch
+    restored = photograph.batch
+    if trusted:
+        restored = chosen.call_for_each(photograph.batch, blur.psf, options, defaults, tiles)
     seconds = time.perf_counter() - started
     lost = photograph.write(output, restored, bits=bits)
     words = f"psf {blur.words}"
     if save_psf is not None and trusted:
-        write_psf(save_psf, blur.psf)
+        write_psf(save_psf, blur.psf, blur.voxel if photograph.volume is None else photograph.volume.voxel)
         words += f" -> {save_psf}"
     if not quiet:
         noise = f"{level:.2%}" if estimated is None else f"{overall(estimated):.2%} (estimated)"

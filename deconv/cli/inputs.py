@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
     from ..imaging.picture import Picture, Volume
+    from .blurs import Blur
 
-__all__ = ["MAX_PIXELS", "WHITE", "Blur", "Source", "fraction", "read_blur", "read_source"]
+__all__ = ["MAX_PIXELS", "WHITE", "Source", "fraction", "read_source"]
 
 # Help of the options --white and --max-pixels.
 WHITE = "The value of white in a file of floats, 255 or 4095, say. By default 1."
@@ -21,16 +22,11 @@ MAX_PIXELS = "Read files that declare up to so many pixels; 250 million by defau
 # A picture of floats has another white than 1 where more than this share of it is brighter.
 _MOSTLY = 0.5
 
+# What the axes of a stack count.
+_COUNTED = {"T": "times", "C": "channels", "Z": "slices"}
+
 # The share of the light that a file of integers loses and that the summary line says.
 _WORTH_A_WORD = 0.01
-
-
-@dataclass(frozen=True)
-class Blur:
-    """A psf and what to call it in the summary line."""
-
-    psf: Tensor
-    words: str
 
 
 @dataclass(frozen=True)
@@ -44,13 +40,16 @@ class Source:
     values : ndarray
         As they are in the file.
     batch : Tensor
-        The same as shares of white, `(1, C, H, W)` or `(1, 1, D, H, W)`.
+        The same as shares of white: of a picture `(1, C, H, W)`; of a stack a sample for each time, `(T, C, D, H, W)`,
+        or for a psf of two axes for each slice, too, `(T D, C, H, W)`.
     picture : Picture or None
         What else an image file holds; None for a volume.
     white : float
         The value of white in a file of floats.
     volume : Volume or None
-        What else a file of slices holds; None for a picture.
+        What else a stack's file holds; None for a picture.
+    known : Tensor or None
+        1 where the file has a value, like `batch`; None where it has all.
     """
 
     path: Path
@@ -59,6 +58,7 @@ class Source:
     picture: Picture | None
     white: float = 1.0
     volume: Volume | None = None
+    known: Tensor | None = None
 
     def check_target(self, path: Path, *, bits: int | None) -> None:
         """Raise now what `write` would raise at the end of the work, or where most of it would come out white."""
@@ -89,17 +89,21 @@ class Source:
         """
         from ..imaging import write_image, write_stack
         from ..imaging.depths import lost_to_white
+        from ..imaging.hyperstack import from_samples
 
         floats, words = self._holds_floats(path, bits), []
         if floats:
-            result = result * self.white
+            result = result * self._unit
         else:
             share, lost = lost_to_white(result.detach().cpu().numpy())
-            if lost > _WORTH_A_WORD:
+            if lost > _WORTH_A_WORD or (self.volume is not None and share > 0):
                 words = [f"{share:.2%} clipped at white, {lost:.0%} of the light, which .tif with --bits 32 keeps"]
-        if self.picture is None:
-            write_stack(path, result[0, 0], like=self.volume, bits=bits)
-        else:
+        if self.volume is not None:
+            space: Literal[2, 3] = 2 if result.ndim == 4 else 3
+            samples = result.detach().cpu().numpy()
+            values = from_samples(samples, self.values.shape, self.volume.axes, space)
+            write_stack(path, values, like=self.volume, bits=bits)
+        elif self.picture is not None:
             write_image(path, result[0], like=self.picture, bits=bits)
         return words
 
@@ -112,12 +116,27 @@ class Source:
         return 1.0 if known else white_level(self.batch)
 
     @property
+    def _unit(self) -> float:
+        """What a value of 1 in `batch` is in a file of floats: a stack keeps its counts."""
+        if self.volume is None or self.values.dtype.kind == "f":
+            return self.white
+        import numpy as np
+
+        return float(np.iinfo(self.values.dtype).max)
+
+    @property
     def kind(self) -> str:
-        if self.picture is None:
+        """What it is, in a few words."""
+        if self.volume is not None:
+            axes, shape = self.volume.axes, self.values.shape
             words = "volume"
+            if axes != "ZYX" or self.batch.ndim == 4:
+                counts = [(shape[axes.index(axis)], word) for axis, word in _COUNTED.items() if axis in axes]
+                words = f"stack of {', '.join(f'{n} {word if n != 1 else word[:-1]}' for n, word in counts)}"
+            words += f" ({self.volume.part})" if self.volume.part else ""
         else:
             words = "grey" if self.values.ndim == 2 else "colour"
-            words += "" if self.picture.alpha is None else " with opacity"
+            words += "" if self.picture is None or self.picture.alpha is None else " with opacity"
         return f"{words}, {8 * self.values.dtype.itemsize} bits"
 
 
@@ -133,18 +152,6 @@ def fraction(text: str, flag: str) -> float:
     return value
 
 
-def read_blur(text: str, *, recentre: bool = False) -> Blur:
-    """The psf in a file, or the one that a text like ``motion:15,30`` describes."""
-    from ..imaging import psf
-
-    name, colon, _ = text.partition(":")
-    if Path(text).exists() or (not colon and Path(name).suffix):
-        values, report = psf.from_file(text, recentre=recentre)
-        return Blur(values, f"{Path(text).name} ({report})")
-    values = psf.parse(text)
-    return Blur(values, f"{text} ({' x '.join(map(str, values.shape))})")
-
-
 def read_source(
     path: Path,
     blur: Blur | None,
@@ -152,42 +159,86 @@ def read_source(
     device: str = "cpu",
     white: float | None = None,
     max_pixels: int | None = None,
+    part: int | None = None,
+    channel_axis: int | None = None,
 ) -> Source:
-    """Read a picture, or a volume for a psf of three axes, and check that the psf, if there is one, is not larger."""
+    """Read a picture or a stack: a stack where the psf has three axes, the file says so, or channels are counted."""
     import numpy as np
+    import torch
 
     from ..devices import usable_device
     from ..imaging import as_image_batch
     from ..imaging.decoding import MAX_PIXELS
     from ..imaging.files import read_picture
+    from ..imaging.hyperstack import to_samples
     from ..imaging.stacks import read_volume
+    from ..restore.padded_domain import fill
+    from .blurs import on_voxels
 
     place = usable_device(device, name="--device")
     max_pixels = MAX_PIXELS if max_pixels is None else max_pixels
-    space = 2 if blur is None else blur.psf.ndim
+    space: Literal[2, 3] = 3 if blur is not None and blur.space == 3 else 2
     picture, volume = None, None
-    if blur is None or space == 2:
-        picture = read_picture(path, max_pixels=max_pixels)
-        values = picture.pixels
+    stack = space == 3 or channel_axis is not None or _says_stack(path)
+    if stack and blur is None:
+        raise ValueError(
+            f"{path}: it holds a stack, and a psf is estimated from a picture only; expected --psf, one of beads or of "
+            "a formula"
+        )
+    if not stack:
+        picture = read_picture(path, max_pixels=max_pixels, part=part)
+        values, header = picture.pixels, picture.header
+        given: Any = values
     else:
         try:
-            volume = read_volume(path, max_pixels=max_pixels)
+            volume = read_volume(path, max_pixels=max_pixels, part=part, channel_axis=channel_axis)
         except ValueError as error:
+            if blur is None or space == 2:
+                raise
             raise ValueError(f"{error}; a volume is needed for psf {blur.words}, which has three axes") from None
-        values = volume.values
+        values, header = volume.values, volume.header
+        if space == 3 and volume.axes == "YX":
+            volume = replace(volume, values=values[None], axes="ZYX")
+            values = volume.values
+        try:
+            given = np.ascontiguousarray(to_samples(values, volume.axes, space))
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from None
+    missing = None
+    if header is not None and not np.isfinite(given).all():  # where NaN stands for no value
+        missing = ~np.isfinite(given)
+        given = np.where(missing, 0, given)
     try:
-        batch, _ = as_image_batch(values, space=space)
+        batch, _ = as_image_batch(given, space=space, check_order=not stack)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
-    shapes = batch.shape[2:] if blur is None else blur.psf.shape, batch.shape[2:]
+    if blur is not None and volume is not None:
+        blur = on_voxels(blur, volume.voxel)
+    shapes = batch.shape[2:] if blur is None else blur.size, batch.shape[2:]
     if any(s > n for s, n in zip(*shapes, strict=True)):
         size, frame = (" x ".join(map(str, shape)) for shape in shapes)
         raise ValueError(f"psf: {size} is larger than the image, {frame}; give a smaller one")
-    batch = batch.to(place)
+    known = None
+    if missing is not None:
+        known = torch.from_numpy(~missing).to(batch).reshape(batch.shape)
+        batch = fill(batch, known)
+    source = Source(path, values, batch.to(place), picture, volume=volume, known=known)
     if white is None:
-        return Source(path, values, batch, picture, volume=volume)
+        return source
     if values.dtype.kind != "f":
         raise ValueError(f"--white: is for files of floats; that of {path} is {np.iinfo(values.dtype).max}")
     if not 0 < white < float("inf"):
         raise ValueError(f"--white: expected a positive number, given {white:g}")
-    return Source(path, values, batch / white, picture, white, volume)
+    return replace(source, batch=source.batch / white, white=white)
+
+
+def _says_stack(path: Path) -> bool:
+    """Whether the file is of a kind that says what its axes are, and says that they are a stack's."""
+    from ..imaging.decoding import decoding
+    from ..imaging.formats import format_of_bytes
+
+    with open(path, "rb") as file:
+        beginning = file.read(4096)
+    with decoding(path):
+        format = format_of_bytes(beginning)
+        return format.axes and format.codec.holds_volume(path.read_bytes())

@@ -74,10 +74,43 @@ class Choice:
             if tile is None:
                 restored = self.method(image, psf, **keywords)
             else:
-                restored = tiled(self.method, image, psf, tile=tile, **keywords)
+                # Of four axes it would be a grid of psfs.
+                field = (lambda y, x: psf) if psf.ndim == 4 else psf
+                restored = tiled(self.method, image, field, tile=tile, **keywords)
         for message in dict.fromkeys(str(warning.message) for warning in caught):
             typer.echo(f"deconv: {message}", err=True)
         return restored
+
+    def call_for_each(
+        self,
+        image: Tensor,
+        psf: Tensor,
+        options: Mapping[str, tuple[str, Any]],
+        defaults: Mapping[str, Any],
+        tile: int | None = None,
+    ) -> Tensor:
+        """`call` for the samples one by one, so that the memory is that of one; arguments as there."""
+        if len(image) == 1:
+            return self.call(image, psf, options, defaults, tile)
+        import torch
+
+        def of(sample: int, value: Any) -> Any:
+            """The sample's part of what there is one for each."""
+            each = isinstance(value, torch.Tensor) and value.ndim >= 2 and len(value) == len(image)
+            return value[sample : sample + 1] if each else value
+
+        return torch.cat(
+            [
+                self.call(
+                    image[sample : sample + 1],
+                    psf,
+                    {name: (flag, of(sample, value)) for name, (flag, value) in options.items()},
+                    {name: of(sample, value) for name, value in defaults.items()},
+                    tile,
+                )
+                for sample in range(len(image))
+            ]
+        )
 
 
 def choose(name: str) -> Choice | None:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from ..imaging.picture import VoxelSize
+
 __all__ = ["OVERWRITE", "check_outputs", "write_psf"]
 
 OVERWRITE = "Write over the input, and over an existing file in place of a psf, too."
@@ -72,17 +74,22 @@ def _is_our_psf(path: Path) -> bool:
     return exif.get(_SOFTWARE) == _MADE_HERE
 
 
-def write_psf(path: Path, psf: Tensor) -> None:
-    """As numbers where the file holds floats; else as a picture of which the greatest value is white. PNG and JPEG say
-    that they are a psf of ours."""
+def write_psf(path: Path, psf: Tensor, voxel: VoxelSize | None = None) -> None:
+    """A psf, of any kind that `Blur` has: as numbers where the file holds floats; else as a picture of which the
+    greatest value is white. PNG and JPEG say that they are a psf of ours."""
     from PIL import Image
 
-    from ..imaging import write_image
-    from ..imaging.files import Picture
+    from ..imaging import write_image, write_stack
     from ..imaging.formats import format_of_name
+    from ..imaging.picture import Picture, Volume
 
-    dtypes = format_of_name(path).dtypes
     values = psf.cpu()
+    if values.ndim > 2:
+        values = values[0] if values.ndim > 3 else values
+        axes = "CYX" if psf.ndim == 4 else "CZYX"[-values.ndim :]
+        write_stack(path, values, like=Volume(values.numpy(), voxel, axes), bits=32)
+        return
+    dtypes = format_of_name(path).dtypes
     exif = Image.Exif()
     exif[_SOFTWARE] = _MADE_HERE
     like = Picture(values.numpy(), exif=exif.tobytes())

@@ -50,11 +50,19 @@ def read_image(path: str | os.PathLike, *, max_pixels: int = MAX_PIXELS) -> np.n
     return read_picture(path, max_pixels=max_pixels).pixels
 
 
-def read_picture(path: str | os.PathLike, *, max_pixels: int = MAX_PIXELS) -> Picture:
-    """The pixels of an image file together with what else it holds; arguments and errors as `read_image`."""
+def read_picture(path: str | os.PathLike, *, max_pixels: int = MAX_PIXELS, part: int | None = None) -> Picture:
+    """The pixels of an image file together with what else it holds; arguments and errors as `read_image`.
+
+    `part` is which of several series of a TIFF or HDUs of a FITS file; by default the first that has an image.
+    """
     data = Path(path).read_bytes()
     with decoding(path):
-        return format_of_bytes(data).codec.decode(data, max_pixels)
+        format = format_of_bytes(data)
+        if part is None:
+            return format.codec.decode(data, max_pixels)
+        if not format.parts:
+            raise ValueError(f"a {format.name} file has no series or HDUs, given {part}")
+        return format.codec.decode(data, max_pixels, part)
 
 
 def write_image(
@@ -107,7 +115,7 @@ def write_image(
         alpha = None
         if like.alpha is not None and format.opacity:
             alpha = to_depth(_under(fractions(like.alpha), values), depth)
-        picture = Picture(picture.pixels, alpha, like.profile, like.exif, like.dpi)
+        picture = Picture(picture.pixels, alpha, like.profile, like.exif, like.dpi, header=like.header)
     write_atomically(path, format.codec.encode(picture))
 
 

@@ -21,8 +21,9 @@ __all__ = ["FORMATS", "Codec", "Format", "format_of_bytes", "format_of_name", "l
 class Codec(Protocol):
     """What a module of `deconv.imaging.codecs` has; all but `decode` only where its row says so."""
 
-    def decode(self, data: bytes, max_pixels: int) -> Picture:
-        """The one picture in a file's bytes; ValueError says what else is in there.
+    def decode(self, data: bytes, max_pixels: int, part: int | None = None) -> Picture:
+        """The one picture in a file's bytes, or the one of that number, where the row has `parts`; ValueError says what
+        else is in there.
 
         `deconv.imaging.decoding.check_size` refuses more pixels than `max_pixels` before they are allocated. Whatever
         else is raised counts as damage.
@@ -37,8 +38,8 @@ class Codec(Protocol):
         """Whether these bytes are to be read as slices where both will do, for a psf."""
         ...
 
-    def decode_volume(self, data: bytes, max_pixels: int) -> Volume:
-        """The slices in a file's bytes, with as many axes as there are."""
+    def decode_volume(self, data: bytes, max_pixels: int, part: int | None = None) -> Volume:
+        """The slices in a file's bytes, with as many axes as there are; `part` as for `decode`."""
         ...
 
     def encode_volume(self, volume: Volume) -> bytes:
@@ -68,6 +69,10 @@ class Format:
         Whether it has room for opacity.
     photographs : bool
         Whether photographs are kept in it: what a folder of images is searched for.
+    parts : str
+        What several images in one of its files are called; nothing where there is one.
+    axes : bool
+        Whether its files say themselves if they hold a picture or a stack.
     """
 
     name: str
@@ -78,6 +83,8 @@ class Format:
     volumes: bool = False
     opacity: bool = True
     photographs: bool = True
+    parts: str = ""
+    axes: bool = False
 
     @property
     def codec(self) -> Codec:
@@ -101,6 +108,8 @@ FORMATS: tuple[Format, ...] = (
         "tiff",
         ("float32", "uint8", "uint16", "float64"),
         volumes=True,
+        parts="series",
+        axes=True,
     ),
     Format(
         "NumPy",
@@ -117,6 +126,29 @@ FORMATS: tuple[Format, ...] = (
     Format("GIF", (".gif",), (b"GIF87a", b"GIF89a"), "gif", photographs=False),
     Format("PNM", (".pgm", ".ppm", ".pnm", ".pbm"), tuple(b"P%d" % n for n in range(1, 7)), "pnm"),
     Format("JPEG 2000", (".jp2", ".j2k"), (b"\0\0\0\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51"), "jpeg2000"),
+    Format(
+        "FITS",
+        (".fits", ".fit", ".fts"),
+        (b"SIMPLE  =",),
+        "fits",
+        ("float32", "uint8", "uint16", "float64"),
+        volumes=True,
+        opacity=False,
+        photographs=False,
+        parts="HDU",
+        axes=True,
+    ),
+    Format(
+        "MRC",
+        (".mrc", ".map", ".rec"),
+        (b"?" * 208 + b"MAP ",),
+        "mrc",
+        ("float32", "uint16"),
+        volumes=True,
+        opacity=False,
+        photographs=False,
+        axes=True,
+    ),
     Format("AVIF", (".avif",), (b"????ftypavif",), "avif"),
 )
 

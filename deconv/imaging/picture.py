@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -12,6 +14,9 @@ ALLOWED_PIXELS = "8, 16 or 32 bits, integers or floats"
 
 # Values without a white that their dtype would tell become floats, unchanged.
 _FLOATS = {"float16": "float32", "int16": "float32", "int32": "float64", "uint32": "float64"}
+
+# What units of length are in metres.
+_METRES = {"m": 1.0, "cm": 1e-2, "mm": 1e-3, "um": 1e-6, "nm": 1e-9, "angstrom": 1e-10, "pm": 1e-12}
 
 # Colour spaces of ICC profiles that are not those of grey or RGB pixels.
 _OTHER_SPACES = (b"CMYK", b"CMY ", b"Lab ", b"XYZ ", b"YCbr", b"HSV ", b"HLS ")
@@ -36,6 +41,8 @@ class Picture:
     loss : float
         Root mean square error that lossy compression leaves in a clean, blurred photograph, as a fraction of full
         scale; 0 without such compression.
+    header : object or None
+        Of a FITS file, as astropy has it. Where there is one, NaN stands for no value.
     """
 
     pixels: np.ndarray
@@ -44,6 +51,7 @@ class Picture:
     exif: bytes | None = None
     dpi: tuple[float, float] | None = None
     loss: float = 0.0
+    header: Any = None
 
     @classmethod
     def from_samples(
@@ -114,6 +122,13 @@ class VoxelSize:
     resolution: tuple[float, float] | None = None
     unit: str | None = None
 
+    def sizes(self) -> tuple[float | None, float | None, float | None]:
+        """Of a voxel along z, y and x in metres; None where it is not known."""
+        unit = _METRES.get(self.unit or "")
+        x, y = self.resolution or (None, None)
+        z = self.spacing
+        return (unit and z and z * unit, unit and y and unit / y, unit and x and unit / x)
+
 
 @dataclass(frozen=True)
 class Volume:
@@ -122,13 +137,31 @@ class Volume:
     Attributes
     ----------
     values : ndarray
-        `D x H x W`, uint8, uint16, float32 or float64.
+        With as many axes as `axes` has letters, uint8, uint16, float32 or float64.
     voxel : VoxelSize or None
         What the file says of their distances.
+    axes : str
+        What the axes count, in their order: times T, channels C, slices Z, rows Y and columns X; the last two are YX.
+    channels : tuple of str
+        Names of the channels, if the file says any.
+    program : str
+        Whose TIFF it is: ``"imagej"``, ``"ome"`` or nobody's in particular.
+    notes : mapping
+        What else such a file says, as its program writes it: colours, labels, the time between frames.
+    header : object or None
+        Of a FITS file, as astropy has it. Where there is one, NaN stands for no value.
+    part : str
+        Which of several images in the file it is, in words.
     """
 
     values: np.ndarray
     voxel: VoxelSize | None = None
+    axes: str = "ZYX"
+    channels: tuple[str, ...] = ()
+    program: str = ""
+    notes: Mapping[str, Any] = field(default_factory=dict)
+    header: Any = None
+    part: str = ""
 
 
 def as_pixels(array: np.ndarray) -> np.ndarray:

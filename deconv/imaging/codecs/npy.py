@@ -34,7 +34,7 @@ def decode_volume(data: bytes, max_pixels: int) -> Volume:
     """The array."""
     array = read_array(data)
     check_size(array.shape, max_pixels)
-    return Volume(array)
+    return Volume(array, axes="ZYX"[-array.ndim :])
 
 
 def encode_volume(volume: Volume) -> bytes:

@@ -12,7 +12,7 @@ from tifffile import EXTRASAMPLE, PHOTOMETRIC
 from ..decoding import check_size
 from ..picture import Picture, as_pixels
 from .pillow import decode_with_pillow
-from .tiff_stack import decode_volume, encode_volume, holds_volume, missing_decoder, opened
+from .tiff_stack import decode_volume, encode_volume, holds_volume, missing_decoder, opened, series_of
 
 __all__ = ["decode", "decode_volume", "encode", "encode_volume", "holds_volume"]
 
@@ -22,16 +22,19 @@ _COLOURS = {PHOTOMETRIC.MINISBLACK: 1, PHOTOMETRIC.MINISWHITE: 1, PHOTOMETRIC.RG
 _PER_INCH = {2: 1.0, 3: 2.54}  # by the resolution's unit, inch or centimetre
 
 
-def decode(data: bytes, max_pixels: int) -> Picture:
-    """The one picture in a TIFF file."""
+def decode(data: bytes, max_pixels: int, part: int | None = None) -> Picture:
+    """The one picture in a TIFF file: its first series, or that of the given number."""
     with opened(data) as file:
-        page, series = file.pages.first, file.series[0]
+        series = series_of(file, part)
+        page = file.pages.first if part is None else series.keyframe
         _refuse_raw(page)
         if series.axes.replace("S", "") != "YX":
             raise ValueError(f"it holds a stack, {series.axes} of shape {series.shape}; expected one image")
         check_size((page.imagelength, page.imagewidth), max_pixels)
         profile, dpi = page.iccprofile, _dpi(page)
         if page.photometric not in _COLOURS or page.bitspersample == 1:
+            if part:
+                raise ValueError(f"series {part} has pixels of kind {int(page.photometric)}; expected grey or RGB ones")
             return replace(decode_with_pillow(data, "TIFF", max_pixels), dpi=dpi)
         try:
             array = series.asarray()

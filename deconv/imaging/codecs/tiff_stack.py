@@ -1,24 +1,23 @@
-"""The slices of a volume in one TIFF file, ImageJ's and OME's included, and how far apart they are."""
+"""Stacks in one TIFF file, ImageJ's and OME's included: slices, channels and times."""
 
 from __future__ import annotations
 
 import io
-import re
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import numpy as np
 import tifffile
 
 from ..decoding import check_size
-from ..picture import Volume, VoxelSize, as_pixels
+from ..picture import Volume, as_pixels
+from .tiff_notes import imagej_notes, notes_of, ome_notes
 
-__all__ = ["decode_volume", "encode_volume", "holds_volume", "missing_decoder", "opened"]
+__all__ = ["decode_volume", "encode_volume", "holds_volume", "missing_decoder", "opened", "series_of"]
 
-# What files call their axes besides Y and X: slices, or nothing in particular; and what are no slices.
-_SLICES = ("ZYX", "IYX", "QYX", "YX")
-_OTHERS = {"C": "channels", "T": "times"}
+_IMAGEJ_ORDER = "TZCYX"
 
 
 @contextmanager
@@ -33,52 +32,78 @@ def opened(data: bytes) -> Iterator[tifffile.TiffFile]:
 
 
 def holds_volume(data: bytes) -> bool:
-    """Whether the file has more than one slice of grey values."""
+    """Whether the file has more than one slice, channel or time of grey values."""
     with opened(data) as file:
-        return len(file.pages) > 1 and "S" not in file.series[0].axes
+        series = file.series[0]
+        return "S" not in series.axes and (series.axes != "YX" or len(_alike(file)) > 1)
 
 
-def decode_volume(data: bytes, max_pixels: int) -> Volume:
-    """The slices of grey values in a TIFF file."""
+def decode_volume(data: bytes, max_pixels: int, part: int | None = None) -> Volume:
+    """The stack of grey values in a TIFF file: its first series, or that of the given number."""
     with opened(data) as file:
-        kinds = {(series.shape, series.dtype, series.axes) for series in file.series}
-        if len(kinds) > 1:
-            raise ValueError(f"it holds images of {len(kinds)} different kinds; expected one stack")
-        series, page = file.series[0], file.pages.first
+        series = series_of(file, part)
+        number, page = file.series.index(series), series.keyframe
         if "S" in series.axes:
             raise ValueError("it holds colours; expected slices of grey values")
-        if named := [word for axis, word in _OTHERS.items() if axis in series.axes]:
-            raise ValueError(
-                f"its axes are {series.axes}: {' and '.join(named)}, not slices only; expected ZYX, a file for each"
-            )
-        check_size((len(file.series), *series.shape), max_pixels)
+        alike = _alike(file) if part is None and series.axes == "YX" else [series]
+        check_size((len(alike), *series.shape), max_pixels)
         try:
-            parts = [part.asarray() for part in file.series]
+            parts = [one.asarray() for one in alike]
         except (ValueError, ImportError):  # a compression that tifffile leaves to an optional library
+            if len(file.series) > len(alike):
+                raise missing_decoder(page) from None
             parts = [_without_imagecodecs(data, page).reshape(series.shape)]
         values = as_pixels(parts[0] if len(parts) == 1 else np.stack(parts))
         if page.photometric == tifffile.PHOTOMETRIC.MINISWHITE and values.dtype.kind == "u":
             values = np.iinfo(values.dtype).max - values
-        if series.axes not in _SLICES and values.ndim == 3:
-            raise ValueError(f"its axes are {series.axes}; expected ZYX")
-        return Volume(values, _voxel_size(file))
+        axes = _axes(series.axes if len(alike) == 1 else "IYX", values.shape)
+        others = len(file.series) - len(alike)
+        words = f"series {number} of {len(file.series)}" if others else ""
+        return Volume(values, axes=axes, part=words, **notes_of(file, number))
 
 
 def encode_volume(volume: Volume) -> bytes:
-    """A TIFF file of slices, not compressed; ImageJ's where there is a voxel size to say."""
-    stream, voxel = io.BytesIO(), volume.voxel
-    if voxel is None or volume.values.dtype == np.float64:  # which ImageJ does not have
-        tifffile.imwrite(stream, volume.values, photometric="minisblack", metadata={"axes": "ZYX"})
+    """A TIFF file of a stack, not compressed: OME's, or ImageJ's where the one it was made of was, or where there is a
+    voxel size to say."""
+    stream, values = io.BytesIO(), volume.values
+    if volume.program == "ome":
+        metadata = ome_notes(volume)
+        tifffile.imwrite(stream, values, ome=True, photometric="minisblack", metadata=metadata)
+    elif (volume.program or volume.voxel) and values.dtype != np.float64:  # which ImageJ does not have
+        order = [volume.axes.index(axis) for axis in _IMAGEJ_ORDER if axis in volume.axes]
+        volume = replace(volume, axes="".join(volume.axes[i] for i in order))
+        metadata, resolution = imagej_notes(volume)
+        values = np.ascontiguousarray(values.transpose(order))
+        tifffile.imwrite(stream, values, imagej=True, resolution=resolution, metadata=metadata)
     else:
-        said = {"axes": "ZYX", "spacing": voxel.spacing, "unit": voxel.unit}
-        tifffile.imwrite(
-            stream,
-            volume.values,
-            imagej=True,
-            resolution=voxel.resolution,
-            metadata={key: value for key, value in said.items() if value is not None},
-        )
+        tifffile.imwrite(stream, values, photometric="minisblack", metadata={"axes": volume.axes})
     return stream.getvalue()
+
+
+def series_of(file: tifffile.TiffFile, part: int | None) -> tifffile.TiffPageSeries:
+    """The series of this number, the first by default."""
+    number = 0 if part is None else part
+    if not 0 <= number < len(file.series):
+        raise ValueError(f"series {part} is not there; it holds {len(file.series)}, from 0 on")
+    return file.series[number]
+
+
+def _alike(file: tifffile.TiffFile) -> list[tifffile.TiffPageSeries]:
+    """The first series, and where it is one page all others of the same kind: slices written one by one."""
+    first = file.series[0]
+    if first.axes != "YX":
+        return [first]
+    kinds = {(one.shape, one.dtype, one.axes) for one in file.series}
+    return list(file.series) if len(kinds) == 1 else [first]
+
+
+def _axes(given: str, shape: tuple[int, ...]) -> str:
+    """The axes by the letters of `Volume`; the one that a file does not name counts slices."""
+    unnamed = [axis for axis in given if axis not in "TCZYX"]
+    axes = given if not unnamed else given.replace(unnamed[0], "Z")
+    if len(unnamed) > 1 or len(set(axes)) != len(axes) or axes[-2:] != "YX":
+        raise ValueError(f"its axes are {given} of shape {shape}; expected some of T, C and Z before YX")
+    return axes
 
 
 def missing_decoder(page: tifffile.TiffPage) -> ValueError:
@@ -96,24 +121,6 @@ def _without_imagecodecs(data: bytes, page: tifffile.TiffPage) -> np.ndarray:
         return np.stack(decode_pages_with_opencv(data))
     except Exception:
         raise missing_decoder(page) from None
-
-
-def _voxel_size(file: tifffile.TiffFile) -> VoxelSize | None:
-    page = file.pages.first
-    if file.is_imagej:
-        said = file.imagej_metadata or {}
-        resolution = page.resolution if 282 in page.tags else None
-        spacing, unit = said.get("spacing"), said.get("unit")
-        return VoxelSize(spacing, resolution, unit) if spacing or unit or resolution else None
-    if file.ome_metadata:
-        text = str(file.ome_metadata)
-        size = {axis: re.search(rf'PhysicalSize{axis}="([0-9.eE+-]+)"', text) for axis in "XYZ"}
-        x, y, z = (None if found is None else float(found[1]) for found in size.values())
-        unit = re.search(r'PhysicalSizeXUnit="([^"]+)"', text)
-        word = "um" if unit is None or unit[1] in ("µm", "\u03bcm") else unit[1]
-        resolution = (1 / x, 1 / y) if x and y else None
-        return VoxelSize(z, resolution, word) if z or resolution else None
-    return None
 
 
 def _check_complete(file: tifffile.TiffFile, data: bytes) -> None:

@@ -8,6 +8,7 @@ with a row of zeros, and the blur moves nothing.
 from .atmosphere import kolmogorov, moffat
 from .microscope import gibson_lanni
 from .optics import airy, defocus, zernike, zernike_polynomial
+from .resample import resample
 from .shake import camera_shake, inertial_shake, polyline_shake
 from .shapes import box, disk, gaussian, motion
 from .spec import forms, parse
@@ -31,6 +32,7 @@ __all__ = [
     "normalise",
     "parse",
     "polyline_shake",
+    "resample",
     "zernike",
     "zernike_polynomial",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -13,21 +14,12 @@ _NAMES = ("psf", "kernel", "blur", "k", "h", "f", "filt", "x")
 
 
 def psf_from_matlab(data: bytes) -> np.ndarray:
-    """The psf `(kh, kw)` in the bytes of a ``.mat`` file of version 5 to 7.
+    """The psf `(kh, kw)` in the bytes of a ``.mat`` file; of version 7.3 by h5py, if that is installed.
 
     The array called ``psf``, ``kernel`` or the like, else the only one. Sets of psfs are refused with what they hold:
     which one is meant is not for us to guess, nor whether a third axis counts psfs or slices.
     """
-    from scipy.io import loadmat
-
-    if data[:10] == b"MATLAB 7.3":
-        raise ValueError("MATLAB files of version 7.3 are not read; save it with -v7")
-    try:
-        variables = loadmat(io.BytesIO(data))
-    except MemoryError:
-        raise
-    except Exception:  # scipy raises whatever the bytes lead it to
-        raise ValueError("it is not a MATLAB file of version 5 to 7") from None
+    variables = _hdf5(data) if data[:10] == b"MATLAB 7.3" else _version_5(data)
     variables = {name: value for name, value in variables.items() if not name.startswith("__")}
     arrays = {name: value for name, value in variables.items() if _is_numbers(value)}
     named = [name for wanted in _NAMES for name in arrays if name.lower() == wanted]
@@ -42,6 +34,28 @@ def psf_from_matlab(data: bytes) -> np.ndarray:
             "psfs or slices; save one psf as an array of its own, a volume's as .npy or TIFF, D x H x W"
         )
     return psf
+
+
+def _version_5(data: bytes) -> dict[str, Any]:
+    from scipy.io import loadmat
+
+    try:
+        return loadmat(io.BytesIO(data))
+    except MemoryError:
+        raise
+    except Exception:  # scipy raises whatever the bytes lead it to
+        raise ValueError("it is not a MATLAB file of version 5 to 7") from None
+
+
+def _hdf5(data: bytes) -> dict[str, Any]:
+    """The arrays of a file of version 7.3, which is HDF5 with the axes in reverse."""
+    try:
+        h5py = import_module("h5py")
+    except ImportError:
+        raise ValueError("MATLAB files of version 7.3 ask for the package h5py; or save it with -v7") from None
+    with h5py.File(io.BytesIO(data)) as file:
+        arrays = {name: item for name, item in file.items() if isinstance(item, h5py.Dataset)}
+        return {name: item[()].T for name, item in arrays.items() if item.dtype.kind in "fiub"}
 
 
 def _is_numbers(value: Any) -> bool:

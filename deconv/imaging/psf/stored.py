@@ -14,12 +14,13 @@ from torch import Tensor
 
 from ..decoding import decoding
 from ..formats import format_of_bytes
+from ..picture import VoxelSize
 from .background import measure_background, on_the_border
 from .matlab import psf_from_matlab
 from .moments import centroid
 from .window import MAX_VALUES
 
-__all__ = ["Normalisation", "from_file", "normalise"]
+__all__ = ["Normalisation", "from_file", "normalise", "read_psfs"]
 
 # What lies below zero may be noise or a lobe; where it is half of what lies above, the array is no psf.
 _MOST_NEGATIVE = 0.5
@@ -145,9 +146,9 @@ def from_file(path: str | os.PathLike, *, recentre: bool = False) -> tuple[Tenso
     Parameters
     ----------
     path : path-like
-        An image (colours are averaged), a TIFF of many slices, a ``.npy`` file, or a MATLAB ``.mat`` file of version 5
-        to 7. In a file with several arrays the psf is the one called ``psf``, ``kernel``, ``k``, ``h`` or the like,
-        else the only one.
+        An image (colours are averaged), a stack (TIFF, FITS, MRC), a ``.npy`` file, or a MATLAB ``.mat`` file, of
+        version 7.3 where h5py is installed. In a file with several arrays the psf is the one called ``psf``,
+        ``kernel``, ``k``, ``h`` or the like, else the only one.
     recentre : bool
         Bring the centroid to the centre, see `normalise`.
 
@@ -165,6 +166,35 @@ def from_file(path: str | os.PathLike, *, recentre: bool = False) -> tuple[Tenso
     ValueError
         It holds no psf.
     """
+    (found, *others), _ = read_psfs(path, recentre=recentre)
+    if others:
+        raise ValueError(f"{os.fspath(path)}: it holds {len(others) + 1} psfs, one for each channel; expected one")
+    return found
+
+
+def read_psfs(
+    path: str | os.PathLike, *, recentre: bool = False
+) -> tuple[list[tuple[Tensor, Normalisation]], VoxelSize | None]:
+    """The psfs in a file, one for each channel where it has channels, and the size of their voxels if it says any.
+
+    Parameters
+    ----------
+    path, recentre : path-like, bool
+        As for `from_file`.
+
+    Returns
+    -------
+    psfs : list of pair
+        Each as `from_file` gives it.
+    voxel : VoxelSize or None
+        What the file says.
+
+    Raises
+    ------
+    OSError, ValueError
+        As `from_file`.
+    """
+    voxel, channels = None, None
     data = Path(path).read_bytes()
     with decoding(path):
         if Path(path).suffix.lower() == ".mat":
@@ -172,12 +202,17 @@ def from_file(path: str | os.PathLike, *, recentre: bool = False) -> tuple[Tenso
         else:
             format = format_of_bytes(data)
             if format.volumes and format.codec.holds_volume(data):
-                values = format.codec.decode_volume(data, MAX_VALUES).values
+                volume = format.codec.decode_volume(data, MAX_VALUES)
+                values, voxel = volume.values, volume.voxel
+                if len(volume.axes) == values.ndim and "T" in volume.axes:
+                    raise ValueError(f"its axes are {volume.axes}; a psf has no times")
+                if len(volume.axes) == values.ndim and "C" in volume.axes:
+                    channels = np.moveaxis(values, volume.axes.index("C"), 0)
             else:
                 values = format.codec.decode(data, MAX_VALUES).pixels
                 values = values.mean(2) if values.ndim == 3 else values
     try:
-        return normalise(values, recentre=recentre)
+        return [normalise(one, recentre=recentre) for one in ([values] if channels is None else channels)], voxel
     except (TypeError, ValueError) as error:
         raise ValueError(f"{os.fspath(path)}: {error}") from None
 
