@@ -17,6 +17,7 @@ from .evaluate import evaluate
 from .export import export
 from .info import info
 from .late_help import LateHelp
+from .psf import psfs
 from .sample import sample
 from .train import train
 
@@ -83,3 +84,4 @@ def demo(
 for _command in (deblur, estimate_kernel, blur, train, sample, evaluate, export, demo, info):
     app.command(cls=LateHelp)(_command)
 app.add_typer(benches, name="bench")
+app.add_typer(psfs, name="psf")

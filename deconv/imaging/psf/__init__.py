@@ -6,22 +6,28 @@ with a row of zeros, and the blur moves nothing.
 """
 
 from .atmosphere import kolmogorov, moffat
+from .beads import Beads, from_beads
 from .microscope import gibson_lanni
+from .moments import widths
 from .optics import airy, defocus, zernike, zernike_polynomial
 from .resample import resample
 from .shake import camera_shake, inertial_shake, polyline_shake
 from .shapes import box, disk, gaussian, motion
+from .shift import centre
 from .spec import forms, parse
 from .stored import Normalisation, from_file, normalise
 
 __all__ = [
+    "Beads",
     "Normalisation",
     "airy",
     "box",
     "camera_shake",
+    "centre",
     "defocus",
     "disk",
     "forms",
+    "from_beads",
     "from_file",
     "gaussian",
     "gibson_lanni",
@@ -33,6 +39,7 @@ __all__ = [
     "parse",
     "polyline_shake",
     "resample",
+    "widths",
     "zernike",
     "zernike_polynomial",
 ]

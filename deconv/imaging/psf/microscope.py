@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import torch
 from torch import Tensor
 
+from ...choices import check_choice
 from .radial import legendre, round_about
 from .window import check_size, finish, positive, resolve
 
@@ -29,6 +31,7 @@ def gibson_lanni(
     t_coverslip: float = 170.0,
     t_coverslip_design: float = 170.0,
     t_immersion_design: float = 150.0,
+    z: Literal["stage", "sample"] = "stage",
 ) -> Tensor:
     r"""Gibson and Lanni's psf: scalar diffraction with the aberrations of sample, coverslip and immersion medium.
 
@@ -47,7 +50,7 @@ def gibson_lanni(
     pixel : float
         Size of a pixel in the sample.
     step : float
-        Distance of two slices. The slices go with the stage, upwards.
+        Distance of two slices.
     depth : float
         Of the source of light below the coverslip.
     n_sample : float
@@ -60,6 +63,10 @@ def gibson_lanni(
         Thickness of the coverslip, likewise.
     t_immersion_design : float
         Thickness of the layer of immersion medium that the objective was made for.
+    z : {"stage", "sample"}
+        The order of the slices. ``"sample"``: from the one focused nearest to the coverslip to the one focused deepest
+        in the sample, as a stack that begins at the coverslip, and as in psfmodels; ``"stage"``: from the deepest to
+        the coverslip, as the layer of immersion medium grows, and as in microscPSF.
 
     Returns
     -------
@@ -92,6 +99,7 @@ def gibson_lanni(
     )
     if not (isinstance(depth, int | float) and math.isfinite(depth) and depth >= 0):
         raise ValueError(f"depth: expected a number of at least 0, given {depth!r}")
+    check_choice("z", z, ("stage", "sample"))
     if len(size) != 3:
         raise ValueError(f"size: expected (kd, kh, kw), given {size!r}")
     plane = resolve((size[1], size[2]), 0, must_hold=False)
@@ -99,7 +107,8 @@ def gibson_lanni(
     check_size((slices, *plane))
     k = 2 * math.pi / wavelength
     half = (slices - 1) // 2
-    z = step * torch.arange(-half, half + 1, dtype=torch.float64)
+    offsets = step * torch.arange(-half, half + 1, dtype=torch.float64)
+    offsets = offsets if z == "stage" else -offsets
 
     # Light that a medium reflects totally does not come through: the pupil ends there.
     indices = (n_sample, n_immersion, n_immersion_design, n_coverslip, n_coverslip_design)
@@ -109,7 +118,7 @@ def gibson_lanni(
         return n * thickness * (1 - (aperture * rho / n) ** 2).clamp_min(0).sqrt()
 
     def profile(r: Tensor) -> Tensor:
-        immersion = z[:, None] + n_immersion * (
+        immersion = offsets[:, None] + n_immersion * (
             t_coverslip_design / n_coverslip_design
             - t_coverslip / n_coverslip
             + t_immersion_design / n_immersion_design
@@ -128,7 +137,7 @@ def gibson_lanni(
         coarse = difference(torch.linspace(0, rim, 65, dtype=torch.float64)[None])
         turns = float(coarse.diff().abs().sum(1).max()) / wavelength + aperture * pixel * float(r.max()) / wavelength
         rho, weight = legendre(rim, turns)
-        wave = torch.polar((rho * weight).expand(len(z), -1), k * difference(rho[None]))
+        wave = torch.polar((rho * weight).expand(len(offsets), -1), k * difference(rho[None]))
         rings = torch.special.bessel_j0(k * aperture * pixel * r[:, None] * rho)
         return (wave @ rings.T.to(wave.dtype)).abs() ** 2
 

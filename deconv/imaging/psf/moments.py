@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-__all__ = ["centroid", "spread"]
+__all__ = ["centroid", "spread", "widths"]
 
 
 def centroid(psf: Tensor, *, space: int | None = None) -> Tensor:
@@ -57,6 +57,40 @@ def spread(psf: Tensor) -> float:
         for (profile, place), mean in zip(_profiles(psf, psf.ndim), middle, strict=True)
     )
     return float(variance) ** 0.5
+
+
+def widths(psf: Tensor) -> tuple[float, ...]:
+    """Full width at half maximum along each axis, through the greatest value, interpolated linearly.
+
+    Parameters
+    ----------
+    psf : Tensor
+        `(kh, kw)` or `(kd, kh, kw)`, of any positive scale.
+
+    Returns
+    -------
+    tuple of float
+        In pixels. Where the half is not reached within the array, as far as this goes.
+
+    Examples
+    --------
+    >>> [round(w, 2) for w in widths(torch.tensor([[0.0, 1.0, 2.0, 1.0, 0.0]]))]
+    [1.0, 2.0]
+    """
+    peak = [int(i) for i in torch.unravel_index(psf.argmax(), psf.shape)]
+    half = float(psf.max()) / 2
+    found = []
+    for axis, top in enumerate(peak):
+        line = psf[tuple(slice(None) if a == axis else p for a, p in enumerate(peak))].tolist()
+        reach = 0.0
+        for side in (line[top:], line[top::-1]):
+            below = next((i for i, value in enumerate(side) if value <= half), None)
+            if below is None:
+                reach += len(side) - 0.5
+            else:
+                reach += below - (half - side[below]) / (side[below - 1] - side[below])
+        found.append(reach)
+    return tuple(found)
 
 
 def _profiles(psf: Tensor, space: int) -> list[tuple[Tensor, Tensor]]:

@@ -18,12 +18,19 @@ from ..picture import VoxelSize
 from .background import measure_background, on_the_border
 from .matlab import psf_from_matlab
 from .moments import centroid
+from .shift import shifted
 from .window import MAX_VALUES
 
 __all__ = ["Normalisation", "from_file", "normalise", "read_psfs"]
 
 # What lies below zero may be noise or a lobe; where it is half of what lies above, the array is no psf.
 _MOST_NEGATIVE = 0.5
+
+# A centroid is between two pixels if it is so near to the middle of both. A psf is symmetric if it differs from its
+# mirror image by so much of its sum at most.
+_BETWEEN, _ASYMMETRY = 0.05, 0.1
+# What Fourier interpolation may overshoot, as a part of the sum.
+_OVERSHOOT = 0.005
 
 # A psf that is more than so much of its peak on every side of its window goes on outside of it; one that is nearly
 # as high there as anywhere, a box, has an edge.
@@ -50,6 +57,9 @@ class Normalisation:
         The level that was subtracted, a camera's offset or haze; 0 for none.
     background_share : float
         Its part of the sum before.
+    half : tuple of bool
+        Along which axes an even number of pixels had its centroid between two of them, so that the psf was moved by
+        half a pixel and has one more.
     border : float
         The psf on the least of its sides, in parts of its peak: what a window cuts off.
     """
@@ -63,6 +73,7 @@ class Normalisation:
     background: float = 0.0
     background_share: float = 0.0
     border: float = 0.0
+    half: tuple[bool, ...] = ()
 
     def __str__(self) -> str:
         words = [" x ".join(map(str, self.size))]
@@ -74,6 +85,8 @@ class Normalisation:
             words.append(f"cut off by its window, where it is still {self.border:.0%} of its peak")
         if self.negative:
             words.append(f"{self.negative:.2%} below zero cut off")
+        if any(self.half):
+            words.append("symmetric about a place between two pixels, moved by half of one onto a pixel")
         offset = ", ".join(f"{value:+.1f}" for value in self.offset)
         if any(self.moved):
             words.append(f"centroid moved from ({offset}) to the centre, in whole pixels")
@@ -129,6 +142,7 @@ def normalise(psf: Any, *, recentre: bool = False) -> tuple[Tensor, Normalisatio
         raise ValueError(f"psf: what lies below zero is {negative:.0%} of what lies above; it is no blur")
     weights = weights / total
     border = on_the_border(weights)
+    weights, half = _off_the_gaps(weights)
     centre = [(s - 1) // 2 for s in weights.shape]
     offset = tuple(centroid(weights).tolist())
     moved = (0,) * weights.ndim
@@ -137,7 +151,7 @@ def normalise(psf: Any, *, recentre: bool = False) -> tuple[Tensor, Normalisatio
         weights = _around(weights, [c - m for c, m in zip(centre, moved, strict=True)])
     given, size = tuple(values.shape), tuple(weights.shape)
     level, share = (0.0, 0.0) if background is None else (background.level, background.share)
-    return weights.float(), Normalisation(given, size, total, negative, offset, moved, level, share, border)
+    return weights.float(), Normalisation(given, size, total, negative, offset, moved, level, share, border, half)
 
 
 def from_file(path: str | os.PathLike, *, recentre: bool = False) -> tuple[Tensor, Normalisation]:
@@ -215,6 +229,26 @@ def read_psfs(
         return [normalise(one, recentre=recentre) for one in ([values] if channels is None else channels)], voxel
     except (TypeError, ValueError) as error:
         raise ValueError(f"{os.fspath(path)}: {error}") from None
+
+
+def _off_the_gaps(weights: Tensor) -> tuple[Tensor, tuple[bool, ...]]:
+    """A psf of even size with its centroid between two pixels, moved by half of one, and along which axes that was so.
+
+    Where the sizes are even, other programs put the centre of a symmetric psf there; ours is on a pixel.
+    """
+    offsets = centroid(weights).tolist()
+    half = tuple(n % 2 == 0 and abs(d - 0.5) < _BETWEEN for n, d in zip(weights.shape, offsets, strict=True))
+    mirrored = weights.flip([axis for axis, gap in enumerate(half) if gap])
+    if not any(half) or float((weights - mirrored).abs().sum()) > _ASYMMETRY:
+        return weights, (False,) * weights.ndim
+    grown = F.pad(weights, [side for gap in reversed(half) for side in (0, int(gap))])
+    moved = shifted(grown, [0.5 if gap else 0.0 for gap in half])
+    if abs(float(moved.clamp_min(0).sum()) - 1) > _OVERSHOOT:  # an edge, between whose pixels the mean is right
+        moved = grown
+        for axis in (axis for axis, gap in enumerate(half) if gap):
+            moved = (moved + moved.roll(1, axis)) / 2
+    moved = moved.clamp_min(0)
+    return moved / moved.sum(), half
 
 
 def _around(weights: Tensor, centre: list[int]) -> Tensor:
