@@ -144,7 +144,11 @@ def test_the_command_makes_and_measures_psfs(tmp_path, monkeypatch, capsys):
     np.testing.assert_allclose(made.values, TRUE[3].numpy(), atol=1e-7)
     assert made.voxel.sizes() == pytest.approx((0.4e-6, 0.12e-6, 0.12e-6))
     tifffile.imwrite(
-        "in.tif", beads(3), imagej=True, resolution=(1 / 0.12,) * 2, metadata={"spacing": 0.4, "unit": "um"}
+        "in.tif",
+        beads(3),
+        imagej=True,
+        resolution=(1 / 0.12,) * 2,
+        metadata={"axes": "ZYX", "spacing": 0.4, "unit": "um"},
     )
     assert run(["psf", "beads", "in.tif", "-o", "b.tif", "--size", "9x13x13"]) == 0
     assert "beads used" in capsys.readouterr().out

@@ -28,7 +28,7 @@ _FAR = 3.5
 class Beads:
     """What `from_beads` found; ``str()`` is one line of it.
 
-    Attributes
+    Parameters
     ----------
     found : int
         Points of light.

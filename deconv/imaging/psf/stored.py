@@ -57,11 +57,11 @@ class Normalisation:
         The level that was subtracted, a camera's offset or haze; 0 for none.
     background_share : float
         Its part of the sum before.
+    border : float
+        The psf on the least of its sides, in parts of its peak: what a window cuts off.
     half : tuple of bool
         Along which axes an even number of pixels had its centroid between two of them, so that the psf was moved by
         half a pixel and has one more.
-    border : float
-        The psf on the least of its sides, in parts of its peak: what a window cuts off.
     """
 
     given: tuple[int, ...]
