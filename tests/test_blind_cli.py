@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from deconv.bench.blind_cases import synthetic
@@ -48,9 +47,16 @@ def test_estimate_kernel_writes_every_kind(case, capsys, name):
 
 def test_a_sharp_picture_is_left_as_it_is(case, capsys):
     write_image("sharp.png", case.sharp, bits=8)
-    assert main(["deblur", "sharp.png", "-o", "out.png", "-k", "11", "--starts", "1", "-q"]) == 0
-    assert "sharp" in capsys.readouterr().err
-    np.testing.assert_array_equal(read_image("out.png"), read_image("sharp.png"))
+    deblur = ["deblur", "sharp.png", "-o", "out.png", "-k", "11", "--starts", "1"]
+    for on_doubt, status in (("fail", 2), ("skip", 3)):
+        assert main([*deblur, "--on-doubt", on_doubt]) == status
+        assert not Path("out.png").exists()
+    capsys.readouterr()
+    assert main(deblur) == 3
+    said = capsys.readouterr()
+    assert "sharp" in said.err
+    assert said.out.startswith("sharp.png -> out.png: left as it is; to try: --kernel-size")
+    assert Path("out.png").read_bytes() == Path("sharp.png").read_bytes()
     assert not Path("out-psf.png").exists()
 
 

@@ -120,8 +120,8 @@ def test_the_options_arrive_at_the_method(blurred, capsys, monkeypatch):
     assert seen.pop("image").shape == (1, 3, 124, 144)
     torch.testing.assert_close(seen.pop("psf"), psf.parse(PSF))
     assert seen.pop("white") == 1.0
+    assert 0.0005 < seen.pop("sigma") < 0.011  # 0.5 % of the file's values, in light
     assert seen == {
-        "sigma": 0.005,
         "boundary": "reflect",
         "num_iter": 9,
         "linear": True,

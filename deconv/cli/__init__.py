@@ -19,7 +19,8 @@ def main(arguments: list[str] | None = None) -> int:
     -------
     int
         The exit status. 0: done. 2: the input or the options will not do; one line on standard error says why, and
-        nothing was written. 130: interrupted from the keyboard. 143: terminated (SIGTERM).
+        nothing was written. 3: no psf is to be trusted, and the picture is left as it is. 130: interrupted from the
+        keyboard. 143: terminated (SIGTERM).
     """
     try:
         from .interrupts import watched_interrupts

@@ -12,6 +12,7 @@ from typer.core import TyperGroup
 from .benches import benches
 from .blur import blur
 from .deblur import deblur
+from .diagnose import diagnose
 from .estimate_kernel import estimate_kernel
 from .evaluate import evaluate
 from .export import export
@@ -81,7 +82,7 @@ def demo(
     run(output)
 
 
-for _command in (deblur, estimate_kernel, blur, train, sample, evaluate, export, demo, info):
+for _command in (deblur, diagnose, estimate_kernel, blur, train, sample, evaluate, export, demo, info):
     app.command(cls=LateHelp)(_command)
 app.add_typer(benches, name="bench")
 app.add_typer(psfs, name="psf")

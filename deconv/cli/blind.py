@@ -10,16 +10,19 @@ import typer
 from .blurs import Blur
 from .inputs import Source
 from .noise import estimate as noise_levels
-from .noise import overall
+from .noise import in_light, overall
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from ..blind import KernelEstimate
 
 __all__ = [
     "KERNEL_SIZE",
     "STARTS",
     "check_psf_target",
     "estimate_blur",
+    "find_blur",
     "kernel_size_of",
     "with_inexact_psf",
 ]
@@ -34,28 +37,66 @@ def estimate_blur(
     *,
     starts: int,
     sigma: float | None,
-    linear: bool,
+    linear: bool | None,
     quiet: bool,
     prior: str | None = None,
-) -> tuple[Blur, bool]:
-    """The psf of a picture, and whether it is to be trusted; why not is said on standard error."""
-    from ..blind import estimate
-    from ..imaging.srgb import to_linear
+) -> tuple[Blur, bool, bool]:
+    """The psf of a picture, whether it is to be trusted, and whether it is one of light; why it is not to be trusted is
+    said on standard error."""
+    from ..blind.description import describe
 
-    if sigma is None and photograph.picture is not None and photograph.picture.loss > 0:
-        # A coder's errors are no white noise, and not what a psf is to be blamed for.
-        sigma = overall(noise_levels(photograph, linear=linear))
-    found = estimate(
-        to_linear(photograph.batch) if linear else photograph.batch,
-        kernel_size_of(kernel_size),
-        starts=starts,
-        prior=prior,
-        sigma=sigma,
-        progress=False if quiet else None,
-    )
+    how = {"starts": starts, "sigma": sigma, "linear": linear, "quiet": quiet, "prior": prior}
+    found, light = find_blur(photograph, kernel_size, **how)
     for warning in found.warnings:
         typer.echo(f"deconv: {warning}", err=True)
-    return Blur(found.psf, f"estimated ({' x '.join(map(str, found.psf.shape))})"), not found.warnings
+    words = f"estimated ({' x '.join(map(str, found.psf.shape))})"
+    if found.found:
+        words += f", {describe(found.psf).words}"
+    return Blur(found.psf, words), found.found, light
+
+
+def find_blur(
+    photograph: Source,
+    kernel_size: str | None,
+    *,
+    starts: int,
+    sigma: float | None,
+    linear: bool | None,
+    quiet: bool,
+    prior: str | None = None,
+) -> tuple[KernelEstimate, bool]:
+    """What `deconv.blind.estimate` finds, and whether in linear light.
+
+    A photograph is looked at in linear light, and once more in its grey values where these explain it better or where
+    nothing is found in light.
+    """
+    from ..blind import estimate
+    from ..blind.light import made_in_light
+    from ..imaging.srgb import to_linear
+
+    def found_in(light: bool) -> KernelEstimate:
+        noise = sigma
+        if noise is not None and light:
+            noise = in_light(photograph, noise)
+        elif noise is None and photograph.picture is not None and photograph.picture.loss > 0:
+            # A coder's errors are no white noise, and not what a psf is to be blamed for.
+            noise = overall(noise_levels(photograph, linear=light))
+        return estimate(
+            to_linear(photograph.batch) if light else photograph.batch,
+            kernel_size_of(kernel_size),
+            starts=starts,
+            prior=prior,
+            sigma=noise,
+            progress=False if quiet else None,
+        )
+
+    light = photograph.photograph if linear is None else linear
+    found = found_in(light)
+    if linear is None and light and not (found.found and made_in_light(photograph.batch, found.psf)):
+        again = found_in(False)
+        if again.found or not found.found:
+            found, light = again, False
+    return found, light
 
 
 def kernel_size_of(text: str | None) -> int | tuple[int, int] | None:

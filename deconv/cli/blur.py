@@ -33,6 +33,9 @@ def blur(
         float | None, Option(metavar="N", help="Poisson noise: photons that a white pixel counts.")
     ] = None,
     boundary: Annotated[str, Option(metavar="NAME", help=_BOUNDARY)] = "valid",
+    linear: Annotated[
+        bool, Option("--linear", help="Blur linear light, as a lens does, and not the values in the file.")
+    ] = False,
     seed: Annotated[int | None, Option(metavar="N", help="Makes the noise reproducible.")] = None,
     recentre: Annotated[bool, Option("--recentre", help="Centre a psf from a file on its centroid.")] = False,
     white: Annotated[float | None, Option(metavar="NUMBER", help=WHITE)] = None,
@@ -48,6 +51,7 @@ def blur(
       deconv blur sharp.png -o blurred.png --psf shake:31,seed=7 --noise 1% --seed 0
     """
     from ..imaging import degrade
+    from ..imaging.srgb import to_linear, to_srgb
 
     sigma = fraction(noise, "--noise")
     given = read_blur(psf, recentre=recentre)
@@ -55,9 +59,12 @@ def blur(
     sharp.check_target(output, bits=bits)
     check_outputs({"--output": output}, (source, psf), overwrite=overwrite)
     started = time.perf_counter()
-    blurred = degrade(sharp.batch, given.psf, noise=sigma, photons=photons, boundary=boundary, seed=seed)
+    light = to_linear(sharp.batch) if linear else sharp.batch
+    blurred = degrade(light, given.psf, noise=sigma, photons=photons, boundary=boundary, seed=seed)
+    blurred = to_srgb(blurred) if linear else blurred
     seconds = time.perf_counter() - started
     lost = sharp.write(output, blurred, bits=bits)
     if not quiet:
-        done = [f"psf {given.words}", f"noise {sigma:.2%}", boundary, *lost]
+        said = ["linear light"] if linear else []
+        done = [f"psf {given.words}", f"noise {sigma:.2%}", *said, boundary, *lost]
         typer.echo(summary_line(sharp, output, blurred, done, seconds))

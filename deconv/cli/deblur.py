@@ -9,20 +9,29 @@ from typing import Annotated
 import typer
 from typer import Argument, Option
 
+from ..choices import check_choice
 from ..imaging.formats import listing as formats
 from .blind import KERNEL_SIZE, STARTS, check_psf_target, estimate_blur, with_inexact_psf
 from .blurs import on_voxels, read_blur
 from .inputs import MAX_PIXELS, WHITE, fraction, read_source
+from .left import leave
+from .light import LINEAR, in_light
 from .methods import DEFAULT, best, choose, listing
 from .noise import estimate, overall
+from .noise import in_light as sigma_in_light
 from .outputs import OVERWRITE, check_outputs, write_psf
+from .streak import PSF_FROM, blur_from_streak, no_blur
 from .summary_line import summary_line
 
 __all__ = ["deblur"]
 
+# The automatic weights of the methods go with the noise to the power of 4/3.
+_NOISE_POWER = 0.75
+
 _PSF = (
-    "The blur: a file (image, .npy, .mat) or a text such as motion:15,30, gaussian:2.0 or disk:4. "
-    "By default it is estimated from the picture. Several, or a file with channels: one for each channel."
+    "The blur: a file (image, .npy, .mat), or a text such as motion:15,30, of the forms "
+    "{deconv.imaging.psf.spec:listing}. By default it is estimated from the picture. Several, or a file with channels: "
+    "one for each channel."
 )
 _SIGMA = "Standard deviation of the noise as a share of full scale, 0.01 or 1%. Estimated by default."
 _RATIO = "Noise power over signal power, for Wiener filters. Estimated by default."
@@ -38,6 +47,12 @@ _CLIPPED = "Take white for white or more, and black for black or less, or every 
 _SERIES = "Which series of a TIFF, or HDU of a FITS file, from 0 on; by default the first that has an image."
 _CHANNEL_AXIS = "Which axis of a stack counts channels, where its file does not say so."
 _BITS = "Depth of the output; by default the input's, and 32, floats, for stacks."
+_ON_DOUBT = (
+    "Where no psf is to be trusted: copy the picture as it is, the default, or skip it, both with exit status 3; or "
+    "fail with 2."
+)
+_STRENGTH = "How strongly to smooth, relative to what the noise calls for: 2 for twice as much, 0.5 for half."
+_DENOISE_ONLY = "Take no blur away, only the noise."
 _BOUNDARY = (
     "What lies outside the frame: unknown; circular, reflect, replicate or zero for blur made by a computer. "
     "By default unknown."
@@ -54,20 +69,24 @@ def deblur(
     ],
     output: Annotated[Path, Option("--output", "-o", metavar="OUT", help="The restored picture.")],
     psf: Annotated[list[str] | None, Option("--psf", "-p", metavar="FILE|SPEC", help=_PSF)] = None,
+    psf_from: Annotated[str | None, Option("--psf-from", metavar="X,Y,W,H", help=PSF_FROM)] = None,
+    denoise_only: Annotated[bool, Option("--denoise-only", help=_DENOISE_ONLY)] = False,
     kernel_size: Annotated[str | None, Option("--kernel-size", "-k", metavar="N|HxW", help=KERNEL_SIZE)] = None,
     starts: Annotated[int, Option(metavar="N", help=STARTS)] = 16,
     prior: Annotated[str | None, Option(metavar="NAME|FILE", help=_PRIOR)] = None,
+    on_doubt: Annotated[str, Option("--on-doubt", metavar="WHAT", help=_ON_DOUBT)] = "copy",
     save_psf: Annotated[Path | None, Option("--save-psf", metavar="FILE", help=_SAVE_PSF)] = None,
     method: Annotated[str, Option("--method", "-m", metavar="NAME", help=f"{listing()}.")] = DEFAULT,
     budget: Annotated[float | None, Option(metavar="SECONDS", help=_BUDGET)] = None,
     sigma: Annotated[str | None, Option(metavar="NUMBER", help=_SIGMA)] = None,
     noise_to_signal: Annotated[float | None, Option(metavar="NUMBER", help=_RATIO)] = None,
     weight: Annotated[float | None, Option(metavar="NUMBER", help=_WEIGHT)] = None,
+    strength: Annotated[float, Option(metavar="NUMBER", help=_STRENGTH)] = 1.0,
     boundary: Annotated[str | None, Option(metavar="NAME", help=_BOUNDARY)] = None,
     tiles: Annotated[int | None, Option(metavar="SIDE", help=_TILES)] = None,
     iterations: Annotated[int | None, Option(metavar="N", help="At most so many, where there are any.")] = None,
     clipped: Annotated[bool, Option("--clipped/--no-clipped", help=_CLIPPED)] = True,
-    linear: Annotated[bool, Option("--linear", help="Undo the gamma of sRGB first: work on light.")] = False,
+    linear: Annotated[bool | None, Option("--linear/--no-linear", help=LINEAR)] = None,
     recentre: Annotated[bool, Option("--recentre", help="Centre a psf from a file on its centroid.")] = False,
     white: Annotated[float | None, Option(metavar="NUMBER", help=WHITE)] = None,
     bits: Annotated[int | None, Option(metavar="N", help=_BITS)] = None,
@@ -80,23 +99,36 @@ def deblur(
 ) -> None:
     """Restore a photograph; its blur is estimated where it is not given.
 
+    Exit status: 0 restored, 2 refused, 3 left as it is, as no psf is to be trusted.
+
     \b
     Examples:
       deconv deblur blurred.jpg -o sharp.jpg
       deconv deblur blurred.png -o sharp.png --psf motion:15,30
       deconv deblur blurred.tif -o sharp.tif --psf kernel.mat --method recursive --sigma 1%
     """
+    check_choice("--on-doubt", on_doubt, ("copy", "skip", "fail"))
     chosen = choose(method)
     if budget is not None and chosen is not None:
         raise ValueError(f"--budget: is for --method auto, given --method {chosen.name}")
     if budget is not None and not budget > 0:
         raise ValueError(f"--budget: expected a positive number of seconds, given {budget}")
-    if psf is not None and kernel_size is not None:
-        raise ValueError("--kernel-size: is for a psf to be estimated, and --psf is given")
+    given = [flag for flag, value in (("--psf", psf), ("--psf-from", psf_from)) if value is not None]
+    given += ["--denoise-only"] if denoise_only else []
+    if len(given) > 1:
+        raise ValueError(f"{given[1]}: is a psf of its own, and {given[0]} is given")
+    if given and kernel_size is not None:
+        raise ValueError(f"--kernel-size: is for a psf to be estimated, and {given[0]} is given")
+    if not 0 < strength < float("inf"):
+        raise ValueError(f"--strength: expected a positive number, given {strength:g}")
     level = None if sigma is None else fraction(sigma, "--sigma")
     blur = None if psf is None else read_blur(psf, recentre=recentre)
     place = {"part": series, "channel_axis": channel_axis}
     photograph = read_source(source, blur, device=device, white=white, max_pixels=max_pixels, **place)
+    if psf_from is not None:
+        blur = blur_from_streak(photograph, psf_from)
+    elif denoise_only:
+        blur = no_blur()
     if photograph.volume is not None and blur is not None:
         blur = on_voxels(blur, photograph.volume.voxel)
         bits = 32 if bits is None and photograph.values.dtype.name != "float64" else bits
@@ -114,32 +146,41 @@ def deblur(
     trusted = True
     if blur is None:
         how = {"starts": starts, "prior": prior, "sigma": level, "linear": linear, "quiet": quiet}
-        blur, trusted = estimate_blur(photograph, kernel_size, **how)
-    estimated = None if level is not None else estimate(photograph, linear=linear)
-    if psf is None and estimated is not None:
-        estimated = with_inexact_psf(photograph, estimated, linear=linear)
+        blur, trusted, light = estimate_blur(photograph, kernel_size, **how)
+    else:
+        light = in_light(photograph, blur) if linear is None else linear
+    if not trusted:
+        leave(photograph, output, bits=bits, on_doubt=on_doubt, quiet=quiet)
+    if level is not None and light:
+        level = sigma_in_light(photograph, level)
+    estimated = None if level is not None else estimate(photograph, linear=light)
+    if not given and estimated is not None:
+        estimated = with_inexact_psf(photograph, estimated, linear=light)
+    smoothing = strength**_NOISE_POWER
     options = {
-        "sigma": ("--sigma", level),
+        "sigma": ("--sigma", None if level is None else smoothing * level),
         "noise_to_signal": ("--noise-to-signal", noise_to_signal),
         "weight": ("--weight", weight),
-        "prior": ("--prior", prior if psf is not None or chosen.takes("prior") else None),
+        "prior": ("--prior", prior if given or chosen.takes("prior") else None),
         "boundary": ("--boundary", boundary),
         "num_iter": ("--iterations", iterations),
-        "linear": ("--linear", linear),
+        "linear": ("--linear", light),
     }
-    defaults = {"sigma": estimated, "white": photograph.clipped_at if clipped else None}
-    defaults |= {"mask": photograph.known, "progress": False if quiet else None}
-    # Where no psf is to be trusted, the picture stays what it is.
-    restored = photograph.batch
-    if trusted:
-        restored = chosen.call_for_each(photograph.batch, blur.psf, options, defaults, tiles)
+    defaults = {
+        "sigma": None if estimated is None else smoothing * estimated,
+        "white": photograph.clipped_at if clipped else None,
+        "mask": photograph.known,
+        "progress": False if quiet else None,
+    }
+    restored = chosen.call_for_each(photograph.batch, blur.psf, options, defaults, tiles)
     seconds = time.perf_counter() - started
     lost = photograph.write(output, restored, bits=bits)
     words = f"psf {blur.words}"
-    if save_psf is not None and trusted:
+    if save_psf is not None:
         write_psf(save_psf, blur.psf, blur.voxel if photograph.volume is None else photograph.volume.voxel)
         words += f" -> {save_psf}"
     if not quiet:
         noise = f"{level:.2%}" if estimated is None else f"{overall(estimated):.2%} (estimated)"
-        done = [words, f"noise {noise}", chosen.name if trusted else "left as it is", *lost]
+        done = [words, f"noise {noise}", "linear light" if light else "grey values"]
+        done += [chosen.name, *lost]
         typer.echo(summary_line(photograph, output, restored, done, seconds))

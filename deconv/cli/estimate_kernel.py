@@ -12,6 +12,7 @@ from typer import Argument, Option
 from ..imaging.formats import listing
 from .blind import KERNEL_SIZE, STARTS, check_psf_target, estimate_blur
 from .inputs import MAX_PIXELS, WHITE, fraction, read_source
+from .light import LINEAR
 from .outputs import OVERWRITE, check_outputs, write_psf
 
 __all__ = ["estimate_kernel"]
@@ -28,7 +29,7 @@ def estimate_kernel(
     starts: Annotated[int, Option(metavar="N", help=STARTS)] = 16,
     prior: Annotated[str | None, Option(metavar="NAME|FILE", help=_PRIOR)] = None,
     sigma: Annotated[str | None, Option(metavar="NUMBER", help="Noise as a share of full scale; estimated.")] = None,
-    linear: Annotated[bool, Option("--linear", help="Undo the gamma of sRGB first: work on light.")] = False,
+    linear: Annotated[bool | None, Option("--linear/--no-linear", help=LINEAR)] = None,
     white: Annotated[float | None, Option(metavar="NUMBER", help=WHITE)] = None,
     overwrite: Annotated[bool, Option("--overwrite", help=OVERWRITE)] = False,
     max_pixels: Annotated[int | None, Option(metavar="N", help=MAX_PIXELS)] = None,
@@ -47,10 +48,11 @@ def estimate_kernel(
     check_psf_target(output)
     check_outputs({"--output": output}, (source, prior), psf="--output", overwrite=overwrite)
     started = time.perf_counter()
-    blur, _ = estimate_blur(
+    blur, _, light = estimate_blur(
         photograph, kernel_size, starts=starts, prior=prior, sigma=level, linear=linear, quiet=quiet
     )
     seconds = time.perf_counter() - started
     write_psf(output, blur.psf)
     if not quiet:
-        typer.echo(f"{source} -> {output}: psf {blur.words}; {seconds:.2f} s")
+        said = "linear light" if light else "grey values"
+        typer.echo(f"{source} -> {output}: psf {blur.words}; {said}; {seconds:.2f} s")

@@ -108,6 +108,15 @@ class Source:
         return words
 
     @property
+    def photograph(self) -> bool:
+        """Whether it is taken for an sRGB photograph: integers with a camera's notes, from a lossy coder, or in colour
+        with 8 bits."""
+        if self.picture is None or self.values.dtype.kind != "u":
+            return False
+        colour = self.values.ndim == 3 and self.values.dtype.itemsize == 1
+        return colour or self.picture.loss > 0 or self.picture.exif is not None
+
+    @property
     def clipped_at(self) -> float | None:
         """The value of `batch` at which it is clipped, if it is: 1 where that is known, else what floats show."""
         from ..imaging.clipping import white_level

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
     from .inputs import Source
 
-__all__ = ["estimate", "overall"]
+__all__ = ["estimate", "in_light", "overall"]
 
 
 def estimate(source: Source, *, linear: bool) -> Tensor:
@@ -38,3 +38,12 @@ def estimate(source: Source, *, linear: bool) -> Tensor:
 def overall(sigma: Tensor) -> float:
     """One standard deviation for all channels, their root mean square."""
     return float(sigma.square().mean().sqrt())
+
+
+def in_light(source: Source, sigma: float) -> float:
+    """A standard deviation of the values of an sRGB file as one of its light, in the root mean square over pixels."""
+    from ..imaging.srgb import to_linear
+
+    step = 1e-3
+    slope = (to_linear(source.batch + step) - to_linear(source.batch - step)) / (2 * step)
+    return sigma * float(slope.square().mean().sqrt())

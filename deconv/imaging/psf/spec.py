@@ -13,7 +13,7 @@ from .optics import airy, defocus
 from .shake import camera_shake, inertial_shake, polyline_shake
 from .shapes import box, disk, gaussian, motion
 
-__all__ = ["MAKERS", "forms", "parse"]
+__all__ = ["MAKERS", "forms", "listing", "parse"]
 
 MAKERS: dict[str, Callable[..., Tensor]] = {
     "gaussian": gaussian,
@@ -94,6 +94,17 @@ def forms() -> list[str]:
         Optional values in brackets: ``"motion:length[,angle,size]"``.
     """
     return [_form(name, maker) for name, maker in MAKERS.items()]
+
+
+def listing() -> str:
+    """All forms in one line, for help.
+
+    Returns
+    -------
+    str
+        See `forms`.
+    """
+    return "; ".join(forms())
 
 
 def _form(name: str, maker: Callable[..., Tensor]) -> str:

@@ -1,0 +1,54 @@
+"""A picture that is left as it is, since no psf of it is to be trusted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NoReturn
+
+import typer
+
+from .inputs import Source
+
+__all__ = ["LEFT", "leave"]
+
+# The exit status.
+LEFT = 3
+
+
+def leave(photograph: Source, output: Path, *, bits: int | None, on_doubt: str, quiet: bool) -> NoReturn:
+    """Copy the picture or not, say so, and end the command.
+
+    Parameters
+    ----------
+    photograph : Source
+        What was read.
+    output : Path
+        Where the restored picture would go.
+    bits : int or None
+        Its depth, if that was asked for.
+    on_doubt : {"copy", "skip", "fail"}
+        What to do; all but ``"copy"`` write nothing.
+    quiet : bool
+        Say nothing more.
+
+    Raises
+    ------
+    typer.Exit
+        With status 3.
+    ValueError
+        For ``"fail"``.
+    """
+    from ..imaging.files import write_atomically
+
+    if on_doubt == "fail":
+        raise ValueError(f"{photograph.path}: no psf is to be trusted; nothing was written")
+    if on_doubt == "copy":
+        if bits is None and output.suffix.lower() == photograph.path.suffix.lower():
+            write_atomically(output, photograph.path.read_bytes())
+        else:
+            photograph.write(output, photograph.batch, bits=bits)
+    if not quiet:
+        advice = "to try: --kernel-size 65, a crop of it, --psf motion:LENGTH,ANGLE or --psf disk:RADIUS"
+        written = f" -> {output}" if on_doubt == "copy" else ""
+        typer.echo(f"{photograph.path}{written}: left as it is; {advice}")
+    raise typer.Exit(LEFT)

@@ -1,0 +1,26 @@
+"""The light that a picture was blurred in: what a lens blurs, or the values in the file."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .blurs import Blur
+    from .inputs import Source
+
+__all__ = ["LINEAR", "in_light"]
+
+# Help of the option --linear of the commands that undo blur.
+LINEAR = (
+    "Work on linear light, which a lens blurs, or on the values in the file. By default photographs are taken for "
+    "blurred in light unless their values explain them better."
+)
+
+
+def in_light(source: Source, blur: Blur) -> bool:
+    """Whether a known psf has blurred the light of a picture, by what the picture shows."""
+    from ..blind.light import made_in_light
+
+    if not source.photograph or blur.psf.ndim != 2:
+        return False
+    return made_in_light(source.batch, blur.psf.to(source.batch.device))

@@ -1,0 +1,70 @@
+"""The light that a picture was blurred in is told from the picture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import skimage.data
+import torch
+
+from deconv.blind.light import made_in_light
+from deconv.cli import main
+from deconv.imaging import degrade, read_image, write_image
+from deconv.imaging.psf import camera_shake, disk, motion
+from deconv.imaging.srgb import to_linear, to_srgb
+
+SHARP = skimage.data.astronaut()[20:220, 120:330]
+PSFS = {"motion:11,30": motion(11, 30), "disk:3": disk(3.0)}
+
+
+def blurred(psf: torch.Tensor, *, linear: bool) -> torch.Tensor:
+    image = torch.from_numpy(SHARP / 255).float().movedim(-1, 0)[None]
+    values = degrade(to_linear(image) if linear else image, psf)
+    values = to_srgb(values) if linear else values
+    noise = 0.004 * torch.randn(values.shape, generator=torch.Generator().manual_seed(0))
+    return (values + noise).clamp(0, 1)
+
+
+@pytest.mark.parametrize("psf", [*PSFS.values(), camera_shake(15, seed=3)], ids=range(3))
+@pytest.mark.parametrize("linear", [True, False])
+def test_the_light_is_told_from_the_picture(psf, linear):
+    assert made_in_light(blurred(psf, linear=linear), psf) == linear
+
+
+def test_a_picture_of_one_colour_counts_as_made_in_light():
+    assert made_in_light(torch.full((1, 3, 40, 40), 0.5), disk(2.0))
+
+
+@pytest.mark.parametrize("linear", [True, False])
+def test_a_photograph_is_restored_in_its_light(tmp_path, monkeypatch, capsys, linear):
+    monkeypatch.chdir(tmp_path)
+    write_image("in.png", blurred(PSFS["disk:3"], linear=linear)[0], bits=8)
+    results = {}
+    for more in ((), ("--linear",), ("--no-linear",)):
+        assert main(["deblur", "in.png", "-o", "out.png", "-p", "disk:3", *more]) == 0
+        results[more] = read_image("out.png")
+        said = capsys.readouterr().out
+        if not more:
+            assert ("linear light" if linear else "grey values") in said
+    np.testing.assert_array_equal(results[()], results[("--linear" if linear else "--no-linear",)])
+    truth = SHARP[3:-3, 3:-3] / 255
+    errors = {more: np.mean((image / 255 - truth) ** 2) for more, image in results.items()}
+    assert errors[()] == min(errors.values())
+
+
+def test_what_is_no_photograph_is_restored_in_its_values(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    write_image("in.png", blurred(PSFS["disk:3"], linear=True)[0].mean(0), bits=16)
+    assert main(["deblur", "in.png", "-o", "out.png", "-p", "disk:3", "-m", "wiener"]) == 0
+    assert "grey values" in capsys.readouterr().out
+
+
+def test_blur_in_light(tmp_path):
+    write_image(tmp_path / "in.png", SHARP, bits=8)
+    command = ["blur", str(tmp_path / "in.png"), "-o", str(tmp_path / "out.png"), "-p", "disk:3", "--linear", "-q"]
+    assert main(command) == 0
+    assert Path(tmp_path / "out.png").exists()
+    expected = to_srgb(degrade(to_linear(torch.from_numpy(SHARP / 255).movedim(-1, 0)), disk(3.0))).movedim(0, -1)
+    np.testing.assert_allclose(read_image(tmp_path / "out.png") / 255, expected, atol=0.6 / 255)
