@@ -18,7 +18,7 @@ from deconv.imaging.boundary import BOUNDARIES
 from deconv.imaging.psf import gaussian, moffat
 from deconv.imaging.srgb import to_linear, to_srgb
 from deconv.restore import denoisers, shrinkage, splitting
-from deconv.restore.algorithms import total_variation
+from deconv.restore.algorithms import richardson_lucy, total_variation
 from deconv.restore.derivatives import Gradient, Hessian, Identity
 from deconv.restore.padded_domain import PaddedDomain
 from deconv.restore.problem import Problem
@@ -302,6 +302,36 @@ def test_an_offset_is_taken_off():
     assert agreement(restored, restore.richardson_lucy(observation(), PSF)) > 30
     gain = psnr(restored, field_of_view()) - psnr(observation(), field_of_view())
     assert gain > 4
+
+
+@pytest.mark.parametrize(("photons", "blur"), [(200, gaussian(1.2)), (3000, gaussian(2.0)), (3000, PSF)])
+@pytest.mark.parametrize("stop", ["consensus", "discrepancy"])
+def test_richardson_lucy_stops_before_it_fits_the_noise(photons, blur, stop):
+    truth = torch.from_numpy(latent_image())[None, None]
+    seen = degrade(truth, blur, boundary="circular", photons=photons, seed=0)
+    noise = float((seen - convolve(truth, blur.to(truth), boundary="circular")).std())
+    qualities = []
+    options = {"boundary": "circular", "num_iter": 50}
+    restore.richardson_lucy(seen, blur, tv=0, callback=lambda _, x: qualities.append(float(psnr(x, truth))), **options)
+    restored, info = restore.richardson_lucy(seen, blur, stop=stop, sigma=noise, info=True, **options)
+    assert info.converged
+    assert info.iterations < 50
+    assert float(psnr(restored, truth)) > max(qualities) - 1
+    assert float(psnr(restored, truth)) > float(psnr(seen, truth)) - 0.1
+    with pytest.raises(ValueError, match="stop: unknown 'noise', allowed are None, consensus, discrepancy"):
+        restore.richardson_lucy(seen, blur, stop="noise")
+
+
+@pytest.mark.parametrize("options", [{}, {"tv": 0}, {"background": 0.05}])
+def test_richardson_lucy_keeps_the_light_that_is_seen(options):
+    """What the restored image sends into the field of view is what was measured there."""
+    observed = torch.from_numpy(observation().clip(0))[None, None] + options.get("background", 0)
+    latents = []
+    problem = Problem.of(observed, PSF.to(observed), num_iter=10)
+    for _, latent in zip(range(10), richardson_lucy.iterates(problem, **options), strict=False):
+        latents.append(problem.domain.crop(problem.domain.blur(latent)).sum() * problem.unit)
+    expected = (observed - options.get("background", 0)).sum()
+    assert float(abs(torch.stack(latents) / expected - 1).max()) < 1e-4
 
 
 def test_a_psf_as_large_as_the_frame_takes_a_domain_little_larger_than_it_must():

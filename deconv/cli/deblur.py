@@ -44,6 +44,7 @@ _SAVE_PSF = "Also write the psf. One that was estimated is by default written be
 _BUDGET = "What --method auto may take, on one core of a CPU; 60 by default."
 _TILES = "Restore a large image tile by tile, of so many pixels a side, 1024 say, to save memory."
 _CLIPPED = "Take white for white or more, and black for black or less, or every value for what it is."
+_STOP = "Let richardson_lucy stop before it fits the noise: consensus, or discrepancy where --sigma is well known."
 _SERIES = "Which series of a TIFF, or HDU of a FITS file, from 0 on; by default the first that has an image."
 _CHANNEL_AXIS = "Which axis of a stack counts channels, where its file does not say so."
 _BITS = "Depth of the output; by default the input's, and 32, floats, for stacks."
@@ -85,6 +86,7 @@ def deblur(
     boundary: Annotated[str | None, Option(metavar="NAME", help=_BOUNDARY)] = None,
     tiles: Annotated[int | None, Option(metavar="SIDE", help=_TILES)] = None,
     iterations: Annotated[int | None, Option(metavar="N", help="At most so many, where there are any.")] = None,
+    stop: Annotated[str | None, Option(metavar="NAME", help=_STOP)] = None,
     clipped: Annotated[bool, Option("--clipped/--no-clipped", help=_CLIPPED)] = True,
     linear: Annotated[bool | None, Option("--linear/--no-linear", help=LINEAR)] = None,
     recentre: Annotated[bool, Option("--recentre", help="Centre a psf from a file on its centroid.")] = False,
@@ -164,6 +166,7 @@ def deblur(
         "prior": ("--prior", prior if given or chosen.takes("prior") else None),
         "boundary": ("--boundary", boundary),
         "num_iter": ("--iterations", iterations),
+        "stop": ("--stop", stop),
         "linear": ("--linear", light),
     }
     defaults = {

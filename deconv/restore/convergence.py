@@ -24,7 +24,8 @@ class ConvergenceInfo:
         Value of what the method minimises, misfit to the data plus penalty, at the result, of all samples together, in
         the image's unit; None where a method minimises nothing that can be evaluated.
     converged : bool
-        Whether the last change was at most `tolerance`, or a thousandth where that is 0.
+        Whether the method has stopped by itself, or the last change was at most `tolerance`, a thousandth where that
+        is 0.
     """
 
     iterations: int

@@ -64,6 +64,9 @@ class PaddedDomain:
     clipped : Tensor, optional
         Of the shape of `image`: 1 where the blurred latent image is at least what was observed, -1 where at most, 0
         elsewhere; see `deconv.imaging.clipping.clipped_ends`.
+    apart : bool
+        Keep opposite borders of the frame so far apart that they do not see each other through the inverse of the blur,
+        either. False for methods that only blur and transpose.
 
     Attributes
     ----------
@@ -91,6 +94,7 @@ class PaddedDomain:
         boundary: Boundary = "unknown",
         mask: Tensor | None = None,
         clipped: Tensor | None = None,
+        apart: bool = True,
     ) -> None:
         check_choice("boundary", boundary, BOUNDARIES)
         space = image.ndim - 2
@@ -101,7 +105,7 @@ class PaddedDomain:
         if boundary != "circular":
             self._reach = _reach(psf, space)
             self.margins = [
-                (before, fast_length(n + before + after + _clearance(before + after, n)) - n - before)
+                (before, fast_length(n + before + after + (_clearance(before + after, n) if apart else 1)) - n - before)
                 for n, (before, after) in zip(image.shape[2:], self._reach, strict=True)
             ]
         self.shape = tuple(n + sum(pair) for n, pair in zip(image.shape[2:], self.margins, strict=True))
@@ -175,6 +179,11 @@ class PaddedDomain:
     def blur_adjoint(self, residual: Tensor) -> Tensor:
         """The transpose of `blur`."""
         return self.ifft(self.otf.conj() * self.fft(residual))
+
+    @property
+    def bounded(self) -> bool:
+        """Whether some pixels are clipped, so that only a bound of them is known."""
+        return self._side is not None
 
     def satisfied(self, blurred: Tensor) -> Tensor:
         """Which clipped pixels a blurred latent image explains, being beyond them: bool, on the domain."""

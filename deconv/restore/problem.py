@@ -53,6 +53,7 @@ class Problem:
         mask: Tensor | None = None,
         clipped: Tensor | None = None,
         statistics: Statistics | None = None,
+        apart: bool = True,
     ) -> Problem:
         """Set up the problem for tensors; the keywords are those of the public functions and of `PaddedDomain`."""
         if statistics is None:
@@ -60,7 +61,7 @@ class Problem:
         elif sigma is not None:
             statistics = replace(statistics, sigma=as_sigma(sigma, image))
         unit = statistics.unit
-        domain = PaddedDomain(image / unit, psf, boundary=boundary, mask=mask, clipped=clipped)
+        domain = PaddedDomain(image / unit, psf, boundary=boundary, mask=mask, clipped=clipped, apart=apart)
         return cls(domain.image, domain, statistics.times(1 / unit), num_iter, unit)
 
     @property

@@ -49,6 +49,7 @@ def run(
     *,
     num_iter: int,
     name: str,
+    apart: bool = True,
     **common: Unpack[CommonOptions],
 ) -> Image:
     """Restore an image by a generator of latent images.
@@ -60,11 +61,14 @@ def run(
     psf : array or Tensor
         See `deconv.restore.arguments.as_psfs`.
     iterates : callable
-        Makes the iterator for a `Problem`; a `Minimisation` where there is an objective to report.
+        Makes the iterator for a `Problem`; a `Minimisation` where there is an objective to report. One that ends has
+        converged.
     num_iter : int
         Iterations, at most.
     name : str
         Of the method, for the progress bar and for errors.
+    apart : bool
+        As for `deconv.restore.padded_domain.PaddedDomain`.
     **common : CommonOptions
         As the method was given them.
 
@@ -98,6 +102,7 @@ def run(
         mask=mask,
         clipped=clipped,
         statistics=common.get("statistics"),
+        apart=apart,
     )
 
     def deliver(latent: Tensor) -> Image:
@@ -105,10 +110,14 @@ def run(
         return back(to_srgb(restored) if linear else restored)
 
     latents = iterates(problem)
-    latent, done, change, previous = batch, 0, None, None
+    latent, done, change, previous, ended = batch, 0, None, None, False
     with ProgressBar(name.replace("_", " "), num_iter, shown=common.get("progress"), delay=1.0) as bar:
         while done < num_iter:
-            latent, done = next(latents), done + 1
+            following = next(latents, None)
+            if following is None:
+                ended = True
+                break
+            latent, done = following, done + 1
             bar.advance()
             if tolerance > 0 or info:
                 change = None if previous is None else _change(latent, previous)
@@ -123,7 +132,7 @@ def run(
     if isinstance(latents, Minimisation):
         unit = problem.unit.double().flatten() ** latents.degree
         objective = float((latents.objective(latent).detach().double() * unit).sum())
-    converged = change is not None and change <= (tolerance or _CONVERGED)
+    converged = ended or (change is not None and change <= (tolerance or _CONVERGED))
     return cast(Image, (deliver(latent), ConvergenceInfo(done, change, objective, converged)))
 
 
