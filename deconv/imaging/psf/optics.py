@@ -96,7 +96,9 @@ def zernike(radius: float, coefficients: Mapping[tuple[int, int], float], size: 
     Returns
     -------
     Tensor
-        `(kh, kw)`, float32, sum 1; the pupil seen from behind the lens: x to the right, y upwards.
+        `(kh, kw)`, float32, sum 1; the pupil seen from behind the lens: x to the right, y upwards, from the last row to
+        the first. For the arrays of prysm and hcipy, whose y goes with the rows, take ``psf.flip(0)``; for those of
+        galsim and poppy, which are mirrored in x, ``psf.flip(1)``.
 
     Raises
     ------
