@@ -77,3 +77,12 @@ def test_overexposed_counts_are_restored(blurred, more, capsys):
         results.append(read_image("out.npy") / unit)
     assert results[1].std() > 0.1
     assert np.abs(results[0] - results[1]).mean() < 1e-3
+
+
+def test_noise_beyond_white_is_asked_back(blurred, capsys):
+    """Where white is known; the unit of floats is their own."""
+    deconv.imaging.write_image("in.png", blurred, bits=8)
+    for command in (["deblur", "in.png", "--psf", "motion:5,30", "-m", "wiener"], ["estimate-kernel", "in.png"]):
+        assert main([*command, "-o", "out.png", "--sigma", "5"]) == 2
+        assert "--sigma: 5 is 500% of white; write 5% for 5 %" in capsys.readouterr().err
+    assert main([*DEBLUR, "out.npy", "--sigma", "40"]) == 0

@@ -127,6 +127,7 @@ def deblur(
     blur = None if psf is None else read_blur(psf, recentre=recentre)
     place = {"part": series, "channel_axis": channel_axis}
     photograph = read_source(source, blur, device=device, white=white, max_pixels=max_pixels, **place)
+    photograph.check_noise(level)
     if psf_from is not None:
         blur = blur_from_streak(photograph, psf_from)
     elif denoise_only:

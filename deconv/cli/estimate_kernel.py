@@ -45,6 +45,7 @@ def estimate_kernel(
     """
     level = None if sigma is None else fraction(sigma, "--sigma")
     photograph = read_source(source, None, white=white, max_pixels=max_pixels)
+    photograph.check_noise(level)
     check_psf_target(output)
     check_outputs({"--output": output}, (source, prior), psf="--output", overwrite=overwrite)
     started = time.perf_counter()

@@ -107,6 +107,11 @@ class Source:
             write_image(path, result[0], like=self.picture, bits=bits)
         return words
 
+    def check_noise(self, sigma: float | None) -> None:
+        """Refuse noise of white and more where white is known: a percentage, or a number of grey levels, was meant."""
+        if sigma is not None and sigma >= 1 and (self.values.dtype.kind == "u" or self.white != 1):
+            raise ValueError(f"--sigma: {sigma:g} is {sigma:.0%} of white; write {sigma:g}% for {sigma:g} %")
+
     @property
     def photograph(self) -> bool:
         """Whether it is taken for an sRGB photograph: integers with a camera's notes, from a lossy coder, or in colour
