@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import json
+import time
+from dataclasses import replace
 from io import StringIO
 
 import pytest
@@ -12,7 +14,7 @@ from rich.console import Console
 
 import deconv
 from deconv import solvers
-from deconv.bench import growth, shapes
+from deconv.bench import graphs, growth, shapes
 from deconv.bench import solver as bench
 from deconv.bench.diagonals import by_diagonals
 from deconv.bench.memory import extra_memory
@@ -74,6 +76,27 @@ def test_a_whole_run(tmp_path):
     assert [point["value"] for point in written["growth"]] == [4, 8]
     assert (tmp_path / "bench.png").stat().st_size > 10_000
     assert report.correct
+
+
+@pytest.mark.usefixtures("tiny")
+def test_times_in_graphs_are_told_beside_the_others(monkeypatch):
+    """With calls, on a CPU, in place of graphs."""
+    row = bench.measure_row(TINY[0], 1, "blocked", "cpu", 0.01)
+    assert row.graphs is None
+    assert row.graph_ratio is None
+    monkeypatch.setattr(graphs, "captured", lambda function, calls: lambda: [function() for _ in range(calls)])
+    times = graphs.replayed_medians({"one": lambda: time.sleep(1e-4)}, seconds=0.01, device="cpu")
+    assert 1e-4 < times["one"] < 2e-3
+    timed = replace(row, graphs={name: float(n) for n, name in enumerate(bench._TIMES, 1)})
+    assert (timed.graph_ratio, timed.graph_ratio_with_gradients) == (3.0, 2.0)
+    assert timed.record()["graph_ratio"] == 3.0
+    assert replace(timed, accuracy=replace(row.accuracy, solution=1.0)).graph_ratio is None
+    report = bench.Report("blocked", "cuda", [1], 0.01, rows=[timed])
+    assert report.means(1)["forward, in graphs"] == pytest.approx(3.0)
+    out = StringIO()
+    Console(file=out, width=160).print(bench.graphs_table([timed], Roofline(1e9, 1e12)))
+    assert "CUDA graphs" in out.getvalue()
+    assert "3.00" in out.getvalue()
 
 
 def scaled(y, weight, **options):

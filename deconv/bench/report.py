@@ -12,7 +12,15 @@ if TYPE_CHECKING:
     from .results import Row
     from .roofline import Roofline
 
-__all__ = ["diagonals_table", "growth_table", "means_table", "rivals_table", "roofline_table", "rows_table"]
+__all__ = [
+    "diagonals_table",
+    "graphs_table",
+    "growth_table",
+    "means_table",
+    "rivals_table",
+    "roofline_table",
+    "rows_table",
+]
 
 
 def rows_table(rows: Sequence[Row], what: str) -> Table:
@@ -104,6 +112,26 @@ def roofline_table(rows: Sequence[Row], roofline: Roofline) -> Table:
             _milliseconds(row.solve),
             f"{best / row.solve:.0%}",
         )
+    return table
+
+
+def graphs_table(rows: Sequence[Row], roofline: Roofline) -> Table:
+    """Times replayed from CUDA graphs, ratios, and the share of the bandwidth of copies that solving reaches."""
+    table = Table(title="Replayed from CUDA graphs, without the host's part", title_justify="left")
+    table.add_column("images, kernel", no_wrap=True)
+    for title in ("conv2d\nus", "solve\nus", "ratio", "conv2d\n+ backward", "solve\n+ backward", "ratio", "bandwidth"):
+        table.add_column(title, justify="right")
+    for row in rows:
+        times = row.graphs
+        if times is None:
+            continue
+        names = ("convolution", "solve", "convolution_with_gradients", "solve_with_gradients")
+        cells = [f"{1e6 * times[name]:.1f}" for name in names]
+        share = roofline.bytes(row.case) / times["solve"] / roofline.bytes_per_second
+        table.add_row(
+            str(row.case), *cells[:2], _ratio(row.graph_ratio), *cells[2:], _ratio(row.graph_ratio_with_gradients),
+            f"{share:.1%}",
+        )  # fmt: skip
     return table
 
 

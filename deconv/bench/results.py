@@ -34,6 +34,7 @@ class Row:
     solve_with_gradients: float
     convolution_variants: tuple[str, str]  # which one that was, without and with gradients
     memory: dict[str, int] | None  # bytes at the peak, beyond the operands
+    graphs: dict[str, float] | None = None  # the same four times, replayed from CUDA graphs
 
     @property
     def ratio(self) -> float | None:
@@ -44,8 +45,22 @@ class Row:
     def ratio_with_gradients(self) -> float | None:
         return self.solve_with_gradients / self.convolution_with_gradients if self.accuracy.correct else None
 
+    @property
+    def graph_ratio(self) -> float | None:
+        """Of the times in CUDA graphs; None where there are none."""
+        return self._graph_ratio("solve", "convolution")
+
+    @property
+    def graph_ratio_with_gradients(self) -> float | None:
+        return self._graph_ratio("solve_with_gradients", "convolution_with_gradients")
+
+    def _graph_ratio(self, solve: str, convolution: str) -> float | None:
+        return self.graphs[solve] / self.graphs[convolution] if self.graphs and self.accuracy.correct else None
+
     def record(self) -> dict:
-        return asdict(self) | {"ratio": self.ratio, "ratio_with_gradients": self.ratio_with_gradients}
+        """For a JSON file."""
+        ratios = ("ratio", "ratio_with_gradients", "graph_ratio", "graph_ratio_with_gradients")
+        return asdict(self) | {name: getattr(self, name) for name in ratios}
 
 
 @dataclass
@@ -78,6 +93,12 @@ class Report:
             "forward, 4 channels or more": [row.ratio for row in several],
             "forward and backward": [row.ratio_with_gradients for row in rows],
         }
+        if any(row.graphs for row in rows):
+            ratios |= {
+                "forward, in graphs": [row.graph_ratio for row in rows],
+                "forward, 4 channels or more, in graphs": [row.graph_ratio for row in several],
+                "forward and backward, in graphs": [row.graph_ratio_with_gradients for row in rows],
+            }
         return {name: None if None in values else geometric_mean(values) for name, values in ratios.items() if values}
 
     def record(self) -> dict:

@@ -16,10 +16,11 @@ from deconv.choices import check_choice
 from deconv.devices import usable_device
 
 from .diagonals import by_diagonals
+from .graphs import replayed_medians
 from .growth import SERIES, measure_growth
 from .memory import extra_memory
 from .operations import Operands, accuracy, convolutions, solution
-from .report import diagonals_table, growth_table, means_table, rivals_table, roofline_table, rows_table
+from .report import diagonals_table, graphs_table, growth_table, means_table, rivals_table, roofline_table, rows_table
 from .results import Report, Row, machine
 from .rivals import general_solvers
 from .roofline import Roofline
@@ -28,6 +29,7 @@ from .timing import interleaved_medians
 
 __all__ = ["main", "measure_row"]
 
+_TIMES = ("convolution", "convolution_with_gradients", "solve", "solve_with_gradients")
 _AGREEMENT = 1e-3  # relative, of float32 results that were summed in another order
 
 
@@ -58,7 +60,7 @@ def main(
     device : str
         Of the tensors. On an accelerator the number of threads does not matter, and the first one is used; times are
         those between events on its stream, and convolutions are of IEEE float32, by the fastest algorithm that cuDNN
-        finds.
+        finds. On CUDA the same calls are timed in graphs too.
     threads : sequence of int
         Numbers of threads of the processor to measure with.
     json, plot : Path, optional
@@ -138,6 +140,11 @@ def measure_row(
     ]
     solve = [times.pop("solve") for times in medians]
     fastest = [min(times, key=times.__getitem__) for times in medians]
+    graphs = None
+    if torch.device(device).type == "cuda":
+        fastest_of = (theirs[name][index] for index, name in enumerate(fastest))
+        functions = dict(zip(_TIMES, (*fastest_of, *ours), strict=True))
+        graphs = replayed_medians(functions, seconds=seconds / 2, device=device)
     return Row(
         case=case,
         threads=threads,
@@ -149,6 +156,7 @@ def measure_row(
         solve_with_gradients=solve[1],
         convolution_variants=(fastest[0], fastest[1]),
         memory=memory,
+        graphs=graphs,
     )
 
 
@@ -168,6 +176,8 @@ def _measure_all(
     if rows:
         report.roofline = Roofline.measured(report.device)
         console.print(roofline_table(rows, report.roofline))
+        if any(row.graphs for row in rows):
+            console.print(graphs_table(rows, report.roofline))
     if rivals and rows:
         _measure_diagonals(report, rows, console)
     if rivals and report.device == "cpu":
