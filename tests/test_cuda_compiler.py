@@ -11,8 +11,9 @@ import pytest
 from deconv_gpu.cell_plan import plan_cells
 from deconv_gpu.cell_shape import CellShape
 from deconv_gpu.launch import KernelShape
+from deconv_gpu.product_plan import plan_products
 from deconv_gpu.row_plan import plan_rows
-from deconv_gpu.solve_shape import Device, SolveShape
+from deconv_gpu.solve_shape import Device, SolveShape, registers_of_a_lane
 from deconv_gpu.source import kernel_name, source
 from deconv_gpu.strip_plan import plan_strips
 from deconv_gpu.strip_shape import StripShape
@@ -36,7 +37,10 @@ ROWS = [
     SolveShape(1, 1, 1, 512, 512, 15, 15, False, 4),
     SolveShape(1, 1, 1, 512, 512, 15, 29, True, 4),
     SolveShape(1, 3, 1, 512, 512, 5, 5, False, 4),
-    SolveShape(1, 1, 1, 512, 512, 9, 9, False, 4),
+]
+PRODUCTS = [
+    SolveShape(32, 48, 1, 32, 32, 3, 3, False, 4),
+    SolveShape(16, 12, 1, 64, 64, 7, 7, False, 4),
 ]
 
 KERNEL = "const {0} *, long long, long long, long long, long long, int, int, int"
@@ -46,6 +50,8 @@ ARGUMENTS = {
     "solve": f"{IMAGES}, int, int, int, int, const {{0}} *, int *, int, int, int, int",
     "prepare_strip": f"{KERNEL}, {{0}} *",
     "solve_strip": f"{IMAGES}, int, int, int, int, int, {KERNEL}, const {{0}} *",
+    "prepare_product": f"{KERNEL}, {{0}} *",
+    "solve_product": f"{IMAGES}, int, int, int, int, const {{0}} *",
     "solve_rows": f"{IMAGES}, int, int, int, int, {KERNEL}",
 }
 
@@ -81,9 +87,10 @@ def compile_for(shapes: list[KernelShape], architectures: tuple[int, ...], folde
         ([plan_cells(shape, H100).cell for shape in CELLS], (80, 90)),
         ([plan_strips(shape, H100).strip for shape in STRIPS], (90,)),
         ([plan_rows(shape, H100).row for shape in ROWS], (90,)),
+        ([plan_products(shape, H100).product for shape in PRODUCTS], (90,)),
         ([replace(plan_strips(STRIPS[1], H100).strip, cluster=1)], (80, 100)),
     ],
-    ids=["cells", "strips", "rows", "strips-without-clusters"],
+    ids=["cells", "strips", "rows", "products", "strips-without-clusters"],
 )
 def test_kernels_compile_without_spilling(shapes, architectures, tmp_path, capsys):
     used = compile_for(shapes, architectures, tmp_path)
@@ -91,7 +98,7 @@ def test_kernels_compile_without_spilling(shapes, architectures, tmp_path, capsy
     assert all((stack, spilled) == (0, 0) for stack, spilled, _ in used.values()), used
     for shape in shapes:
         if isinstance(shape, StripShape):  # all warps of a block find room for their registers
-            assert all(32 * (shape.warps + 1) * registers <= 65536 for _, _, registers in used.values())
+            assert all(registers <= registers_of_a_lane(shape.threads // 32) for *_, registers in used.values())
     with capsys.disabled():
         registers = ", ".join(str(r) for *_, r in used.values())
         print(f" [nvcc: {len(used)} solves of {registers} registers for {architectures}]", end="")

@@ -14,8 +14,9 @@ from deconv_gpu.cell_plan import MAX_THREADS, CellPlan, plan_cells
 from deconv_gpu.launch import PackedSolve
 from deconv_gpu.operands import describe
 from deconv_gpu.plan import plan
+from deconv_gpu.product_plan import ProductPlan, plan_products
 from deconv_gpu.row_plan import RowPlan, plan_rows
-from deconv_gpu.solve_shape import Device, SolveShape
+from deconv_gpu.solve_shape import Device, SolveShape, registers_of_a_lane
 from deconv_gpu.strip_plan import StripPlan, plan_strips
 
 from deconv.bench.shapes import FEW_IMAGES, TABLE
@@ -84,7 +85,7 @@ def test_strips_fit_and_cover_the_image():
         assert strip.cluster == 1 or strip.above <= planned.strip_rows
 
 
-def test_what_is_solved_by_strips_and_rows():
+def test_what_is_solved_by_what():
     """The shapes of flows and photographs on devices with clusters; all others, and every other device, have cells."""
     flow = SolveShape(100, 12, 1, 32, 32, 3, 3, False, 4)
     assert isinstance(plan(flow, HOPPER), StripPlan)
@@ -92,7 +93,10 @@ def test_what_is_solved_by_strips_and_rows():
     photograph = SolveShape(1, 1, 1, 512, 512, 15, 29, True, 4)
     assert isinstance(plan(photograph, HOPPER), RowPlan)
     assert isinstance(plan(replace(photograph, channels=3, kernel_height=5, kernel_width=5), HOPPER), RowPlan)
+    assert isinstance(plan(replace(flow, channels=48), HOPPER), ProductPlan)
+    assert isinstance(plan(replace(flow, kernel_height=7, kernel_width=7), HOPPER), ProductPlan)
     for shape, device in [
+        (replace(flow, channels=48, height=100), HOPPER),
         (photograph, A100),
         (replace(photograph, itemsize=8), HOPPER),
         (replace(photograph, width=4096), HOPPER),
@@ -100,9 +104,7 @@ def test_what_is_solved_by_strips_and_rows():
         (flow, A100),
         (flow, SMALL),
         (replace(flow, itemsize=8), HOPPER),
-        (replace(flow, channels=48), HOPPER),
         (replace(flow, kernel_height=1, kernel_width=1), HOPPER),
-        (replace(flow, kernel_height=7, kernel_width=7), HOPPER),
         (replace(flow, height=1024, width=1024), HOPPER),
     ]:
         assert isinstance(plan(shape, device), CellPlan), shape
@@ -115,8 +117,21 @@ def test_a_plan_can_be_asked_for(monkeypatch):
     monkeypatch.setenv("DECONV_CUDA_PLAN", "strips")
     assert plan(replace(flow, itemsize=8), HOPPER) == "is for float32"
     monkeypatch.setenv("DECONV_CUDA_PLAN", "stripes")
-    with pytest.raises(ValueError, match="DECONV_CUDA_PLAN: must be one of rows, strips, cells, given 'stripes'"):
+    with pytest.raises(ValueError, match=r"DECONV_CUDA_PLAN: must be one of rows, .*, cells, given 'stripes'"):
         plan(flow, HOPPER)
+
+
+def test_products_fit_and_cover_the_image():
+    for shape in solve_shapes(4):
+        planned = plan_products(shape, HOPPER)
+        if isinstance(planned, str):
+            continue
+        product = planned.product
+        assert planned.shared_bytes <= HOPPER.shared_bytes
+        assert 8 * product.cluster >= shape.height
+        assert planned.pitch > shape.width + product.left
+        assert (planned.pitch - product.slope) % 2 == 1
+        assert product.registers <= registers_of_a_lane(product.warps)
 
 
 def test_rows_fit_and_cover_the_image():
@@ -144,7 +159,7 @@ def test_strips_are_cut_where_there_are_processors_for_them():
     one = SolveShape(1, 12, 1, 64, 64, 3, 3, False, 4)
     assert plan_strips(one, HOPPER).strip.cluster == 8
     assert plan_strips(replace(one, batch=33), HOPPER).strip.cluster == 4
-    assert plan_strips(replace(one, batch=1000), HOPPER).strip.cluster == 2  # no more rows fit into a block
+    assert plan_strips(replace(one, batch=1000), HOPPER).strip.cluster == 4  # no more rows fit into a block
     assert plan_strips(replace(one, height=16), HOPPER).strip.cluster == 1
     assert plan_strips(replace(one, batch=4), HOPPER).fused
     assert not plan_strips(replace(one, batch=1000), HOPPER).fused

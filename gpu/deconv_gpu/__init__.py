@@ -18,6 +18,10 @@ any barrier: what the row above has just got comes by a shuffle. Sums are kept i
 the sums of all pixels that see it. Of large kernels the rows far from the anchor's are for helping warps, some steps
 ahead. The blocks of a cluster have the strips in turns, and hand rows over as above.
 
+*Products*, for more channels, or kernels of more taps, in float32 on such devices and images of up to 64 rows. A strip
+has eight rows, so that the pixels of a step are the eight columns of a product on tensor cores, whose other factor, the
+kernel, stays in registers. Numbers are cut into two parts, which keeps the precision of float32 (3xTF32).
+
 *Cells*, for everything else. An image is cut into cells: pixels, or with few channels some pixels, of up to 16
 unknowns. A cell is solved by the dense inverse of the operator on it, which is the same for all cells. From cell to
 cell

@@ -11,6 +11,7 @@ from functools import lru_cache
 
 from .cell_plan import plan_cells
 from .launch import Plan
+from .product_plan import plan_products
 from .row_plan import plan_rows
 from .solve_shape import Device, SolveShape
 from .strip_plan import plan_strips
@@ -23,6 +24,7 @@ __all__ = ["PLANS", "plan"]
 PLANS: dict[str, Callable[[SolveShape, Device], Plan | str]] = {
     "rows": plan_rows,
     "strips": plan_strips,
+    "products": plan_products,
     "cells": plan_cells,
 }
 

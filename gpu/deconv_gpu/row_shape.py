@@ -12,7 +12,7 @@ __all__ = ["RowShape"]
 class RowShape:
     """The arguments of the C++ template of the same name, in its order."""
 
-    FILES: ClassVar[tuple[str, ...]] = ("row_shape.cuh", "matrices.cuh", "hand_over.cuh", "solve_rows.cu")
+    FILES: ClassVar[tuple[str, ...]] = ("row_shape.cuh", "kernel.cuh", "matrices.cuh", "hand_over.cuh", "solve_rows.cu")
     KERNELS: ClassVar[tuple[str, ...]] = ("solve_rows",)
 
     channels: int

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["Device", "SolveShape"]
+__all__ = ["Device", "SolveShape", "registers_of_a_lane"]
 
 
 @dataclass(frozen=True)
@@ -45,3 +45,8 @@ class SolveShape:
         reach = self.kernel_width // 2 if self.half else self.kernel_width - 1
         left = min(reach, self.width - 1)
         return min(self.kernel_height, self.height) - 1, left, left if self.half else 0
+
+
+def registers_of_a_lane(warps: int) -> int:
+    """That a lane can have in a block of so many warps: each quarter of a processor has 16384, in eights for a lane."""
+    return min(16384 // (32 * -(-warps // 4)) // 8 * 8, 248)

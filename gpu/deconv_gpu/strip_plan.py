@@ -8,7 +8,7 @@ from functools import lru_cache
 
 from .launch import Launch
 from .operands import Operands
-from .solve_shape import Device, SolveShape
+from .solve_shape import Device, SolveShape, registers_of_a_lane
 from .strip_shape import StripShape
 
 __all__ = ["StripPlan", "cut_strips", "plan_strips", "strip_clusters"]
@@ -17,7 +17,6 @@ _CHANNELS = range(4, 17)
 _HELD = 80  # numbers of the kernel in the registers of a lane, where few lanes can do with it,
 _HELD_AT_MOST = 144  # and in any case
 _OTHER_REGISTERS = 48  # of a lane
-_REGISTERS = 65536  # of a processor
 _WARPS = 16  # that solve
 _CLUSTER = 8  # blocks: more are not to be had everywhere
 _STRIP_ROWS = 8  # of a strip, at least, where an image could do with one
@@ -119,8 +118,9 @@ def cut_strips(shape: SolveShape, device: Device, cluster: int) -> StripPlan | s
     share = next((n for n in shares if held[n] <= _HELD), shares[-1])
     if held[share] > _HELD_AT_MOST:
         return f"{taps} taps of {shape.channels} channels do not fit into registers"
-    registers = -(-(held[share] + _OTHER_REGISTERS) // 8) * 8
-    most_warps = min(_WARPS, _REGISTERS // (32 * registers) - 1)
+    watching = int(cluster > 1)
+    fitting = [n for n in range(1, _WARPS + 1) if held[share] + _OTHER_REGISTERS <= registers_of_a_lane(n + watching)]
+    most_warps = fitting[-1]
     rows_of_a_warp = device.warp // (parts * share)
     strip_rows = -(-shape.height // cluster)
     warps = -(-strip_rows // rows_of_a_warp)

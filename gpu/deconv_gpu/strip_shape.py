@@ -13,7 +13,9 @@ class StripShape:
     """The arguments of the C++ template of the same name, in its order."""
 
     FILES: ClassVar[tuple[str, ...]] = (
+        "tap_order.cuh",
         "strip_shape.cuh",
+        "kernel.cuh",
         "matrices.cuh",
         "hand_over.cuh",
         "prepare_strip.cu",

@@ -76,7 +76,7 @@ struct Meeting {  // of fibers that wait for one another
 struct Warp {
     Meeting meeting;
     uint64_t lanes[2][WARP];  // in turns
-    uint32_t operands[WARP][6];
+    uint32_t operands[2][WARP][6];  // of products, in turns
 };
 
 constexpr size_t guard = 128;  // bytes around shared memory that must stay as they are
@@ -358,6 +358,8 @@ inline void store_release(int *address, int value)
     shim::set(*address, value);
 }
 
+#define multiply_add(...) shim::product(__VA_ARGS__)
+
 inline unsigned __float_as_uint(float value)
 {
     unsigned bits;
@@ -371,6 +373,33 @@ inline float __uint_as_float(unsigned bits)
     std::memcpy(&value, &bits, sizeof value);
     return value;
 }
+
+inline unsigned cut_to_tf32(float value) { return __float_as_uint(value) & 0xffffe000u; }
+
+inline unsigned rounded_to_tf32(float value) { return (__float_as_uint(value) + 0x1000u) & 0xffffe000u; }
+
+namespace shim {
+// Of a 16 x 8 and an 8 x 8 matrix, spread over the lanes of a warp as m16n8k8 has them.
+inline void product(float (&sums)[4], const unsigned (&left)[4], unsigned upper, unsigned lower)
+{
+    Warp &warp = own().warps[threadIdx.x / WARP];
+    const int lane = threadIdx.x % WARP;
+    auto &operands = warp.operands[get(warp.meeting.generation) % 2];
+    for (int e = 0; e < 4; ++e)
+        set(operands[lane][e], left[e]);
+    set(operands[lane][4], upper);
+    set(operands[lane][5], lower);
+    meet<false>(warp.meeting, WARP);
+    for (int e = 0; e < 4; ++e) {
+        const int row = lane / 4 + e / 2 * 8, column = lane % 4 * 2 + e % 2;
+        for (int k = 0; k < 8; ++k) {
+            const unsigned a = get(operands[row % 8 * 4 + k % 4][row / 8 + 2 * (k / 4)]);
+            const unsigned b = get(operands[column * 4 + k % 4][4 + k / 4]);
+            sums[e] += __uint_as_float(a & 0xffffe000u) * __uint_as_float(b & 0xffffe000u);
+        }
+    }
+}
+}  // namespace shim
 
 inline int opaque(int value) { return value; }
 

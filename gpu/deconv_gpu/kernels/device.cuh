@@ -61,6 +61,25 @@ __device__ __forceinline__ void store_shared(Address address, float value, bool 
                  : "memory");
 }
 
+// Tensor cores take the upper 19 bits of a number.
+__device__ __forceinline__ unsigned rounded_to_tf32(float value)
+{
+    unsigned bits;
+    asm("cvt.rna.tf32.f32 %0, %1;" : "=r"(bits) : "f"(value));
+    return bits & 0xffffe000u;
+}
+
+__device__ __forceinline__ unsigned cut_to_tf32(float value) { return __float_as_uint(value) & 0xffffe000u; }
+
+// Adds the product of a 16 x 8 and an 8 x 8 matrix, spread over the lanes of a warp.
+__device__ __forceinline__ void multiply_add(float (&sums)[4], const unsigned (&left)[4], unsigned upper, unsigned lower)
+{
+    asm volatile("mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "
+                 "{%0, %1, %2, %3};"
+                 : "+f"(sums[0]), "+f"(sums[1]), "+f"(sums[2]), "+f"(sums[3])
+                 : "r"(left[0]), "r"(left[1]), "r"(left[2]), "r"(left[3]), "r"(upper), "r"(lower));
+}
+
 // A barrier for the first threads of a block.
 __device__ __forceinline__ void some_threads_sync(int threads)
 {

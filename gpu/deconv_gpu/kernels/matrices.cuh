@@ -4,19 +4,6 @@
 // Newton's iteration X + X (I - T X) in double precision makes it exact, once for a well conditioned T. Where T is
 // singular to the precision of the kernel, the matrices are NaN.
 
-// A kernel of any strides.
-struct Kernel {
-    const float *origin;
-    long long of_output, of_input, of_row, of_column;
-    int rows, columns, anchor;
-
-    // An entry of the tap that sees the pixel so many rows up and so many columns to the left.
-    __device__ float operator()(int output, int input, int up, int back) const
-    {
-        return origin[output * of_output + input * of_input + (rows - 1 - up) * of_row + (anchor - back) * of_column];
-    }
-};
-
 __device__ __forceinline__ float largest_in_warp(float value)  // of numbers that are not negative; NaN if there is one
 {
     return __uint_as_float(__reduce_max_sync(0xffffffffu, __float_as_uint(value)));
