@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
 
-from deconv import hyper_laplacian
+from deconv import degrade, hyper_laplacian
 from deconv.bench.blind_cases import synthetic
 from deconv.blind import (
     KernelEstimate,
     NoBlurFound,
+    UncertainBlur,
     aligned_psnr,
     deblur,
     error_ratio,
@@ -20,7 +23,7 @@ from deconv.blind import (
 from deconv.blind.descent import maximum_evidence, negative_log_evidence
 from deconv.blind.evidence import Candidate, within_reach
 from deconv.blind.observation import Observation
-from deconv.imaging.psf import gaussian, motion
+from deconv.imaging.psf import camera_shake, gaussian, motion
 from deconv.nn.recursive_filter import wiener_factor
 from deconv.prior import load_prior
 
@@ -144,6 +147,22 @@ def test_a_sharp_image_stays_as_it_is_and_deblur_says_so(case):
     with pytest.warns(NoBlurFound, match="too few edges"):
         _, found = deblur(np.random.default_rng(0).random((64, 64)), 15, starts=1, info=True)
     assert not found.found
+
+
+def test_the_window_follows_the_blur():
+    """A blur wider than the automatic window is found in a larger one."""
+    photograph = next(synthetic(noise=0.0, side=150)).sharp
+    psf = camera_shake(25, seed=3)
+    assert estimate(degrade(photograph, psf, noise=0.002, seed=0), starts=1).psf.shape[0] > 15
+
+
+def test_what_is_as_likely_wrong_as_right_comes_with_a_caution(case, found):
+    assert 0 <= found.confidence <= 1
+    sure, unsure = (dataclasses.replace(found, confidence=confidence) for confidence in (0.9, 0.2))
+    assert not sure.cautions
+    assert "0.20" in unsure.cautions[0]
+    with pytest.warns(UncertainBlur, match="wrong"):
+        deblur(case.blurred, estimated=unsure)
 
 
 def test_a_program_can_tell_what_deblur_did(case, found):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from deconv.bench.blind import main
+from deconv.bench.blind_confidence import fit_weights, verdicts
 from deconv.bench.blind_wide import wide
 from deconv.cli import main as command
 from deconv.imaging import degrade, write_image
@@ -69,3 +70,16 @@ def test_suites_that_there_are_not(arguments, named):
 def test_a_folder_without_photographs_has_no_wide_suite(tmp_path, capsys):
     assert command(["bench", "blind", "--suite", "wide", "--root", str(tmp_path)]) == 2
     assert "two photographs" in capsys.readouterr().err
+
+
+def test_the_weights_of_the_confidence_are_those_that_the_cases_were_drawn_from():
+    generator = np.random.default_rng(0)
+    signs = generator.normal((1.0, -2.0), (0.5, 3.0), (4000, 2))
+    probability = 1 / (1 + np.exp(-(0.5 + 2 * signs[:, 0] - 0.3 * signs[:, 1])))
+    constant, *weights = fit_weights(signs, (generator.random(4000) < probability).astype(float))
+    np.testing.assert_allclose([constant, *weights], [0.5, 2.0, -0.3], atol=0.25)
+
+
+def test_verdicts_count_both_errors():
+    said = verdicts([1.2, 1.5, 4.0, 5.0, 2.5, 9.0], [True] * 5 + [False], [0.9, 0.1, 0.2, 0.8, 0.7, 0.0])
+    assert said == "error ratio above 3: 2, 1 of them without a warning; at most 2: 2, 1 of them with one; refused: 1"

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import io
+
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from scipy.optimize import nnls
 
 from deconv.bench.blind_cases import synthetic
@@ -14,8 +17,11 @@ from deconv.blind.image_step import Scale
 from deconv.blind.observation import Observation
 from deconv.blind.polish import polish
 from deconv.blind.psf_step import edge_threshold, fit_psf, strong_edges
-from deconv.blind.pyramid import STARTS, alternate, edge_strength, pyramid
+from deconv.blind.pyramid import alternate, edge_strength, pyramid
 from deconv.blind.reject import THRESHOLDS
+from deconv.blind.search import larger_window
+from deconv.blind.starts import STARTS, path_shapes
+from deconv.blind.support import clean
 from deconv.imaging import as_image_batch
 from deconv.imaging.convolution import convolve
 from deconv.imaging.psf import camera_shake, gaussian
@@ -147,3 +153,41 @@ def test_what_stands_out_from_the_noise():
     generator = np.random.default_rng(0)
     for side in (96, 300, 560):
         assert contrast(0.5 + 0.1 * generator.standard_normal((side, side)), 15) < 0.9 * THRESHOLDS.edges
+
+
+def test_a_bright_dot_does_not_hide_the_line_to_it():
+    """Where the camera rests for half of the exposure, the rest of its path is no noise."""
+    psf = torch.zeros(21, 21)
+    psf[10, 1:20] = 0.5 / 19
+    psf[10, 10] = 0.5
+    noisy = psf.clone()
+    noisy[3, ::2] = 0.02 * psf[10, 2]
+    torch.testing.assert_close(clean(noisy), psf / psf.sum())
+
+
+def test_the_noise_of_a_compressed_picture_is_that_of_all_frequencies(case):
+    """JPEG takes the highest frequencies away, by which the noise is measured where it is white."""
+    generator = np.random.default_rng(0)
+    noisy = (case.blurred + 0.01 * generator.standard_normal(case.blurred.shape)).clip(0, 1)
+    file = io.BytesIO()
+    Image.fromarray((255 * noisy).round().astype(np.uint8)).save(file, "JPEG", quality=90)
+    compressed = np.asarray(Image.open(file)) / np.float32(255)
+    left = float((compressed - case.blurred).std() / compressed.std())
+    assert Observation.of(as_image_batch(compressed)[0]).sigma == pytest.approx(left, rel=0.25)
+
+
+def test_paths_are_psfs_of_their_own():
+    shapes = path_shapes((9, 13), 8)
+    for index, psf in enumerate(shapes):
+        assert psf.shape == (9, 13)
+        assert float(psf.sum()) == pytest.approx(1)
+        assert all(kernel_similarity(psf, other) < 0.98 for other in shapes[:index])
+    for psf, again in zip(shapes, path_shapes((9, 13), 4), strict=False):
+        assert torch.equal(psf, again)
+
+
+@pytest.mark.parametrize(
+    ("size", "shape", "larger"), [(31, (255, 300), 49), (49, (255, 300), None), (51, (3000, 4000), 81)]
+)
+def test_windows_grow_as_far_as_there_is_room(size, shape, larger):
+    assert larger_window((size, size), shape) == (None if larger is None else (larger, larger))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json as json_format
 import statistics
 import time
-from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -16,12 +16,14 @@ from rich.table import Table
 from torch import Tensor
 
 from ..blind import aligned_psnr, aligned_ssim, estimate, kernel_similarity
+from ..blind.confidence import Signs
 from ..blind.observation import effective_noise
 from ..choices import check_choice
 from ..imaging.arrays import as_image_batch
 from ..imaging.psf import from_file
 from ..restore import hyper_laplacian
 from .blind_cases import Case, in_folder, synthetic
+from .blind_confidence import RIGHT, fit_weights, verdicts
 from .blind_wide import Half, wide
 
 __all__ = ["Outcome", "Score", "Suite", "main", "measure"]
@@ -49,6 +51,8 @@ class Outcome:
     ours: Score
     seconds: float
     warnings: tuple[str, ...]
+    confidence: float
+    signs: Signs | None
     others: dict[str, Score]
 
     def ratio(self, score: Score) -> float:
@@ -66,7 +70,8 @@ def measure(case: Case, *, starts: int = 16, kernel_size: int | None = None, oth
         path = folder / f"{case.name}.png"
         if path.is_file():
             rivals[folder.name] = _score(case, from_file(path)[0])
-    return Outcome(case.name, _score(case, case.psf), _score(case, found.psf), seconds, found.warnings, rivals)
+    scores = _score(case, case.psf), _score(case, found.psf)
+    return Outcome(case.name, *scores, seconds, found.warnings, found.confidence, found.signs, rivals)
 
 
 def _score(case: Case, psf: Tensor) -> Score:
@@ -90,13 +95,15 @@ def main(
     starts: int = 16,
     kernel_size: int | None = None,
     only: str = "",
+    calibrate: bool = False,
     json: Path | None = None,
 ) -> list[Outcome]:
-    """Measure all cases whose names contain `only`, print each as it is done, and the means at the end."""
+    """Measure all cases whose names contain `only`, print each as it is done, and the means at the end; with
+    `calibrate`, also the weights of `deconv.blind.confidence` fitted to them."""
     console = Console()
     cases = list(_cases(suite, half, root, noise))
     outcomes = []
-    console.print("case: PSNR / SSIM with the true psf, with the estimated one; error ratio; similarity; seconds")
+    console.print("case: PSNR, SSIM with the true psf, the estimated one; error ratio; similarity; seconds; confidence")
     for case in cases:
         if only not in case.name:
             continue
@@ -108,15 +115,28 @@ def main(
             f"{outcome.ratio(ours):.2f}",
             f"{ours.similarity:.3f}",
             f"{outcome.seconds:.1f}",
+            f"confidence {outcome.confidence:.2f}",
             *outcome.warnings,
         ]
         console.print("; ".join(words), soft_wrap=True, highlight=False)
     if not outcomes:
         raise ValueError(f"only: no case has {only!r} in its name")
     console.print(_table(outcomes))
+    ratios = [outcome.ratio(outcome.ours) for outcome in outcomes]
+    found = [not outcome.warnings for outcome in outcomes]
+    console.print(verdicts(ratios, found, [outcome.confidence for outcome in outcomes]), soft_wrap=True)
+    if calibrate:
+        console.print(f"weights: {fitted(outcomes)}", soft_wrap=True, highlight=False)
     if json is not None:
         json.write_text(json_format.dumps([asdict(outcome) for outcome in outcomes], indent=1))
     return outcomes
+
+
+def fitted(outcomes: Sequence[Outcome]) -> tuple[float, ...]:
+    """The weights of the confidence from the cases in which a psf was found."""
+    rows = [(outcome.signs, outcome.ratio(outcome.ours)) for outcome in outcomes if not outcome.warnings]
+    signs = np.array([astuple(signs) for signs, _ in rows if signs is not None])
+    return fit_weights(signs, np.array([ratio <= RIGHT for _, ratio in rows], dtype=float))
 
 
 def _cases(suite: Suite, half: Half, root: Path | None, noise: float | None) -> Iterator[Case]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar, overload
 
 from torch import Tensor
@@ -19,57 +18,26 @@ from ..prior import Prior
 from ..progress import ProgressBar
 from ..restore import hyper_laplacian
 from ..restore.pixel_mask import white_of
+from .confidence import Signs, confidence, signs_of
 from .descent import as_prior, descended
-from .evidence import restored, within_reach
+from .evidence import Candidate, Hypothesis, restored, within_reach
+from .kernel_estimate import KernelEstimate, NoBlurFound, UncertainBlur
 from .observation import Observation, channel_noise, effective_noise, unit_of, window_size
 from .polish import averages, polish, refined
-from .pyramid import STARTS, coarse_to_fine, pyramid
+from .pyramid import pyramid
 from .reject import THRESHOLDS, why_hopeless, why_rejected
+from .search import search
+from .starts import STARTS
 from .support import delta
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-__all__ = ["EstimateOptions", "KernelEstimate", "NoBlurFound", "deblur", "estimate"]
+__all__ = ["EstimateOptions", "deblur", "estimate"]
 
 Image = TypeVar("Image")
 
 _LEAST_SIDE = 32
-
-
-class NoBlurFound(UserWarning):
-    """No psf that is to be trusted was found; what was asked for is returned as it was."""
-
-
-@dataclass(frozen=True)
-class KernelEstimate:
-    """A psf estimated from a photograph, and how far it is to be trusted.
-
-    Parameters
-    ----------
-    psf : Tensor
-        `(kh, kw)`, float32, odd sizes, sum 1, nothing negative, the centre of mass at the centre to half a pixel; on
-        the device of the photograph.
-    image : array_like
-        The photograph restored with it, quickly and grey: kind of array, layout, dtype and device of what was given.
-    score : float
-        Minus the log evidence per pixel, see `deconv.blind.evidence`; the lower the better, for one image.
-    trace : tuple of Tensor
-        The chosen psf at every scale, coarse to fine, the refined ones at the end.
-    warnings : tuple of str
-        Why the psf is that of no blur; empty where one was found.
-    """
-
-    psf: Tensor
-    image: Any
-    score: float
-    trace: tuple[Tensor, ...]
-    warnings: tuple[str, ...] = ()
-
-    @property
-    def found(self) -> bool:
-        """Whether a psf was found; where none was to be trusted, `psf` is that of no blur."""
-        return not self.warnings
 
 
 class EstimateOptions(TypedDict, total=False):
@@ -98,9 +66,9 @@ def estimate(
 
     At every scale of a pyramid two steps alternate: the latent image of fewest edges that explains the observation
     with the last psf, and the psf that fits the strongest of those edges to the observation. That is done from several
-    starts; the best are refined on a restored photograph, and the one with the greatest evidence is taken
-    (`deconv.blind.evidence`) and polished (`deconv.blind.polish`), unless it leaves too much unexplained or is no
-    better than no blur (`deconv.blind.reject`).
+    starts, which random paths join at coarse scales; the best are refined on a restored photograph, and the one with
+    the greatest evidence is taken (`deconv.blind.evidence`) and polished (`deconv.blind.polish`), unless it leaves too
+    much unexplained or is no better than no blur (`deconv.blind.reject`).
 
     Parameters
     ----------
@@ -109,12 +77,13 @@ def estimate(
         all over it.
     kernel_size : int or tuple of int, optional
         The psf's window, a number or `(kh, kw)`, made odd; somewhat more than the blur's extent, and at most half of
-        the image. By default an eighth of the image's shorter side, from 15 to 51.
+        the image. By default an eighth of the image's shorter side, from 15 to 51, or a larger one, up to a quarter of
+        it or 151, where that brings a better ranking score.
     method : {"coarse_to_fine"}
         There is one.
     starts : int
-        1 to 16; all are followed at coarse scales, the three of the best scores to the end. With 1, fewer ways to
-        refine its psf are tried, too.
+        1 to 16; half as many paths join them at coarse scales, and the three best are followed to the end.
+        With 1 no path does, and fewer ways to refine its psf are tried.
     refine : {None, "gradient"}
         ``"gradient"``: also descend, from the best psf, through the recursive Wiener filter towards the restored
         photograph (see `fit`), and keep what that brings if the evidence is greater.
@@ -127,8 +96,8 @@ def estimate(
     sigma : float or array_like, optional
         Standard deviation of the noise, in the image's unit, or one for each channel; by default estimated.
     callback : callable, optional
-        Called as ``callback(scale, psf)`` after each scale, with the psf of the best score; stops by returning True,
-        and no psf is found but after the last one.
+        Called as ``callback(scale, psf)`` after each scale, with the psf of the best score, and from the coarsest again
+        where the window grows; stops by returning True, and no psf is found but after the last one.
     progress : bool, optional
         Show a bar; by default on a terminal.
 
@@ -163,9 +132,9 @@ def estimate(
     size = window_size(kernel_size, (height, width))
     observation = Observation.of(batch, sigma)
 
-    def no_blur(reason: str) -> KernelEstimate:
+    def no_blur(reason: str, signs: Signs | None = None) -> KernelEstimate:
         psf = delta(observation.image.new_zeros(size))
-        return KernelEstimate(psf, image, float("nan"), (psf,), (reason,))
+        return KernelEstimate(psf, image, float("nan"), (psf,), (reason,), signs=signs)
 
     if observation.contrast <= THRESHOLDS.contrast:
         return no_blur("the image is of one colour: no blur to see")
@@ -179,21 +148,26 @@ def estimate(
             bar.advance()
             return callback is not None and bool(callback(scale, psf))
 
-        hypotheses = coarse_to_fine(scales, STARTS[:starts], report)
-    if not hypotheses:
+        found = search(observation, size, STARTS[:starts], report, may_grow=kernel_size is None)
+    if not found.hypotheses:
         return no_blur("stopped before a psf was found")
-    candidates = [each for found in hypotheses for each in refined(piece, scales[-1], found, thorough=starts > 1)]
+    piece, scale = found.piece, found.scale
+    candidates = list(refined(piece, scale, found.hypotheses, thorough=starts > 1))
     candidates += list(averages(piece, candidates))
     best = min(within_reach(candidates), key=lambda each: each.score)
-    if reason := why_rejected(piece, best):
-        return no_blur(reason)
-    best = polish(piece, scales[-1], best)
+    none = Candidate.of(piece, Hypothesis(delta(best.psf), 0.0, ()))
+    if reason := why_rejected(best, none):
+        return no_blur(reason, signs_of(piece, best, none, found.hypotheses))
+    best = polish(piece, scale, best)
     best = descended(piece, best, by_gradient=refine == "gradient", density=density)
     latent = restored(observation.image, best.psf[None, None], observation.sigma)
     unit = unit_of(batch)
     grey = (batch / unit).mean(1, keepdim=True)
     latent = (latent.to(batch) * grey.std(correction=0) + grey.mean()) * unit
-    return KernelEstimate(best.psf, back(latent.expand_as(batch)), best.score, best.trace)
+    signs = signs_of(piece, best, none, found.hypotheses)
+    return KernelEstimate(
+        best.psf, back(latent.expand_as(batch)), best.score, best.trace, confidence=confidence(signs), signs=signs
+    )
 
 
 @overload
@@ -277,6 +251,8 @@ def deblur(
     -----
     NoBlurFound
         No psf is to be trusted, and why.
+    UncertainBlur
+        The psf found is as likely wrong as right, see `KernelEstimate`.
     """
     batch, back = as_image_batch(image)
     light = to_linear(batch) if linear else batch
@@ -289,6 +265,8 @@ def deblur(
     if not estimated.found:
         warnings.warn("; ".join(estimated.warnings), NoBlurFound, stacklevel=2)
         return (image, estimated) if info else image
+    for caution in estimated.cautions:
+        warnings.warn(caution, UncertainBlur, stacklevel=2)
     level = effective_noise(light) if level is None else level
     latent = hyper_laplacian(batch, estimated.psf, sigma=level, white=white, linear=linear, progress=progress)
     return (back(latent), estimated) if info else back(latent)

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from ..imaging.arrays import as_image_batch
-from .api import KernelEstimate, NoBlurFound, estimate
+from .api import estimate
 from .evidence import Candidate, Hypothesis
+from .kernel_estimate import KernelEstimate, NoBlurFound
 from .observation import Observation, channel_noise, window_size
 from .reject import THRESHOLDS
 from .support import centred

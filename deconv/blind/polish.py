@@ -24,6 +24,8 @@ _EDGES = 80  # for each pixel of the psf's side, and each direction
 # of the alternation before them, over the hypothesis's own.
 _CUTS = (0.03, 0.05, 0.05, 0.05)
 _WEIGHTS = (1.0, 3.0)
+# How many of them are followed.
+_FOLLOWED = 3
 # Of so many candidates of the best scores, whose errors differ, the mean psf is tried.
 _AVERAGED = (3, 6, 12)
 
@@ -37,13 +39,18 @@ _FAINT, _FAINTEST = 0.02, 0.045
 _gradient = Gradient()
 
 
-def refined(piece: Observation, scale: Scale, found: Hypothesis, *, thorough: bool) -> Iterator[Candidate]:
-    """The hypothesis after another alternation with each of two prior weights, and, if `thorough`, as it is; each of
-    them also after one to four steps of expectation-maximisation."""
-    alternated = alternate(scale, [found.psf for _ in _WEIGHTS], [factor * found.weight for factor in _WEIGHTS])
-    for hypothesis in (*([found] if thorough else []), *map(found.updated, alternated)):
-        last = Candidate.of(piece, hypothesis)
-        yield last
+def refined(
+    piece: Observation, scale: Scale, hypotheses: Sequence[Hypothesis], *, thorough: bool
+) -> Iterator[Candidate]:
+    """Each hypothesis after another alternation with each of two prior weights, and, if `thorough`, as it is; those of
+    the best ranking scores also after one to four steps of expectation-maximisation."""
+    tried = list(hypotheses) if thorough else []
+    for found in hypotheses:
+        psfs = alternate(scale, [found.psf for _ in _WEIGHTS], [factor * found.weight for factor in _WEIGHTS])
+        tried += map(found.updated, psfs)
+    candidates = [Candidate.of(piece, each) for each in tried]
+    yield from candidates
+    for last in sorted(candidates, key=lambda each: each.ranking_score)[:_FOLLOWED]:
         for cut in _CUTS:
             psf = centred(clean(_maximised_expectation(piece, scale, last), cut=cut))
             last = Candidate.of(piece, last.updated(psf))

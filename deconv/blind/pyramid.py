@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -14,9 +13,10 @@ from .evidence import Candidate, Hypothesis
 from .image_step import Scale
 from .observation import Observation
 from .psf_step import edge_threshold, fit_psf, strong_edges
+from .starts import Start, path_shapes
 from .support import centred, clean
 
-__all__ = ["STARTS", "Start", "alternate", "coarse_to_fine", "edge_strength", "pyramid", "resized"]
+__all__ = ["alternate", "coarse_to_fine", "edge_strength", "pyramid", "resized"]
 
 _RATIO = 0.5**0.5
 _SMALLEST = 5  # pixels of the psf at the coarsest scale
@@ -25,44 +25,15 @@ _RELAXING = 1.1  # what prior weight and edge threshold are divided by at each i
 _EDGES = 5  # for each pixel of the psf's side, and each direction
 
 
-@dataclass(frozen=True)
-class Start:
-    """Where to begin.
-
-    Attributes
-    ----------
-    weight : float
-        Prior weight of the image step, in units of the contrast squared.
-    direction : tuple of int
-        From one pixel of the first psf to the other, `(rows, columns)`.
-    """
-
-    weight: float
-    direction: tuple[int, int]
-
-    def psf(self, size: tuple[int, int]) -> Tensor:
-        """Two pixels of one half, in a window of that size; one pixel along an axis that has no more."""
-        psf = torch.zeros(size)
-        row, column = ((s - 1) // 2 for s in size)
-        down, right = (step if s > 1 else 0 for step, s in zip(self.direction, size, strict=True))
-        psf[row, column] = 0.5
-        psf[row + down, column + right] += 0.5
-        return psf
-
-
-# The best first, for those who want few.
-STARTS = tuple(
-    Start(weight, direction)
-    for weights in ((0.04, 0.02), (0.08, 0.16))
-    for direction in ((0, 1), (-1, 1), (1, 0), (1, 1))
-    for weight in weights
-)
-
 # How many hypotheses reach the finest scale; twice as many the one before it, of half the pixels, and so on, so that
 # every scale costs the same until there are no more starts.
 _ARRIVING = 3
 # Two psfs of less difference, summed over their pixels, are one hypothesis.
-_SAME = 0.1
+_SAME = 0.3
+# Where the window has so many pixels, paths join the hypotheses: what the coarser scales have made of a psf too small
+# to have a shape may be the wrong one, which no finer scale leaves again. Their prior weight.
+_SHAPED = (7, 13)
+_SHAPED_WEIGHT = 0.04
 
 
 def pyramid(observation: Observation, size: tuple[int, int]) -> list[Scale]:
@@ -95,8 +66,8 @@ def coarse_to_fine(
 ) -> list[Hypothesis]:
     """The hypotheses at the finest scale; none where `report` has stopped the way there.
 
-    All starts go together. Between scales those that lead to one psf become one, and those of the worst ranking score
-    are given up.
+    All starts go together; at some coarse scales half as many psfs of random paths join them.
+    Between scales those that lead to one psf become one, and those of the worst ranking score are given up.
 
     Parameters
     ----------
@@ -105,13 +76,13 @@ def coarse_to_fine(
     """
     hypotheses = [Hypothesis(start.psf(scales[0].size).to(scales[0].image), start.weight, ()) for start in starts]
     for number, scale in enumerate(scales):
-        psfs = alternate(
-            scale,
-            [resized(hypothesis.psf, scale.size) for hypothesis in hypotheses],
-            [hypothesis.weight for hypothesis in hypotheses],
-        )
-        hypotheses = [hypothesis.updated(psf) for hypothesis, psf in zip(hypotheses, psfs, strict=True)]
+        hypotheses = [Hypothesis(resized(each.psf, scale.size), each.weight, each.trace) for each in hypotheses]
         above = len(scales) - number - 1
+        if number and above and _SHAPED[0] <= max(scale.size) <= _SHAPED[1]:
+            shapes = path_shapes(scale.size, len(starts) // 2, seed=number * len(starts))
+            hypotheses += [Hypothesis(psf.to(scale.image), _SHAPED_WEIGHT, ()) for psf in shapes]
+        psfs = alternate(scale, [each.psf for each in hypotheses], [each.weight for each in hypotheses])
+        hypotheses = [hypothesis.updated(psf) for hypothesis, psf in zip(hypotheses, psfs, strict=True)]
         if above and len(hypotheses) > 1:
             ranking = sorted(Candidate.all_of(scale, hypotheses), key=lambda each: each.ranking_score)
             hypotheses = _distinct(ranking)[: _ARRIVING * 2 ** (above - 1)]

@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..imaging.psf.moments import spread
-from .evidence import Candidate, Hypothesis
+from .evidence import Candidate
 from .image_step import Scale
 from .observation import Observation
 from .pyramid import edge_strength
-from .support import delta
 
 __all__ = ["THRESHOLDS", "Thresholds", "why_hopeless", "why_rejected"]
 
@@ -32,6 +31,8 @@ class Thresholds:
         One that spreads over less must have more evidence than no blur.
     sparsity : float
         By how much the latent image must be sparser than the observation, see `Candidate`.
+    confidence : float
+        The confidence below which a psf comes with a warning.
     """
 
     # A fortieth of a grey level of 8 bits beside white: an image of one colour, but for rounding.
@@ -45,6 +46,7 @@ class Thresholds:
     narrow_spread: float = 1.5
     # 0.07 to 0.66 in blurred photographs, nothing where a wide psf was found for a sharp one.
     sparsity: float = 0.05
+    confidence: float = 0.5
 
 
 THRESHOLDS = Thresholds()
@@ -57,14 +59,13 @@ def why_hopeless(observation: Observation, scale: Scale, limits: Thresholds = TH
     return None
 
 
-def why_rejected(observation: Observation, found: Candidate, limits: Thresholds = THRESHOLDS) -> str | None:
-    """Why the psf found is not to be trusted, or None."""
+def why_rejected(found: Candidate, none: Candidate, limits: Thresholds = THRESHOLDS) -> str | None:
+    """Why the psf found is not to be trusted, or None; `none` is the candidate of no blur."""
     if found.misfit > limits.misfit:
         return f"no psf explains the image: what is left is {found.misfit**0.5:.1f} times the noise"
     width = spread(found.psf)
     if width < limits.sharp_spread:
         return f"the image is sharp already: its blur spreads over {width:.2f} pixels only"
-    none = Candidate.of(observation, Hypothesis(delta(found.psf), 0.0, ()))
     unlikely = found.ranking_score > none.ranking_score or (width < limits.narrow_spread and found.score > none.score)
     if unlikely or found.sparsity > none.sparsity - limits.sparsity:
         return "no blur explains the image as well as any psf found: it is sharp, or there is too little to see"

@@ -13,6 +13,9 @@ from ..imaging.psf.moments import centroid
 
 __all__ = ["average", "centred", "clean", "delta", "odd", "simplex"]
 
+# Weights are compared with the greatest one, but no more than so many times the one that half of their sum reaches:
+# where the camera rested there is a bright dot, beside which the lines to it would all be faint.
+_BRIGHT = 2.0
 # What is fainter in an average, relative to its greatest value, few of its members have.
 _FAINT = 0.03
 
@@ -33,7 +36,7 @@ def clean(weights: Tensor, *, cut: float = 0.05, least_mass: float = 0.1) -> Ten
     Parameters
     ----------
     cut : float
-        What is below this share of the greatest weight becomes zero.
+        What is below this share of the greatest weight, or of twice the median of the light, becomes zero.
     least_mass : float
         So do connected pieces with less than this share of the sum, except the largest.
     """
@@ -42,7 +45,10 @@ def clean(weights: Tensor, *, cut: float = 0.05, least_mass: float = 0.1) -> Ten
     greatest = float(weights.max())
     if not greatest > 0:
         return delta(weights)
-    psf = torch.where(weights >= cut * greatest, weights, 0)
+    ordered = weights.clamp_min(0).flatten().sort(descending=True).values
+    brightness = ordered.cumsum(0)
+    median = float(ordered[int((brightness < brightness[-1] / 2).sum())])
+    psf = torch.where(weights >= cut * min(greatest, _BRIGHT * median), weights, 0)
     found = ndimage.label(psf.cpu().numpy() > 0, structure=[[1, 1, 1]] * 3)
     pieces, count = cast("tuple[np.ndarray, int]", found)
     if count > 1:

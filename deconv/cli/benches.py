@@ -161,6 +161,9 @@ def blind(
         int | None, Option(metavar="N", help="Window; by default a little more than the psf.")
     ] = None,
     only: Annotated[str, Option(metavar="TEXT", help="Only cases with this text in their name.")] = "",
+    calibrate: Annotated[
+        bool, Option("--calibrate", help="Also fit the weights of the confidence to these cases, and print them.")
+    ] = False,
     json: Annotated[Path | None, Option(metavar="FILE", help="Also write the figures to this file.")] = None,
 ) -> None:
     """Estimate psfs that are known, and compare what they restore.
@@ -186,6 +189,7 @@ def blind(
         starts=starts,
         kernel_size=kernel_size,
         only=only,
+        calibrate=calibrate,
         json=json,
     )
 

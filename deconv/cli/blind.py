@@ -47,7 +47,7 @@ def estimate_blur(
 
     how = {"starts": starts, "sigma": sigma, "linear": linear, "quiet": quiet, "prior": prior}
     found, light = find_blur(photograph, kernel_size, **how)
-    for warning in found.warnings:
+    for warning in (*found.warnings, *found.cautions):
         typer.echo(f"deconv: {warning}", err=True)
     words = f"estimated ({' x '.join(map(str, found.psf.shape))})"
     if found.found:

@@ -1,0 +1,65 @@
+"""What an estimation returns, and the warnings that go with it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from .confidence import Signs
+from .reject import THRESHOLDS
+
+__all__ = ["KernelEstimate", "NoBlurFound", "UncertainBlur"]
+
+
+class NoBlurFound(UserWarning):
+    """No psf that is to be trusted was found; what was asked for is returned as it was."""
+
+
+class UncertainBlur(UserWarning):
+    """A psf was found, but it is as likely wrong as right; look at what it restores before using it."""
+
+
+@dataclass(frozen=True)
+class KernelEstimate:
+    """A psf estimated from a photograph, and how far it is to be trusted.
+
+    Parameters
+    ----------
+    psf : Tensor
+        `(kh, kw)`, float32, odd sizes, sum 1, nothing negative, the centre of mass at the centre to half a pixel; on
+        the device of the photograph.
+    image : array_like
+        The photograph restored with it, quickly and grey: kind of array, layout, dtype and device of what was given.
+    score : float
+        Minus the log evidence per pixel, see `deconv.blind.evidence`; the lower the better, for one image.
+    trace : tuple of Tensor
+        The chosen psf at every scale, coarse to fine, the refined ones at the end.
+    warnings : tuple of str
+        Why the psf is that of no blur; empty where one was found.
+    confidence : float
+        Probability that the psf is right, in [0, 1], see `deconv.blind.confidence`; 0 where none was found.
+    signs : Signs, optional
+        What the confidence is computed from; None where nothing was tried.
+    """
+
+    psf: Tensor
+    image: Any
+    score: float
+    trace: tuple[Tensor, ...]
+    warnings: tuple[str, ...] = ()
+    confidence: float = 0.0
+    signs: Signs | None = None
+
+    @property
+    def found(self) -> bool:
+        """Whether a psf was found; where none was to be trusted, `psf` is that of no blur."""
+        return not self.warnings
+
+    @property
+    def cautions(self) -> tuple[str, ...]:
+        """What speaks against a psf that was found, in words; empty from a confidence of 0.5 on."""
+        if not self.found or self.confidence >= THRESHOLDS.confidence:
+            return ()
+        return (f"the psf found may be wrong: it is right with a probability of {self.confidence:.2f}",)
