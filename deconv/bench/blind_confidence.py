@@ -12,6 +12,8 @@ __all__ = ["RIGHT", "WRONG", "fit_weights", "verdicts"]
 
 # Up to this error ratio a psf counts as right, from the other one on as wrong.
 RIGHT, WRONG = 2.0, 3.0
+# A sign that hardly differs between the cases says nothing.
+_LEAST_SCALE = 0.01
 _RIDGE = 1.0
 _STEPS = 50
 
@@ -21,7 +23,7 @@ def fit_weights(signs: np.ndarray, right: np.ndarray) -> tuple[float, ...]:
 
     signs: `(cases, signs)`; right: `(cases,)`, 0 or 1.
     """
-    mean, scale = signs.mean(0), signs.std(0) + 1e-6
+    mean, scale = signs.mean(0), signs.std(0).clip(_LEAST_SCALE)
     design = np.column_stack([np.ones(len(signs)), (signs - mean) / scale])
     ridge = np.diag([1e-6, *[_RIDGE] * signs.shape[1]])
     weights = np.zeros(design.shape[1])
