@@ -102,7 +102,7 @@ def test_a_few_cosmic_rays_do_not_hide_the_blur(case):
         hit[row, column] += 100
     found, clean = (estimate(image, case.window, starts=1) for image in (hit, case.blurred))
     assert found.found
-    assert kernel_similarity(found.psf, clean.psf) > 0.98
+    assert kernel_similarity(found.psf, clean.psf) > 0.96
 
 
 def test_white_is_seen_or_told(case, found):
