@@ -64,12 +64,12 @@ def search(
     """
     found = _in_window(observation, size, starts, report)
     while may_grow and found.hypotheses and (larger := larger_window(found.scale.size, observation.image.shape[2:])):
-        next_one = _in_window(observation, larger, starts, report)
-        if not next_one.hypotheses:
-            return next_one
-        if _best_score(next_one.piece, next_one.hypotheses) >= _best_score(next_one.piece, found.hypotheses):
+        wider = _in_window(observation, larger, starts, report)
+        if not wider.hypotheses:
+            return wider
+        if _best_score(wider.piece, wider.hypotheses) >= _best_score(wider.piece, found.hypotheses):
             break
-        found = next_one
+        found = wider
     return found
 
 
