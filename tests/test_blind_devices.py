@@ -42,6 +42,7 @@ def test_what_is_simulated():
                 moved + other
 
 
+@pytest.mark.filterwarnings("ignore::deconv.blind.UncertainBlur")  # one start, on a small picture
 def test_estimation_and_deblurring(pair):
     blurred, _ = pair
     here = estimate(blurred, 7, starts=1)

@@ -80,6 +80,7 @@ def test_notebook_runs(script, monkeypatch):
     run(script.read_text(), script, monkeypatch)
 
 
+@pytest.mark.filterwarnings("ignore::deconv.blind.UncertainBlur")  # the picture is not blurred
 @pytest.mark.parametrize("script", OWN, ids=lambda script: script.stem)
 def test_own_photograph_takes_one_line(script, monkeypatch, tmp_path):
     """The path on top may be that of any picture, in colour too."""
