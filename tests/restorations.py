@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import torch
 
 from deconv.imaging import degrade
 from deconv.imaging.psf import motion
@@ -105,6 +106,11 @@ def latent_image() -> np.ndarray:
     from skimage import data
 
     return data.camera()[100:196, 200:280] / 255
+
+
+def random(*shape: int, seed: int = 0) -> torch.Tensor:
+    """Standard normal values, float64."""
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
 def agreement(a: Any, b: Any) -> float:

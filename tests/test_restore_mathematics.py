@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import functools
 import itertools
 import math
-import warnings
 
 import numpy as np
 import pytest
 import torch
-from restorations import PSF, agreement, field_of_view, latent_image, observation
+from restorations import PSF, agreement, observation, random
 
 from deconv import restore
 from deconv.imaging import convolve, degrade, psnr
 from deconv.imaging.boundary import BOUNDARIES
-from deconv.imaging.psf import gaussian, moffat
 from deconv.imaging.srgb import to_linear, to_srgb
-from deconv.restore import denoisers, shrinkage, splitting
-from deconv.restore.algorithms import richardson_lucy, total_variation
+from deconv.restore import shrinkage, splitting
+from deconv.restore.algorithms import total_variation
 from deconv.restore.derivatives import Gradient, Hessian, Identity
 from deconv.restore.padded_domain import PaddedDomain
 from deconv.restore.problem import Problem
@@ -27,10 +24,6 @@ from deconv.restore.statistics import Statistics, power_of_two
 from deconv.restore.streaming_statistics import streaming_statistics
 
 SMALL_PSF = torch.tensor([[0.1, 0.4, 0.2], [0.0, 0.1, 0.2]], dtype=torch.float64)
-
-
-def random(*shape: int, seed: int = 0) -> torch.Tensor:
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
 def domain(boundary: str, *, mask: bool = False, shape: tuple[int, ...] = (1, 1, 7, 9)) -> PaddedDomain:
@@ -238,102 +231,6 @@ def test_hyper_laplacian_with_exponent_one_and_first_order_is_total_variation():
         restore.hyper_laplacian(observation(), PSF, alpha=1.5)
 
 
-def poisson_deviance(latent, observed, boundary):
-    blurred = convolve(latent, PSF, boundary=boundary)
-    return float((blurred - observed * blurred.log()).sum())
-
-
-def test_richardson_lucy_climbs_the_likelihood_and_keeps_the_light():
-    observed = torch.from_numpy(observation("circular").clip(0))[None, None]
-    deviances = []
-
-    def record(_, latent):
-        deviances.append(poisson_deviance(latent, observed, "circular"))
-        torch.testing.assert_close(latent.sum(), observed.sum())
-        assert float(latent.min()) >= 0
-
-    restore.richardson_lucy(observed, PSF, boundary="circular", tv=0, accelerate=False, num_iter=20, callback=record)
-    assert all(after < before for before, after in itertools.pairwise(deviances))
-    plain = deviances[-1]
-    deviances.clear()
-    restore.richardson_lucy(
-        observed,
-        PSF,
-        boundary="circular",
-        tv=0,
-        num_iter=20,
-        callback=lambda _, latent: deviances.append(poisson_deviance(latent, observed, "circular")),
-    )
-    reached = next(i for i, deviance in enumerate(deviances) if deviance <= plain)
-    assert reached < 12  # of 20
-
-
-def stars_on_sky() -> tuple[np.ndarray, np.ndarray, torch.Tensor]:
-    """Stars, and what is seen of them, the sky taken off, so that half of its noise is below zero."""
-    generator = np.random.default_rng(0)
-    stars = np.zeros((100, 100))
-    for _ in range(25):
-        stars[generator.integers(8, 92), generator.integers(8, 92)] += generator.uniform(50, 800)
-    psf = moffat(3.0, beta=3.0, size=17).double()
-    return stars, degrade(stars, psf, boundary="zero") + generator.normal(0, 1, stars.shape), psf
-
-
-def test_richardson_lucy_keeps_the_light_above_a_background():
-    stars, seen, psf = stars_on_sky()
-    with pytest.warns(restore.RestorationWarning, match=r"41% of its values are negative.*background="):
-        restored = restore.richardson_lucy(seen, psf)
-    assert restored.sum() > 1.15 * stars.sum()
-    for background in (5.0, 20.0, 100.0):
-        restored = restore.richardson_lucy(seen + background, psf, background=background)
-        assert restored.min() >= 0
-        assert restored.sum() == pytest.approx(seen.sum(), rel=0.005)
-        assert restored.sum() == pytest.approx(stars.sum(), rel=0.02)
-    in_another_unit = restore.richardson_lucy(1e-20 * (seen + 20), psf, background=2e-19)
-    np.testing.assert_allclose(
-        in_another_unit / 1e-20, restore.richardson_lucy(seen + 20, psf, background=20.0), rtol=1e-6
-    )
-    with pytest.raises(ValueError, match="background: must be finite and not negative, given -1"):
-        restore.richardson_lucy(seen, psf, background=-1)
-
-
-def test_an_offset_is_taken_off():
-    offset = 0.2
-    restored = restore.richardson_lucy(observation() + offset, PSF, background=offset)
-    assert agreement(restored, restore.richardson_lucy(observation(), PSF)) > 30
-    gain = psnr(restored, field_of_view()) - psnr(observation(), field_of_view())
-    assert gain > 4
-
-
-@pytest.mark.parametrize(("photons", "blur"), [(200, gaussian(1.2)), (3000, gaussian(2.0)), (3000, PSF)])
-@pytest.mark.parametrize("stop", ["consensus", "discrepancy"])
-def test_richardson_lucy_stops_before_it_fits_the_noise(photons, blur, stop):
-    truth = torch.from_numpy(latent_image())[None, None]
-    seen = degrade(truth, blur, boundary="circular", photons=photons, seed=0)
-    noise = float((seen - convolve(truth, blur.to(truth), boundary="circular")).std())
-    qualities = []
-    options = {"boundary": "circular", "num_iter": 50}
-    restore.richardson_lucy(seen, blur, tv=0, callback=lambda _, x: qualities.append(float(psnr(x, truth))), **options)
-    restored, info = restore.richardson_lucy(seen, blur, stop=stop, sigma=noise, info=True, **options)
-    assert info.converged
-    assert info.iterations < 50
-    assert float(psnr(restored, truth)) > max(qualities) - 1
-    assert float(psnr(restored, truth)) > float(psnr(seen, truth)) - 0.1
-    with pytest.raises(ValueError, match="stop: unknown 'noise', allowed are None, consensus, discrepancy"):
-        restore.richardson_lucy(seen, blur, stop="noise")
-
-
-@pytest.mark.parametrize("options", [{}, {"tv": 0}, {"background": 0.05}])
-def test_richardson_lucy_keeps_the_light_that_is_seen(options):
-    """What the restored image sends into the field of view is what was measured there."""
-    observed = torch.from_numpy(observation().clip(0))[None, None] + options.get("background", 0)
-    latents = []
-    problem = Problem.of(observed, PSF.to(observed), num_iter=10)
-    for _, latent in zip(range(10), richardson_lucy.iterates(problem, **options), strict=False):
-        latents.append(problem.domain.crop(problem.domain.blur(latent)).sum() * problem.unit)
-    expected = (observed - options.get("background", 0)).sum()
-    assert float(abs(torch.stack(latents) / expected - 1).max()) < 1e-4
-
-
 def test_a_psf_as_large_as_the_frame_takes_a_domain_little_larger_than_it_must():
     image = torch.zeros(1, 1, 64, 64)
     spread = torch.full((63, 63), 1 / 63**2)
@@ -344,34 +241,6 @@ def test_a_psf_as_large_as_the_frame_takes_a_domain_little_larger_than_it_must()
     tail[28:35, 28:35] = 1 / 49
     tail[0, 0] = tail[-1, 30] = 1e-9
     assert PaddedDomain(image, tail).shape == PaddedDomain(image, tail[28:35, 28:35]).shape
-
-
-def test_richardson_lucy_agrees_with_scikit_image():
-    from skimage.restoration import richardson_lucy
-
-    sharp = np.zeros((40, 44))
-    sharp[12:28, 12:30] = latent_image()[12:28, 12:30] + 0.1
-    psf = gaussian(1.2, 9).double()
-    blurred = degrade(sharp, psf, boundary="zero")
-    ours = restore.richardson_lucy(blurred, psf, boundary="circular", tv=0, accelerate=False, num_iter=200)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        theirs = richardson_lucy(blurred, psf.numpy(), num_iter=200, clip=False)
-    inside = (slice(12, 28), slice(12, 30))
-    assert agreement(ours[inside], theirs[inside]) > 40
-
-
-def test_damping_spares_the_noise():
-    """Richardson-Lucy grows the noise of a flat image with every iteration; damped, it leaves it alone."""
-    flat = 0.5 + 0.01 * random(1, 1, 48, 48)
-    psf = gaussian(1.5, 9).double()
-    rough, damped, loose = (
-        restore.richardson_lucy(flat, psf, sigma=0.01, tv=0, num_iter=30, damping=d).std() for d in (0, 4, 0.01)
-    )
-    assert float(rough) > 4 * float(damped)
-    torch.testing.assert_close(loose, rough, atol=0, rtol=0.1)
-    with pytest.raises(ValueError, match="damping: expected 0 or more"):
-        restore.richardson_lucy(flat, psf, damping=-1)
 
 
 def test_spectra_are_found():
@@ -428,142 +297,6 @@ def test_few_far_values_do_not_rule_the_typical_contrast():
     streamed = streaming_statistics(spoilt, [2, 3], PSF)
     for name in ("sigma", "contrast", "brightness", "typical_contrast", "slopes"):
         torch.testing.assert_close(getattr(streamed, name), getattr(found, name))
-
-
-def test_the_cosine_denoiser_denoises():
-    sharp = torch.from_numpy(latent_image())[None, None]
-    for sigma in (0.02, 0.1):
-        noisy = sharp + sigma * random(*sharp.shape)
-        assert psnr(denoisers.dct_denoise(noisy, sigma), sharp) > psnr(noisy, sharp) + 3
-    torch.testing.assert_close(denoisers.dct_denoise(sharp, 0.0), sharp)
-    flat = torch.full_like(sharp, 0.3)  # whose coefficients are zero
-    torch.testing.assert_close(denoisers.dct_denoise(flat, 0.0), flat)
-    both = torch.cat([sharp, sharp + 0.1 * random(*sharp.shape)])
-    levels = torch.tensor([1e-9, 0.1]).view(2, 1, 1, 1)
-    torch.testing.assert_close(denoisers.dct_denoise(both, levels)[1:], denoisers.dct_denoise(both[1:], 0.1))
-
-
-# Decibels that plugging it in adds, at least.
-SKIMAGE = {
-    "denoise_bilateral": 1.0,
-    "denoise_nl_means": 3.5,
-    "denoise_tv_bregman": 3.5,
-    "denoise_tv_chambolle": 4.0,
-    "denoise_wavelet": 1.5,
-}
-
-
-@pytest.mark.parametrize("name", SKIMAGE)
-def test_denoisers_of_scikit_image_plug_in_as_they_are(name):
-    from skimage import restoration
-
-    denoiser = getattr(restoration, name)
-    restored = restore.plug_and_play(observation(), PSF, denoiser, num_iter=6)
-    assert psnr(restored, field_of_view()) > psnr(observation(), field_of_view()) + SKIMAGE[name]
-    colour = np.stack([observation()[:48, :48]] * 3, -1)
-    assert restore.plug_and_play(colour, PSF, denoiser, num_iter=2).shape == colour.shape
-
-
-def test_keywords_of_a_partial_are_kept():
-    from skimage.restoration import denoise_tv_chambolle
-
-    calls = []
-
-    @functools.wraps(denoise_tv_chambolle)
-    def spy(image, weight, **keywords):
-        calls.append((weight, keywords))
-        return image
-
-    restore.plug_and_play(observation(), PSF, functools.partial(spy, max_num_iter=7), levels=[0.1], num_iter=1)
-    restore.plug_and_play(observation(), PSF, functools.partial(spy, weight=0.5), levels=[0.1], num_iter=1)
-    assert calls == [(pytest.approx(0.07), {"max_num_iter": 7}), (0.5, {})]
-
-
-def test_denoisers_are_called_as_they_expect():
-    calls = []
-
-    class Module(torch.nn.Module):
-        def forward(self, x, sigma):
-            calls.append((x, sigma))
-            return x
-
-    levels = [0.2, 0.1]
-    restore.plug_and_play(observation(), PSF, Module(), levels=levels, num_iter=3)
-    assert [sigma for _, sigma in calls] == pytest.approx([0.2, 0.1, 0.1])
-    assert all(isinstance(x, torch.Tensor) and x.shape[:2] == (1, 1) for x, _ in calls)
-
-    calls.clear()
-    restore.plug_and_play(np.stack([observation()] * 3)[:, None], PSF, Module(), sigma=np.array([0.01, 0.02, 0.01]))
-    assert {len(x) for x, _ in calls[-3:]} == {1}
-    assert [sigma for _, sigma in calls[-3:]] == pytest.approx([0.01, 0.02, 0.01])
-
-    shapes = []
-
-    def arrays(image, sigma):
-        shapes.append(image.shape)
-        return image * 0.99
-
-    restore.plug_and_play(observation(), PSF, denoisers.on_arrays(arrays), num_iter=1)
-    restore.plug_and_play(np.stack([observation()] * 3, -1), PSF, denoisers.on_arrays(arrays), num_iter=1)
-    assert [len(shape) for shape in shapes] == [2, 3]
-    assert shapes[1][-1] == 3
-
-
-def test_a_network_sees_the_image_in_its_own_dtype():
-    network = torch.nn.Conv2d(1, 1, 1, bias=False)
-    torch.nn.init.ones_(network.weight)
-
-    class Denoiser(torch.nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.network = network
-
-        def forward(self, x, sigma):
-            return self.network(x)
-
-    restored = restore.plug_and_play(observation(), PSF, Denoiser(), num_iter=3)
-    assert restored.dtype == np.float64
-    assert agreement(restored, restore.plug_and_play(observation(), PSF, lambda x, _: x, num_iter=3)) > 100
-
-
-@pytest.mark.parametrize(
-    ("arguments", "error", "message"),
-    [
-        ({"denoiser": 3}, TypeError, "denoiser: expected a callable"),
-        ({"denoiser": lambda x, s: x[..., 1:]}, TypeError, "denoiser: expected a tensor"),
-        ({"denoiser": lambda x, s: x.numpy()}, TypeError, "denoiser: expected a tensor"),
-        ({"levels": []}, ValueError, "levels: expected positive numbers"),
-        ({"levels": [0.1, 0.0]}, ValueError, "levels: expected positive numbers"),
-    ],
-)
-def test_errors_of_plug_and_play(arguments, error, message):
-    with pytest.raises(error, match=message):
-        restore.plug_and_play(observation(), PSF, **arguments)
-
-
-def test_skimage_functions_without_a_noise_level_are_refused():
-    from skimage.filters import gaussian
-
-    with pytest.raises(ValueError, match="denoiser: skimage's gaussian has no noise level"):
-        restore.plug_and_play(observation(), PSF, gaussian)
-
-
-def test_a_denoiser_that_does_nothing_gives_least_squares():
-    """With multipliers and D the minimiser of a quadratic, plug-and-play is Tikhonov."""
-    weight, sigma, level = 1.0, 0.1, 0.1  # so that the penalty is 1
-    shrink = 0.2
-    restored = restore.plug_and_play(
-        observation(),
-        PSF,
-        lambda x, _: x / (1 + shrink),
-        multipliers=True,
-        weight=weight,
-        sigma=sigma,
-        levels=[level],
-        num_iter=60,
-    )
-    expected = restore.tikhonov(observation(), PSF, order=0, weight=shrink, num_iter=200)
-    assert agreement(restored, expected) > 70
 
 
 # A hand that shook: in 15 x 15 pixels, six along and two across.
