@@ -29,7 +29,7 @@ README = Path(__file__).parent.parent / "README.md"
 def dummy(monkeypatch):
     """A row more, whose method halves the image."""
 
-    def halve(image, psf, *, factor=0.5, sigma=None, statistics=None, mask=None, white=None, progress=None):
+    def halve(image, psf, *, factor=0.5, sigma=None, statistics=None, mask=None, progress=None):
         return factor * image
 
     monkeypatch.setitem(METHODS, "dummy", Method(halve, "a row for a test"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -241,7 +242,7 @@ def test_each_place_has_its_own_psf():
 
 
 def test_memory_does_not_grow_with_the_image(tmp_path):
-    """Beyond what importing takes, restoring 8 times more pixels takes as much."""
+    """Beyond what importing takes, restoring 16 times more pixels takes as much."""
     code = (
         "import resource, sys, numpy as np, torch\n"
         "from deconv import restore\n"
@@ -253,11 +254,13 @@ def test_memory_does_not_grow_with_the_image(tmp_path):
         "restore.tiled('wiener', image, np.full((3, 3), 1 / 9), tile=256, out=out)\n"
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)\n"
     )
+    # Freed buffers go back to the system at once, so that the peak is of what is in use.
+    environment = os.environ | {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}
     peaks = []
-    for n in (2048, 16384):
+    for n in (2048, 32768):
         command = [sys.executable, "-c", code, str(n), str(tmp_path / f"{n}")]
-        peaks.append(int(subprocess.run(command, capture_output=True, text=True, check=True).stdout))
-    assert peaks[1] - peaks[0] < 80_000  # kB; float32 of the larger one alone takes 16 MB, and many are needed
+        peaks.append(int(subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout))
+    assert peaks[1] - peaks[0] < 120_000  # kB; float32 of the larger one alone takes 32 MB, and many are needed
 
 
 def test_the_command_line_restores_in_tiles(tmp_path):

@@ -85,9 +85,10 @@ def restore_chunks(
         light = bool(options.get("linear"))
         given = {"mask": mask, "white": white, "sigma": sigma, "linear": light, "channel_axis": channel_axis}
         known = measure(_Strips(image), list(axes), psf, **given)
-    layout = {} if channel_axis is None else {"channel_axis": channel_axis}  # which a function of one's own has not
+    # A function of one's own need not know of these.
+    said = {name: value for name, value in {"channel_axis": channel_axis, "white": white}.items() if value is not None}
     return da.map_overlap(
-        partial(method, psf=psf, mask=mask, white=white, sigma=sigma, progress=False, **layout, **options),
+        partial(method, psf=psf, mask=mask, sigma=sigma, progress=False, **said, **options),
         image.rechunk(chunks),
         depth=depth,
         boundary="none",

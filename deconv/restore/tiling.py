@@ -159,7 +159,9 @@ def tiled(
             seen = [(max(a - r, 0), min(b + r, n)) for (a, b), r, n in zip(own, reach, frame, strict=True)]
             blur = field([(a + b - 1) / 2 for a, b in own], frame)
             piece, _, pixels, _ = read_piece(image, axes, blur, seen, mask=mask, white=white, channel_axis=channel_axis)
-            known = {"mask": pixels, "white": level, "sigma": sigma, "statistics": statistics, "progress": False}
+            known = {"mask": pixels, "sigma": sigma, "statistics": statistics, "progress": False}
+            if level is not None:  # a method of one's own need not know of white
+                known["white"] = level
             _blend(out, axes, channel_axis, own, seen, frame, widths, restore(piece, blur, **options, **known))
             bar.advance()
     return out
