@@ -4,9 +4,23 @@ from __future__ import annotations
 
 import sys
 import time
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from contextvars import ContextVar
 
-__all__ = ["ProgressBar"]
+__all__ = ["ProgressBar", "heard_by"]
+
+_listener: ContextVar[Callable[[str, float], None] | None] = ContextVar("listener", default=None)
+
+
+@contextmanager
+def heard_by(listener: Callable[[str, float], None]) -> Iterator[None]:
+    """Have every bar in this context, shown or not, tell its title and the share that is done."""
+    token = _listener.set(listener)
+    try:
+        yield
+    finally:
+        _listener.reset(token)
 
 
 class ProgressBar(AbstractContextManager):
@@ -30,6 +44,8 @@ class ProgressBar(AbstractContextManager):
         self, title: str, total: float, *, shown: bool | None = None, delay: float = 0.0, text: bool = False
     ) -> None:
         self.bar = None
+        self._title, self._total, self._completed = title, total, 0.0
+        self._tell()
         if shown is False or (shown is None and not sys.stderr.isatty()):
             return
         from rich.console import Console
@@ -56,13 +72,22 @@ class ProgressBar(AbstractContextManager):
 
     def advance(self, amount: float = 1.0) -> None:
         """So much more is done."""
+        self._completed += amount
+        self._tell()
         if self.bar is not None:
             self.bar.update(self._task, advance=amount, visible=self._visible)
 
     def update(self, completed: float, *, title: str | None = None, text: str = "") -> None:
         """So much is done in all; the title and the text from now on."""
+        self._completed, self._title = completed, self._title if title is None else title
+        self._tell()
         if self.bar is not None:
             self.bar.update(self._task, completed=completed, description=title, visible=self._visible, text=text)
+
+    def _tell(self) -> None:
+        listener = _listener.get()
+        if listener is not None:
+            listener(self._title, self._completed / self._total if self._total else 0.0)
 
     def print(self, line: str) -> None:
         """A line above the bar; without a bar, on standard error."""

@@ -18,6 +18,7 @@ from .evaluate import evaluate
 from .export import export
 from .info import info
 from .late_help import LateHelp
+from .page import page
 from .psf import psfs
 from .sample import sample
 from .train import train
@@ -84,5 +85,6 @@ def demo(
 
 for _command in (deblur, diagnose, estimate_kernel, blur, train, sample, evaluate, export, demo, info):
     app.command(cls=LateHelp)(_command)
+app.command("app", cls=LateHelp)(page)
 app.add_typer(benches, name="bench")
 app.add_typer(psfs, name="psf")

@@ -13,6 +13,7 @@ else:  # the site is built on what the developers have
 WORDS = {
     "deconv.cli": "the deconv command",
     "deconv.bench": "benchmarks",
+    "deconv.page": "the local page",
     "deconv.training": "data, loop, checkpoints",
     "deconv.interop": "other libraries",
     "deconv.blind": "estimation of the psf",

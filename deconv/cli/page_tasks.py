@@ -1,0 +1,227 @@
+"""What the page of ``deconv app`` has done to a picture, by the parts of ``deconv deblur``.
+
+Every task is called with the picture's file, its folder and the settings, in a process of its own, writes what the page
+shows into ``made`` and what is to be kept into ``saved``, and returns what the page says.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from contextlib import redirect_stderr
+from io import StringIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from ..blind.description import describe
+from ..imaging.formats import format_of_name
+from ..imaging.psf import parse
+from ..page.settings import ESTIMATED, FILE, Settings
+from ..progress import ProgressBar
+from .blind import find_blur, with_inexact_psf
+from .blurs import Blur, read_blur
+from .inputs import Source, read_source
+from .light import in_light
+from .methods import best, choose
+from .noise import estimate as noise_levels
+from .noise import in_light as sigma_in_light
+from .noise import overall
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["EXAMPLES", "estimate", "example", "open_picture", "preview", "restore", "save"]
+
+# The automatic weights of the methods go with the noise to the power of 4/3.
+_NOISE_POWER = 0.75
+
+# Kinds of files that a picture of another kind, which is only read, is saved as.
+_ELSE = ".png"
+
+# Photographs of scikit-image and what they are blurred by.
+EXAMPLES = {
+    "shaken": ("coffee", "shake:17,3"),
+    "moved": ("astronaut", "motion:13,20"),
+    "unfocused": ("chelsea", "disk:3"),
+}
+
+_NONE_FOUND = "no blur is found that is to be trusted; to try: say what it is, motion or disk, or a file of the psf"
+
+
+def open_picture(source: Path, folder: Path, settings: Settings, max_pixels: int) -> dict[str, Any]:
+    """Show a picture, and say what it is."""
+    picture = _read(source, max_pixels)
+    made = folder / "made"
+    made.mkdir(exist_ok=True)
+    _show(made / "before.png", picture.batch)
+    height, width = picture.batch.shape[-2:]
+    return {"width": width, "height": height, "kind": picture.kind, "photograph": picture.photograph}
+
+
+def example(source: Path, folder: Path, settings: Settings, max_pixels: int, name: str) -> dict[str, Any]:
+    """Blur a photograph that scikit-image brings along, and open it."""
+    import skimage.data
+
+    from ..imaging import as_image_batch, degrade, write_image
+    from ..imaging.srgb import to_linear, to_srgb
+
+    photograph, psf = EXAMPLES[name]
+    with ProgressBar("blurring", 1, shown=False):
+        sharp, _ = as_image_batch(getattr(skimage.data, photograph)()[:320, :400])
+        write_image(source, to_srgb(degrade(to_linear(sharp), parse(psf), noise=0.002, seed=0).clamp(0, 1))[0])
+    return open_picture(source, folder, settings, max_pixels)
+
+
+def estimate(source: Path, folder: Path, settings: Settings, max_pixels: int) -> dict[str, Any]:
+    """Find the psf, and say what it looks like and how far it is to be trusted."""
+    picture = _read(source, max_pixels)
+    started = time.perf_counter()
+    found, light = find_blur(picture, None, starts=16, sigma=settings.noise, linear=settings.linear, quiet=True)
+    facts = {
+        "found": found.found,
+        "words": describe(found.psf).words if found.found else "; ".join(found.warnings),
+        "cautions": list(found.cautions),
+        "confidence": found.confidence,
+        "size": list(found.psf.shape),
+        "light": light,
+        "seconds": time.perf_counter() - started,
+        "asked": _asked(settings),
+    }
+    np.save(folder / "made" / "psf.npy", found.psf.cpu().numpy())
+    _show(folder / "made" / "psf.png", found.psf[None, None] / found.psf.max())
+    (folder / "made" / "psf.json").write_text(json.dumps(facts))
+    return facts
+
+
+def preview(source: Path, folder: Path, settings: Settings, max_pixels: int) -> dict[str, Any]:
+    """Restore a region, with what lies around it, to look at."""
+    picture = _read(source, max_pixels)
+    height, width = picture.batch.shape[-2:]
+    x, y, w, h = settings.region or (0, 0, width, height)
+    w, h = min(w, width - x), min(h, height - y)
+    if w < 1 or h < 1:
+        raise ValueError(f"region: {settings.region} lies outside of the picture, {width} x {height}")
+    started = time.perf_counter()
+    restored, facts = _restored(picture, source, folder, settings, max_pixels, (x, y, w, h))
+    _show(folder / "made" / "preview.png", restored)
+    return {**facts, "region": [x, y, w, h], "seconds": time.perf_counter() - started}
+
+
+def restore(source: Path, folder: Path, settings: Settings, max_pixels: int) -> dict[str, Any]:
+    """Restore the whole picture; kept as floats until it is saved."""
+    picture = _read(source, max_pixels)
+    started = time.perf_counter()
+    restored, facts = _restored(picture, source, folder, settings, max_pixels, None)
+    np.save(folder / "made" / "restored.npy", restored.cpu().numpy())
+    _show(folder / "made" / "restored.png", restored)
+    command = ["deconv", "deblur", source.name, "-o", _saved_name(source, settings.ending), *settings.arguments()]
+    return {**facts, "seconds": time.perf_counter() - started, "command": command}
+
+
+def save(source: Path, folder: Path, settings: Settings, max_pixels: int) -> dict[str, Any]:
+    """Write the restored picture at the depth of the source, with all that its file holds."""
+    picture = _read(source, max_pixels)
+    name = _saved_name(source, settings.ending)
+    target = folder / "saved" / name
+    target.parent.mkdir(exist_ok=True)
+    restored = torch.from_numpy(np.load(folder / "made" / "restored.npy"))
+    picture.check_target(target, bits=None)
+    lost = picture.write(target, restored, bits=None)
+    return {"name": name, "bytes": target.stat().st_size, "notes": lost}
+
+
+def _read(source: Path, max_pixels: int) -> Source:
+    with ProgressBar("reading", 1, shown=False):
+        return read_source(source, None, max_pixels=max_pixels)
+
+
+def _show(path: Path, batch: Tensor) -> None:
+    """As 8 bits, for the browser; quickly rather than small."""
+    from PIL import Image
+
+    values = (batch[0].detach().cpu().clamp(0, 1) * 255).round().byte().movedim(0, -1).numpy()
+    Image.fromarray(values.squeeze(2) if values.shape[2] == 1 else values).save(path, compress_level=1)
+
+
+def _asked(settings: Settings) -> list[Any]:
+    """The settings that an estimate goes by."""
+    return [settings.noise, settings.linear]
+
+
+def _blur(picture: Source, source: Path, folder: Path, settings: Settings, max_pixels: int) -> tuple[Blur, bool]:
+    """The psf, and whether it has blurred light."""
+    if settings.psf == ESTIMATED:
+        before = folder / "made" / "psf.json"
+        facts = json.loads(before.read_text()) if before.exists() else {}
+        if facts.get("asked") != _asked(settings):
+            facts = estimate(source, folder, settings, max_pixels)
+        if not facts["found"]:
+            raise ValueError(_NONE_FOUND)
+        return Blur(torch.from_numpy(np.load(folder / "made" / "psf.npy")), facts["words"]), facts["light"]
+    if settings.psf == FILE:
+        files = sorted((folder / "psf").glob("*"))
+        if not files:
+            raise ValueError("psf: expected a file")
+        blur = read_blur(str(files[0]))
+    else:
+        blur = Blur(parse(settings.psf), settings.psf)
+    return blur, in_light(picture, blur) if settings.linear is None else settings.linear
+
+
+def _restored(
+    picture: Source,
+    source: Path,
+    folder: Path,
+    settings: Settings,
+    max_pixels: int,
+    region: tuple[int, int, int, int] | None,
+) -> tuple[Tensor, dict[str, Any]]:
+    """The picture, or a region of it, and what was done."""
+    chosen = choose(settings.method) or best(picture.batch, 60)
+    blur, light = _blur(picture, source, folder, settings, max_pixels)
+    if settings.noise is None:
+        sigma: Any = noise_levels(picture, linear=light)
+        if settings.psf == ESTIMATED:
+            sigma = with_inexact_psf(picture, sigma, linear=light)
+    else:
+        sigma = sigma_in_light(picture, settings.noise) if light else settings.noise
+    noise = overall(torch.as_tensor(sigma))
+    part, inner = picture.batch, (slice(None), slice(None))
+    if region is not None:
+        part, inner = _around(picture.batch, region, blur.size)
+    defaults = {
+        "sigma": settings.strength**_NOISE_POWER * sigma,
+        "white": picture.clipped_at,
+        "progress": False,
+    }
+    with redirect_stderr(StringIO()) as said:
+        restored = chosen.call(part, blur.psf, {"linear": ("--linear", light)}, defaults)
+    notes = [line.removeprefix("deconv: ") for line in said.getvalue().splitlines() if line]
+    facts = {"psf": blur.words, "noise": noise, "light": light, "method": chosen.name, "notes": notes}
+    return restored[..., inner[0], inner[1]], facts
+
+
+def _around(
+    batch: Tensor, region: tuple[int, int, int, int], size: tuple[int, ...]
+) -> tuple[Tensor, tuple[slice, slice]]:
+    """A region with a psf's width of what lies around it, and where it is in there."""
+    x, y, w, h = region
+    height, width = batch.shape[-2:]
+    top, left = max(0, y - size[0]), max(0, x - size[1])
+    bottom, right = min(height, y + h + size[0]), min(width, x + w + size[1])
+    inner = slice(y - top, y - top + h), slice(x - left, x - left + w)
+    return batch[..., top:bottom, left:right], inner
+
+
+def _saved_name(source: Path, ending: str | None) -> str:
+    """``holiday-sharp.jpg``: as the source, where that is written, or as asked."""
+    if ending is None:
+        try:
+            format_of_name(source)
+            ending = source.suffix
+        except ValueError:
+            ending = _ELSE
+    return f"{source.stem}-sharp{ending}"

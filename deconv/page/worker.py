@@ -1,0 +1,145 @@
+"""A process that runs tasks one after the other, tells how far they are, and can be stopped in the midst of one."""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from ..progress import heard_by
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
+
+__all__ = ["Failed", "Stopped", "Tasks", "Worker"]
+
+Tasks = Mapping[str, Callable[..., Any]]
+
+# What users' files and settings lead to: told in one line. Anything else is a fault of ours, and leaves its traceback.
+_FORESEEN = (ValueError, TypeError, OSError, FloatingPointError, MemoryError, ImportError)
+
+# Seconds from one word on progress to the next.
+_PAUSE = 0.1
+
+
+class Failed(Exception):
+    """A task raised; the message says what."""
+
+
+class Stopped(Exception):
+    """The process ended in the midst of a task."""
+
+
+class Worker:
+    """A process, started when it is needed, and again after it was stopped.
+
+    Parameters
+    ----------
+    tasks : mapping
+        Functions of modules, by name.
+    """
+
+    def __init__(self, tasks: Tasks) -> None:
+        self._tasks = dict(tasks)
+        self._process: Any = None
+        self._connection: Connection | None = None
+
+    def start(self) -> None:
+        """Have the process ready: it imports the tasks while nobody waits for it."""
+        if self._process is not None and self._process.is_alive():
+            return
+        self._discard()
+        context = multiprocessing.get_context("spawn")  # a fork would share the threads' locks
+        self._connection, theirs = context.Pipe()
+        self._process = context.Process(target=_serve, args=(theirs, self._tasks), daemon=True)
+        self._process.start()
+        theirs.close()
+
+    def run(self, name: str, arguments: tuple[Any, ...], told: Callable[[str, float], None]) -> Any:
+        """What the task of this name returns.
+
+        Parameters
+        ----------
+        name : str
+            Of the task.
+        arguments : tuple
+            What it is called with.
+        told : callable
+            Called as ``told(title, share)`` with what is being done and the share of it that is done.
+
+        Raises
+        ------
+        Failed
+            The task raised.
+        Stopped
+            The process was stopped, or died.
+        """
+        self.start()
+        connection = self._connection
+        assert connection is not None
+        try:
+            connection.send((name, arguments))
+            while True:
+                kind, value = connection.recv()
+                if kind == "progress":
+                    told(*value)
+                elif kind == "failed":
+                    raise Failed(value)
+                else:
+                    return value
+        except (EOFError, OSError):
+            self._discard()
+            raise Stopped from None
+
+    def stop(self) -> None:
+        """End the process at once, whatever it does; from any thread."""
+        process = self._process
+        if process is not None:
+            process.kill()
+            process.join()
+
+    def _discard(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+        self.stop()
+        self._connection = self._process = None
+
+
+def _serve(connection: Connection, tasks: Tasks) -> None:
+    """The process's own loop, until the other end is closed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the page, which then ends this
+    last = 0.0
+
+    def tell(title: str, share: float) -> None:
+        nonlocal last
+        if time.monotonic() - last > _PAUSE:
+            last = time.monotonic()
+            connection.send(("progress", (title, share)))
+
+    while True:
+        try:
+            name, arguments = connection.recv()
+        except (EOFError, OSError):
+            return
+        last = 0.0
+        try:
+            with heard_by(tell):
+                answer = ("done", tasks[name](*arguments))
+        except Exception as error:
+            if not isinstance(error, _FORESEEN):
+                traceback.print_exc(file=sys.stderr)
+            answer = ("failed", _in_a_line(error))
+        connection.send(answer)
+
+
+def _in_a_line(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror and error.filename:
+        return f"{error.filename}: {error.strerror}"
+    if isinstance(error, MemoryError):
+        return f"out of memory: {error}" if str(error) else "out of memory"
+    text = " ".join(str(error).split())
+    return text if isinstance(error, _FORESEEN) and text else f"{type(error).__name__}: {text}"
