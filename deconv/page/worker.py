@@ -45,8 +45,9 @@ class Worker:
 
     def __init__(self, tasks: Tasks) -> None:
         self._tasks = dict(tasks)
+        # Of which classes depends on the system.
         self._process: Any = None
-        self._connection: Connection | None = None
+        self._connection: Any = None
 
     def start(self) -> None:
         """Have the process ready: it imports the tasks while nobody waits for it."""
@@ -80,7 +81,6 @@ class Worker:
         """
         self.start()
         connection = self._connection
-        assert connection is not None
         try:
             connection.send((name, arguments))
             while True:
