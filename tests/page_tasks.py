@@ -50,5 +50,14 @@ def faulty(source: Path, folder: Path, settings: Settings) -> dict:
     return {}[source]
 
 
+def told(source: Path, folder: Path, settings: Settings) -> dict:
+    """An estimate that takes no time."""
+    from PIL import Image
+
+    Image.new("L", (3, 3), 255).save(folder / "made" / "psf.png")
+    words = {"words": "the camera moved straight", "cautions": [], "confidence": 0.9}
+    return {**words, "found": True, "size": [3, 3], "light": True, "seconds": 0.0}
+
+
 TASKS = {"open": read, "upper": upper, "slow": slow, "killed": killed, "faulty": faulty}
 EXAMPLES = {"text": example}

@@ -18,8 +18,8 @@ from deconv.cli import main
 from deconv.page.session import Session
 
 pytest.importorskip("starlette", reason="the extra app is not installed")
-uvicorn = pytest.importorskip("uvicorn", reason="the extra app is not installed")
-from deconv.page import server  # noqa: E402
+pytest.importorskip("uvicorn", reason="the extra app is not installed")
+from deconv.page import server
 
 STATIC = Path(server.__file__).parent / "static"
 
@@ -31,10 +31,7 @@ class Page:
         socket = server.listen()
         self.port = socket.getsockname()[1]
         self.session = session
-        app = server.application(session, {"methods": {}}, port=self.port, key="secret")
-        self.server = uvicorn.Server(
-            uvicorn.Config(app, log_level="error", lifespan="off", timeout_graceful_shutdown=1)
-        )
+        self.server = server.Server(session, {"methods": {}}, port=self.port, key="secret")
         self.thread = threading.Thread(target=self.server.run, kwargs={"sockets": [socket]}, daemon=True)
         self.thread.start()
         self.cookie = {"Cookie": f"deconv-{self.port}=secret"}

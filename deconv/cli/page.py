@@ -9,7 +9,7 @@ from typer import Option
 
 from .inputs import MAX_PIXELS
 
-__all__ = ["page"]
+__all__ = ["choices", "page", "tasks"]
 
 _PORT = "Where the page is served, on 127.0.0.1; 0 for any port that is free."
 _BROWSER = "Open the page in the browser."
@@ -40,8 +40,8 @@ def page(
 
     limit = USUAL if max_pixels is None else max_pixels
     sock = listen(port)
-    tasks, examples = _tasks(limit)
-    session = Session(tasks, examples, max_bytes=_BYTES * limit + _ELSE)
+    work, examples = tasks(limit)
+    session = Session(work, examples, max_bytes=_BYTES * limit + _ELSE)
 
     def ready(address: str) -> None:
         typer.echo(f"{address}\nCtrl-C ends it.")
@@ -72,13 +72,13 @@ def choices() -> dict[str, Any]:
     }
 
 
-def _tasks(max_pixels: int) -> tuple[dict[str, Any], dict[str, Any]]:
+def tasks(max_pixels: int) -> tuple[dict[str, Any], dict[str, Any]]:
     """The tasks and the examples for `deconv.page.session.Session`."""
     from functools import partial
 
     from . import page_tasks
 
-    tasks = {
+    work = {
         "open": page_tasks.open_picture,
         "estimate": page_tasks.estimate,
         "preview": page_tasks.preview,
@@ -86,4 +86,4 @@ def _tasks(max_pixels: int) -> tuple[dict[str, Any], dict[str, Any]]:
         "save": page_tasks.save,
     }
     examples = {name: partial(page_tasks.example, name=name, max_pixels=max_pixels) for name in page_tasks.EXAMPLES}
-    return {name: partial(task, max_pixels=max_pixels) for name, task in tasks.items()}, examples
+    return {name: partial(task, max_pixels=max_pixels) for name, task in work.items()}, examples

@@ -32,7 +32,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from .session import OPEN, Session
 from .settings import Settings
 
-__all__ = ["HOST", "application", "listen", "serve"]
+__all__ = ["HOST", "Server", "application", "listen", "serve"]
 
 HOST = "127.0.0.1"
 
@@ -135,6 +135,26 @@ def application(session: Session, choices: dict[str, Any], *, port: int, key: st
     return _Guarded(app, port=port, key=key)
 
 
+class Server(uvicorn.Server):
+    """A server of a session; its `run(sockets=[...])` ends on Ctrl-C, or when `should_exit` is set.
+
+    Parameters
+    ----------
+    session, choices, port, key
+        As for `application`.
+    """
+
+    def __init__(self, session: Session, choices: dict[str, Any], *, port: int, key: str) -> None:
+        app = application(session, choices, port=port, key=key)
+        super().__init__(uvicorn.Config(app, log_level="error", lifespan="off", timeout_graceful_shutdown=2))
+        self._session = session
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End, and the streams of states, which would never end by themselves, before."""
+        self._session.hang_up()
+        await super().shutdown(sockets)
+
+
 def serve(session: Session, choices: dict[str, Any], sock: socket.socket, ready: Callable[[str], None]) -> None:
     """Serve until interrupted.
 
@@ -148,11 +168,9 @@ def serve(session: Session, choices: dict[str, Any], sock: socket.socket, ready:
         Called with the address of the page when it can be opened.
     """
     port, key = sock.getsockname()[1], secrets.token_urlsafe(16)
-    app = application(session, choices, port=port, key=key)
-    # The streams of events never end by themselves: they are cut off.
-    config = uvicorn.Config(app, log_level="error", access_log=False, lifespan="off", timeout_graceful_shutdown=1)
+    server = Server(session, choices, port=port, key=key)
     ready(f"http://{HOST}:{port}/?key={key}")
-    uvicorn.Server(config).run(sockets=[sock])
+    server.run(sockets=[sock])
 
 
 _DONE = Response(status_code=204)
@@ -175,7 +193,7 @@ async def _states(session: Session) -> AsyncIterator[str]:
 
     session.listeners.add(listener)
     try:
-        while True:
+        while session.open:
             news.clear()
             yield f"data: {json.dumps(session.state())}\n\n"
             await news.wait()

@@ -87,6 +87,13 @@ class Session:
         By name, tasks that write a picture to `source`, and open it.
     max_bytes : int
         Files that are larger are refused.
+
+    Attributes
+    ----------
+    version : int
+        Of the state; `listeners` are called when it has grown, from any thread.
+    open : bool
+        Whether listeners have something to wait for.
     """
 
     def __init__(self, tasks: Tasks, examples: Tasks | None = None, *, max_bytes: int = 1 << 31) -> None:
@@ -95,6 +102,7 @@ class Session:
         self.folder = Path(tempfile.mkdtemp(prefix="deconv-app-"))
         self.max_bytes = max_bytes
         self.version = 0
+        self.open = True
         self.listeners: set[Callable[[], None]] = set()
         self._pictures: dict[str, PictureEntry] = {}
         self._counted = 0
@@ -171,6 +179,11 @@ class Session:
         if name != Path(name).name or not path.is_file():
             raise FileNotFoundError(name)
         return path
+
+    def hang_up(self) -> None:
+        """Tell who listens that no more will come."""
+        self.open = False
+        self._count()
 
     def close(self) -> None:
         """Stop all work and remove every file."""

@@ -60,7 +60,7 @@ async function show() {
   const [x, y, w, h] = results[latest]?.region ?? [0, 0, open.width, open.height];
   const after = restored ? { image: restored, x, y, w, h } : null;
   if (id !== chosen) return;
-  viewer.region = settingsOf(id).region;
+  viewer.region = settingsOf(id).region ?? (w < open.width || h < open.height ? results[latest].region : null);
   if (viewer.id !== id) viewer.motion = null;
   viewer.id = id;
   viewer.show(before, after);
@@ -150,8 +150,7 @@ element("psf-file").onchange = async (event) => {
 element("estimate").onclick = () => ask("estimate");
 element("preview").onclick = () => {
   const own = settingsOf(chosen);
-  own.region ??= around(picture().results.open);
-  ask("preview");
+  server.ask(chosen, "preview", asked({ ...own, region: own.region ?? around(picture().results.open) }));
 };
 element("restore").onclick = () => ask("restore");
 element("restore-all").onclick = () => { for (const each of pictures) if (each.results.open) ask("restore", each.id); };
