@@ -15,7 +15,7 @@ _listener: ContextVar[Callable[[str, float], None] | None] = ContextVar("listene
 
 @contextmanager
 def heard_by(listener: Callable[[str, float], None]) -> Iterator[None]:
-    """Have every bar in this context, shown or not, tell its title and the share that is done."""
+    """Have the bars in this context, shown or not, tell their titles and the share that is done."""
     token = _listener.set(listener)
     try:
         yield
@@ -45,6 +45,7 @@ class ProgressBar(AbstractContextManager):
     ) -> None:
         self.bar = None
         self._title, self._total, self._completed = title, total, 0.0
+        self._listener = _listener.get()
         self._tell()
         if shown is False or (shown is None and not sys.stderr.isatty()):
             return
@@ -62,11 +63,13 @@ class ProgressBar(AbstractContextManager):
         return time.monotonic() >= self._visible_from
 
     def __enter__(self) -> ProgressBar:
+        self._unheard = _listener.set(None)  # of bars within bars the outer one is heard
         if self.bar is not None:
             self.bar.start()
         return self
 
     def __exit__(self, *exception: object) -> None:
+        _listener.reset(self._unheard)
         if self.bar is not None:
             self.bar.stop()
 
@@ -85,9 +88,8 @@ class ProgressBar(AbstractContextManager):
             self.bar.update(self._task, completed=completed, description=title, visible=self._visible, text=text)
 
     def _tell(self) -> None:
-        listener = _listener.get()
-        if listener is not None:
-            listener(self._title, self._completed / self._total if self._total else 0.0)
+        if self._listener is not None:
+            self._listener(self._title, self._completed / self._total if self._total else 0.0)
 
     def print(self, line: str) -> None:
         """A line above the bar; without a bar, on standard error."""

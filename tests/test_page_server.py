@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -134,6 +138,19 @@ def test_nothing_is_loaded_from_elsewhere(page):
     with page.answer("/") as answer:
         policy = answer.getheader("Content-Security-Policy")
     assert policy.startswith("default-src 'self';")
+
+
+def test_the_command_ends_with_ctrl_c_and_leaves_nothing(tmp_path):
+    environment = os.environ | {"TMPDIR": str(tmp_path)}
+    command = [sys.executable, "-m", "deconv", "app", "--no-browser"]
+    running = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    with running:
+        assert re.match(r"http://127\.0\.0\.1:\d+/\?key=\S{20,}", running.stdout.readline())
+        assert list(tmp_path.glob("deconv-app-*"))
+        running.send_signal(signal.SIGINT)
+        assert running.stdout.read() == "Ctrl-C ends it.\n"
+    assert running.returncode == 0
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_port_that_is_taken(page, capsys):

@@ -14,6 +14,7 @@ from deconv.cli.app import app
 from deconv.page.jobs import Job
 from deconv.page.session import Session
 from deconv.page.settings import Settings
+from deconv.progress import ProgressBar, heard_by
 
 
 @pytest.fixture(scope="module")
@@ -207,6 +208,18 @@ def test_settings_are_options_of_the_command():
     context = command.make_context("deblur", ["a.jpg", "-o", "b.jpg", *settings.arguments()])
     options = {"psf": ["motion:9,30"], "method": "wiener", "strength": 2.0, "sigma": "1%", "linear": False}
     assert {name: context.params[name] for name in options} == options
+
+
+def test_of_progress_bars_within_bars_the_outer_one_is_heard():
+    heard = []
+    with heard_by(lambda title, share: heard.append((title, share))):
+        with ProgressBar("outer", 2, shown=False) as outer:
+            with ProgressBar("inner", 1, shown=False) as inner:
+                inner.advance()
+            outer.advance()
+        with ProgressBar("next", 1, shown=False):
+            pass
+    assert heard == [("outer", 0.0), ("outer", 0.5), ("next", 0.0)]
 
 
 def test_the_time_left_follows_from_the_time_taken():

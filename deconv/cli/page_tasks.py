@@ -41,6 +41,9 @@ _NOISE_POWER = 0.75
 # Kinds of files that a picture of another kind, which is only read, is saved as.
 _ELSE = ".png"
 
+# What is dark in a picture of a psf whose greatest value is 1.
+_DARK = 0.02
+
 # Photographs of scikit-image and what they are blurred by.
 EXAMPLES = {
     "shaken": ("coffee", "shake:17,3"),
@@ -91,7 +94,7 @@ def estimate(source: Path, folder: Path, settings: Settings, max_pixels: int) ->
         "asked": _asked(settings),
     }
     np.save(folder / "made" / "psf.npy", found.psf.cpu().numpy())
-    _show(folder / "made" / "psf.png", found.psf[None, None] / found.psf.max())
+    _show(folder / "made" / "psf.png", _cropped(found.psf / found.psf.max())[None, None])
     (folder / "made" / "psf.json").write_text(json.dumps(facts))
     return facts
 
@@ -146,13 +149,24 @@ def _show(path: Path, batch: Tensor) -> None:
     Image.fromarray(values.squeeze(2) if values.shape[2] == 1 else values).save(path, compress_level=1)
 
 
+def _cropped(psf: Tensor) -> Tensor:
+    """A psf whose greatest value is 1 without most of the dark around it, its centre in the centre."""
+    rows, columns = (psf > _DARK).nonzero(as_tuple=True)
+    height, width = psf.shape
+    reach = 2 + max(int((rows - height // 2).abs().max()), int((columns - width // 2).abs().max()))
+    y, x = min(reach, height // 2), min(reach, width // 2)
+    return psf[height // 2 - y : height // 2 + y + 1, width // 2 - x : width // 2 + x + 1]
+
+
 def _asked(settings: Settings) -> list[Any]:
     """The settings that an estimate goes by."""
     return [settings.noise, settings.linear]
 
 
-def _blur(picture: Source, source: Path, folder: Path, settings: Settings, max_pixels: int) -> tuple[Blur, bool]:
-    """The psf, and whether it has blurred light."""
+def _blur(
+    picture: Source, source: Path, folder: Path, settings: Settings, max_pixels: int
+) -> tuple[Blur, bool, dict[str, Any] | None]:
+    """The psf, whether it has blurred light, and what `estimate` says of it, if it was estimated."""
     if settings.psf == ESTIMATED:
         before = folder / "made" / "psf.json"
         facts = json.loads(before.read_text()) if before.exists() else {}
@@ -160,7 +174,7 @@ def _blur(picture: Source, source: Path, folder: Path, settings: Settings, max_p
             facts = estimate(source, folder, settings, max_pixels)
         if not facts["found"]:
             raise ValueError(_NONE_FOUND)
-        return Blur(torch.from_numpy(np.load(folder / "made" / "psf.npy")), facts["words"]), facts["light"]
+        return Blur(torch.from_numpy(np.load(folder / "made" / "psf.npy")), facts["words"]), facts["light"], facts
     if settings.psf == FILE:
         files = sorted((folder / "psf").glob("*"))
         if not files:
@@ -168,7 +182,7 @@ def _blur(picture: Source, source: Path, folder: Path, settings: Settings, max_p
         blur = read_blur(str(files[0]))
     else:
         blur = Blur(parse(settings.psf), settings.psf)
-    return blur, in_light(picture, blur) if settings.linear is None else settings.linear
+    return blur, in_light(picture, blur) if settings.linear is None else settings.linear, None
 
 
 def _restored(
@@ -181,7 +195,7 @@ def _restored(
 ) -> tuple[Tensor, dict[str, Any]]:
     """The picture, or a region of it, and what was done."""
     chosen = choose(settings.method) or best(picture.batch, 60)
-    blur, light = _blur(picture, source, folder, settings, max_pixels)
+    blur, light, told = _blur(picture, source, folder, settings, max_pixels)
     if settings.noise is None:
         sigma: Any = noise_levels(picture, linear=light)
         if settings.psf == ESTIMATED:
@@ -200,7 +214,7 @@ def _restored(
     with redirect_stderr(StringIO()) as said:
         restored = chosen.call(part, blur.psf, {"linear": ("--linear", light)}, defaults)
     notes = [line.removeprefix("deconv: ") for line in said.getvalue().splitlines() if line]
-    facts = {"psf": blur.words, "noise": noise, "light": light, "method": chosen.name, "notes": notes}
+    facts = {"estimate": told, "psf": blur.words, "noise": noise, "light": light, "method": chosen.name, "notes": notes}
     return restored[..., inner[0], inner[1]], facts
 
 

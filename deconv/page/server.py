@@ -146,7 +146,7 @@ class Server(uvicorn.Server):
 
     def __init__(self, session: Session, choices: dict[str, Any], *, port: int, key: str) -> None:
         app = application(session, choices, port=port, key=key)
-        super().__init__(uvicorn.Config(app, log_level="error", lifespan="off", timeout_graceful_shutdown=2))
+        super().__init__(uvicorn.Config(app, log_level="error", lifespan="off", timeout_graceful_shutdown=1))
         self._session = session
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:

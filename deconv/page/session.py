@@ -101,6 +101,7 @@ class Session:
         self.examples = tuple(examples)
         self.folder = Path(tempfile.mkdtemp(prefix="deconv-app-"))
         self.max_bytes = max_bytes
+        self._ours = re.compile(rf"{re.escape(str(self.folder))}[/\\]\d+[/\\]\w+[/\\]")
         self.version = 0
         self.open = True
         self.listeners: set[Callable[[], None]] = set()
@@ -230,9 +231,7 @@ class Session:
                 picture.results.pop(task, None)  # so that the last is the latest
                 picture.results[task] = {**job.result, "version": self.version}
             if job.state == "failed":
-                job.message = job.message.replace(f"{self.folder}/", "").removeprefix(
-                    f"{picture.id}/source/" if picture else ""
-                )
+                job.message = self._ours.sub("", job.message)
             self._count()
 
     def _count(self) -> None:

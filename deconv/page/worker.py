@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import signal
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable, Mapping
@@ -48,17 +49,20 @@ class Worker:
         # Of which classes depends on the system.
         self._process: Any = None
         self._connection: Any = None
+        self._lock = threading.Lock()  # a process that is being started cannot be stopped
 
     def start(self) -> None:
         """Have the process ready: it imports the tasks while nobody waits for it."""
-        if self._process is not None and self._process.is_alive():
-            return
-        self._discard()
-        context = multiprocessing.get_context("spawn")  # a fork would share the threads' locks
-        self._connection, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(theirs, self._tasks), daemon=True)
-        self._process.start()
-        theirs.close()
+        with self._lock:
+            if self._process is not None and self._process.is_alive():
+                return
+            if self._connection is not None:
+                self._connection.close()
+            context = multiprocessing.get_context("spawn")  # a fork would share the threads' locks
+            self._connection, theirs = context.Pipe()
+            self._process = context.Process(target=_serve, args=(theirs, self._tasks), daemon=True)
+            self._process.start()
+            theirs.close()
 
     def run(self, name: str, arguments: tuple[Any, ...], told: Callable[[str, float], None]) -> Any:
         """What the task of this name returns.
@@ -92,21 +96,15 @@ class Worker:
                 else:
                     return value
         except (EOFError, OSError):
-            self._discard()
+            self.stop()
             raise Stopped from None
 
     def stop(self) -> None:
         """End the process at once, whatever it does; from any thread."""
-        process = self._process
-        if process is not None:
-            process.kill()
-            process.join()
-
-    def _discard(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-        self.stop()
-        self._connection = self._process = None
+        with self._lock:
+            if self._process is not None:
+                self._process.kill()
+                self._process.join()
 
 
 def _serve(connection: Connection, tasks: Tasks) -> None:

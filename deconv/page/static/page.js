@@ -73,10 +73,11 @@ function tell() {
   for (const id of ["estimate", "preview", "restore"]) element(id).disabled = !ready;
   element("save").disabled = !results.restore || busy(now);
   element("restore-all").hidden = pictures.length < 2;
-  const found = results.estimate;
+  element("save-all").hidden = pictures.filter((each) => each.results.restore).length < 2;
+  const found = results.estimate ?? results.restore?.estimate ?? results.preview?.estimate;
   element("estimated").hidden = !found || settingsOf(chosen).kind !== "estimated";
   if (found) {
-    element("psf-image").src = server.file(chosen, "made", "psf.png", found.version);
+    element("psf-image").src = server.file(chosen, "made", "psf.png", found.seconds);
     element("psf-words").textContent = found.words;
     element("psf-words").className = found.found ? "" : "bad";
     element("confidence-line").hidden = !found.found;
@@ -154,7 +155,9 @@ element("preview").onclick = () => {
 };
 element("restore").onclick = () => ask("restore");
 element("restore-all").onclick = () => { for (const each of pictures) if (each.results.open) ask("restore", each.id); };
-element("save").onclick = () => { toSave.add(chosen); ask("save"); };
+const save = (id) => { toSave.add(id); ask("save", id); };
+element("save").onclick = () => save(chosen);
+element("save-all").onclick = () => { for (const each of pictures) if (each.results.restore && !busy(each)) save(each.id); };
 
 function around({ width, height }) { // the middle of what is seen
   const side = 512;

@@ -1,5 +1,7 @@
 // What the server is asked, and what it says. Refusals reach `onRefusal` in the server's own words.
 
+const CLOSED = "deconv app has ended: start it again, and open the address that it prints";
+
 let onRefusal = () => {};
 
 async function send(method, path, body) {
@@ -10,7 +12,7 @@ async function send(method, path, body) {
     onRefusal("");
     return answer;
   } catch (error) {
-    onRefusal(error.message === "Failed to fetch" ? "the page is closed: start deconv app again" : error.message);
+    onRefusal(error instanceof TypeError ? CLOSED : error.message);
     throw error;
   }
 }
@@ -27,5 +29,9 @@ export const server = {
   cancel: (id) => send("DELETE", `${at(id)}/job`),
   remove: (id) => send("DELETE", at(id)),
   file: (id, part, name, version = "") => `${at(id)}/${part}/${encodeURIComponent(name)}?${version}`,
-  onState(listener) { new EventSource("/events").onmessage = (event) => listener(JSON.parse(event.data)); },
+  onState(listener) {
+    const events = new EventSource("/events");
+    events.onmessage = (event) => listener(JSON.parse(event.data));
+    events.onerror = () => onRefusal(CLOSED);
+  },
 };
