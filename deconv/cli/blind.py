@@ -40,9 +40,9 @@ def estimate_blur(
     linear: bool | None,
     quiet: bool,
     prior: str | None = None,
-) -> tuple[Blur, bool, bool]:
-    """The psf of a picture, whether it is to be trusted, and whether it is one of light; why it is not to be trusted is
-    said on standard error."""
+) -> tuple[Blur, float | None, bool]:
+    """The psf of a picture, its confidence, and whether it is one of light. The confidence is None where the psf is
+    that of no blur; why that is so is said on standard error."""
     from ..blind.description import describe
 
     how = {"starts": starts, "sigma": sigma, "linear": linear, "quiet": quiet, "prior": prior}
@@ -52,7 +52,7 @@ def estimate_blur(
     words = f"estimated ({' x '.join(map(str, found.psf.shape))})"
     if found.found:
         words += f", {describe(found.psf).words}"
-    return Blur(found.psf, words), found.found, light
+    return Blur(found.psf, words), found.confidence if found.found else None, light
 
 
 def find_blur(

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-import typer
 from typer import Argument, Option
 
 from ..imaging.formats import listing
+from .batch import for_many
 from .blurs import read_blur
 from .inputs import MAX_PIXELS, WHITE, fraction, read_source
+from .outcome import Outcome
 from .outputs import check_outputs
 from .summary_line import summary_line
 
-__all__ = ["blur"]
+__all__ = ["blur", "blur_file"]
 
 _PSF = "The blur: a text such as shake:31,seed=7, motion:15,30 or gaussian:2.0, or a file (image, .npy, .mat)."
 _BOUNDARY = (
@@ -24,9 +25,19 @@ _BOUNDARY = (
 )
 
 
-def blur(
-    source: Annotated[Path, Argument(metavar="IN", help=f"The sharp picture: {listing()}.")],
-    output: Annotated[Path, Option("--output", "-o", metavar="OUT", help="The blurred picture.")],
+def blur_file(
+    source: Annotated[
+        Path, Argument(metavar="IN...", help=f"The sharp picture: {listing()}; - for standard input. Or several.")
+    ],
+    output: Annotated[
+        Path,
+        Option(
+            "--output",
+            "-o",
+            metavar="OUT|DIR",
+            help="The blurred picture, - for standard output; a folder for several.",
+        ),
+    ],
     psf: Annotated[str, Option("--psf", "-p", metavar="FILE|SPEC", help=_PSF)],
     noise: Annotated[str, Option(metavar="NUMBER", help="White noise as a share of full scale.")] = "0",
     photons: Annotated[
@@ -43,8 +54,8 @@ def blur(
     overwrite: Annotated[bool, Option("--overwrite", help="Write over the input, too.")] = False,
     max_pixels: Annotated[int | None, Option(metavar="N", help=MAX_PIXELS)] = None,
     quiet: Annotated[bool, Option("--quiet", "-q", help="No closing line.")] = False,
-) -> None:
-    """Blur a picture and add noise.
+) -> Outcome:
+    """Blur pictures and add noise.
 
     \b
     Example:
@@ -64,7 +75,14 @@ def blur(
     blurred = to_srgb(blurred) if linear else blurred
     seconds = time.perf_counter() - started
     lost = sharp.write(output, blurred, bits=bits)
-    if not quiet:
-        said = ["linear light"] if linear else []
-        done = [f"psf {given.words}", f"noise {sigma:.2%}", *said, boundary, *lost]
-        typer.echo(summary_line(sharp, output, blurred, done, seconds))
+    said = ["linear light"] if linear else []
+    done = [f"psf {given.words}", f"noise {sigma:.2%}", *said, boundary, *lost]
+    return Outcome("blurred", summary_line(sharp, output, blurred, done, seconds), given.size, None, seconds)
+
+
+def _check(*, psf: str, noise: str, recentre: bool, **others: Any) -> None:
+    fraction(noise, "--noise")
+    read_blur(psf, recentre=recentre)
+
+
+blur = for_many(blur_file, check=_check)

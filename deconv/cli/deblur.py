@@ -4,26 +4,27 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-import typer
 from typer import Argument, Option
 
-from ..choices import check_choice
 from ..imaging.formats import listing as formats
+from .batch import for_many
 from .blind import KERNEL_SIZE, STARTS, check_psf_target, estimate_blur, with_inexact_psf
 from .blurs import on_voxels, read_blur
-from .inputs import MAX_PIXELS, WHITE, fraction, read_source
+from .deblur_options import check_options
+from .inputs import MAX_PIXELS, WHITE, read_source
 from .left import leave
 from .light import LINEAR, in_light
-from .methods import DEFAULT, best, choose, listing
+from .methods import DEFAULT, best, listing
 from .noise import estimate, overall
 from .noise import in_light as sigma_in_light
+from .outcome import LEFT, Outcome
 from .outputs import OVERWRITE, check_outputs, write_psf
 from .streak import PSF_FROM, blur_from_streak, no_blur
 from .summary_line import summary_line
 
-__all__ = ["deblur"]
+__all__ = ["deblur", "deblur_file"]
 
 # The automatic weights of the methods go with the noise to the power of 4/3.
 _NOISE_POWER = 0.75
@@ -60,15 +61,24 @@ _BOUNDARY = (
 )
 
 
-def deblur(
+def deblur_file(
     source: Annotated[
         Path,
         Argument(
-            metavar="IN",
-            help=f"The blurred picture: {formats()}; a stack for a psf of three axes.",
+            metavar="IN...",
+            help=f"The blurred picture: {formats()}; a stack for a psf of three axes; - for standard input. Or "
+            "several, folders, patterns.",
         ),
     ],
-    output: Annotated[Path, Option("--output", "-o", metavar="OUT", help="The restored picture.")],
+    output: Annotated[
+        Path,
+        Option(
+            "--output",
+            "-o",
+            metavar="OUT|DIR",
+            help="The restored picture, - for standard output; a folder for several.",
+        ),
+    ],
     psf: Annotated[list[str] | None, Option("--psf", "-p", metavar="FILE|SPEC", help=_PSF)] = None,
     psf_from: Annotated[str | None, Option("--psf-from", metavar="X,Y,W,H", help=PSF_FROM)] = None,
     denoise_only: Annotated[bool, Option("--denoise-only", help=_DENOISE_ONLY)] = False,
@@ -98,32 +108,30 @@ def deblur(
     overwrite: Annotated[bool, Option("--overwrite", help=OVERWRITE)] = False,
     max_pixels: Annotated[int | None, Option(metavar="N", help=MAX_PIXELS)] = None,
     quiet: Annotated[bool, Option("--quiet", "-q", help="No progress, no closing line.")] = False,
-) -> None:
-    """Restore a photograph; its blur is estimated where it is not given.
+) -> Outcome:
+    """Restore photographs; their blur is estimated where it is not given.
 
-    Exit status: 0 restored, 2 refused, 3 left as it is, as no psf is to be trusted.
+    Exit status: 0 restored, 2 refused, 3 left as it is, as no psf is to be trusted; of several, 1 where some failed.
 
     \b
     Examples:
       deconv deblur blurred.jpg -o sharp.jpg
       deconv deblur blurred.png -o sharp.png --psf motion:15,30
       deconv deblur blurred.tif -o sharp.tif --psf kernel.mat --method recursive --sigma 1%
+      deconv deblur holiday -o sharp --recursive --report report.json
     """
-    check_choice("--on-doubt", on_doubt, ("copy", "skip", "fail"))
-    chosen = choose(method)
-    if budget is not None and chosen is not None:
-        raise ValueError(f"--budget: is for --method auto, given --method {chosen.name}")
-    if budget is not None and not budget > 0:
-        raise ValueError(f"--budget: expected a positive number of seconds, given {budget}")
-    given = [flag for flag, value in (("--psf", psf), ("--psf-from", psf_from)) if value is not None]
-    given += ["--denoise-only"] if denoise_only else []
-    if len(given) > 1:
-        raise ValueError(f"{given[1]}: is a psf of its own, and {given[0]} is given")
-    if given and kernel_size is not None:
-        raise ValueError(f"--kernel-size: is for a psf to be estimated, and {given[0]} is given")
-    if not 0 < strength < float("inf"):
-        raise ValueError(f"--strength: expected a positive number, given {strength:g}")
-    level = None if sigma is None else fraction(sigma, "--sigma")
+    chosen, level = check_options(
+        method=method,
+        budget=budget,
+        psf=psf,
+        psf_from=psf_from,
+        denoise_only=denoise_only,
+        kernel_size=kernel_size,
+        strength=strength,
+        sigma=sigma,
+        on_doubt=on_doubt,
+    )
+    known = psf is not None or psf_from is not None or denoise_only
     blur = None if psf is None else read_blur(psf, recentre=recentre)
     place = {"part": series, "channel_axis": channel_axis}
     photograph = read_source(source, blur, device=device, white=white, max_pixels=max_pixels, **place)
@@ -146,25 +154,26 @@ def deblur(
     if chosen is None:
         chosen = best(photograph.batch, 60 if budget is None else budget)
     started = time.perf_counter()
-    trusted = True
+    confidence = None
     if blur is None:
         how = {"starts": starts, "prior": prior, "sigma": level, "linear": linear, "quiet": quiet}
-        blur, trusted, light = estimate_blur(photograph, kernel_size, **how)
+        blur, confidence, light = estimate_blur(photograph, kernel_size, **how)
+        if confidence is None:
+            words = leave(photograph, output, bits=bits, on_doubt=on_doubt)
+            return Outcome(LEFT, words, seconds=time.perf_counter() - started)
     else:
         light = in_light(photograph, blur) if linear is None else linear
-    if not trusted:
-        leave(photograph, output, bits=bits, on_doubt=on_doubt, quiet=quiet)
     if level is not None and light:
         level = sigma_in_light(photograph, level)
     estimated = None if level is not None else estimate(photograph, linear=light)
-    if not given and estimated is not None:
+    if not known and estimated is not None:
         estimated = with_inexact_psf(photograph, estimated, linear=light)
     smoothing = strength**_NOISE_POWER
     options = {
         "sigma": ("--sigma", None if level is None else smoothing * level),
         "noise_to_signal": ("--noise-to-signal", noise_to_signal),
         "weight": ("--weight", weight),
-        "prior": ("--prior", prior if given or chosen.takes("prior") else None),
+        "prior": ("--prior", prior if known or chosen.takes("prior") else None),
         "boundary": ("--boundary", boundary),
         "num_iter": ("--iterations", iterations),
         "stop": ("--stop", stop),
@@ -183,8 +192,16 @@ def deblur(
     if save_psf is not None:
         write_psf(save_psf, blur.psf, blur.voxel if photograph.volume is None else photograph.volume.voxel)
         words += f" -> {save_psf}"
-    if not quiet:
-        noise = f"{level:.2%}" if estimated is None else f"{overall(estimated):.2%} (estimated)"
-        done = [words, f"noise {noise}", "linear light" if light else "grey values"]
-        done += [chosen.name, *lost]
-        typer.echo(summary_line(photograph, output, restored, done, seconds))
+    noise = f"{level:.2%}" if estimated is None else f"{overall(estimated):.2%} (estimated)"
+    done = [words, f"noise {noise}", "linear light" if light else "grey values", chosen.name, *lost]
+    line = summary_line(photograph, output, restored, done, seconds)
+    return Outcome("restored", line, blur.size, confidence, seconds)
+
+
+def _check(*, psf: list[str] | None, recentre: bool, **options: Any) -> None:
+    check_options(psf=psf, **options)
+    if psf is not None:
+        read_blur(psf, recentre=recentre)
+
+
+deblur = for_many(deblur_file, check=_check)

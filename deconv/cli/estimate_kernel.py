@@ -4,26 +4,35 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-import typer
 from typer import Argument, Option
 
 from ..imaging.formats import listing
-from .blind import KERNEL_SIZE, STARTS, check_psf_target, estimate_blur
+from .batch import for_many
+from .blind import KERNEL_SIZE, STARTS, check_psf_target, estimate_blur, kernel_size_of
 from .inputs import MAX_PIXELS, WHITE, fraction, read_source
 from .light import LINEAR
+from .outcome import Outcome
 from .outputs import OVERWRITE, check_outputs, write_psf
 
-__all__ = ["estimate_kernel"]
+__all__ = ["estimate_kernel", "estimate_kernel_file"]
 
 _PRIOR = "Refine the psf under a density of photographs: flow, gmm or a file. Slow."
 
 
-def estimate_kernel(
-    source: Annotated[Path, Argument(metavar="IN", help=f"The blurred picture: {listing()}.")],
+def estimate_kernel_file(
+    source: Annotated[
+        Path, Argument(metavar="IN...", help=f"The blurred picture: {listing()}; - for standard input. Or several.")
+    ],
     output: Annotated[
-        Path, Option("--output", "-o", metavar="OUT", help="The psf: a picture, its greatest value white, or .npy.")
+        Path,
+        Option(
+            "--output",
+            "-o",
+            metavar="OUT|DIR",
+            help="The psf: a picture, its greatest value white, or .npy; - for standard output; a folder for several.",
+        ),
     ],
     kernel_size: Annotated[str | None, Option("--kernel-size", "-k", metavar="N|HxW", help=KERNEL_SIZE)] = None,
     starts: Annotated[int, Option(metavar="N", help=STARTS)] = 16,
@@ -34,8 +43,8 @@ def estimate_kernel(
     overwrite: Annotated[bool, Option("--overwrite", help=OVERWRITE)] = False,
     max_pixels: Annotated[int | None, Option(metavar="N", help=MAX_PIXELS)] = None,
     quiet: Annotated[bool, Option("--quiet", "-q", help="No progress, no closing line.")] = False,
-) -> None:
-    """Estimate the psf that has blurred a photograph.
+) -> Outcome:
+    """Estimate the psfs that have blurred photographs.
 
     Where none is to be trusted, the psf of no blur is written, and one line on standard error says why.
 
@@ -49,11 +58,19 @@ def estimate_kernel(
     check_psf_target(output)
     check_outputs({"--output": output}, (source, prior), psf="--output", overwrite=overwrite)
     started = time.perf_counter()
-    blur, _, light = estimate_blur(
-        photograph, kernel_size, starts=starts, prior=prior, sigma=level, linear=linear, quiet=quiet
-    )
+    how = {"starts": starts, "prior": prior, "sigma": level, "linear": linear, "quiet": quiet}
+    blur, confidence, light = estimate_blur(photograph, kernel_size, **how)
     seconds = time.perf_counter() - started
     write_psf(output, blur.psf)
-    if not quiet:
-        said = "linear light" if light else "grey values"
-        typer.echo(f"{source} -> {output}: psf {blur.words}; {said}; {seconds:.2f} s")
+    said = "linear light" if light else "grey values"
+    line = f"{source} -> {output}: psf {blur.words}; {said}; {seconds:.2f} s"
+    return Outcome("estimated" if confidence is not None else "no blur found", line, blur.size, confidence, seconds)
+
+
+def _check(*, kernel_size: str | None, sigma: str | None, **others: Any) -> None:
+    kernel_size_of(kernel_size)
+    if sigma is not None:
+        fraction(sigma, "--sigma")
+
+
+estimate_kernel = for_many(estimate_kernel_file, check=_check, ending=".png")

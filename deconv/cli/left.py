@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NoReturn
-
-import typer
 
 from .inputs import Source
 
-__all__ = ["LEFT", "leave"]
-
-# The exit status.
-LEFT = 3
+__all__ = ["leave"]
 
 
-def leave(photograph: Source, output: Path, *, bits: int | None, on_doubt: str, quiet: bool) -> NoReturn:
-    """Copy the picture or not, say so, and end the command.
+def leave(photograph: Source, output: Path, *, bits: int | None, on_doubt: str) -> str:
+    """Copy the picture or not, and say so.
 
     Parameters
     ----------
@@ -28,13 +22,14 @@ def leave(photograph: Source, output: Path, *, bits: int | None, on_doubt: str, 
         Its depth, if that was asked for.
     on_doubt : {"copy", "skip", "fail"}
         What to do; all but ``"copy"`` write nothing.
-    quiet : bool
-        Say nothing more.
+
+    Returns
+    -------
+    str
+        The closing line.
 
     Raises
     ------
-    typer.Exit
-        With status 3.
     ValueError
         For ``"fail"``.
     """
@@ -47,8 +42,6 @@ def leave(photograph: Source, output: Path, *, bits: int | None, on_doubt: str, 
             write_atomically(output, photograph.path.read_bytes())
         else:
             photograph.write(output, photograph.batch, bits=bits)
-    if not quiet:
-        advice = "to try: --kernel-size 65, a crop of it, --psf motion:LENGTH,ANGLE or --psf disk:RADIUS"
-        written = f" -> {output}" if on_doubt == "copy" else ""
-        typer.echo(f"{photograph.path}{written}: left as it is; {advice}")
-    raise typer.Exit(LEFT)
+    advice = "to try: --kernel-size 65, a crop of it, --psf motion:LENGTH,ANGLE or --psf disk:RADIUS"
+    written = f" -> {output}" if on_doubt == "copy" else ""
+    return f"{photograph.path}{written}: left as it is; {advice}"

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from ..imaging.picture import VoxelSize
 
-__all__ = ["OVERWRITE", "check_outputs", "write_psf"]
+__all__ = ["OVERWRITE", "check_outputs", "is_our_psf", "write_psf"]
 
 OVERWRITE = "Write over the input, and over an existing file in place of a psf, too."
 
@@ -49,7 +49,7 @@ def check_outputs(
     for flag, path in outputs.items():
         if any(_same(path, each) for each in read):
             raise ValueError(f"{flag}: {path} is read; give another name, or --overwrite")
-    if psf is not None and os.path.lexists(outputs[psf]) and not _is_our_psf(outputs[psf]):
+    if psf is not None and os.path.lexists(outputs[psf]) and not is_our_psf(outputs[psf]):
         raise ValueError(f"{psf}: {outputs[psf]} exists; give another name, or --overwrite")
 
 
@@ -59,7 +59,8 @@ def _same(a: Path, b: Path) -> bool:
     return os.path.realpath(a) == os.path.realpath(b)
 
 
-def _is_our_psf(path: Path) -> bool:
+def is_our_psf(path: Path) -> bool:
+    """Whether it is a picture of a psf that `write_psf` has made."""
     from PIL import Image
 
     from ..imaging.files import read_picture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import sys
 from collections.abc import Callable
 from functools import cache
@@ -12,6 +11,7 @@ import typer
 from typer.main import get_command
 
 from .app import app
+from .failures import foreseen, message_of
 
 __all__ = ["run"]
 
@@ -20,12 +20,6 @@ _UsageError = typer.BadParameter.__base__
 _ClickException = _UsageError.__base__
 
 _INTERRUPTED = 130
-
-_FORESEEN = (ValueError, TypeError, OSError, FloatingPointError, MemoryError, ImportError)
-
-# How torch says that there is no memory: RuntimeError, or a subclass of it that is not in every version.
-_NO_MEMORY = re.compile(r"out of memory|DefaultCPUAllocator|_ALLOC_FAILED")
-_SIZE = re.compile(r"allocate (\d+ bytes|[\d.]+ [KMGT]iB)")
 
 
 # Typer would make it anew for every call, which takes longer than most of them.
@@ -45,33 +39,15 @@ def run(arguments: list[str] | None, interrupted: Callable[[], bool]) -> int:
     except _ClickException as error:
         command = error.ctx.command_path if getattr(error, "ctx", None) else "deconv"
         return _fail(command, f"{error.format_message()} (see {command} --help)")
-    except _FORESEEN as error:
-        return _failed(error, interrupted)
-    except RuntimeError as error:
-        if not _NO_MEMORY.search(str(error)):
+    except Exception as error:
+        if not foreseen(error) or interrupted() or os.environ.get("DECONV_TRACEBACK"):
             raise
-        return _failed(error, interrupted)
+        return _fail("deconv", message_of(error))
     if status == _INTERRUPTED:  # Typer has swallowed the exception
         raise KeyboardInterrupt
     return status if isinstance(status, int) else 0
 
 
-def _failed(error: Exception, interrupted: Callable[[], bool]) -> int:
-    if interrupted() or os.environ.get("DECONV_TRACEBACK"):
-        raise error
-    return _fail("deconv", _message(error))
-
-
 def _fail(command: str, message: str) -> int:
     print(f"{command}: {' '.join(message.split())}", file=sys.stderr)
     return 2
-
-
-def _message(error: Exception) -> str:
-    text = str(error)
-    if isinstance(error, OSError) and error.strerror and error.filename:
-        return f"{error.filename}: {error.strerror}"
-    if isinstance(error, MemoryError | RuntimeError):
-        size = _SIZE.search(text)
-        return "out of memory" + (f": {size[1]} could not be allocated" if size else "")
-    return text or type(error).__name__

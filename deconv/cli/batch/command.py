@@ -1,0 +1,164 @@
+"""A command for one picture as one for many."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer import Option
+
+from ..outcome import LEFT, Outcome
+from .files import are_many, find_jobs
+from .pipes import is_pipe, piped
+
+__all__ = ["for_many"]
+
+# The exit status where a picture is left as it is.
+_LEFT = 3
+
+_SUFFIX = (
+    "Of several pictures: added to their names in DIR, -sharp; with an ending of its own, -sharp.png or .tif, "
+    "also the kind of file."
+)
+_RECURSIVE = "Of folders: take the folders within, too; the tree is kept."
+_SKIP = "Leave out pictures whose output is there."
+_JOBS = "How many pictures at a time, each in a process; by default one for each core, as far as they fit into memory."
+_REPORT = "Of several pictures: write what became of each to a JSON file."
+
+
+def _several(
+    suffix: Annotated[str, Option(metavar="TEXT", help=_SUFFIX)] = "",
+    recursive: Annotated[bool, Option("--recursive", help=_RECURSIVE)] = False,
+    skip_existing: Annotated[bool, Option("--skip-existing", help=_SKIP)] = False,
+    jobs: Annotated[int | None, Option("--jobs", "-j", metavar="N", min=1, help=_JOBS)] = None,
+    report: Annotated[Path | None, Option(metavar="FILE.json", help=_REPORT)] = None,
+) -> None:
+    """The options that `for_many` adds."""
+
+
+def for_many(
+    single: Callable[..., Outcome], *, check: Callable[..., object], ending: str | None = None
+) -> Callable[..., None]:
+    """The command of a function for one picture, which takes many, too.
+
+    Parameters
+    ----------
+    single : callable
+        ``single(source, output, *, overwrite, quiet, **options) -> Outcome``, annotated as Typer wants it; a function
+        of a module, for processes find it by its name.
+    check : callable
+        ``check(**options)`` raises before anything is done what would be wrong with every picture.
+    ending : str, optional
+        What the names of all outputs end with; by default that of the picture.
+
+    Returns
+    -------
+    callable
+        The same with more arguments: one picture and the name of a file for the output is `single`; several pictures,
+        folders or patterns, or a folder for the output are many.
+    """
+    added = inspect.signature(_several, eval_str=True).parameters
+    signature = inspect.signature(single, eval_str=True)
+    parameters = dict(signature.parameters)
+    (argument,) = parameters["source"].annotation.__metadata__
+    first = parameters.pop("source").replace(name="sources", annotation=Annotated[list[Path], argument])
+    last = parameters.pop("quiet")
+    listed = [first, *parameters.values(), *added.values(), last]
+
+    def command(sources: list[Path], output: Path, **options: Any) -> None:
+        several = {name: options.pop(name) for name in added}
+        if any(map(is_pipe, (*sources, output))):
+            if len(sources) > 1:
+                raise ValueError("-: standard input and output are for one picture")
+        elif are_many(sources, output):
+            check(**options)
+            _run_many(single, sources, output, options, ending=ending, **several)
+            return
+        _refuse(several)
+        if several["skip_existing"] and output.exists():
+            return
+        with piped(sources[0], output, ending or "") as (read, written, spoken):
+            outcome = single(read, written, **options)
+        if not options["quiet"]:
+            typer.echo(spoken(outcome.words), err=is_pipe(output))
+        if outcome.what == LEFT:
+            raise typer.Exit(_LEFT)
+
+    functools.update_wrapper(command, single)
+    command.__name__ = single.__name__.removesuffix("_file")
+    command.__signature__ = signature.replace(parameters=listed, return_annotation=None)  # type: ignore[attr-defined]
+    command.__annotations__ = {parameter.name: parameter.annotation for parameter in listed}
+    return command
+
+
+def _refuse(several: dict[str, Any]) -> None:
+    """Options that mean nothing for one picture."""
+    for name in ("suffix", "recursive", "jobs", "report"):
+        if several[name]:
+            raise ValueError(f"--{name}: is for several pictures, or one and a folder for --output")
+
+
+def _run_many(
+    single: Callable[..., Outcome],
+    sources: list[Path],
+    folder: Path,
+    options: dict[str, Any],
+    *,
+    ending: str | None,
+    suffix: str,
+    recursive: bool,
+    skip_existing: bool,
+    jobs: int | None,
+    report: Path | None,
+) -> None:
+    from .display import Display
+    from .pool import work_through
+    from .report import exit_status, print_table, write_report
+
+    if options.get("save_psf") is not None:
+        raise ValueError(
+            "--save-psf: is one file, and there are several pictures; each psf is written beside its output"
+        )
+    found = find_jobs(sources, folder, suffix=suffix, recursive=recursive, ending=ending)
+    if report is not None and not report.parent.is_dir():
+        raise FileNotFoundError(f"--report: the folder {report.parent} does not exist")
+    there = {job for job in found if os.path.lexists(job.output)}
+    if there and not (skip_existing or options["overwrite"]):
+        example = next(job.output for job in found if job in there)
+        others = f" and {len(there) - 1} more" if len(there) > 1 else ""
+        raise ValueError(f"--output: {example}{others} exist; --skip-existing leaves, --overwrite replaces them")
+    skipped = there if skip_existing else set()
+    outcomes = {job: Outcome("skipped", f"{job.output} exists") for job in skipped}
+    wanted = [job for job in found if job not in skipped]
+    cores = _cores()
+    processes = min(jobs or cores, max(len(wanted), 1))
+    quiet, options = options["quiet"], options | {"quiet": True}
+    started = time.monotonic()
+    threads = max(1, cores // processes)
+    title = single.__name__.removesuffix("_file").replace("_", "-")
+    with Display(title, wanted, shown=False if quiet else None) as display:
+        for job, message in work_through(wanted, single, options, processes=processes, threads=threads):
+            if isinstance(message[0], Outcome):
+                outcomes[job] = message[0]
+                display.end(job, *message)
+            else:
+                display.stage(job, *message)
+    seconds = time.monotonic() - started
+    results = [(job, outcomes[job]) for job in found]
+    if not quiet:
+        print_table(results, seconds)
+    if report is not None:
+        write_report(report, title, results, seconds)
+    if status := exit_status(results):
+        raise typer.Exit(status)
+
+
+def _cores() -> int:
+    """Those that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
