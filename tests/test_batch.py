@@ -5,13 +5,13 @@ from __future__ import annotations
 import io
 import json
 import os
-import signal
 import sys
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+from batch_work import work
 from PIL import Image
 
 from deconv.cli import main
@@ -20,37 +20,12 @@ from deconv.cli.batch.files import Job
 from deconv.cli.batch.memory import available_memory, needed_memory
 from deconv.cli.outcome import FAILED, Outcome
 from deconv.imaging import read_image, write_image
-from deconv.progress import ProgressBar
 
 
 @pytest.fixture(autouse=True)
 def here(tmp_path, monkeypatch) -> Path:
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-def work(source: Path, output: Path, *, letter: str) -> Outcome:
-    """What runs in the processes of these tests; the name of the picture says how it ends."""
-    with ProgressBar("working", 2.0, shown=False) as bar:
-        bar.advance()
-    if source.stem.startswith("wrong"):
-        raise ValueError(f"{source}: is wrong")
-    if source.stem.startswith("fault"):
-        raise RuntimeError("a fault")
-    if source.stem.startswith("dies"):
-        os._exit(7)
-    if source.stem.startswith("deaf"):
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    if source.stem.startswith(("deaf", "slow")):
-        part = output.with_name(f".{output.name}.{os.getpid()}.part")
-        try:
-            part.write_text("")
-            time.sleep(60)
-        finally:
-            part.unlink()
-    print("deconv: a remark", file=sys.stderr)
-    output.write_text(letter)
-    return Outcome("done", str(os.getpid()))
 
 
 def jobs(*names: str) -> list[Job]:
@@ -115,7 +90,7 @@ def test_memory_follows_from_the_size_that_a_file_declares():
     Path("none.png").write_bytes(b"no picture")
     small, large, none = (needed_memory(Path(name)) for name in ("small.png", "large.png", "none.png"))
     assert none < small < large
-    assert 1e8 < available_memory()
+    assert available_memory() > 1e8
 
 
 @pytest.fixture
@@ -131,10 +106,10 @@ def pictures() -> dict[str, np.ndarray]:
 
 
 def test_the_command_takes_many(pictures, capsys):
-    many = ["blur", "in", "-o", "out", "--psf", "box:3", "--recursive", "--report", "report.json"]
+    many = ["blur", "in", "-o", "out", "--psf", "box:3", "--recursive", "--jobs", "1", "--report", "report.json"]
     assert main(many) == 1
     said = capsys.readouterr()
-    assert "1 failed, 2 blurred" in said.out
+    assert "2 blurred, 1 failed" in said.out
     assert said.err.startswith("deconv: in/c.png: it is not an image")
     for name in pictures:
         output = name.replace("in/", "out/", 1)
@@ -192,5 +167,6 @@ def test_standard_input_and_output(pictures, monkeypatch, capsys):
     stream = io.BytesIO()
     Image.fromarray(pictures["in/a.png"]).save(stream, "BMP")  # a kind that is not written
     status, out = piped(monkeypatch, stream.getvalue(), "blur", "-", "-o", "-", "--psf", "box:3", "-q")
-    assert (status, out) == (0, Path("one.png").read_bytes())
+    assert status == 0
+    assert np.array_equal(Image.open(io.BytesIO(out)), read_image("one.png"))
     assert capsys.readouterr().err == ""

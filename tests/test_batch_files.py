@@ -60,7 +60,7 @@ def test_what_earlier_runs_have_made_is_no_picture():
         (["in/a.jpg", "in/b.PNG"], "link", ValueError, "link/a.jpg is read"),
         (["a.jpg", "in/a.jpg"], "out", ValueError, "a.jpg and in/a.jpg would both go to out/a.jpg"),
         (["in"], "out.png", ValueError, "out.png is the name of one picture"),
-        (["in"], "a.jpg", ValueError, "a.jpg is a file"),
+        (["in"], "in/notes.txt", ValueError, "notes.txt is a file"),
         (["in", "missing.jpg"], "out", FileNotFoundError, "missing.jpg"),
         (["in/*.gif"], "out", FileNotFoundError, r"in/\*.gif: no file matches"),
         (["empty"], "out", FileNotFoundError, "empty: no picture"),

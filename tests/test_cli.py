@@ -215,7 +215,7 @@ def test_volumes_are_blurred_and_deblurred(capsys):
     ("arguments", "words"),
     [
         ("deblur missing.png -o out.png --psf disk:3", "missing.png: No such file or directory"),
-        ("deblur . -o out.png --psf disk:3", ".: Is a directory"),
+        ("deblur . -o out.png --psf disk:3", "out.png is the name of one picture, and there are several"),
         ("deblur text.png -o out.png --psf disk:3", "text.png: it is not an image"),
         ("deblur nan.tif -o out.tif --psf disk:3", "nan.tif: image: 1 of its 400 values are NaN or infinite"),
         ("deblur sharp.png -o out.png --psf disk:80", "psf: 161 x 161 is larger than the image, 128 x 150"),
@@ -259,7 +259,7 @@ def test_volumes_are_blurred_and_deblurred(capsys):
             "--device: 'abacus' cannot be used here",
         ),
         ("deblur sharp.png --psf disk:3", "Missing option '--output' / '-o'"),
-        ("deblur -o out.png --psf disk:3", "Missing argument 'IN'"),
+        ("deblur -o out.png --psf disk:3", "Missing argument 'IN...'"),
         ("deblur sharp.png -o out.png --psf disk:3 --iterations few", "'--iterations'"),
         ("deblur sharp.png -o out.png --psf disk:3 --frobnicate", "--frobnicate"),
         (
