@@ -12,6 +12,7 @@ import time
 import pytest
 import torch
 
+import deconv.training.run
 from deconv.imaging.tensors import read_tensors, write_tensors
 from deconv.training import RunConfig, Settings, load_model, train
 from deconv.training.checkpoint import CHECKPOINT, MODEL
@@ -230,3 +231,20 @@ def tiny(tmp_path_factory):
     folder = tmp_path_factory.mktemp("tiny")
     train(CONFIG, folder, progress=False)
     return folder
+
+
+def test_a_resumed_run_goes_on_with_the_model_that_it_was_begun_with(tmp_path):
+    """What its configuration leaves to the defaults is what they were, not what they are."""
+    train(CONFIG.changed(model={"preprocessing": "centre"}), tmp_path, progress=False)
+    tensors, record = read_tensors(tmp_path / CHECKPOINT)
+    del record["run"]["model"]["preprocessing"]
+    write_tensors(tmp_path / CHECKPOINT, tensors, record)
+    resumed = train(CONFIG, tmp_path, resume=True, changes={"settings": {"steps": 14}}, progress=False)
+    assert resumed.model.config["preprocessing"] == load_model(tmp_path).model.config["preprocessing"] == "centre"
+
+
+@pytest.mark.parametrize("emulated", [False, True])
+def test_a_processor_that_emulates_bfloat16_is_told_of(tmp_path, monkeypatch, capsys, emulated):
+    monkeypatch.setattr(deconv.training.run, "emulates_bfloat16", lambda device: emulated)
+    train(CONFIG.changed(settings={"steps": 1, "precision": "bfloat16"}), tmp_path, progress=True)
+    assert ("--precision float32 is faster" in capsys.readouterr().err) == emulated

@@ -40,7 +40,7 @@ def train(
     kernel_size: Annotated[int | None, Option(metavar="N", help="Of its convolutions.")] = None,
     width: Annotated[int | None, Option(metavar="N", help="Hidden channels of its couplings.")] = None,
     coupling: Annotated[str | None, Option(metavar="NAME", help="affine or spline.")] = None,
-    preprocessing: Annotated[str | None, Option(metavar="NAME", help="centre, logit or gaussianise.")] = None,
+    preprocessing: Annotated[str | None, Option(metavar="NAME", help="logit, centre or gaussianise.")] = None,
     dequantisation: Annotated[str | None, Option(metavar="NAME", help="uniform or variational.")] = None,
     steps: Annotated[int | None, Option(metavar="N", help="Updates of the parameters.")] = None,
     time_limit: Annotated[float | None, Option(metavar="SECONDS", help=_TIME)] = None,

@@ -157,7 +157,7 @@ class InverseFlow(FlowModel):
         num_classes: int | None = None,
         corners: CornerOrder = "cycle",
         coupling: CouplingName = "affine",
-        preprocessing: PreprocessingName = "centre",
+        preprocessing: PreprocessingName = "logit",
         dequantisation: DequantisationName = "uniform",
         base: BaseName = "normal",
         seed: int | None = None,
@@ -181,7 +181,7 @@ def build_flow(
     num_classes: int | None = None,
     corners: CornerOrder = "cycle",
     coupling: CouplingName = "affine",
-    preprocessing: PreprocessingName = "centre",
+    preprocessing: PreprocessingName = "logit",
     dequantisation: DequantisationName = "uniform",
     base: BaseName = "normal",
     seed: int | None = None,
@@ -209,8 +209,9 @@ def build_flow(
     coupling : {"affine", "spline"}
         `AffineCoupling` or `SplineCoupling`.
     preprocessing : {"centre", "logit", "gaussianise"}
-        ``"centre"``: subtract 1/2. ``"logit"``: `Logit`, for images with much black or white. ``"gaussianise"``:
-        `Gaussianise`, for images of which few grey levels hold the most.
+        ``"logit"``: `Logit`, after which every latent is an image in [0, 1]. ``"centre"``: subtract 1/2; part of the
+        density then lies outside [0, 1]. ``"gaussianise"``: `Gaussianise`, for images of whole numbers of which few
+        grey levels hold the most.
     dequantisation : {"uniform", "variational"}
         Noise added to whole numbers, see `bits_per_dim`.
     base : {"normal", "logistic"}

@@ -16,7 +16,8 @@ RECIPES: dict[str, RunConfig] = {
         data="patches",
         settings=Settings(steps=1500, batch_size=64, augmentation="dihedral", validate_every=250),
     ),
-    # Seven minutes of one core for 1.144 bits/dim on the test part.
+    # Seven minutes of one core that knows bfloat16 for 1.144 bits/dim on the test part. A rate that rises faster lets
+    # the couplings' scales of all steps grow together for an unusual image: at 100 steps of warm-up, 2e7 bits/dim.
     "mnist": RunConfig(
         model={
             "name": "inverse",
@@ -31,7 +32,7 @@ RECIPES: dict[str, RunConfig] = {
             steps=2500,
             batch_size=64,
             learning_rate=4e-3,
-            warmup=100,
+            warmup=400,
             average=0.998,
             precision="bfloat16",
             validate_every=250,

@@ -12,6 +12,7 @@ from typing import Any
 
 from torch import nn
 
+from ..devices import emulates_bfloat16
 from ..imaging.files import write_atomically, write_image
 from .checkpoint import CHECKPOINT, MODEL, read_checkpoint
 from .data import OWN, OwnDataset, Splits, load_data
@@ -119,7 +120,7 @@ def train(
     else:
         config = config.changed(**changes)
     splits = load_data(config.data, config.root, **config.options) if data is None else load_data(data)
-    model = build_model(config, splits)
+    model = FAMILIES[config.family].build(**record["model"]) if resume else build_model(config, splits)
     with workers(device) as processes, _folder(folder, processes):
         if config.settings.shards == 1 and processes.count > 1:
             config = config.changed(settings={"shards": processes.count})
@@ -131,6 +132,8 @@ def train(
             _prepare(folder, record, anew=not resume)
             if progress is not False:
                 print(_summary(config, model, splits, folder), file=sys.stderr)
+                if config.settings.precision == "bfloat16" and emulates_bfloat16(processes.device):
+                    print("this processor emulates bfloat16: --precision float32 is faster on it", file=sys.stderr)
         return fit(
             model,
             splits,
