@@ -11,7 +11,7 @@ from restorations import PSF, agreement, field_of_view, latent_image, observatio
 
 from deconv import restore
 from deconv.imaging import psnr
-from deconv.restore import denoisers
+from deconv.restore import damping, denoisers
 
 
 def test_the_cosine_denoiser_denoises():
@@ -108,6 +108,95 @@ def test_a_network_sees_the_image_in_its_own_dtype():
     restored = restore.plug_and_play(observation(), PSF, Denoiser(), num_iter=3)
     assert restored.dtype == np.float64
     assert agreement(restored, restore.plug_and_play(observation(), PSF, lambda x, _: x, num_iter=3)) > 100
+
+
+@pytest.mark.parametrize(("gain", "offset"), [(1000.0, 0.0), (4.0, -2.0)])
+def test_a_network_sees_images_in_the_unit_interval(gain, offset):
+    class Shrink(torch.nn.Module):
+        """Not the same in any unit."""
+
+        def forward(self, x, sigma):
+            seen.append((float(x.min()), float(x.max()), sigma))
+            return x - 0.1 * sigma * x**3
+
+    seen = []
+    span = np.ptp(observation())
+    normal = (observation() - observation().min()) / span
+    expected = restore.plug_and_play(normal, PSF, Shrink(), num_iter=4)
+    other = restore.plug_and_play(gain * normal + offset, PSF, Shrink(), num_iter=4)
+    np.testing.assert_allclose((other - offset) / gain, expected, atol=1e-6)
+    lows, highs, _ = zip(*seen, strict=True)
+    assert min(lows) > -0.5
+    assert max(highs) < 1.5
+
+
+def test_a_network_on_another_device_is_asked_there():
+    class Elsewhere(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.gain = torch.nn.Parameter(torch.ones((), dtype=torch.float32, device="meta"))
+
+        def forward(self, x, sigma):
+            seen.append((x.device.type, x.dtype))
+            return torch.ones(x.shape)  # what comes back from a meta device would have no values
+
+    seen = []
+    restore.plug_and_play(observation(), PSF, Elsewhere(), num_iter=1)
+    assert seen == [("meta", torch.float32)]
+
+
+def _sharpened(x, sigma):
+    """Denoised, but with more contrast in its details than there was: expansive."""
+    clean = denoisers.dct_denoise(x, sigma)
+    padded = torch.nn.functional.pad(clean, (2, 2, 2, 2), mode="replicate")
+    return clean + 0.6 * (clean - torch.nn.functional.avg_pool2d(padded, 5, 1))
+
+
+@pytest.mark.parametrize("options", [{}, {"multipliers": True}, {"levels": [0.1, 0.05, 0.02], "num_iter": 20}], ids=str)
+def test_an_expansive_denoiser_does_not_make_plug_and_play_collapse(options, monkeypatch):
+    def scores():
+        found = []
+        restored = restore.plug_and_play(
+            observation(), PSF, _sharpened, callback=lambda _, z: found.append(psnr(z, field_of_view())), **options
+        )
+        assert psnr(restored, field_of_view()) == found[-1]
+        return found
+
+    with pytest.warns(RuntimeWarning, match="denoiser: its steps grow"):
+        damped = scores()
+    monkeypatch.setattr(damping.DampedSteps, "__call__", lambda self, iterate, level: (iterate, None))
+    free = scores()
+    assert free[-1] < max(free) - 10
+    assert damped[-1] > max(max(free) - 5, free[-1] + 8)
+
+
+def test_an_iterate_that_is_not_finite_is_left_out():
+    steps = damping.DampedSteps()
+    level = torch.full((2, 1, 1, 1), 0.1)
+    first, second = torch.zeros(2, 1, 3, 3), torch.full((2, 1, 3, 3), 0.01)
+    steps(first, level)
+    steps(second, level)
+    bad = torch.full_like(second, 0.015)
+    bad[1, 0, 0, 0] = torch.nan
+    with pytest.warns(RuntimeWarning, match="denoiser: its steps grow"):
+        kept, damped = steps(bad, level)
+    assert torch.equal(kept[0], bad[0])
+    assert torch.equal(kept[1], second[1])
+    assert damped.flatten().tolist() == [False, True]
+
+
+@pytest.mark.parametrize("name", ["", *SKIMAGE])
+def test_denoisers_that_contract_are_not_damped(name, monkeypatch):
+    """The result is the same, bit for bit."""
+    from skimage import restoration
+
+    denoiser = getattr(restoration, name) if name else None
+    image = observation()[:64, :64]
+    for options in ({}, {"multipliers": True}, {"levels": [0.1, 0.05, 0.02], "num_iter": 16}):
+        guarded = restore.plug_and_play(image, PSF, denoiser, **options)
+        with monkeypatch.context() as context:
+            context.setattr(damping.DampedSteps, "__call__", lambda self, iterate, level: (iterate, None))
+            assert np.array_equal(guarded, restore.plug_and_play(image, PSF, denoiser, **options))
 
 
 @pytest.mark.parametrize(

@@ -46,7 +46,7 @@ def test_train_leaves_its_files(run):
     assert tuple(rows[0]) == COLUMNS
     judged = [row for row in rows if row["validation"] is not None]
     assert [row["step"] for row in judged] == [20, 40, 60]
-    assert judged[-1]["validation"] < judged[0]["validation"] - 0.1
+    assert judged[-1]["validation"] < judged[0]["validation"] - 0.05
     assert {path.name for path in run.iterdir()} == {
         ".lock", "checkpoint.safetensors", "config.json", "log.csv", "model.safetensors", "samples",
     }  # fmt: skip

@@ -108,14 +108,14 @@ def on_arrays(denoise: Callable[..., Any]) -> Denoiser:
     return denoiser
 
 
-def _in_its_own_dtype(network: nn.Module) -> Denoiser:
-    """A network whose weights need not have the image's dtype."""
+def _where_it_is(network: nn.Module) -> Denoiser:
+    """A network whose weights need not have the image's dtype, nor be on its device."""
 
     def denoiser(x: Tensor, sigma: float) -> Tensor:
         numbers = (t for t in itertools.chain(network.parameters(), network.buffers()) if t.is_floating_point())
-        dtype = next((t.dtype for t in numbers), x.dtype)
-        result = network(x.to(dtype), sigma)
-        return result.to(x.dtype) if isinstance(result, Tensor) else result
+        own = next(numbers, x)
+        result = network(x.to(own.device, own.dtype), sigma)
+        return result.to(x) if isinstance(result, Tensor) else result
 
     return denoiser
 
@@ -145,7 +145,8 @@ def as_denoiser(denoiser: Any) -> Denoiser:
     denoiser : callable or None
         None for `dct_denoise`; one of scikit-image's ``denoise_*`` functions that know a noise level (bilateral,
         nl_means, tv_bregman, tv_chambolle, wavelet), or a ``functools.partial`` of one, whose keywords are kept; any
-        other callable is taken to be ``denoiser(x, sigma)`` already. A network sees the image in its own dtype.
+        other callable is taken to be ``denoiser(x, sigma)`` already. A network sees the image in its own
+        dtype and on its own device.
 
     Returns
     -------
@@ -164,7 +165,7 @@ def as_denoiser(denoiser: Any) -> Denoiser:
     if not callable(denoiser):
         raise TypeError(f"denoiser: expected a callable denoiser(x, sigma), given {type(denoiser).__name__}")
     if isinstance(denoiser, nn.Module):
-        return _in_its_own_dtype(denoiser)
+        return _where_it_is(denoiser)
     function, kept = denoiser, {}
     if isinstance(denoiser, functools.partial):
         function, kept = denoiser.func, denoiser.keywords

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Iterator
 import torch
 from torch import Tensor
 
+from .damping import DampedSteps
 from .problem import Problem
 from .splitting import DataTerm, positive
 
@@ -44,6 +45,7 @@ def half_quadratic(
     multipliers: bool = False,
     start: Tensor | None = None,
     seen: Tensor | float = 1.0,
+    damped: bool = False,
 ) -> Iterator[Tensor]:
     r"""Alternate between the data and a denoiser.
 
@@ -64,6 +66,8 @@ def half_quadratic(
         The first z; by default the observation, continued beyond its frame.
     seen : Tensor or float
         M, from 0 to 1 for each frequency of the domain.
+    damped : bool
+        Guard against a denoiser that is expansive, see `DampedSteps`.
 
     Yields
     ------
@@ -75,6 +79,7 @@ def half_quadratic(
     excess = torch.zeros_like(latent)
     data_term = DataTerm(domain, latent)
     penalty = None
+    steps = DampedSteps() if damped else None
     for noise_level in noise_levels:
         previous, penalty = penalty, positive(weight * (sigma / noise_level).square())
         if multipliers and previous is not None:
@@ -85,6 +90,10 @@ def half_quadratic(
             latent = domain.ifft(spectrum)
             data_term.update(spectrum, latent)
         denoised = denoise(latent + excess, noise_level)
+        held = None
+        if steps is not None:
+            denoised, held = steps(denoised, noise_level)
         if multipliers:
-            excess = excess + latent - denoised
+            following = excess + latent - denoised
+            excess = following if held is None else torch.where(held, excess, following)
         yield denoised

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from typing_extensions import Unpack
 
 from ..common_options import CommonOptions, explain_common_options
@@ -20,6 +20,9 @@ __all__ = ["iterates", "plug_and_play"]
 
 # The first noise level, in units of the image's contrast.
 _FIRST = 0.75
+
+# How far noise and ringing take an image in [0, 1] beyond that.
+_BEYOND = 0.5
 
 
 @explain_common_options
@@ -49,8 +52,10 @@ def plug_and_play(
         `(kh, kw)` or `(kd, kh, kw)`, centred, of sum 1; behind two more axes one for each sample and channel.
     denoiser : callable, optional
         ``denoiser(x, sigma)`` for tensors `(B, C, H, W)` and a number, as deepinv's are; or one of scikit-image's
-        ``denoise_*`` functions, as it is; see `deconv.restore.denoisers`. By default shrinkage of cosine coefficients,
-        `dct_denoise`.
+        ``denoise_*`` functions, as it is; see `deconv.restore.denoisers`. A network (`torch.nn.Module`) gets images in
+        [0, 1], in its own dtype, on its own device, whatever the image has. By default shrinkage of cosine
+        coefficients, `dct_denoise`. Where steps grow, as with denoisers that add detail of their own, they are damped,
+        and a RuntimeWarning says so.
     weight : float or Tensor
         :math:`\lambda`; 0.2 to 0.5 is usual.
     levels : sequence of float, optional
@@ -101,14 +106,29 @@ def iterates(
     """Latent images of `plug_and_play`."""
     denoise = as_denoiser(denoiser)
     # Others than our own may know the image's unit, as networks do.
-    unit = torch.ones_like(problem.unit) if denoiser is None else problem.unit
+    unit, low = torch.ones_like(problem.unit) if denoiser is None else problem.unit, 0.0
+    if isinstance(denoiser, nn.Module):
+        unit, low = _as_networks_know_it(problem)
     return half_quadratic(
         problem,
-        lambda x, noise_level: _apply(denoise, x * unit, noise_level * unit) / unit,
+        lambda x, noise_level: (_apply(denoise, x * unit - low, noise_level * unit) + low) / unit,
         _noise_levels(problem, levels),
         weight=weight,
         multipliers=multipliers,
+        damped=True,
     )
+
+
+def _as_networks_know_it(problem: Problem) -> tuple[Tensor, Tensor | float]:
+    """Unit and offset that bring the samples of an image to [0, 1], which networks were trained on: those of the image
+    itself where it is in that range already, about."""
+    image = (problem.image * problem.unit).detach().flatten(1)
+    shape = (len(image), *[1] * (problem.image.ndim - 1))
+    low, high = image.amin(1).view(shape), image.amax(1).view(shape)
+    if bool(((low > -_BEYOND) & (high < 1 + _BEYOND)).all()):
+        return problem.unit, 0.0
+    span = (high - low).clamp_min(torch.finfo(image.dtype).tiny)
+    return problem.unit / span, low / span
 
 
 def _noise_levels(problem: Problem, levels: Sequence[float] | None) -> Iterator[Tensor]:
