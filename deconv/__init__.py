@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from . import blind, flows, imaging, interop, nn, ops, prior, restore, solvers, training
     from .blind import deblur
     from .flows import InverseFlow, build_flow
-    from .imaging import degrade, psnr, ssim
+    from .imaging import degrade, psnr, ssim, view
     from .nn import InverseConv2d, RecursiveDeconv2d
     from .ops import causal_conv2d, causal_log_abs_det, inverse_conv2d, inverse_gain_bound, spectral_factor
     from .prior import FlowPrior
@@ -44,6 +44,7 @@ __all__ = [
     "ssim",
     "total_variation",
     "training",
+    "view",
     "wiener",
 ]
 

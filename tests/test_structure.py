@@ -50,6 +50,7 @@ PUBLIC = [
     "ssim",
     "total_variation",
     "training",
+    "view",
     "wiener",
 ]
 

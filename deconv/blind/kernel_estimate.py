@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from html import escape
 from typing import Any
 
 from torch import Tensor
 
+from ..imaging.viewing import as_png_address, psf_close_up
 from .confidence import Signs
+from .description import describe
 from .reject import THRESHOLDS
 
 __all__ = ["KernelEstimate", "NoBlurFound", "UncertainBlur"]
@@ -56,6 +59,22 @@ class KernelEstimate:
     def found(self) -> bool:
         """Whether a psf was found; where none was to be trusted, `psf` is that of no blur."""
         return not self.warnings
+
+    def _repr_html_(self) -> str:
+        """The psf, what it looks like in words, and how far it is to be trusted, for notebooks."""
+        said = [describe(self.psf).words if self.found else "no blur is found that is to be trusted"]
+        said += [f"confidence {self.confidence:.2f}"] if self.found else []
+        said += [
+            *self.warnings,
+            *self.cautions,
+            f"{' x '.join(map(str, self.psf.shape))} pixels, score {self.score:.4g}",
+        ]
+        picture = as_png_address(psf_close_up(self.psf))
+        lines = "<br>".join(escape(line) for line in said)
+        return (
+            '<div style="display:flex;gap:1em;align-items:center">'
+            f'<img alt="psf" width="96" style="image-rendering:pixelated" src="{picture}"><div>{lines}</div></div>'
+        )
 
     @property
     def cautions(self) -> tuple[str, ...]:

@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from PIL import Image
 
 from ..blind.description import describe
 from ..imaging.formats import format_of_name
 from ..imaging.psf import parse
+from ..imaging.viewing import psf_close_up
 from ..page.settings import ESTIMATED, FILE, Settings
 from ..progress import ProgressBar
 from .blind import find_blur, with_inexact_psf
@@ -40,9 +42,6 @@ _NOISE_POWER = 0.75
 
 # Kinds of files that a picture of another kind, which is only read, is saved as.
 _ELSE = ".png"
-
-# What is dark in a picture of a psf whose greatest value is 1.
-_DARK = 0.02
 
 # Photographs of scikit-image and what they are blurred by.
 EXAMPLES = {
@@ -94,7 +93,7 @@ def estimate(source: Path, folder: Path, settings: Settings, max_pixels: int) ->
         "asked": _asked(settings),
     }
     np.save(folder / "made" / "psf.npy", found.psf.cpu().numpy())
-    _show(folder / "made" / "psf.png", _cropped(found.psf / found.psf.max())[None, None])
+    Image.fromarray(psf_close_up(found.psf)).save(folder / "made" / "psf.png")
     (folder / "made" / "psf.json").write_text(json.dumps(facts))
     return facts
 
@@ -143,19 +142,8 @@ def _read(source: Path, max_pixels: int) -> Source:
 
 def _show(path: Path, batch: Tensor) -> None:
     """As 8 bits, for the browser; quickly rather than small."""
-    from PIL import Image
-
     values = (batch[0].detach().cpu().clamp(0, 1) * 255).round().byte().movedim(0, -1).numpy()
     Image.fromarray(values.squeeze(2) if values.shape[2] == 1 else values).save(path, compress_level=1)
-
-
-def _cropped(psf: Tensor) -> Tensor:
-    """A psf whose greatest value is 1 without most of the dark around it, its centre in the centre."""
-    rows, columns = (psf > _DARK).nonzero(as_tuple=True)
-    height, width = psf.shape
-    reach = 2 + max(int((rows - height // 2).abs().max()), int((columns - width // 2).abs().max()))
-    y, x = min(reach, height // 2), min(reach, width // 2)
-    return psf[height // 2 - y : height // 2 + y + 1, width // 2 - x : width // 2 + x + 1]
 
 
 def _asked(settings: Settings) -> list[Any]:

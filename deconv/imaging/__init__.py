@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .noise import estimate_noise
     from .periodic import edgetaper
     from .stacks import read_stack, write_stack
+    from .viewing import view
 
 __all__ = [
     "as_image_batch",
@@ -34,6 +35,7 @@ __all__ = [
     "read_stack",
     "ssim",
     "valid_margins",
+    "view",
     "write_image",
     "write_stack",
 ]
@@ -51,6 +53,7 @@ _MODULES = (
     "psf",
     "srgb",
     "stacks",
+    "viewing",
 )
 
 __getattr__ = lazy_names(__name__, _MODULES, __all__)
