@@ -10,8 +10,8 @@ from functools import cache
 import typer
 from typer.main import get_command
 
+from ..failures import foreseen, message_of
 from .app import app
-from .failures import foreseen, message_of
 
 __all__ = ["run"]
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import multiprocessing
 import signal
-import sys
 import threading
 import time
 import traceback
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from ..failures import foreseen, message_of
 from ..progress import heard_by
 
 if TYPE_CHECKING:
@@ -19,9 +19,6 @@ if TYPE_CHECKING:
 __all__ = ["Failed", "Stopped", "Tasks", "Worker"]
 
 Tasks = Mapping[str, Callable[..., Any]]
-
-# What users' files and settings lead to: told in one line. Anything else is a fault of ours, and leaves its traceback.
-_FORESEEN = (ValueError, TypeError, OSError, FloatingPointError, MemoryError, ImportError)
 
 # Seconds from one word on progress to the next.
 _PAUSE = 0.1
@@ -128,16 +125,9 @@ def _serve(connection: Connection, tasks: Tasks) -> None:
             with heard_by(tell):
                 answer = ("done", tasks[name](*arguments))
         except Exception as error:
-            if not isinstance(error, _FORESEEN):
-                traceback.print_exc(file=sys.stderr)
-            answer = ("failed", _in_a_line(error))
+            if foreseen(error):
+                answer = ("failed", message_of(error))
+            else:
+                traceback.print_exc()
+                answer = ("failed", f"{type(error).__name__}: {message_of(error)}")
         connection.send(answer)
-
-
-def _in_a_line(error: Exception) -> str:
-    if isinstance(error, OSError) and error.strerror and error.filename:
-        return f"{error.filename}: {error.strerror}"
-    if isinstance(error, MemoryError):
-        return f"out of memory: {error}" if str(error) else "out of memory"
-    text = " ".join(str(error).split())
-    return text if isinstance(error, _FORESEEN) and text else f"{type(error).__name__}: {text}"

@@ -26,6 +26,7 @@ WORDS = {
     "deconv.solvers": "raw solvers",
     "deconv.choices": "argument checks",
     "deconv.devices": "devices",
+    "deconv.failures": "errors in a line",
     "deconv.foreign_arrays": "CuPy, dask, others",
     "deconv.lazy_names": "late imports",
     "deconv.progress": "progress bars",

@@ -11,8 +11,8 @@ from contextlib import redirect_stderr, redirect_stdout
 from multiprocessing.connection import Connection
 from typing import Any
 
+from ...failures import foreseen, message_of
 from ...progress import heard_by
-from ..failures import foreseen, message_of
 from ..outcome import FAILED, Outcome
 from .files import Job
 
