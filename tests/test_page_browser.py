@@ -190,6 +190,20 @@ def test_saved_at_full_depth(opened, tmp_path):
     assert "--psf motion:13,30" in opened.text_content("#command code")
 
 
+def test_all_pictures_are_restored(opened, photograph):
+    restored_here(opened, "#preview")
+    opened.set_input_files("#files", photograph)
+    opened.wait_for_selector("#pictures li:nth-child(2)[data-state=done]")
+    opened.locator("#pictures .name").nth(1).click()
+    opened.select_option("#psf", "disk")  # each has settings of its own
+    opened.select_option("#method", "wiener")
+    opened.get_by_role("button", name="Restore all pictures").click()
+    opened.get_by_text("; restored").nth(1).wait_for()
+    opened.locator("#pictures .name").nth(0).click()
+    assert opened.input_value("#psf") == "motion"
+    assert "motion:13,30" in opened.text_content("#done")
+
+
 def test_files_are_refused_with_a_reason(opened, tmp_path):
     (tmp_path / "notes.jpg").write_text("no photograph")
     (tmp_path / "large.png").write_bytes(bytes(10**6 + 1))

@@ -82,6 +82,16 @@ def test_a_preview_is_a_part_of_the_whole(source):
         do(page_tasks.preview, source, Settings(psf="motion:7,30", region=(500, 0, 9, 9)))
 
 
+def test_a_large_picture_is_restored_in_tiles(source, monkeypatch):
+    do(page_tasks.open_picture, source)
+    do(page_tasks.restore, source)
+    whole = shown(source, "restored.png")
+    monkeypatch.setattr(page_tasks, "_LARGE", 1000)
+    monkeypatch.setattr(page_tasks, "_TILE", 40)
+    assert do(page_tasks.restore, source)["command"][-2:] == ["--tiles", "40"]
+    assert np.sqrt(np.mean((shown(source, "restored.png") - whole) ** 2)) < 3
+
+
 def test_a_psf_from_a_file(source):
     do(page_tasks.open_picture, source)
     with pytest.raises(ValueError, match="psf: expected a file"):

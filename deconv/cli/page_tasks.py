@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import time
 from contextlib import redirect_stderr
+from functools import lru_cache
 from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -49,6 +50,9 @@ EXAMPLES = {
     "moved": ("astronaut", "motion:13,20"),
     "unfocused": ("chelsea", "disk:3"),
 }
+
+# Pictures of more pixels are restored in tiles of so many a side.
+_LARGE, _TILE = 4_000_000, 1024
 
 _NONE_FOUND = "no blur is found that is to be trusted; to try: say what it is, motion or disk, or a file of the psf"
 
@@ -120,6 +124,8 @@ def restore(source: Path, folder: Path, settings: Settings, max_pixels: int) -> 
     np.save(folder / "made" / "restored.npy", restored.cpu().numpy())
     _show(folder / "made" / "restored.png", restored)
     command = ["deconv", "deblur", source.name, "-o", _saved_name(source, settings.ending), *settings.arguments()]
+    tiles = _tiles(picture.batch)
+    command += [] if tiles is None else ["--tiles", str(tiles)]
     return {**facts, "seconds": time.perf_counter() - started, "command": command}
 
 
@@ -135,9 +141,18 @@ def save(source: Path, folder: Path, settings: Settings, max_pixels: int) -> dic
     return {"name": name, "bytes": target.stat().st_size, "notes": lost}
 
 
+@lru_cache(maxsize=1)
 def _read(source: Path, max_pixels: int) -> Source:
+    """The picture; the last one stays, as most tasks are for it."""
     with ProgressBar("reading", 1, shown=False):
         return read_source(source, None, max_pixels=max_pixels)
+
+
+@lru_cache(maxsize=2)
+def _noise(source: Path, max_pixels: int, linear: bool) -> Tensor:
+    """The noise of the whole picture."""
+    with ProgressBar("measuring the noise", 1, shown=False):
+        return noise_levels(_read(source, max_pixels), linear=linear)
 
 
 def _show(path: Path, batch: Tensor) -> None:
@@ -185,7 +200,7 @@ def _restored(
     chosen = choose(settings.method) or best(picture.batch, 60)
     blur, light, told = _blur(picture, source, folder, settings, max_pixels)
     if settings.noise is None:
-        sigma: Any = noise_levels(picture, linear=light)
+        sigma: Any = _noise(source, max_pixels, light)
         if settings.psf == ESTIMATED:
             sigma = with_inexact_psf(picture, sigma, linear=light)
     else:
@@ -200,10 +215,15 @@ def _restored(
         "progress": False,
     }
     with redirect_stderr(StringIO()) as said:
-        restored = chosen.call(part, blur.psf, {"linear": ("--linear", light)}, defaults)
+        restored = chosen.call(part, blur.psf, {"linear": ("--linear", light)}, defaults, _tiles(part))
     notes = [line.removeprefix("deconv: ") for line in said.getvalue().splitlines() if line]
     facts = {"estimate": told, "psf": blur.words, "noise": noise, "light": light, "method": chosen.name, "notes": notes}
     return restored[..., inner[0], inner[1]], facts
+
+
+def _tiles(batch: Tensor) -> int | None:
+    """Side of the tiles that a large picture is restored in, to bound the memory and to tell how far it is."""
+    return _TILE if batch[0, 0].numel() > _LARGE else None
 
 
 def _around(

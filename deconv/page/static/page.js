@@ -78,7 +78,7 @@ function tell() {
   element("estimated").hidden = !found || settingsOf(chosen).kind !== "estimated";
   if (found) {
     element("psf-image").src = server.file(chosen, "made", "psf.png", found.seconds);
-    element("psf-words").textContent = found.words;
+    element("psf-words").textContent = [found.words, ...found.cautions].join("; ");
     element("psf-words").className = found.found ? "" : "bad";
     element("confidence-line").hidden = !found.found;
     element("confidence").value = found.confidence;
