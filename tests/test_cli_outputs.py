@@ -39,8 +39,13 @@ def here(tmp_path, monkeypatch) -> Path:
         ("deblur in.png -o ours.png --psf ours.png", "--output: ours.png is read"),
         ("deblur in.png -o x.png --psf gaussian:1 --save-psf somebodys.png", "--save-psf: somebodys.png exists"),
         ("deblur in.png -o x.png --psf gaussian:1 --save-psf ours.npy", "--save-psf: ours.npy exists"),
-        ("deblur in-psf.png -o in.png --starts 1", "--save-psf: in-psf.png is read"),
-        ("deblur somebodys.png -o in.png --starts 1", "--save-psf: in-psf.png exists"),
+        ("deblur in.png -o x.png --psf gaussian:1 --save-psf in.png --overwrite", "--save-psf: in.png is read"),
+        ("deblur in.png -o in.png --psf gaussian:1 --overwrite", "--output: in.png is read"),
+        ("deblur in.png -o hard.png --psf gaussian:1 --overwrite", "--output: hard.png is read"),
+        ("deblur in-psf.png -o in.tif --starts 1", "--save-psf: in-psf.png is read"),
+        ("deblur somebodys.png -o in.tif --starts 1", "--save-psf: in-psf.png exists"),
+        ("deblur in.png -o somebodys.png --psf gaussian:1", "--output: somebodys.png exists"),
+        ("blur in.png -o somebodys.png --psf gaussian:1", "--output: somebodys.png exists"),
         ("estimate-kernel in.png -o in.png", "--output: in.png is read"),
         ("estimate-kernel in.png -o somebodys.png", "--output: somebodys.png exists"),
         ("blur in.png -o in.png --psf gaussian:1", "--output: in.png is read"),
@@ -57,12 +62,12 @@ def test_nothing_is_lost(here, capsys, command, said):
 
 
 def test_what_may_be_written(here, capsys):
-    """Another picture as ever, a psf of ours, and everything that we are told to."""
+    """A psf of ours, and what exists if we are told to."""
     for command in (
-        "blur in.png -o somebodys.png --psf gaussian:1 -q",
-        "deblur in.png -o somebodys.png --psf gaussian:1.5 --save-psf ours.png -m wiener -q",
+        "blur in.png -o somebodys.png --psf gaussian:1 -q --overwrite",
+        "deblur in.png -o y.png --psf gaussian:1.5 --save-psf ours.png -m wiener -q",
         "deblur in.png -o x.png --psf gaussian:1 --save-psf ours.npy -m wiener -q --overwrite",
-        "deblur in.png -o in.png --psf gaussian:1 --save-psf in-psf.png -m wiener -q --overwrite",
+        "deblur in.png -o y.png --psf gaussian:1 --save-psf in-psf.png -m wiener -q --overwrite",
     ):
         assert main(command.split()) == 0, capsys.readouterr().err
     assert read_image("ours.png").shape == gaussian(1.5).shape

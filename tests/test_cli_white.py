@@ -44,7 +44,7 @@ def test_white_is_white_in_a_picture_and_itself_among_floats(blurred, capsys):
 def test_the_noise_is_a_share_of_white(blurred, capsys):
     said = []
     for arguments in (("shares.npy",), ("counts.npy", "--white", str(COUNTS))):
-        assert main(["deblur", *arguments, "-o", "out.npy", "--psf", "motion:5,30", "-m", "wiener"]) == 0
+        assert main(["deblur", *arguments, "-o", "out.npy", "--overwrite", "--psf", "motion:5,30", "-m", "wiener"]) == 0
         said.append(next(part for part in capsys.readouterr().out.split(";") if "noise" in part))
     assert said[0] == said[1]
 
@@ -60,7 +60,7 @@ def test_a_picture_of_counts_is_blurred_in_its_unit(blurred):
 )
 def test_a_white_that_will_not_do(blurred, capsys, name, white, said):
     deconv.imaging.write_image("eight.png", blurred, bits=8)
-    assert main(["deblur", name, "-o", "out.npy", "--psf", "gaussian:1", "--white", white]) == 2
+    assert main(["deblur", name, "-o", "out.npy", "--overwrite", "--psf", "gaussian:1", "--white", white]) == 2
     assert said in capsys.readouterr().err
 
 
@@ -73,7 +73,7 @@ def test_overexposed_counts_are_restored(blurred, more, capsys):
     results = []
     for name, unit in (("counts.npy", COUNTS), ("shares.npy", 1)):
         how = ("--psf", "motion:5,30", "--clipped", "-m", "hyper_laplacian", "-q", *more)
-        assert main(["deblur", name, "-o", "out.npy", *how]) == 0, capsys.readouterr().err
+        assert main(["deblur", name, "-o", "out.npy", "--overwrite", *how]) == 0, capsys.readouterr().err
         results.append(read_image("out.npy") / unit)
     assert results[1].std() > 0.1
     assert np.abs(results[0] - results[1]).mean() < 1e-3

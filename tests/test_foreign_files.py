@@ -24,7 +24,6 @@ from image_bytes import (
     oversized_png,
     palette,
     pillow,
-    raw_photograph,
     saved,
     smooth,
     tiff,
@@ -130,7 +129,6 @@ BROKEN = {
     "JPEG cut short": pillow(Image.fromarray(smooth(3)), "JPEG")[:700],
     "TIFF cut short": FOREIGN["TIFF colour"][0][:40],
     "stack": tiff(np.zeros((4, 5, 6), np.uint8), photometric="minisblack"),
-    "film": pillow(Image.new("L", (4, 4)), "GIF", save_all=True, append_images=[Image.new("L", (4, 4), 255)]),
     "64 bits": tiff(np.zeros((4, 4), np.int64)),
     "objects": b"\x93NUMPY" + b"\x01\x00",
     "two samples": tiff(LA16, photometric="minisblack", planarconfig="contig"),
@@ -143,7 +141,6 @@ BROKEN = {
     "array of more than there is": npy(RGB16).replace(b"(5, 7, 3)", b"(5, 7, 9)"),
     "encapsulated PostScript": b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\nshowpage\n",
     "FITS": b"SIMPLE  =                    T".ljust(2880),
-    "raw photograph": raw_photograph(),
     "PNG of 20000 x 20000": oversized_png(),
     "PGM of a thousand million pixels": b"P5 100000 100000 255\n\0",
 }

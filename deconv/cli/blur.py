@@ -13,7 +13,7 @@ from .batch import for_many
 from .blurs import read_blur
 from .inputs import MAX_PIXELS, WHITE, fraction, read_source
 from .outcome import Outcome
-from .outputs import check_outputs
+from .outputs import OVERWRITE, check_outputs
 from .summary_line import summary_line
 
 __all__ = ["blur", "blur_file"]
@@ -51,7 +51,7 @@ def blur_file(
     recentre: Annotated[bool, Option("--recentre", help="Centre a psf from a file on its centroid.")] = False,
     white: Annotated[float | None, Option(metavar="NUMBER", help=WHITE)] = None,
     bits: Annotated[int | None, Option(metavar="N", help="Depth of the output; the input's by default.")] = None,
-    overwrite: Annotated[bool, Option("--overwrite", help="Write over the input, too.")] = False,
+    overwrite: Annotated[bool, Option("--overwrite", help=OVERWRITE)] = False,
     max_pixels: Annotated[int | None, Option(metavar="N", help=MAX_PIXELS)] = None,
     quiet: Annotated[bool, Option("--quiet", "-q", help="No closing line.")] = False,
 ) -> Outcome:

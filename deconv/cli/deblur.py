@@ -17,7 +17,7 @@ from .inputs import MAX_PIXELS, WHITE, read_source
 from .left import leave
 from .light import LINEAR, in_light
 from .methods import DEFAULT, best, listing
-from .noise import estimate, overall
+from .noise import estimate, in_words, overall
 from .noise import in_light as sigma_in_light
 from .outcome import LEFT, Outcome
 from .outputs import OVERWRITE, check_outputs, write_psf
@@ -136,6 +136,8 @@ def deblur_file(
     place = {"part": series, "channel_axis": channel_axis}
     photograph = read_source(source, blur, device=device, white=white, max_pixels=max_pixels, **place)
     photograph.check_noise(level)
+    if linear is None and photograph.picture is not None and photograph.picture.raw:
+        linear = True
     if psf_from is not None:
         blur = blur_from_streak(photograph, psf_from)
     elif denoise_only:
@@ -166,6 +168,7 @@ def deblur_file(
     if level is not None and light:
         level = sigma_in_light(photograph, level)
     estimated = None if level is not None else estimate(photograph, linear=light)
+    noise = overall(estimated) if level is None else level
     if not known and estimated is not None:
         estimated = with_inexact_psf(photograph, estimated, linear=light)
     smoothing = strength**_NOISE_POWER
@@ -192,8 +195,13 @@ def deblur_file(
     if save_psf is not None:
         write_psf(save_psf, blur.psf, blur.voxel if photograph.volume is None else photograph.volume.voxel)
         words += f" -> {save_psf}"
-    noise = f"{level:.2%}" if estimated is None else f"{overall(estimated):.2%} (estimated)"
-    done = [words, f"noise {noise}", "linear light" if light else "grey values", chosen.name, *lost]
+    done = [
+        words,
+        in_words(photograph, noise, estimated=level is None),
+        "linear light" if light else "grey values",
+        chosen.name,
+        *lost,
+    ]
     line = summary_line(photograph, output, restored, done, seconds)
     return Outcome("restored", line, blur.size, confidence, seconds)
 

@@ -55,6 +55,8 @@ def estimate_kernel_file(
     level = None if sigma is None else fraction(sigma, "--sigma")
     photograph = read_source(source, None, white=white, max_pixels=max_pixels)
     photograph.check_noise(level)
+    if linear is None and photograph.picture is not None and photograph.picture.raw:
+        linear = True
     check_psf_target(output)
     check_outputs({"--output": output}, (source, prior), psf="--output", overwrite=overwrite)
     started = time.perf_counter()

@@ -108,9 +108,16 @@ class Source:
         return words
 
     def check_noise(self, sigma: float | None) -> None:
-        """Refuse noise of white and more where white is known: a percentage, or a number of grey levels, was meant."""
+        """Refuse noise of white and more where white is known, and of more than all values span: a percentage, or a
+        number of grey levels, was meant."""
         if sigma is not None and sigma >= 1 and (self.values.dtype.kind == "u" or self.white != 1):
             raise ValueError(f"--sigma: {sigma:g} is {sigma:.0%} of white; write {sigma:g}% for {sigma:g} %")
+        span = float(self.batch.max() - self.batch.min())
+        if sigma is not None and sigma > span > 0:
+            raise ValueError(
+                f"--sigma: {sigma:g}, in the unit of the values, is more than they span, {span:.4g}; write {sigma:g}% "
+                f"for {sigma:g} %"
+            )
 
     @property
     def photograph(self) -> bool:
@@ -118,6 +125,8 @@ class Source:
         with 8 bits."""
         if self.picture is None or self.values.dtype.kind != "u":
             return False
+        if self.picture.raw:
+            return True
         colour = self.values.ndim == 3 and self.values.dtype.itemsize == 1
         return colour or self.picture.loss > 0 or self.picture.exif is not None
 
@@ -151,6 +160,7 @@ class Source:
         else:
             words = "grey" if self.values.ndim == 2 else "colour"
             words += "" if self.picture is None or self.picture.alpha is None else " with opacity"
+            words += f" ({self.picture.part})" if self.picture is not None and self.picture.part else ""
         return f"{words}, {8 * self.values.dtype.itemsize} bits"
 
 

@@ -9,7 +9,10 @@ if TYPE_CHECKING:
 
     from .inputs import Source
 
-__all__ = ["estimate", "in_light", "overall"]
+__all__ = ["estimate", "in_light", "in_words", "overall"]
+
+# What counts as the same as the error of the coder.
+_NO_MORE = 1.001
 
 
 def estimate(source: Source, *, linear: bool) -> Tensor:
@@ -38,6 +41,21 @@ def estimate(source: Source, *, linear: bool) -> Tensor:
 def overall(sigma: Tensor) -> float:
     """One standard deviation for all channels, their root mean square."""
     return float(sigma.square().mean().sqrt())
+
+
+def in_words(source: Source, sigma: float, *, estimated: bool) -> str:
+    """The noise for the summary line: a share of white, or in a file of floats whose white is not known, its unit."""
+    peak = float(source.batch.max())
+    if source.values.dtype.kind == "f" and source.white == 1 and peak > 1:
+        amount = f"{sigma:.4g} where the values go up to {peak:.4g}"
+    else:
+        amount = f"{sigma:.2%}"
+    if not estimated:
+        return f"noise {amount}"
+    if source.picture is not None and 0 < source.picture.loss >= sigma / _NO_MORE:
+        jpeg = source.path.suffix.lower() in (".jpg", ".jpeg")
+        return f"noise below what {'JPEG' if jpeg else 'its compression'} lets one see, {amount}"
+    return f"noise {amount} (estimated)"
 
 
 def in_light(source: Source, sigma: float) -> float:

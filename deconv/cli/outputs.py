@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["OVERWRITE", "check_outputs", "is_our_psf", "write_psf"]
 
-OVERWRITE = "Write over the input, and over an existing file in place of a psf, too."
+OVERWRITE = "Replace files that exist; never the input."
 
 # The Exif tag of the software that made a picture, and what it says of psfs.
 _SOFTWARE, _MADE_HERE = 0x0131, "deconv: psf"
@@ -24,8 +24,8 @@ _SOFTWARE, _MADE_HERE = 0x0131, "deconv: psf"
 def check_outputs(
     outputs: Mapping[str, Path], inputs: Iterable[Path | str | None], *, psf: str | None = None, overwrite: bool
 ) -> None:
-    """Refuse, before any work is done, to write over what is read, over another output, or in place of a psf over a
-    file that is none of ours.
+    """Refuse, before any work is done, to write over what is read, over another output, or over a file that exists and
+    is no psf of ours in the place of another.
 
     Parameters
     ----------
@@ -36,21 +36,19 @@ def check_outputs(
     psf : str, optional
         The flag of the output that is to hold a psf.
     overwrite : bool
-        Only two outputs in one file are refused.
+        Files that exist may be replaced.
     """
     flags = list(outputs)
     for index, flag in enumerate(flags):
         for other in flags[:index]:
             if _same(outputs[flag], outputs[other]):
                 raise ValueError(f"{flag}: {outputs[flag]} is what {other} writes; give another name")
-    if overwrite:
-        return
     read = [Path(each) for each in inputs if each is not None]
     for flag, path in outputs.items():
         if any(_same(path, each) for each in read):
-            raise ValueError(f"{flag}: {path} is read; give another name, or --overwrite")
-    if psf is not None and os.path.lexists(outputs[psf]) and not is_our_psf(outputs[psf]):
-        raise ValueError(f"{psf}: {outputs[psf]} exists; give another name, or --overwrite")
+            raise ValueError(f"{flag}: {path} is read; give another name")
+        if not overwrite and os.path.lexists(path) and not (flag == psf and is_our_psf(path)):
+            raise ValueError(f"{flag}: {path} exists; give another name, or --overwrite")
 
 
 def _same(a: Path, b: Path) -> bool:

@@ -223,7 +223,7 @@ def _write(path: Path, h: Tensor, words: str, voxel: VoxelSize | None, read: tup
     from ..imaging.files import check_writable
 
     check_writable(path, volume=h.ndim > 2)
-    check_outputs({"--output": path}, read, overwrite=overwrite)
+    check_outputs({"--output": path}, read, psf="--output", overwrite=overwrite)
     write_psf(path, h, voxel)
     _say(path, words, h, voxel)
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 if TYPE_CHECKING:
     from .picture import Picture, Volume
 
-__all__ = ["FORMATS", "Codec", "Format", "format_of_bytes", "format_of_name", "listing", "suffixes"]
+__all__ = ["FORMATS", "Codec", "Format", "format_of_bytes", "format_of_name", "listing", "suffixes", "written_ending"]
 
 
 class Codec(Protocol):
@@ -73,6 +73,8 @@ class Format:
         What several images in one of its files are called; nothing where there is one.
     axes : bool
         Whether its files say themselves if they hold a picture or a stack.
+    becomes : str
+        The ending of pictures made of files that are only read.
     """
 
     name: str
@@ -85,6 +87,7 @@ class Format:
     photographs: bool = True
     parts: str = ""
     axes: bool = False
+    becomes: str = ".png"
 
     @property
     def codec(self) -> Codec:
@@ -122,7 +125,7 @@ FORMATS: tuple[Format, ...] = (
         photographs=False,
     ),
     Format("BMP", (".bmp",), (b"BM",), "bmp"),
-    Format("WebP", (".webp",), (b"RIFF????WEBP",), "webp"),
+    Format("WebP", (".webp",), (b"RIFF????WEBP",), "webp", ("uint8",)),
     Format("GIF", (".gif",), (b"GIF87a", b"GIF89a"), "gif", photographs=False),
     Format("PNM", (".pgm", ".ppm", ".pnm", ".pbm"), tuple(b"P%d" % n for n in range(1, 7)), "pnm"),
     Format("JPEG 2000", (".jp2", ".j2k"), (b"\0\0\0\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51"), "jpeg2000"),
@@ -149,7 +152,21 @@ FORMATS: tuple[Format, ...] = (
         photographs=False,
         axes=True,
     ),
-    Format("AVIF", (".avif",), (b"????ftypavif",), "avif"),
+    Format("AVIF", (".avif",), (b"????ftypavif",), "avif", ("uint8",)),
+    Format(
+        "HEIC",
+        (".heic", ".heif", ".hif"),
+        tuple(b"????ftyp" + brand for brand in (b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1")),
+        "heif",
+    ),
+    Format(
+        "camera raw",
+        (".dng", ".nef", ".cr2", ".cr3", ".arw", ".raf", ".orf", ".rw2", ".pef", ".srw"),
+        (b"????ftypcrx ", b"FUJIFILMCCD-RAW", b"IIRO", b"IIRS", b"MMOR", b"IIU\0"),  # the others begin as a TIFF
+        "raw",
+        photographs=False,
+        becomes=".tif",
+    ),
 )
 
 
@@ -206,6 +223,14 @@ def format_of_name(path: str | os.PathLike, *, volumes: bool = False) -> Format:
 def suffixes(*, written: bool = False, volumes: bool = False, photographs: bool = False) -> tuple[str, ...]:
     """What the names of files end with; each argument that is true leaves only the formats of which it is true."""
     return tuple(suffix for format in _chosen(written, volumes, photographs) for suffix in format.suffixes)
+
+
+def written_ending(suffix: str) -> str:
+    """The ending of a picture made of a file with this one: the same where such files are written."""
+    for format in FORMATS:
+        if suffix.lower() in format.suffixes:
+            return suffix if format.dtypes else format.becomes
+    return ".png"
 
 
 def listing(*, written: bool = False, volumes: bool = False) -> str:

@@ -43,6 +43,10 @@ class Picture:
         scale; 0 without such compression.
     header : object or None
         Of a FITS file, as astropy has it. Where there is one, NaN stands for no value.
+    raw : bool
+        Developed from a camera's raw file: blurred in linear light for certain.
+    part : str
+        Which of several pictures in the file it is, in words.
     """
 
     pixels: np.ndarray
@@ -52,6 +56,8 @@ class Picture:
     dpi: tuple[float, float] | None = None
     loss: float = 0.0
     header: Any = None
+    raw: bool = False
+    part: str = ""
 
     @classmethod
     def from_samples(

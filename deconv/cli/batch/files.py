@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ...imaging.formats import suffixes
+from ...imaging.formats import suffixes, written_ending
 from ..outputs import is_our_psf
 
 __all__ = ["Job", "are_many", "find_jobs"]
@@ -115,8 +115,7 @@ def _before_wildcards(pattern: Path) -> Iterator[str]:
 def _renamed(path: Path, suffix: str, ending: str | None) -> str:
     if Path(f"x{suffix}").suffix:
         return path.stem + suffix
-    own = path.suffix if path.suffix.lower() in suffixes(written=True) else ".png"
-    return path.stem + suffix + (ending or own)
+    return path.stem + suffix + (ending or written_ending(path.suffix))
 
 
 def _checked(jobs: list[Job], sources: Sequence[Path]) -> list[Job]:

@@ -34,7 +34,7 @@ def piped(source: Path, output: Path, ending: str) -> Iterator[tuple[Path, Path,
     spoken : callable
         Takes these names out of a text.
     """
-    from ...imaging.formats import format_of_bytes, suffixes
+    from ...imaging.formats import format_of_bytes, written_ending
 
     with TemporaryDirectory(prefix="deconv-") as folder:
         names = {}
@@ -48,8 +48,7 @@ def piped(source: Path, output: Path, ending: str) -> Iterator[tuple[Path, Path,
             names[str(source)] = "standard input"
         to_pipe = is_pipe(output)
         if to_pipe:
-            own = source.suffix if source.suffix.lower() in suffixes(written=True) else ".png"
-            output = Path(folder, f"output{ending or own}")
+            output = Path(folder, f"output{ending or written_ending(source.suffix)}")
             names[str(output)] = "standard output"
 
         def spoken(text: str) -> str:

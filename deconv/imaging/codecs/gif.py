@@ -1,4 +1,4 @@
-"""GIF of one frame, read only."""
+"""GIF, read only: its first frame."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ __all__ = ["decode"]
 
 
 def decode(data: bytes, max_pixels: int) -> Picture:
-    """The picture in the file."""
-    return decode_with_pillow(data, "GIF", max_pixels)
+    """The first picture in the file."""
+    return decode_with_pillow(data, "GIF", max_pixels, first=True)

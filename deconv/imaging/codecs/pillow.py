@@ -30,12 +30,14 @@ def open_with_pillow(data: bytes, kind: str, max_pixels: int) -> ImageFile.Image
     return image
 
 
-def decode_with_pillow(data: bytes, kind: str, max_pixels: int) -> Picture:
-    """The picture in a file's bytes, by the one of Pillow's decoders that is called `kind`."""
+def decode_with_pillow(data: bytes, kind: str, max_pixels: int, *, first: bool = False) -> Picture:
+    """The picture in a file's bytes, by the one of Pillow's decoders that is called `kind`; with `first` the first of
+    several."""
     with open_with_pillow(data, kind, max_pixels) as image:
         previews = image.format == "MPO"  # which phones add to a JPEG
-        if getattr(image, "is_animated", False) and not previews:
-            raise ValueError(f"it holds {getattr(image, 'n_frames', 'several')} frames; expected one image")
+        frames = getattr(image, "n_frames", 1) if getattr(image, "is_animated", False) and not previews else 1
+        if frames > 1 and not first:
+            raise ValueError(f"it holds {frames} frames; expected one image")
         try:
             image.load()
         except (OSError, ValueError, SyntaxError) as error:
@@ -50,6 +52,7 @@ def decode_with_pillow(data: bytes, kind: str, max_pixels: int) -> Picture:
         exif=upright.info.get("exif"),
         dpi=None if dpi is None else (float(dpi[0]), float(dpi[1])),
     )
+    picture = replace(picture, part=f"frame 1 of {frames}") if frames > 1 else picture
     return replace(picture, loss=_loss(quantization)) if quantization else picture
 
 

@@ -11,6 +11,7 @@ from tifffile import EXTRASAMPLE, PHOTOMETRIC
 
 from ..decoding import check_size
 from ..picture import Picture, as_pixels
+from . import raw
 from .pillow import decode_with_pillow
 from .tiff_stack import decode_volume, encode_volume, holds_volume, missing_decoder, opened, series_of
 
@@ -27,7 +28,8 @@ def decode(data: bytes, max_pixels: int, part: int | None = None) -> Picture:
     with opened(data) as file:
         series = series_of(file, part)
         page = file.pages.first if part is None else series.keyframe
-        _refuse_raw(page)
+        if _is_cameras(page) or raw.is_raw(data, page.tags):
+            return raw.decode(data, max_pixels)
         if series.axes.replace("S", "") != "YX":
             raise ValueError(f"it holds a stack, {series.axes} of shape {series.shape}; expected one image")
         check_size((page.imagelength, page.imagewidth), max_pixels)
@@ -66,10 +68,9 @@ def encode(picture: Picture) -> bytes:
     return stream.getvalue()
 
 
-def _refuse_raw(page: tifffile.TiffPage) -> None:
+def _is_cameras(page: tifffile.TiffPage) -> bool:
     """A camera's raw file is a TIFF whose first picture is a thumbnail, its measurement one of the others."""
-    if page.photometric == PHOTOMETRIC.CFA or (page.is_reduced and page.subifds):
-        raise ValueError("it is a camera's raw file, of which TIFF has the thumbnail only; develop it to 16-bit TIFF")
+    return page.photometric == PHOTOMETRIC.CFA or bool(page.is_reduced and page.subifds)
 
 
 def _without_imagecodecs(data: bytes, page: tifffile.TiffPage) -> np.ndarray:
