@@ -140,7 +140,7 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     "--bits": ("8", "16", "32", "7", "0", "-8"),
     "--device": ("cpu", "auto", "meta", "cuda:7", "abacus"),
     "--kernel-size": ("3", "5x7", "x", "0"),
-    "--output": ("out.png", "out.jpg", "out.tif", "out.npy", "out.xyz", "out", "no/where.png", "out.gif"),
+    "--output": ("out.png", "out.jpg", "out.tif", "out.npy", "out.xyz", "out.tar", "no/where.png", "out.gif"),
     "--clipped": (),
     "--linear": (),
     "--recentre": (),

@@ -43,7 +43,7 @@ def test_a_photograph_is_restored_in_its_light(tmp_path, monkeypatch, capsys, li
     write_image("in.png", blurred(PSFS["disk:3"], linear=linear)[0], bits=8)
     results = {}
     for more in ((), ("--linear",), ("--no-linear",)):
-        assert main(["deblur", "in.png", "-o", "out.png", "-p", "disk:3", *more]) == 0
+        assert main(["deblur", "in.png", "-o", "out.png", "--overwrite", "-p", "disk:3", *more]) == 0
         results[more] = read_image("out.png")
         said = capsys.readouterr().out
         if not more:

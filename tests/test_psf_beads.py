@@ -169,7 +169,7 @@ def test_the_command_makes_and_measures_psfs(tmp_path, monkeypatch, capsys):
         ("crop h.npy -o o.npy --size 4x5", "--size: expected odd numbers up to 9 x 9, given 4x5"),
         ("crop h.npy -o o.npy --size 3x3x3", "--size: expected 2 whole numbers like 31x31"),
         ("resample h.npy -o o.npy --by a", "--by: expected a number, or one for each axis"),
-        ("resample h.npy -o h.npy --by 2", "--output: h.npy is read; give another name, or --overwrite"),
+        ("resample h.npy -o h.npy --by 2", "--output: h.npy is read; give another name"),
         ("make motion -o o.npy", "psf: 'motion' does not read as motion:length"),
     ],
 )
