@@ -19,9 +19,9 @@ from deconv.blind.polish import polish
 from deconv.blind.psf_step import edge_threshold, fit_psf, strong_edges
 from deconv.blind.pyramid import alternate, edge_strength, pyramid
 from deconv.blind.reject import THRESHOLDS
-from deconv.blind.search import larger_window
+from deconv.blind.search import window_around
 from deconv.blind.starts import STARTS, path_shapes
-from deconv.blind.support import clean
+from deconv.blind.support import clean, cropped, extent
 from deconv.imaging import as_image_batch
 from deconv.imaging.convolution import convolve
 from deconv.imaging.psf import camera_shake, gaussian
@@ -187,7 +187,21 @@ def test_paths_are_psfs_of_their_own():
 
 
 @pytest.mark.parametrize(
-    ("size", "shape", "larger"), [(31, (255, 300), 49), (49, (255, 300), None), (51, (3000, 4000), 81)]
+    ("reach", "largest", "side"), [((0, 0), 51, 15), ((4, 6), 51, 33), ((9, 10), 151, 55), ((20, 3), 51, 51)]
 )
-def test_windows_grow_as_far_as_there_is_room(size, shape, larger):
-    assert larger_window((size, size), shape) == (None if larger is None else (larger, larger))
+def test_the_window_has_room_for_the_psf_and_follows_it(reach, largest, side):
+    """From psfs at half the resolution: their extent, doubled, and a third more."""
+    psf = torch.zeros(75, 75)
+    psf[37, 37] = 0.5
+    psf[37 + reach[0], 37 - reach[1]] = 0.5
+    assert extent(psf) == (2 * reach[0] + 1, 2 * reach[1] + 1)
+    assert max(window_around([psf, psf.flip(0)], (largest, largest))) == side
+
+
+def test_cropping_keeps_the_middle():
+    psf = torch.zeros(9, 7)
+    psf[4, 3], psf[5, 3], psf[0, 0] = 0.5, 0.25, 0.25
+    middle = cropped(psf, (5, 3))
+    assert middle.shape == (5, 3)
+    assert float(middle[2, 1]) == pytest.approx(2 / 3)
+    assert torch.equal(cropped(middle, (9, 9)), middle)

@@ -20,9 +20,9 @@ from ..restore import hyper_laplacian
 from ..restore.pixel_mask import white_of
 from .confidence import Signs, confidence, signs_of
 from .descent import as_prior, descended
-from .evidence import Candidate, Hypothesis, restored, within_reach
+from .evidence import Candidate, Hypothesis, within_reach
 from .kernel_estimate import KernelEstimate, NoBlurFound, UncertainBlur
-from .observation import Observation, channel_noise, effective_noise, unit_of, window_size
+from .observation import Observation, channel_noise, effective_noise, widest_window, window_size
 from .polish import averages, polish, refined
 from .pyramid import pyramid
 from .reject import THRESHOLDS, why_hopeless, why_rejected
@@ -77,8 +77,8 @@ def estimate(
         all over it.
     kernel_size : int or tuple of int, optional
         The psf's window, a number or `(kh, kw)`, made odd; somewhat more than the blur's extent, and at most half of
-        the image. By default an eighth of the image's shorter side, from 15 to 51, or a larger one, up to a quarter of
-        it or 151, where that brings a better ranking score.
+        the image. By default a fifth of the image's shorter side, from 15 to 151, and at the finest scales a smaller
+        one, with room for the psfs that were found in it.
     method : {"coarse_to_fine"}
         There is one.
     starts : int
@@ -96,8 +96,8 @@ def estimate(
     sigma : float or array_like, optional
         Standard deviation of the noise, in the image's unit, or one for each channel; by default estimated.
     callback : callable, optional
-        Called as ``callback(scale, psf)`` after each scale, with the psf of the best score, and from the coarsest again
-        where the window grows; stops by returning True, and no psf is found but after the last one.
+        Called as ``callback(scale, psf)`` after each scale, with the psf of the best score; stops by returning True,
+        and no psf is found but after the last one.
     progress : bool, optional
         Show a bar; by default on a terminal.
 
@@ -123,13 +123,13 @@ def estimate(
     density = None if prior is None else as_prior(prior)
     if not isinstance(starts, int) or not 1 <= starts <= len(STARTS):
         raise ValueError(f"starts: expected a whole number from 1 to {len(STARTS)}, given {starts!r}")
-    batch, back = as_image_batch(image)
+    batch, _ = as_image_batch(image)
     if len(batch) != 1:
         raise ValueError(f"image: expected one image, given {len(batch)}")
     height, width = batch.shape[2:]
     if min(height, width) < _LEAST_SIDE:
         raise ValueError(f"image: expected at least {_LEAST_SIDE} x {_LEAST_SIDE} pixels, given {height} x {width}")
-    size = window_size(kernel_size, (height, width))
+    size = widest_window((height, width)) if kernel_size is None else window_size(kernel_size, (height, width))
     observation = Observation.of(batch, sigma)
 
     def no_blur(reason: str, signs: Signs | None = None) -> KernelEstimate:
@@ -148,7 +148,7 @@ def estimate(
             bar.advance()
             return callback is not None and bool(callback(scale, psf))
 
-        found = search(observation, size, STARTS[:starts], report, may_grow=kernel_size is None)
+        found = search(observation, size, STARTS[:starts], report, may_shrink=kernel_size is None)
     if not found.hypotheses:
         return no_blur("stopped before a psf was found")
     piece, scale = found.piece, found.scale
@@ -160,13 +160,9 @@ def estimate(
         return no_blur(reason, signs_of(piece, best, none, found.hypotheses))
     best = polish(piece, scale, best)
     best = descended(piece, best, by_gradient=refine == "gradient", density=density)
-    latent = restored(observation.image, best.psf[None, None], observation.sigma)
-    unit = unit_of(batch)
-    grey = (batch / unit).mean(1, keepdim=True)
-    latent = (latent.to(batch) * grey.std(correction=0) + grey.mean()) * unit
     signs = signs_of(piece, best, none, found.hypotheses)
     return KernelEstimate(
-        best.psf, back(latent.expand_as(batch)), best.score, best.trace, confidence=confidence(signs), signs=signs
+        best.psf, image, best.score, best.trace, confidence=confidence(signs), signs=signs, sigma=sigma
     )
 
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from html import escape
 from typing import Any
 
 from torch import Tensor
 
+from ..imaging.arrays import as_image_batch
 from ..imaging.viewing import as_png_address, psf_close_up
 from .confidence import Signs
 from .description import describe
+from .evidence import restored
+from .observation import Observation, unit_of
 from .reject import THRESHOLDS
 
 __all__ = ["KernelEstimate", "NoBlurFound", "UncertainBlur"]
@@ -33,8 +37,8 @@ class KernelEstimate:
     psf : Tensor
         `(kh, kw)`, float32, odd sizes, sum 1, nothing negative, the centre of mass at the centre to half a pixel; on
         the device of the photograph.
-    image : array_like
-        The photograph restored with it, quickly and grey: kind of array, layout, dtype and device of what was given.
+    photograph : array_like
+        What it was estimated from.
     score : float
         Minus the log evidence per pixel, see `deconv.blind.evidence`; the lower the better, for one image.
     trace : tuple of Tensor
@@ -45,15 +49,32 @@ class KernelEstimate:
         Probability that the psf is right, in [0, 1], see `deconv.blind.confidence`; 0 where none was found.
     signs : Signs, optional
         What the confidence is computed from; None where nothing was tried.
+    sigma : float or array_like, optional
+        Standard deviation of the photograph's noise, as `estimate` was told.
     """
 
     psf: Tensor
-    image: Any
+    photograph: Any = field(repr=False)
     score: float
     trace: tuple[Tensor, ...]
     warnings: tuple[str, ...] = ()
     confidence: float = 0.0
     signs: Signs | None = None
+    sigma: Any = None
+
+    @cached_property
+    def image(self) -> Any:
+        """The photograph restored with the psf, quickly and grey: kind of array, layout, dtype and device of what was
+        given; where no psf was found, the photograph itself. Computed when first asked for."""
+        if not self.found:
+            return self.photograph
+        batch, back = as_image_batch(self.photograph)
+        observation = Observation.of(batch, self.sigma)
+        latent = restored(observation.image, self.psf[None, None], observation.sigma)
+        unit = unit_of(batch)
+        grey = (batch / unit).mean(1, keepdim=True)
+        latent = (latent.to(batch) * grey.std(correction=0) + grey.mean()) * unit
+        return back(latent.expand_as(batch))
 
     @property
     def found(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +17,7 @@ from ..imaging.noise import estimate_noise
 from ..imaging.psf import gaussian
 from .support import odd
 
-__all__ = ["Observation", "channel_noise", "effective_noise", "unit_of", "window_size"]
+__all__ = ["Observation", "channel_noise", "effective_noise", "unit_of", "widest_window", "window_size"]
 
 # Noise is never taken for less than this share of the contrast: no photograph is the exact blur of anything.
 _LEAST_NOISE = 0.02
@@ -41,9 +42,9 @@ _LEAST_SPREAD = 0.6
 # A piece of so many pixels, or windows, on each side is enough of a large image.
 _ENOUGH, _ENOUGH_WINDOWS = 560, 8
 
-# The automatic window, as a share of the image's shorter side.
-_SHARE = 0.12
-_LEAST_WINDOW, _LARGEST_WINDOW = 15, 51
+# The automatic window, as a share of the image's shorter side; and that of a search, which makes it smaller.
+_SHARE, _WIDEST_SHARE = 0.12, 0.2
+_LEAST_WINDOW, _LARGEST_WINDOW, _WIDEST_WINDOW = 15, 51, 151
 
 
 @dataclass(frozen=True)
@@ -111,11 +112,10 @@ class Observation:
         piece = [min(n, max(_ENOUGH, _ENOUGH_WINDOWS * s)) for n, s in zip(shape, size, strict=True)]
         if piece == list(shape):
             return self
-        coarse = F.avg_pool2d(
-            F.pad(self.image, [n // 2 for n in (size[1], size[1], size[0], size[0])], "reflect"), size, 1
-        )
-        rows, columns = (coarse.diff(dim=axis)[..., : shape[0] - 1, : shape[1] - 1].abs() for axis in (-2, -1))
-        # What is strong in both directions; sums over all pieces by way of cumulative ones.
+        margins = [n // 2 for n in (size[1], size[1], size[0], size[0])]
+        coarse = _sums(F.pad(self.image, margins, "reflect")[0, 0], size)
+        rows, columns = (coarse.diff(dim=axis)[: shape[0] - 1, : shape[1] - 1].abs() for axis in (-2, -1))
+        # What is strong in both directions.
         total = torch.minimum(_sums(rows, piece), _sums(columns, piece))
         top, left = divmod(int(total.argmax()), total.shape[-1])
         cut = self.image[..., top : top + piece[0], left : left + piece[1]]
@@ -124,10 +124,10 @@ class Observation:
         return Observation(centred / contrast, max(self.sigma / contrast, _LEAST_NOISE), self.contrast)
 
 
-def _sums(values: Tensor, piece: list[int]) -> Tensor:
-    """Sums `(rows, columns)` over all windows of the piece's size."""
-    total = F.pad(values[0, 0].double().cumsum(0).cumsum(1), (1, 0, 1, 0))
-    h, w = (min(p, n) for p, n in zip(piece, values.shape[2:], strict=True))
+def _sums(values: Tensor, size: Sequence[int]) -> Tensor:
+    """Sums of values `(H, W)` over all windows of a size, by way of cumulative ones: any size takes the same time."""
+    total = F.pad(values.double().cumsum(0).cumsum(1), (1, 0, 1, 0))
+    h, w = (min(s, n) for s, n in zip(size, values.shape, strict=True))
     return total[h:, w:] - total[:-h, w:] - total[h:, :-w] + total[:-h, :-w]
 
 
@@ -190,11 +190,20 @@ def _noise(planes: Tensor) -> Tensor:
 def window_size(kernel_size: int | tuple[int, int] | None, shape: tuple[int, int]) -> tuple[int, int]:
     """Height and width of the psf's window for an image of this shape: odd, checked."""
     if kernel_size is None:
-        side = odd(min(max(_SHARE * min(shape), _LEAST_WINDOW), _LARGEST_WINDOW, min(shape) / 3))
-        return side, side
+        return _square(_SHARE, _LARGEST_WINDOW, shape)
     height, width = pair_of_sizes(kernel_size, least=3)
     size = odd(height), odd(width)
     if any(2 * s > n for s, n in zip(size, shape, strict=True)):
         given, there = (" x ".join(map(str, each)) for each in (size, shape))
         raise ValueError(f"kernel_size: {given} is more than half the image, {there}; give a smaller one")
     return size
+
+
+def widest_window(shape: tuple[int, int]) -> tuple[int, int]:
+    """The window in which the search for a psf begins, where none is told."""
+    return _square(_WIDEST_SHARE, _WIDEST_WINDOW, shape)
+
+
+def _square(share: float, largest: int, shape: tuple[int, int]) -> tuple[int, int]:
+    side = odd(min(max(share * min(shape), _LEAST_WINDOW), largest, min(shape) / 3))
+    return side, side

@@ -13,10 +13,10 @@ from .evidence import Candidate, Hypothesis
 from .image_step import Scale
 from .observation import Observation
 from .psf_step import edge_threshold, fit_psf, strong_edges
-from .starts import Start, path_shapes
+from .starts import path_shapes
 from .support import centred, clean
 
-__all__ = ["alternate", "coarse_to_fine", "edge_strength", "pyramid", "resized"]
+__all__ = ["alternate", "climb", "edge_strength", "pyramid", "resized"]
 
 _RATIO = 0.5**0.5
 _SMALLEST = 5  # pixels of the psf at the coarsest scale
@@ -61,32 +61,46 @@ def resized(psf: Tensor, size: tuple[int, int]) -> Tensor:
     return larger / larger.sum()
 
 
-def coarse_to_fine(
-    scales: Sequence[Scale], starts: Sequence[Start], report: Callable[[int, Tensor], bool]
+def climb(
+    scales: Sequence[Scale],
+    hypotheses: Sequence[Hypothesis],
+    report: Callable[[int, Tensor], bool],
+    *,
+    first: int = 0,
+    above: int = 0,
+    paths: int = 0,
 ) -> list[Hypothesis]:
-    """The hypotheses at the finest scale; none where `report` has stopped the way there.
+    """The hypotheses after one scale after another; none where `report` has stopped the way to the finest one.
 
-    All starts go together; at some coarse scales half as many psfs of random paths join them.
-    Between scales those that lead to one psf become one, and those of the worst ranking score are given up.
+    All go together; at some coarse scales psfs of random paths join them. Between scales those that lead to one psf
+    become one, and those of the worst ranking score are given up.
 
     Parameters
     ----------
+    scales : sequence of Scale
+        From coarse to fine.
+    hypotheses : sequence of Hypothesis
+        With psfs of the scale before the first one, of any size.
     report : callable
         Called with a scale's number and the psf of the best ranking score there; returns True to stop.
+    first, above : int
+        The number of the first scale, and how many there are after the last.
+    paths : int
+        How many random paths join at a scale.
     """
-    hypotheses = [Hypothesis(start.psf(scales[0].size).to(scales[0].image), start.weight, ()) for start in starts]
-    for number, scale in enumerate(scales):
+    hypotheses = list(hypotheses)
+    for number, scale in enumerate(scales, first):
+        remaining = first + len(scales) - number - 1 + above
         hypotheses = [Hypothesis(resized(each.psf, scale.size), each.weight, each.trace) for each in hypotheses]
-        above = len(scales) - number - 1
-        if number and above and _SHAPED[0] <= max(scale.size) <= _SHAPED[1]:
-            shapes = path_shapes(scale.size, len(starts) // 2, seed=number * len(starts))
+        if number and remaining and _SHAPED[0] <= max(scale.size) <= _SHAPED[1]:
+            shapes = path_shapes(scale.size, paths, seed=2 * number * paths)
             hypotheses += [Hypothesis(psf.to(scale.image), _SHAPED_WEIGHT, ()) for psf in shapes]
         psfs = alternate(scale, [each.psf for each in hypotheses], [each.weight for each in hypotheses])
         hypotheses = [hypothesis.updated(psf) for hypothesis, psf in zip(hypotheses, psfs, strict=True)]
-        if above and len(hypotheses) > 1:
+        if remaining and len(hypotheses) > 1:
             ranking = sorted(Candidate.all_of(scale, hypotheses), key=lambda each: each.ranking_score)
-            hypotheses = _distinct(ranking)[: _ARRIVING * 2 ** (above - 1)]
-        if report(number, hypotheses[0].psf) and above:
+            hypotheses = _distinct(ranking)[: _ARRIVING * 2 ** (remaining - 1)]
+        if report(number, hypotheses[0].psf) and remaining:
             return []
     return hypotheses
 

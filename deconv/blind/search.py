@@ -1,4 +1,4 @@
-"""From an observation to hypotheses at full size, in a window that grows as long as that explains more."""
+"""From an observation to hypotheses at full size, in a window that follows the blur."""
 
 from __future__ import annotations
 
@@ -7,18 +7,19 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from .evidence import Candidate, Hypothesis
+from .evidence import Hypothesis
 from .image_step import Scale
 from .observation import Observation
-from .pyramid import coarse_to_fine, pyramid
+from .pyramid import climb, pyramid
 from .starts import Start
-from .support import odd
+from .support import cropped, extent, odd
 
-__all__ = ["Found", "larger_window", "search"]
+__all__ = ["Found", "search", "window_around"]
 
-# How much larger the next window is, and the largest: in pixels, and as a share of the image's shorter side.
-_GROWTH = 1.6
-_LARGEST, _LARGEST_SHARE = 151, 0.25
+# The scale at which the window is fitted to the blur: so many steps of sqrt(2) below the finest one.
+_STEPS, _FACTOR = 2, 2
+# The window there, over the extent of the psfs found, and the least at full size.
+_ROOM, _LEAST = 1.3, 15
 
 
 @dataclass(frozen=True)
@@ -46,46 +47,44 @@ def search(
     starts: Sequence[Start],
     report: Callable[[int, Tensor], bool],
     *,
-    may_grow: bool,
+    may_shrink: bool,
 ) -> Found:
-    """The hypotheses of one window, or of the one from which a larger one brings no better ranking score.
+    """The hypotheses of one window, or of the one that those in it need at half the resolution.
 
-    A wide blur in a small window leads to a wrong psf, which need not touch the border, so that only a larger window
-    shows that it was too small.
+    A wide blur in a small window leads to a wrong psf, which need not touch the border; a window that is too large
+    costs time, most of it at the finest scales, and lets errors in.
 
     Parameters
     ----------
     size : tuple of int
         The psf's window, `(kh, kw)`.
     report : callable
-        As for `coarse_to_fine`, from the coarsest scale again in each window.
-    may_grow : bool
-        Whether to try larger windows.
+        As for `climb`.
+    may_shrink : bool
+        Whether to go on in a smaller window.
     """
-    found = _in_window(observation, size, starts, report)
-    while may_grow and found.hypotheses and (larger := larger_window(found.scale.size, observation.image.shape[2:])):
-        wider = _in_window(observation, larger, starts, report)
-        if not wider.hypotheses:
-            return wider
-        if _best_score(wider.piece, wider.hypotheses) >= _best_score(wider.piece, found.hypotheses):
-            break
-        found = wider
-    return found
-
-
-def larger_window(size: Sequence[int], shape: Sequence[int]) -> tuple[int, int] | None:
-    """The next window for an image of that shape; None where there is no room for one."""
-    side = odd(_GROWTH * max(size))
-    return (side, side) if side <= min(_LARGEST, _LARGEST_SHARE * min(shape)) else None
-
-
-def _in_window(
-    observation: Observation, size: tuple[int, int], starts: Sequence[Start], report: Callable[[int, Tensor], bool]
-) -> Found:
     piece = observation.most_informative(size)
     scales = pyramid(piece, size)
-    return Found(piece, scales[-1], coarse_to_fine(scales, starts, report))
+    first = max(len(scales) - _STEPS, 0) if may_shrink else 0
+    found = [Hypothesis(start.psf(scales[0].size).to(piece.image), start.weight, ()) for start in starts]
+    paths = len(starts) // 2
+    if first:
+        found = climb(scales[:first], found, report, above=_STEPS, paths=paths)
+        if not found:
+            return Found(piece, scales[-1], [])
+        size = window_around([each.psf for each in found], size)
+        piece = observation.most_informative(size)
+        scales = pyramid(piece, size)
+        near = scales[-_STEPS - 1].size
+        found = [Hypothesis(cropped(each.psf, near), each.weight, each.trace) for each in found]
+        scales = scales[-_STEPS:]
+    return Found(piece, scales[-1], climb(scales, found, report, first=first, paths=paths))
 
 
-def _best_score(piece: Observation, hypotheses: Sequence[Hypothesis]) -> float:
-    return min(Candidate.of(piece, each).ranking_score for each in hypotheses)
+def window_around(psfs: Sequence[Tensor], largest: tuple[int, int]) -> tuple[int, int]:
+    """The window at full size that has room for psfs of half the resolution."""
+    height, width = (
+        min(most, max(_LEAST, odd(_FACTOR * _ROOM * max(extent(psf)[axis] for psf in psfs))))
+        for axis, most in enumerate(largest)
+    )
+    return height, width

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..imaging.psf.moments import centroid
 
-__all__ = ["average", "centred", "clean", "delta", "odd", "simplex"]
+__all__ = ["average", "centred", "clean", "cropped", "delta", "extent", "odd", "simplex"]
 
 # Weights are compared with the greatest one, but no more than so many times the one that half of their sum reaches:
 # where the camera rested there is a bright dot, beside which the lines to it would all be faint.
@@ -69,6 +69,21 @@ def centred(psf: Tensor) -> Tensor:
             lost = slice(0, shift) if shift > 0 else slice(n + shift, n)
             moved[(lost, slice(None)) if axis == 0 else (slice(None), lost)] = 0
     return moved / moved.sum()
+
+
+def extent(psf: Tensor) -> tuple[int, int]:
+    """Height and width of the smallest window around the centre that has all the light of a psf `(kh, kw)`."""
+    rows, columns = psf.nonzero().unbind(1)
+    reach = (int((index - n // 2).abs().max()) for index, n in zip((rows, columns), psf.shape, strict=True))
+    height, width = (2 * each + 1 for each in reach)
+    return height, width
+
+
+def cropped(psf: Tensor, size: tuple[int, int]) -> Tensor:
+    """The middle of a psf, in a window of that size if it has one as large."""
+    top, left = (max(0, (n - s) // 2) for n, s in zip(psf.shape, size, strict=True))
+    middle = psf[top : psf.shape[0] - top, left : psf.shape[1] - left]
+    return middle / middle.sum()
 
 
 def delta(like: Tensor) -> Tensor:
