@@ -20,6 +20,7 @@ _DATA = "patches (bundled, or of --root), crops, mnist, cifar10, imagenet32, ima
 _OUTPUT = "The folder of the run; by default runs/ and the recipe's name."
 _TIME = "Stop after so long; without --steps, however many steps that takes."
 _PRECISION = "float32, or bfloat16 for the networks inside the layers."
+_GRAPH = "Replay each step from a CUDA graph; by default on a GPU."
 
 _ENDLESS = 10**9
 
@@ -59,6 +60,7 @@ def train(
     device: Annotated[str, Option(metavar="NAME", help="Where to compute: cpu, cuda, auto, ...")] = "cpu",
     loaders: Annotated[int, Option(metavar="N", help="Processes that read image files ahead.")] = 0,
     tensorboard: Annotated[bool, Option("--tensorboard", help="Also log for TensorBoard.")] = False,
+    graph: Annotated[bool | None, Option("--graph/--no-graph", help=_GRAPH)] = None,
     quiet: Annotated[bool, Option("--quiet", "-q", help="No progress, no closing line.")] = False,
 ) -> None:
     """Train a normalizing flow.
@@ -122,6 +124,7 @@ def train(
         device=device,
         loaders=loaders,
         tensorboard=tensorboard,
+        graph=graph,
         progress=False if quiet else None,
     )
     if not quiet and os.environ.get("RANK", "0") == "0":

@@ -73,7 +73,7 @@ def _initialise(model: nn.Module, batch: Batch, generator: torch.Generator) -> N
     _bits_per_dim(model.train(), batch, generator)
 
 
-BITS_PER_DIM = Objective("bits/dim", _bits_per_dim, _initialise)
+BITS_PER_DIM = Objective("bits/dim", _bits_per_dim, _initialise, capturable=True)
 
 FAMILIES: dict[str, Family] = {
     "flow": Family(build_flow, BITS_PER_DIM, _check_flow),

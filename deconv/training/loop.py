@@ -61,6 +61,7 @@ def fit(
     loaders: int = 0,
     save_seconds: float = 60.0,
     tensorboard: bool = False,
+    graph: bool | None = None,
     callback: Callable[[Row, nn.Module], bool | None] | None = None,
     progress: bool | None = None,
     clock: Callable[[], float] = time.monotonic,
@@ -95,6 +96,9 @@ def fit(
         The least time between two checkpoints; another is written at every evaluation.
     tensorboard : bool
         Also log for TensorBoard.
+    graph : bool, optional
+        Replay losses and gradients from a CUDA graph, see `deconv.training.graph.StaticStep`; the numbers are the same.
+        By default on a CUDA device, where the objective is capturable and one process trains.
     callback : callable, optional
         Called as ``callback(row, model)`` after each evaluation, in the first process; stops the run by returning True.
     progress : bool, optional
@@ -112,14 +116,19 @@ def fit(
     FloatingPointError
         The loss or a gradient is not finite; the message names the step, the layer, and the last good checkpoint.
     ValueError
-        A checkpoint is damaged or of another model; shards that the processes cannot share evenly.
+        A checkpoint is damaged or of another model; shards that the processes cannot share evenly; a graph for several
+        processes.
     """
     settings = settings or Settings()
     workers = workers or Workers(0, 1, next(model.parameters()).device)
     if settings.shards % workers.count:
         raise ValueError(f"shards: expected a multiple of the {workers.count} processes, given {settings.shards}")
+    if graph is None:
+        graph = workers.device.type == "cuda" and workers.count == 1 and objective.capturable
+    elif graph and workers.count > 1:
+        raise ValueError(f"graph: several processes, here {workers.count}, exchange gradients, which no graph holds")
     own = Path(folder) if folder is not None and workers.first else None
-    trainer = Trainer(model, data, objective, settings, workers, own, record or {})
+    trainer = Trainer(model, data, objective, settings, workers, own, record or {}, graph)
     if not resume:
         trainer.initialise()
     elif folder is None:

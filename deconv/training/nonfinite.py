@@ -8,7 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-__all__ = ["first_nonfinite_gradient", "first_nonfinite_layer"]
+__all__ = ["LOSS_ITSELF", "first_nonfinite_gradient", "first_nonfinite_layer"]
+
+LOSS_ITSELF = "the loss itself"
+"""What `first_nonfinite_layer` says where every layer is fine."""
 
 
 def first_nonfinite_layer(model: nn.Module, compute: Callable[[], Any]) -> str:
@@ -26,7 +29,7 @@ def first_nonfinite_layer(model: nn.Module, compute: Callable[[], Any]) -> str:
     Returns
     -------
     str
-        Name and class of the module.
+        Name and class of the module, or `LOSS_ITSELF`.
     """
     found: list[str] = []
     running: list[str] = []
@@ -54,7 +57,7 @@ def first_nonfinite_layer(model: nn.Module, compute: Callable[[], Any]) -> str:
     finally:
         for handle in handles:
             handle.remove()
-    return found[0] if found else "the loss itself"
+    return found[0] if found else LOSS_ITSELF
 
 
 def first_nonfinite_gradient(model: nn.Module) -> str:

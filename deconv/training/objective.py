@@ -29,11 +29,14 @@ class Objective:
     initialise : callable, optional
         ``initialise(model, batch, generator)`` sets what is taken from the first batch; called once, without
         gradients, before the first step.
+    capturable : bool
+        The host reads no values in `loss`, so that a CUDA graph can hold a training step.
     """
 
     name: str
     loss: Loss
     initialise: Callable[[nn.Module, Batch, torch.Generator], None] | None = None
+    capturable: bool = False
 
 
 class Criterion(nn.Module):

@@ -43,6 +43,7 @@ def train(
     loaders: int = 0,
     save_seconds: float = 60.0,
     tensorboard: bool = False,
+    graph: bool | None = None,
     progress: bool | None = None,
 ) -> Fitted:
     """Train what `config` says and leave everything in `folder`.
@@ -75,6 +76,8 @@ def train(
         The least time between two checkpoints.
     tensorboard : bool
         Also log for TensorBoard.
+    graph : bool, optional
+        See `fit`.
     progress : bool, optional
         By default on standard error; False: be silent.
 
@@ -146,6 +149,7 @@ def train(
             loaders=loaders,
             save_seconds=save_seconds,
             tensorboard=tensorboard,
+            graph=graph,
             callback=_drawing(config, folder, processes),
             progress=progress,
         )

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NoReturn, TypeAlias, cast
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from ..imaging.tensors import write_tensors
@@ -18,13 +19,17 @@ from .checkpoint import CHECKPOINT, MODEL, read_checkpoint
 from .data import Batch, Splits
 from .distributed import Workers
 from .evaluation import Score, evaluate
-from .nonfinite import first_nonfinite_gradient, first_nonfinite_layer
+from .graph import RandomSources, StaticStep
+from .nonfinite import LOSS_ITSELF, first_nonfinite_gradient, first_nonfinite_layer
 from .objective import Criterion, Objective
-from .order import ShardOrder, Stream, generator_for
+from .order import ShardOrder, Stream, generator_for, seed_for
 from .settings import Settings, learning_rate
 from .state import TrainingState
 
 __all__ = ["Trainer"]
+
+# For the augmentation and the noise of each shard.
+Seeds: TypeAlias = Sequence[tuple[int, int]]
 
 
 @dataclass
@@ -47,6 +52,8 @@ class Trainer:
         Where the files go; by default nothing is written.
     record : mapping
         Stored with every file: what is needed to build the model again.
+    graph : bool
+        Compute losses and gradients by a `StaticStep`.
     """
 
     model: nn.Module
@@ -56,6 +63,7 @@ class Trainer:
     workers: Workers
     folder: Path | None
     record: Mapping[str, Any]
+    graph: bool = False
 
     def __post_init__(self) -> None:
         self.shards = range(self.workers.rank, self.settings.shards, self.workers.count)
@@ -85,6 +93,7 @@ class Trainer:
     def _prepare(self) -> None:
         self.state = TrainingState(self.model, self.settings)
         self.criterion = self.workers.wrap(Criterion(self.model, self.objective.loss))
+        self._static = StaticStep(self._gradient, self.workers.device) if self.graph else None
         self.model.train()
 
     def batches(self, loaders: int) -> Iterator[Batch]:
@@ -108,47 +117,68 @@ class Trainer:
         state, settings = self.state, self.settings
         for group in state.optimiser.param_groups:
             group["lr"] = learning_rate(settings, state.step, state.seconds)
-        state.optimiser.zero_grad()
-        total = 0.0
-        for shard in self.shards:
-            batch = next(batches).to(self.workers.device)
-            flips = self._generator(Stream.AUGMENTATION, state.step, shard)
-            batch = batch._replace(images=augment(batch.images, settings.augmentation, flips))
-            last = shard == self.shards[-1]
-            with nullcontext() if last else self.workers.unsynchronised(self.criterion):
-                loss = self._loss(batch, shard) / len(self.shards)
-                loss.backward()
-            total += float(loss.detach())
-        gradients = {p: p.grad for p in self.model.parameters() if p.grad is not None}
-        norm = nn.utils.get_total_norm(list(gradients.values()))
-        if not norm.isfinite():
+        shards = [next(batches) for _ in self.shards]
+        seeds = [(self._seed(Stream.AUGMENTATION, shard), self._seed(Stream.NOISE, shard)) for shard in self.shards]
+        try:
+            found = self._static(shards, seeds) if self._static else self._gradient(*self._here(shards, seeds))
+        except FloatingPointError:
+            self._blame(shards, seeds)
+        *losses, norm = found.tolist()
+        if not math.isfinite(sum(losses)):
+            self._blame(shards, seeds)
+        if not math.isfinite(norm):
             raise FloatingPointError(self._failure(f"{first_nonfinite_gradient(self.model)} is not finite"))
         if settings.clip:
-            nn.utils.clip_grads_with_norm_(list(gradients), settings.clip, norm)
+            parameters = [p for p in self.model.parameters() if p.grad is not None]
+            nn.utils.clip_grads_with_norm_(parameters, settings.clip, found[-1])
         state.optimiser.step()
         if state.average is not None:
             state.average.update_parameters(self.model)
         state.step += 1
-        return total, float(norm)
+        return sum(losses), norm
 
-    def _loss(self, batch: Batch, shard: int) -> torch.Tensor:
-        def noise() -> torch.Generator:
-            return self._generator(Stream.NOISE, self.state.step, shard)
+    def _gradient(self, shards: Sequence[Batch], sources: Sequence[RandomSources]) -> Tensor:
+        """Loss of each shard and norm of the gradient, which is left in the parameters; the host reads nothing."""
+        self.state.optimiser.zero_grad()
+        losses = []
+        for batch, source in zip(shards, sources, strict=True):
+            seen = self._augmented(batch, source)
+            with nullcontext() if batch is shards[-1] else self.workers.unsynchronised(self.criterion):
+                with self._precision():
+                    loss = self.criterion(seen, source.noise) / len(shards)
+                loss.backward()
+            losses.append(loss.detach())
+        norm = nn.utils.get_total_norm([p.grad for p in self.model.parameters() if p.grad is not None])
+        return torch.stack([*losses, norm.to(losses[0])])
 
-        try:
+    def _here(self, shards: Sequence[Batch], seeds: Seeds) -> tuple[list[Batch], list[RandomSources]]:
+        device = self.workers.device
+        return [batch.to(device) for batch in shards], [RandomSources(device).seed(*pair) for pair in seeds]
+
+    def _seed(self, stream: Stream, shard: int) -> int:
+        return seed_for(self.settings.seed, stream, self.state.step, shard)
+
+    def _augmented(self, batch: Batch, source: RandomSources) -> Batch:
+        return batch._replace(images=augment(batch.images, self.settings.augmentation, source.augmentation))
+
+    def _blame(self, shards: Sequence[Batch], seeds: Seeds) -> NoReturn:
+        """Raise with the name of the layer that makes the loss of a shard infinite."""
+        layers = []
+        for batch, source in zip(*self._here(shards, seeds), strict=True):
+            seen = self._augmented(batch, source)
+
+            def compute(seen: Batch = seen, source: RandomSources = source) -> Tensor:
+                return self.objective.loss(self.model, seen, source.noise)
+
             with self._precision():
-                loss = self.criterion(batch, noise())
-            if loss.isfinite():
-                return loss
-        except FloatingPointError:
-            pass
-        with self._precision():
-            layer = first_nonfinite_layer(self.model, lambda: self.objective.loss(self.model, batch, noise()))
+                layers.append(first_nonfinite_layer(self.model, compute))
+        layer = next((layer for layer in layers if layer != LOSS_ITSELF), LOSS_ITSELF)
         raise FloatingPointError(self._failure(f"the loss is not finite, and first so in {layer}"))
 
     def _precision(self) -> torch.autocast:
+        # A parameter is cast once a step anyway, and a cache would hold tensors of another step where a graph is kept.
         lowered = self.settings.precision != "float32"
-        return torch.autocast(self.workers.device.type, torch.bfloat16, enabled=lowered)
+        return torch.autocast(self.workers.device.type, torch.bfloat16, enabled=lowered, cache_enabled=False)
 
     def _failure(self, what: str) -> str:
         path = None if self.folder is None else self.folder / CHECKPOINT
