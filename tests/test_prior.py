@@ -302,6 +302,18 @@ def test_large_images_are_denoised_in_squares(monkeypatch):
     assert float((whole - parts).abs().median()) < 2e-4
 
 
+@pytest.mark.parametrize("sigma", [0.01, 0.1])
+def test_the_quick_mean_of_a_mixture_is_the_exact_one(sigma):
+    """By products of coefficients and the components that matter; with gradients, by all of them."""
+    prior = load_prior("gmm")
+    noisy = prior.sample(300, sigma, generator=generator())
+    with torch.no_grad():
+        quick = prior.patch_denoise(noisy, sigma)
+    exact = prior.patch_denoise(noisy.clone().requires_grad_(), sigma).detach()
+    assert (quick - exact).square().mean().sqrt() < 0.006 * sigma
+    assert (quick - noisy).square().mean().sqrt() > 0.2 * sigma
+
+
 def test_a_mixture_is_found_again():
     truth = GaussianMixturePrior.from_covariances(torch.tensor([0.7, 0.3]), covariances(2, 8))
     draw, sigma = generator(), 0.01

@@ -23,8 +23,14 @@ _NEGLIGIBLE = 1e-3
 # Components evaluated together, by falling rank.
 _TOGETHER = 25
 
+# Patches whose products of coefficients are formed together: as many as a processor's caches hold.
+_PATCHES = 512
+
 # A component less probable than this contributes nothing to the mean.
 _IMPROBABLE = 1e-5
+
+# And one less probable than this so little to a denoised patch, 0.004 of the noise, that the time is better saved.
+_FAINT = 1e-3
 
 # How far from orthonormal eigenvectors may be: what half precision leaves of them, and more.
 _SKEW = 0.05
@@ -119,11 +125,16 @@ class GaussianMixturePrior(PatchPrior):
         return _LogProb.apply(coefficients, self, float(sigma))
 
     def patch_score(self, coefficients: Tensor, sigma: float) -> Tensor:
-        return (self.patch_denoise(coefficients, sigma) - coefficients) / sigma**2
+        clean = self.wiener_mean(coefficients, self.joint(coefficients, sigma).softmax(1), sigma)
+        return (clean - coefficients) / sigma**2
 
     def patch_denoise(self, coefficients: Tensor, sigma: float) -> Tensor:
-        responsibilities = self.joint(coefficients, self.nearest_level(sigma)).softmax(1)
-        return self.wiener_mean(coefficients, responsibilities, sigma)
+        level = self.nearest_level(sigma)
+        if torch.is_grad_enabled() and coefficients.requires_grad:
+            return self.wiener_mean(coefficients, self.joint(coefficients, level).softmax(1), sigma)
+        shares = self._joint_by_products(coefficients, level).softmax(1)
+        shares = torch.where(shares > _FAINT, shares, 0)
+        return self.wiener_mean(coefficients, shares / shares.sum(1, keepdim=True), sigma)
 
     def sample(self, count: int, sigma: float, *, generator: torch.Generator | None = None) -> Tensor:
         """Draw noisy patches.
@@ -168,15 +179,33 @@ class GaussianMixturePrior(PatchPrior):
             joint.append(inside.square().sum(2))
         return constant - 0.5 * (outside - torch.cat(joint, 1))
 
+    def _joint_by_products(self, v: Tensor, sigma: float) -> Tensor:
+        r"""`joint` to a tenth of a nat, in a third of the time or less: one product of matrices for all components.
+
+        The exponent is linear in the products :math:`v_i v_j`, :math:`i \le j`, of which there are fewer than
+        projections on the eigenvectors of all components.
+        """
+        noise = sigma**2
+        values, vectors, weights = (t.to(v) for t in (self.values, self.vectors, self.weights))
+        constant = weights.log() - 0.5 * ((values + noise).log().sum(1) + v.shape[1] * math.log(2 * math.pi))
+        inverse = (vectors / (values + noise).unsqueeze(1)) @ vectors.mT
+        rows, columns = torch.triu_indices(v.shape[1], v.shape[1], device=v.device)
+        # Half of what is on the diagonal, since the exponent is half of the sum over all i and j.
+        forms = (inverse[:, rows, columns] * torch.where(rows == columns, 0.5, 1.0).to(v)).mT.contiguous()
+        return constant - torch.cat([(some[:, rows] * some[:, columns]) @ forms for some in v.split(_PATCHES)])
+
     def wiener_mean(self, v: Tensor, responsibilities: Tensor, sigma: float) -> Tensor:
         """What the Wiener filters of the components make of patches `(N, D)`, averaged with the weights `(N, K)`."""
+        values, vectors = self.values.to(v), self.vectors.to(v)
+        filters = (vectors * (values / (values + sigma**2)).unsqueeze(1)) @ vectors.mT
+        # The pairs of component and patch that count, by component.
+        shares = responsibilities.mT.contiguous()
+        component, patch = (shares > _IMPROBABLE).nonzero().unbind(1)
+        parts = patch.split(torch.bincount(component, minlength=len(shares)).tolist())
         clean = torch.zeros_like(v)
-        for k, share in enumerate(responsibilities.unbind(1)):
-            chosen = (share > _IMPROBABLE).nonzero().squeeze(1)
+        for share, chosen, matrix in zip(shares, parts, filters, strict=True):
             if len(chosen):
-                vectors, values = self.vectors[k].to(v), self.values[k].to(v)
-                filtered = (v[chosen] @ vectors * (values / (values + sigma**2))) @ vectors.T
-                clean = clean.index_add(0, chosen, share[chosen].unsqueeze(1) * filtered)
+                clean = clean.index_add(0, chosen, share[chosen].unsqueeze(1) * (v[chosen] @ matrix))
         return clean
 
 
