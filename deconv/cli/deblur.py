@@ -6,11 +6,12 @@ import time
 from pathlib import Path
 from typing import Annotated, Any
 
+import typer
 from typer import Argument, Option
 
 from ..imaging.formats import listing as formats
 from .batch import for_many
-from .blind import KERNEL_SIZE, STARTS, check_psf_target, estimate_blur, with_inexact_psf
+from .blind import KERNEL_SIZE, STARTS, check_psf_target, estimate_blur, why_not_better, with_inexact_psf
 from .blurs import on_voxels, read_blur
 from .deblur_options import check_options
 from .inputs import MAX_PIXELS, WHITE, read_source
@@ -190,6 +191,9 @@ def deblur_file(
     }
     restored = chosen.call_for_each(photograph.batch, blur.psf, options, defaults, tiles)
     seconds = time.perf_counter() - started
+    if confidence is not None and (reason := why_not_better(photograph, restored, blur, linear=light)):
+        typer.echo(f"deconv: {reason}", err=True)
+        return Outcome(LEFT, leave(photograph, output, bits=bits, on_doubt=on_doubt), blur.size, confidence, seconds)
     lost = photograph.write(output, restored, bits=bits)
     words = f"psf {blur.words}"
     if save_psf is not None:

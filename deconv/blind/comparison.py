@@ -1,0 +1,100 @@
+r"""A restoration held against its input: a wrong psf shows in what it leaves unexplained, and in rings beside edges.
+
+With the observation y, its noise :math:`\sigma`, the psf h and the restored x,
+
+.. math::
+    m = \mathrm{rms}(h * x - y) / \sigma, \qquad
+    r = \frac{\langle |\nabla x| \rangle_F / \langle |\nabla x| \rangle_E}
+             {\langle |\nabla y| \rangle_F / \langle |\nabla y| \rangle_E} ,
+
+where E are the edges of y, and F the flat pixels within reach of the psf of one: what is restored there is new.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..imaging.convolution import convolve
+from .observation import effective_noise
+
+__all__ = ["compare", "why_not_better"]
+
+# On six photographs of scikit-image under three kinds of blur, m is 0.8 to 1.0 with the true psf and up to 1.4 with a
+# wrong one; r is 0.1 to 2.0 with the true psf, up to 2.8 with an estimated one that gained 8 dB, and up to 14 with wrong
+# ones. A good restoration that is held back costs more than a bad one that gets through: only gross faults count.
+_MISFIT, _RINGING = 1.5, 5.0
+
+# Pixels on each side that are looked at; the share of the pixels that are edges, and of those that are flat.
+_SIDE, _EDGES, _FLAT = 1024, 0.1, 0.5
+
+# From here on a value counts as clipped, as a share of the greatest.
+_CLIPPED = 0.99
+
+
+def why_not_better(observed: Tensor, restored: Tensor, psf: Tensor) -> str | None:
+    """Why a restoration is not to be trusted although its psf was, or None.
+
+    Parameters
+    ----------
+    observed, restored : Tensor
+        `(1, C, H, W)`, in the light in which they were blurred.
+    psf : Tensor
+        `(kh, kw)`.
+
+    Returns
+    -------
+    str or None
+    """
+    misfit, ringing = compare(observed, restored, psf)
+    if misfit > _MISFIT:
+        return f"the restored picture does not explain the blurred one: what is left is {misfit:.1f} times the noise"
+    if ringing > _RINGING:
+        return f"the restored picture rings: {ringing:.1f} times as much beside edges as was there"
+    return None
+
+
+def compare(observed: Tensor, restored: Tensor, psf: Tensor) -> tuple[float, float]:
+    """What is left unexplained, over the noise, and how much there is beside edges, over what was there.
+
+    Parameters
+    ----------
+    observed, restored, psf
+        As for `why_not_better`.
+
+    Returns
+    -------
+    misfit, ringing : float
+        0 for what cannot be told.
+    """
+    y, x = (_middle(image.detach().float()).mean(1, keepdim=True) for image in (observed, restored))
+    h = psf.to(y)
+    inside = [slice(n // 2, side - n // 2) for n, side in zip(h.shape, y.shape[2:], strict=True)]
+    if any(place.stop - place.start < n for place, n in zip(inside, h.shape, strict=True)):
+        return 0.0, 0.0
+    left = (convolve(x, h, boundary="replicate") - y)[..., inside[0], inside[1]]
+    unclipped = y[..., inside[0], inside[1]] < _CLIPPED * y.max()
+    sigma = float(effective_noise(y).mean())
+    misfit = float(left[unclipped].square().mean().sqrt()) / sigma if sigma > 0 and unclipped.any() else 0.0
+    smooth = _gradient(F.avg_pool2d(y, 3, 1, 1))
+    order = smooth.flatten().sort().values
+    edges = smooth > order[int((1 - _EDGES) * (len(order) - 1))]
+    reach = max(h.shape) // 2
+    beside = (F.max_pool2d(edges.float(), 2 * reach + 1, 1, reach) > 0) & (
+        smooth < order[int(_FLAT * (len(order) - 1))]
+    )
+    if not edges.any() or not beside.any():
+        return misfit, 0.0
+    new, old = (float(g[beside].mean() / g[edges].mean().clamp_min(1e-12)) for g in (_gradient(x), _gradient(y)))
+    return misfit, new / max(old, 1e-12)
+
+
+def _middle(image: Tensor) -> Tensor:
+    top, left = (max(n - _SIDE, 0) // 2 for n in image.shape[2:])
+    return image[..., top : top + _SIDE, left : left + _SIDE]
+
+
+def _gradient(image: Tensor) -> Tensor:
+    down, right = image[..., 1:, :-1] - image[..., :-1, :-1], image[..., :-1, 1:] - image[..., :-1, :-1]
+    return torch.hypot(down, right)
