@@ -22,8 +22,8 @@ from .observation import effective_noise
 __all__ = ["compare", "why_not_better"]
 
 # On six photographs of scikit-image under three kinds of blur, m is 0.8 to 1.0 with the true psf and up to 1.4 with a
-# wrong one; r is 0.1 to 2.0 with the true psf, up to 2.8 with an estimated one that gained 8 dB, and up to 14 with wrong
-# ones. A good restoration that is held back costs more than a bad one that gets through: only gross faults count.
+# wrong one; r is 0.1 to 2.0 with the true psf, up to 2.8 with an estimated one that gained 8 dB, and up to 14 with
+# wrong ones. A good restoration that is held back costs more than a bad one that gets through: only gross faults count.
 _MISFIT, _RINGING = 1.5, 5.0
 
 # Pixels on each side that are looked at; the share of the pixels that are edges, and of those that are flat.
