@@ -38,13 +38,22 @@ class ProgressBar(AbstractContextManager):
         Seconds that pass before the bar appears where `shown` is None: short work needs none.
     text : bool
         Show the text given to `update` in place of the percentage and the time left.
+    unit : str
+        What is counted, ``"scale"``: the title then says which one is in work, ``scale 3 of 9``.
     """
 
     def __init__(
-        self, title: str, total: float, *, shown: bool | None = None, delay: float = 0.0, text: bool = False
+        self,
+        title: str,
+        total: float,
+        *,
+        shown: bool | None = None,
+        delay: float = 0.0,
+        text: bool = False,
+        unit: str = "",
     ) -> None:
         self.bar = None
-        self._title, self._total, self._completed = title, total, 0.0
+        self._title, self._total, self._completed, self._unit = title, total, 0.0, unit
         self._listener = _listener.get()
         self._tell()
         if shown is False or (shown is None and not sys.stderr.isatty()):
@@ -56,7 +65,7 @@ class ProgressBar(AbstractContextManager):
         columns = (TextColumn("{task.description}"), BarColumn(bar_width=None), TextColumn("{task.fields[text]}"))
         self.bar = Progress(*(columns if text else ()), console=console, transient=console.is_terminal)
         self._visible_from = time.monotonic() + (delay if shown is None else 0.0)
-        self._task = self.bar.add_task(title, total=total, visible=self._visible, text="")
+        self._task = self.bar.add_task(self._words, total=total, visible=self._visible, text="")
 
     @property
     def _visible(self) -> bool:
@@ -78,18 +87,24 @@ class ProgressBar(AbstractContextManager):
         self._completed += amount
         self._tell()
         if self.bar is not None:
-            self.bar.update(self._task, advance=amount, visible=self._visible)
+            self.bar.update(self._task, advance=amount, description=self._words, visible=self._visible)
 
     def update(self, completed: float, *, title: str | None = None, text: str = "") -> None:
         """So much is done in all; the title and the text from now on."""
         self._completed, self._title = completed, self._title if title is None else title
         self._tell()
         if self.bar is not None:
-            self.bar.update(self._task, completed=completed, description=title, visible=self._visible, text=text)
+            self.bar.update(self._task, completed=completed, description=self._words, visible=self._visible, text=text)
+
+    @property
+    def _words(self) -> str:
+        if not self._unit:
+            return self._title
+        return f"{self._title}, {self._unit} {min(int(self._completed) + 1, int(self._total))} of {int(self._total)}"
 
     def _tell(self) -> None:
         if self._listener is not None:
-            self._listener(self._title, self._completed / self._total if self._total else 0.0)
+            self._listener(self._words, self._completed / self._total if self._total else 0.0)
 
     def print(self, line: str) -> None:
         """A line above the bar; without a bar, on standard error."""

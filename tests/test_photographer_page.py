@@ -49,6 +49,6 @@ def test_there_are_commands():
 def test_it_runs(blurred, capsys, command):
     quick = command.replace("--method flow", "--method wiener")  # the flow has tests of its own
     assert main(shlex.split(quick)[1:]) == 0, capsys.readouterr().err
-    if "-o" in command:
+    if "-o" in command and "--preview" not in command:
         output = "restored/blurred.jpg" if "-o restored" in command else "sharp.jpg"
         assert read_image(output).shape == read_image("blurred.jpg").shape

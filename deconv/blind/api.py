@@ -142,7 +142,7 @@ def estimate(
     scales = pyramid(piece, size)
     if reason := why_hopeless(piece, scales[-1]):
         return no_blur(reason)
-    with ProgressBar("estimating the psf", len(scales), shown=progress) as bar:
+    with ProgressBar("estimating the psf", len(scales), shown=progress, unit="scale") as bar:
 
         def report(scale: int, psf: Tensor) -> bool:
             bar.advance()

@@ -10,6 +10,7 @@ import typer
 from typer import Argument, Option
 
 from ..imaging.formats import listing as formats
+from ..progress import ProgressBar
 from .batch import for_many
 from .blind import KERNEL_SIZE, STARTS, check_psf_target, estimate_blur, why_not_better, with_inexact_psf
 from .blurs import on_voxels, read_blur
@@ -22,6 +23,7 @@ from .noise import estimate, in_words, overall
 from .noise import in_light as sigma_in_light
 from .outcome import LEFT, Outcome
 from .outputs import OVERWRITE, check_outputs, write_psf
+from .preview import PREVIEW, check_preview, detailed_part, write_pair
 from .streak import PSF_FROM, blur_from_streak, no_blur
 from .summary_line import summary_line
 
@@ -29,6 +31,9 @@ __all__ = ["deblur", "deblur_file"]
 
 # The automatic weights of the methods go with the noise to the power of 4/3.
 _NOISE_POWER = 0.75
+
+# How many starts the estimation for a preview has.
+_QUICK = 4
 
 _PSF = (
     "The blur: a file (image, .npy, .mat), or a text such as motion:15,30, of the forms "
@@ -106,6 +111,7 @@ def deblur_file(
     series: Annotated[int | None, Option("--series", "--hdu", metavar="N", help=_SERIES)] = None,
     channel_axis: Annotated[int | None, Option("--channel-axis", metavar="N", help=_CHANNEL_AXIS)] = None,
     device: Annotated[str, Option(metavar="NAME", help="Where to compute: cpu, cuda, auto, ...")] = "cpu",
+    preview: Annotated[bool, Option("--preview", help=PREVIEW)] = False,
     overwrite: Annotated[bool, Option("--overwrite", help=OVERWRITE)] = False,
     max_pixels: Annotated[int | None, Option(metavar="N", help=MAX_PIXELS)] = None,
     quiet: Annotated[bool, Option("--quiet", "-q", help="No progress, no closing line.")] = False,
@@ -119,6 +125,7 @@ def deblur_file(
       deconv deblur blurred.jpg -o sharp.jpg
       deconv deblur blurred.png -o sharp.png --psf motion:15,30
       deconv deblur blurred.tif -o sharp.tif --psf kernel.mat --method recursive --sigma 1%
+      deconv deblur blurred.jpg -o preview.png --preview --method flow
       deconv deblur holiday -o sharp --recursive --report report.json
     """
     chosen, level = check_options(
@@ -135,7 +142,8 @@ def deblur_file(
     known = psf is not None or psf_from is not None or denoise_only
     blur = None if psf is None else read_blur(psf, recentre=recentre)
     place = {"part": series, "channel_axis": channel_axis}
-    photograph = read_source(source, blur, device=device, white=white, max_pixels=max_pixels, **place)
+    with ProgressBar("reading", 1, shown=False if quiet else None, delay=1.0):
+        photograph = read_source(source, blur, device=device, white=white, max_pixels=max_pixels, **place)
     photograph.check_noise(level)
     if linear is None and photograph.picture is not None and photograph.picture.raw:
         linear = True
@@ -146,7 +154,12 @@ def deblur_file(
     if photograph.volume is not None and blur is not None:
         blur = on_voxels(blur, photograph.volume.voxel)
         bits = 32 if bits is None and photograph.values.dtype.name != "float64" else bits
-    photograph.check_target(output, bits=bits)
+    if preview:
+        check_preview(photograph, output)
+        photograph, starts = detailed_part(photograph), min(starts, _QUICK)
+        on_doubt = "skip" if on_doubt == "copy" else on_doubt
+    else:
+        photograph.check_target(output, bits=bits)
     if blur is None and save_psf is None:
         save_psf = output.with_name(f"{output.stem}-psf.png")
     outputs = {"--output": output}
@@ -194,7 +207,11 @@ def deblur_file(
     if confidence is not None and (reason := why_not_better(photograph, restored, blur, linear=light)):
         typer.echo(f"deconv: {reason}", err=True)
         return Outcome(LEFT, leave(photograph, output, bits=bits, on_doubt=on_doubt), blur.size, confidence, seconds)
-    lost = photograph.write(output, restored, bits=bits)
+    lost: list[str] = []
+    if preview:
+        write_pair(output, photograph.batch, restored)
+    else:
+        lost = photograph.write(output, restored, bits=bits)
     words = f"psf {blur.words}"
     if save_psf is not None:
         write_psf(save_psf, blur.psf, blur.voxel if photograph.volume is None else photograph.volume.voxel)

@@ -154,7 +154,8 @@ def tiled(
     # No more than half a tile, so that what is blended on both sides of a small one does not meet.
     widths = [min(b - a for a, b in along) // 2 for along in pieces]
     cores = list(itertools.product(*pieces))
-    with ProgressBar(f"{restore.name.replace('_', ' ')}, tiles", len(cores), shown=progress, delay=1.0) as bar:
+    title = restore.name.replace("_", " ")
+    with ProgressBar(title, len(cores), shown=progress, delay=1.0, unit="tile") as bar:
         for own in cores:
             seen = [(max(a - r, 0), min(b + r, n)) for (a, b), r, n in zip(own, reach, frame, strict=True)]
             blur = field([(a + b - 1) / 2 for a, b in own], frame)

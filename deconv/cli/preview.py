@@ -1,0 +1,58 @@
+"""The most detailed part of a picture, restored in seconds, beside what it was."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .inputs import Source
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["PREVIEW", "check_preview", "detailed_part", "write_pair"]
+
+PREVIEW = "Restore the 512 x 512 pixels of most detail only, and write them before and after, side by side."
+
+# Pixels on each side, and between before and after; how many places are looked at along a side of it.
+_SIDE, _GAP, _PLACES = 512, 8, 8
+
+
+def check_preview(photograph: Source, output: Path) -> None:
+    """Raise now what would be wrong with the pair."""
+    from ..imaging.files import check_writable
+
+    if photograph.volume is not None:
+        raise ValueError("--preview: is for pictures, and this is a stack")
+    check_writable(output)
+
+
+def detailed_part(photograph: Source) -> Source:
+    """The square of the greatest mean gradient; a picture that is no larger as it is."""
+    import torch.nn.functional as F
+
+    grey = photograph.batch.mean(1, keepdim=True)
+    height, width = (min(_SIDE, n) for n in grey.shape[2:])
+    down, right = grey[..., 1:, :-1] - grey[..., :-1, :-1], grey[..., :-1, 1:] - grey[..., :-1, :-1]
+    step = _SIDE // _PLACES
+    detail = F.avg_pool2d(down.abs() + right.abs(), (height - 1, width - 1), step)
+    place = int(detail.flatten().argmax())
+    top, left = (step * i for i in divmod(place, detail.shape[-1]))
+    here = (slice(top, top + height), slice(left, left + width))
+    values = photograph.values[here]
+    picture = photograph.picture
+    if picture is not None:
+        picture = replace(picture, pixels=values, alpha=None if picture.alpha is None else picture.alpha[here])
+    known = None if photograph.known is None else photograph.known[(..., *here)]
+    return replace(photograph, values=values, batch=photograph.batch[(..., *here)], picture=picture, known=known)
+
+
+def write_pair(path: Path, before: Tensor, after: Tensor) -> None:
+    """Two pictures `(1, C, H, W)`, values above white are white."""
+    import torch
+
+    from ..imaging import write_image
+
+    gap = before.new_ones(*before.shape[:3], _GAP)
+    write_image(path, torch.cat([before, gap, after.to(before)], -1)[0].clamp(0, 1), bits=8)

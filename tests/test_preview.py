@@ -1,0 +1,52 @@
+"""A preview restores the most detailed part, and writes it beside what it was."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import skimage.data
+
+from deconv.cli import main, preview
+from deconv.imaging import degrade, psf, read_image, write_image, write_stack
+from deconv.progress import ProgressBar, heard_by
+
+
+@pytest.fixture
+def picture(tmp_path, monkeypatch) -> np.ndarray:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(preview, "_SIDE", 64)
+    picture = np.full((200, 180, 3), 120, np.uint8)
+    picture[100:180, 60:150] = skimage.data.astronaut()[60:140, 180:270]
+    blurred = degrade(picture, psf.motion(7, 30), noise=0.004, seed=0)
+    write_image("in.png", blurred)
+    return blurred
+
+
+def test_the_most_detailed_part_before_and_after(picture, capsys):
+    assert main(["deblur", "in.png", "-o", "pair.png", "--psf", "motion:7,30", "--preview"]) == 0
+    pair = read_image("pair.png")
+    assert pair.shape == (64, 64 + 8 + 64, 3)
+    places = np.lib.stride_tricks.sliding_window_view(picture, (64, 64, 3))[::8, ::8, 0]
+    found = np.argwhere((places == pair[:, :64]).all((-3, -2, -1)))
+    assert len(found) == 1
+    top, left = 8 * found[0]
+    assert 90 <= top <= 130
+    assert 40 <= left <= 100
+    assert main(["deblur", "in.png", "-o", "all.png", "--psf", "motion:7,30", "-q"]) == 0
+    whole = read_image("all.png")[top : top + 64, left : left + 64]
+    inside = np.abs(whole.astype(int) - pair[:, 72:])[16:-16, 16:-16]
+    assert inside.mean() < 6
+
+
+def test_a_stack_has_no_preview(picture, capsys):
+    write_stack("stack.tif", np.ones((4, 30, 30), np.float32))
+    assert main(["deblur", "stack.tif", "-o", "pair.png", "--psf", "gaussian:1", "--preview"]) == 2
+    assert "--preview: is for pictures" in capsys.readouterr().err
+
+
+def test_a_bar_says_which_one_is_in_work():
+    said = []
+    with heard_by(lambda stage, share: said.append((stage, share))), ProgressBar("looking", 2, unit="scale") as bar:
+        bar.advance()
+        bar.advance()
+    assert said == [("looking, scale 1 of 2", 0.0), ("looking, scale 2 of 2", 0.5), ("looking, scale 2 of 2", 1.0)]
