@@ -9,8 +9,8 @@ from pathlib import Path
 
 __all__ = ["available_memory", "needed_memory"]
 
-# Bytes of a process that has read nothing yet, and for every pixel of the picture in work, at the peak; measured on
-# colour photographs of 1 to 12 megapixels, blind.
+# Bytes of a process that has read nothing yet, and for every pixel of the picture in work: 12 megapixels in colour,
+# with their psf estimated, took 6.1 GB at the peak.
 _PROCESS, _PIXEL = 500e6, 550.0
 
 # What is left to other programs.
