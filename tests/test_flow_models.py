@@ -371,6 +371,15 @@ def test_self_normalizing_inverse_is_learnt(generator):
     assert error() < before / 4
 
 
+def test_fresh_mintnet_is_inverted():
+    """Images of CIFAR's shape, in a model of eight steps."""
+    model = flows.build_flow("mintnet", (3, 32, 32), levels=2, steps=4, width=64, seed=0)
+    images = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    model.initialise(images)
+    with torch.no_grad():
+        torch.testing.assert_close(model.eval().decode(model.encode(images)), images, atol=1e-3, rtol=0)
+
+
 def test_mintnet_raises_rather_than_return_a_wrong_image(generator):
     layer = flows.MintNetLayer(2, 3, iterations=1).double()
     z = torch.randn(1, 2, 4, 4, generator=generator, dtype=torch.float64)

@@ -192,7 +192,8 @@ class GaussianMixturePrior(PatchPrior):
         rows, columns = torch.triu_indices(v.shape[1], v.shape[1], device=v.device)
         # Half of what is on the diagonal, since the exponent is half of the sum over all i and j.
         forms = (inverse[:, rows, columns] * torch.where(rows == columns, 0.5, 1.0).to(v)).mT.contiguous()
-        return constant - torch.cat([(some[:, rows] * some[:, columns]) @ forms for some in v.split(_PATCHES)])
+        products = (some.index_select(1, rows) * some.index_select(1, columns) for some in v.split(_PATCHES))
+        return constant - torch.cat([some @ forms for some in products])
 
     def wiener_mean(self, v: Tensor, responsibilities: Tensor, sigma: float) -> Tensor:
         """What the Wiener filters of the components make of patches `(N, D)`, averaged with the weights `(N, K)`."""
