@@ -206,7 +206,7 @@ class GaussianMixturePrior(PatchPrior):
         clean = torch.zeros_like(v)
         for share, chosen, matrix in zip(shares, parts, filters, strict=True):
             if len(chosen):
-                clean = clean.index_add(0, chosen, share[chosen].unsqueeze(1) * (v[chosen] @ matrix))
+                clean.index_add_(0, chosen, share[chosen].unsqueeze(1) * (v[chosen] @ matrix))
         return clean
 
 
