@@ -40,7 +40,7 @@ _SMOOTHEST, _NOISY = 0.8, 0.04
 _LEAST_SPREAD = 0.6
 
 # A piece of so many pixels, or windows, on each side is enough of a large image.
-_ENOUGH, _ENOUGH_WINDOWS = 560, 8
+_ENOUGH, _ENOUGH_WINDOWS = 560, 5
 
 # The automatic window, as a share of the image's shorter side; and that of a search, which makes it smaller.
 _SHARE, _WIDEST_SHARE = 0.12, 0.2

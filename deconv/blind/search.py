@@ -16,10 +16,11 @@ from .support import cropped, extent, odd
 
 __all__ = ["Found", "search", "window_around"]
 
-# The scale at which the window is fitted to the blur: so many steps of sqrt(2) below the finest one.
-_STEPS, _FACTOR = 2, 2
-# The window there, over the extent of the psfs found, and the least at full size.
-_ROOM, _LEAST = 1.3, 15
+# The window is fitted to the blur where it has at most so many pixels, so many steps of sqrt(2) below the finest scale
+# at least: a larger one would cost the more, the less of it is needed.
+_SHOWN, _LEAST_STEPS = 41, 2
+# The window over the extent of the best psfs found there, so many, and the least at full size, and there.
+_ROOM, _JUDGED, _LEAST, _LEAST_SHOWN = 1.3, 6, 15, 5
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ def search(
     *,
     may_shrink: bool,
 ) -> Found:
-    """The hypotheses of one window, or of the one that those in it need at half the resolution.
+    """The hypotheses of one window, or of the one that those in it need, which a coarser scale shows.
 
     A wide blur in a small window leads to a wrong psf, which need not touch the border; a window that is too large
     costs time, most of it at the finest scales, and lets errors in.
@@ -65,26 +66,31 @@ def search(
     """
     piece = observation.most_informative(size)
     scales = pyramid(piece, size)
-    first = max(len(scales) - _STEPS, 0) if may_shrink else 0
     found = [Hypothesis(start.psf(scales[0].size).to(piece.image), start.weight, ()) for start in starts]
     paths = len(starts) // 2
-    if first:
-        found = climb(scales[:first], found, report, above=_STEPS, paths=paths)
+    first = 0
+    if may_shrink:
+        steps = _LEAST_STEPS
+        while max(scales[-steps - 1].size) > _SHOWN:
+            steps += 1
+        first = len(scales) - steps
+        found = climb(scales[:first], found, report, above=steps, paths=paths)
         if not found:
             return Found(piece, scales[-1], [])
-        size = window_around([each.psf for each in found], size)
+        size = window_around([each.psf for each in found[:_JUDGED]], size, 2 ** (steps / 2))
         piece = observation.most_informative(size)
         scales = pyramid(piece, size)
-        near = scales[-_STEPS - 1].size
+        near = scales[-steps - 1].size
         found = [Hypothesis(cropped(each.psf, near), each.weight, each.trace) for each in found]
-        scales = scales[-_STEPS:]
+        scales = scales[-steps:]
     return Found(piece, scales[-1], climb(scales, found, report, first=first, paths=paths))
 
 
-def window_around(psfs: Sequence[Tensor], largest: tuple[int, int]) -> tuple[int, int]:
-    """The window at full size that has room for psfs of half the resolution."""
+def window_around(psfs: Sequence[Tensor], largest: tuple[int, int], factor: float) -> tuple[int, int]:
+    """The window at full size that has room for psfs of a scale that is smaller by a factor."""
+    least = max(_LEAST, odd(_LEAST_SHOWN * factor))
     height, width = (
-        min(most, max(_LEAST, odd(_FACTOR * _ROOM * max(extent(psf)[axis] for psf in psfs))))
+        min(most, max(least, odd(factor * _ROOM * max(extent(psf)[axis] for psf in psfs))))
         for axis, most in enumerate(largest)
     )
     return height, width
