@@ -16,6 +16,7 @@ from .blind import KERNEL_SIZE, STARTS, check_psf_target, estimate_blur, why_not
 from .blurs import on_voxels, read_blur
 from .deblur_options import check_options
 from .inputs import MAX_PIXELS, WHITE, read_source
+from .large import MEMORY, memory_left, restore_stored
 from .left import leave
 from .light import LINEAR, in_light
 from .methods import DEFAULT, best, listing
@@ -101,6 +102,7 @@ def deblur_file(
     strength: Annotated[float, Option(metavar="NUMBER", help=_STRENGTH)] = 1.0,
     boundary: Annotated[str | None, Option(metavar="NAME", help=_BOUNDARY)] = None,
     tiles: Annotated[int | None, Option(metavar="SIDE", help=_TILES)] = None,
+    memory: Annotated[str | None, Option(metavar="SIZE", help=MEMORY)] = None,
     iterations: Annotated[int | None, Option(metavar="N", help="At most so many, where there are any.")] = None,
     stop: Annotated[str | None, Option(metavar="NAME", help=_STOP)] = None,
     clipped: Annotated[bool, Option("--clipped/--no-clipped", help=_CLIPPED)] = True,
@@ -141,6 +143,23 @@ def deblur_file(
     )
     known = psf is not None or psf_from is not None or denoise_only
     blur = None if psf is None else read_blur(psf, recentre=recentre)
+    smoothing = strength**_NOISE_POWER
+    options = {
+        "sigma": ("--sigma", None if level is None else smoothing * level),
+        "noise_to_signal": ("--noise-to-signal", noise_to_signal),
+        "weight": ("--weight", weight),
+        "boundary": ("--boundary", boundary),
+        "num_iter": ("--iterations", iterations),
+        "stop": ("--stop", stop),
+    }
+    if blur is not None and chosen is not None and save_psf is None:
+        said = {"prior": ("--prior", prior), "linear": ("--linear", linear)}
+        how = {"strength": smoothing, "clipped": clipped, "memory": memory, "tile": tiles, "device": device}
+        place = {"series": series, "channel_axis": channel_axis, "bits": bits}
+        files = {"psfs": psf or (), "overwrite": overwrite, "quiet": quiet}
+        outcome = restore_stored(source, output, blur, chosen, options | said, **how, **place, **files)
+        if outcome is not None:
+            return outcome
     place = {"part": series, "channel_axis": channel_axis}
     with ProgressBar("reading", 1, shown=False if quiet else None, delay=1.0):
         photograph = read_source(source, blur, device=device, white=white, max_pixels=max_pixels, **place)
@@ -185,15 +204,9 @@ def deblur_file(
     noise = overall(estimated) if level is None else level
     if not known and estimated is not None:
         estimated = with_inexact_psf(photograph, estimated, linear=light)
-    smoothing = strength**_NOISE_POWER
-    options = {
+    options |= {
         "sigma": ("--sigma", None if level is None else smoothing * level),
-        "noise_to_signal": ("--noise-to-signal", noise_to_signal),
-        "weight": ("--weight", weight),
         "prior": ("--prior", prior if known or chosen.takes("prior") else None),
-        "boundary": ("--boundary", boundary),
-        "num_iter": ("--iterations", iterations),
-        "stop": ("--stop", stop),
         "linear": ("--linear", light),
     }
     defaults = {
@@ -202,7 +215,7 @@ def deblur_file(
         "mask": photograph.known,
         "progress": False if quiet else None,
     }
-    restored = chosen.call_for_each(photograph.batch, blur.psf, options, defaults, tiles)
+    restored = chosen.call_for_each(photograph.batch, blur.psf, options, defaults, tiles, memory_left(memory, device))
     seconds = time.perf_counter() - started
     if confidence is not None and (reason := why_not_better(photograph, restored, blur, linear=light)):
         typer.echo(f"deconv: {reason}", err=True)

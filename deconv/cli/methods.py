@@ -39,6 +39,7 @@ class Choice:
         options: Mapping[str, tuple[str, Any]],
         defaults: Mapping[str, Any],
         tile: int | None = None,
+        memory: int | None = None,
     ) -> Tensor:
         """Restore `image`.
 
@@ -52,34 +53,51 @@ class Choice:
         defaults : mapping
             Values of the keywords that the method has and no option gives.
         tile : int, optional
-            Side of the tiles to restore one by one; by default the image as a whole.
+            Side of the tiles to restore one by one; by default the image as a whole, if it fits into the memory.
+        memory : int, optional
+            Bytes that it may take; by default any.
 
         Returns
         -------
         Tensor
             The restored image.
         """
+        from ..restore import RestorationWarning, tiled
+
+        keywords = self.keywords(options, defaults)
+        space = image.ndim - 2
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", RestorationWarning)
+            if tile is None and (memory is None or not self._exceeds(memory, image, psf, keywords)):
+                restored = self.method(image, psf, **keywords)
+            else:
+                field: Any = psf
+                if psf.ndim > space:  # of so many axes it would be a grid of psfs
+                    field = (lambda y, x: psf) if space == 2 else (lambda z, y, x: psf)
+                restored = tiled(self.method, image, field, tile=tile, memory=memory, **keywords)
+        for message in dict.fromkeys(str(warning.message) for warning in caught):
+            typer.echo(f"deconv: {message}", err=True)
+        return restored
+
+    def keywords(self, options: Mapping[str, tuple[str, Any]], defaults: Mapping[str, Any]) -> dict[str, Any]:
+        """What the method is called with; arguments and errors as for `call`."""
         given = {name: pair for name, pair in options.items() if pair[1] is not None and pair[1] is not False}
         for name, (flag, _) in given.items():
             if not self.takes(name):
                 others = ", ".join(flag for other, (flag, _) in options.items() if self.takes(other))
                 raise ValueError(f"{flag}: {self.name} does not take it; it takes {others}")
         keywords = {name: value for name, value in defaults.items() if self.takes(name)}
-        keywords |= {name: value for name, (_, value) in given.items()}
+        return keywords | {name: value for name, (_, value) in given.items()}
 
-        from ..restore import RestorationWarning, tiled
+    def _exceeds(self, memory: int, image: Tensor, psf: Tensor, keywords: Mapping[str, Any]) -> bool:
+        """Whether the image as a whole takes more, and may be restored in tiles."""
+        from ..restore.memory import working_bytes
 
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always", RestorationWarning)
-            if tile is None:
-                restored = self.method(image, psf, **keywords)
-            else:
-                # Of four axes it would be a grid of psfs.
-                field = (lambda y, x: psf) if psf.ndim == 4 else psf
-                restored = tiled(self.method, image, field, tile=tile, **keywords)
-        for message in dict.fromkeys(str(warning.message) for warning in caught):
-            typer.echo(f"deconv: {message}", err=True)
-        return restored
+        if self.method.buffers is None or keywords.get("boundary", "unknown") != "unknown":
+            return False
+        frame, size = image.shape[2:], psf.shape[2 - image.ndim :]
+        samples = image.shape[0] * image.shape[1]
+        return working_bytes(self.method, frame, size, samples=samples, itemsize=image.element_size()) > memory
 
     def call_for_each(
         self,
@@ -88,10 +106,11 @@ class Choice:
         options: Mapping[str, tuple[str, Any]],
         defaults: Mapping[str, Any],
         tile: int | None = None,
+        memory: int | None = None,
     ) -> Tensor:
         """`call` for the samples one by one, so that the memory is that of one; arguments as there."""
         if len(image) == 1:
-            return self.call(image, psf, options, defaults, tile)
+            return self.call(image, psf, options, defaults, tile, memory)
         import torch
 
         def of(sample: int, value: Any) -> Any:
@@ -107,6 +126,7 @@ class Choice:
                     {name: (flag, of(sample, value)) for name, (flag, value) in options.items()},
                     {name: of(sample, value) for name, value in defaults.items()},
                     tile,
+                    memory,
                 )
                 for sample in range(len(image))
             ]

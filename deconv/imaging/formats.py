@@ -10,9 +10,13 @@ import os
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import numpy as np
+
     from .picture import Picture, Volume
 
 __all__ = ["FORMATS", "Codec", "Format", "format_of_bytes", "format_of_name", "listing", "suffixes", "written_ending"]
@@ -46,6 +50,17 @@ class Codec(Protocol):
         """The bytes of a file of slices."""
         ...
 
+    def locate_volume(self, path: Any, part: int | None) -> tuple[Volume, Iterator[np.ndarray] | None] | None:
+        """Where a file has its values, a `StoredArray`, and their pages if they are to be decoded first; None where it
+        has no stack in one piece."""
+        ...
+
+    def write_slices(
+        self, path: Any, slices: Iterator[np.ndarray], shape: tuple[int, ...], dtype: np.dtype, like: Volume
+    ) -> None:
+        """Write a file of slices one by one."""
+        ...
+
 
 @dataclass(frozen=True)
 class Format:
@@ -75,6 +90,8 @@ class Format:
         Whether its files say themselves if they hold a picture or a stack.
     becomes : str
         The ending of pictures made of files that are only read.
+    stored : bool
+        Whether stacks larger than the memory can be read from it and written to it.
     """
 
     name: str
@@ -88,6 +105,7 @@ class Format:
     parts: str = ""
     axes: bool = False
     becomes: str = ".png"
+    stored: bool = False
 
     @property
     def codec(self) -> Codec:
@@ -113,6 +131,7 @@ FORMATS: tuple[Format, ...] = (
         volumes=True,
         parts="series",
         axes=True,
+        stored=True,
     ),
     Format(
         "NumPy",
@@ -123,6 +142,7 @@ FORMATS: tuple[Format, ...] = (
         volumes=True,
         opacity=False,
         photographs=False,
+        stored=True,
     ),
     Format("BMP", (".bmp",), (b"BM",), "bmp"),
     Format("WebP", (".webp",), (b"RIFF????WEBP",), "webp", ("uint8",)),

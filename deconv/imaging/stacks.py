@@ -16,7 +16,7 @@ from .files import check_writable, write_atomically
 from .formats import format_of_bytes, format_of_name, listing
 from .picture import Volume, as_pixels
 
-__all__ = ["Volume", "read_stack", "read_volume", "write_stack"]
+__all__ = ["Volume", "read_stack", "read_volume", "with_channels", "write_stack"]
 
 # Axes that are none of a volume.
 _OTHERS = {"C": "channels", "T": "times"}
@@ -95,7 +95,7 @@ def read_volume(
             raise ValueError(f"its shape is {values.shape}; expected slices of grey values, D x H x W")
         axes = volume.axes
         if channel_axis is not None:
-            axes = _with_channels(values.shape, axes if len(axes) == values.ndim else "", channel_axis)
+            axes = with_channels(values.shape, axes if len(axes) == values.ndim else "", channel_axis)
         elif values.ndim == 2:
             axes = "YX"
         elif len(axes) != values.ndim:
@@ -145,7 +145,7 @@ def write_stack(
     write_atomically(path, format.codec.encode_volume(made))
 
 
-def _with_channels(shape: tuple[int, ...], axes: str, channel_axis: int) -> str:
+def with_channels(shape: tuple[int, ...], axes: str, channel_axis: int) -> str:
     """The axes of an array of which the channels' one is named."""
     count = len(shape)
     if not 3 <= count <= 5 or not -count <= channel_axis < count:

@@ -7,8 +7,9 @@ the filters' squared transfer functions, so that ``adjoint(analyse(x))`` has the
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor
@@ -42,7 +43,7 @@ class Gradient:
         return torch.stack([_forward(x, axis) for axis in self.axes])
 
     def adjoint(self, v: Tensor) -> Tensor:
-        return _total([_backward(part, axis) for part, axis in zip(v, self.axes, strict=True)])
+        return _total(_backward(part, axis) for part, axis in zip(v, self.axes, strict=True))
 
     def power(self, shape: Sequence[int], like: Tensor) -> Tensor:
         return _laplacian(shape, like)
@@ -70,7 +71,7 @@ class Hessian:
         for part, (a, b) in zip(v, self.pairs, strict=True):
             before = part - part.roll(-1, a) if a == b else math.sqrt(2) * _backward(part, b)
             gathered[a] = gathered[a] + before if a in gathered else before
-        return _total([_backward(part, axis) for axis, part in gathered.items()])
+        return _total(_backward(part, axis) for axis, part in gathered.items())
 
     def power(self, shape: Sequence[int], like: Tensor) -> Tensor:
         return _laplacian(shape, like).square()
@@ -85,11 +86,9 @@ def _backward(x: Tensor, axis: int) -> Tensor:
     return x.roll(1, axis) - x
 
 
-def _total(parts: list[Tensor]) -> Tensor:
-    total, *rest = parts
-    for part in rest:
-        total = total + part
-    return total
+def _total(parts: Iterable[Tensor]) -> Tensor:
+    """Their sum; each is needed no longer than it takes to add it."""
+    return functools.reduce(torch.add, parts)
 
 
 def _laplacian(shape: Sequence[int], like: Tensor) -> Tensor:

@@ -63,6 +63,13 @@ class Method:
         Whether the command line's ``--method auto`` may take it. Of those that it may, the slower is the better.
     learnable : tuple of str, optional
         Which keywords `Restoration` can learn. By default any whose value is a positive number.
+    buffers : tuple of float, optional
+        What it holds at its peak, in images of the size of the padded domain: of images and of volumes. By default not
+        known.
+    apart : bool
+        As for `deconv.restore.padded_domain.PaddedDomain`.
+    reach : int
+        How far apart pixels are that do not see each other, in sizes of the psf: the overlap of tiles.
     """
 
     function: str | Callable[..., Any]
@@ -72,6 +79,9 @@ class Method:
     pace: float | None = None
     automatic: bool = False
     learnable: tuple[str, ...] | None = None
+    buffers: tuple[float, float] | None = None
+    apart: bool = True
+    reach: int = 4
 
     def load(self) -> Callable[..., Any]:
         """The function."""
@@ -101,7 +111,14 @@ class Method:
 
 
 METHODS: dict[str, Method] = {
-    "wiener": Method("wiener", "linear and quickest, by FFT", pace=0.2, automatic=True, learnable=("noise_to_signal",)),
+    "wiener": Method(
+        "wiener",
+        "linear and quickest, by FFT",
+        pace=0.2,
+        automatic=True,
+        learnable=("noise_to_signal",),
+        buffers=(25, 25),
+    ),
     "recursive": Method(
         "wiener",
         "the same filter by two exact inverse convolutions",
@@ -109,22 +126,40 @@ METHODS: dict[str, Method] = {
         volumes=False,
         pace=0.5,
         learnable=("noise_to_signal",),
+        buffers=(35, 35),
     ),
-    "tikhonov": Method("tikhonov", "linear, smooth", pace=0.7, learnable=("weight",)),
+    "tikhonov": Method("tikhonov", "linear, smooth", pace=0.7, learnable=("weight",), buffers=(18, 18)),
     "unsupervised_wiener": Method(
-        "unsupervised_wiener", "linear; noise and signal estimated together", pace=0.8, learnable=()
+        "unsupervised_wiener",
+        "linear; noise and signal estimated together",
+        pace=0.8,
+        learnable=(),
+        buffers=(25, 20),
     ),
-    "richardson_lucy": Method("richardson_lucy", "counted photons; nothing gets negative", pace=1.5, learnable=("tv",)),
-    "total_variation": Method("total_variation", "flat areas with sharp edges", pace=2.0, learnable=("weight",)),
+    "richardson_lucy": Method(
+        "richardson_lucy",
+        "counted photons; nothing gets negative",
+        pace=1.5,
+        learnable=("tv",),
+        buffers=(17, 17),
+        apart=False,
+        reach=2,
+    ),
+    "total_variation": Method(
+        "total_variation", "flat areas with sharp edges", pace=2.0, learnable=("weight",), buffers=(26, 30)
+    ),
     "hyper_laplacian": Method(
         "hyper_laplacian",
         "photographs, the default",
         pace=3.5,
         automatic=True,
         learnable=("weight", "second_order"),
+        buffers=(37, 52),
     ),
-    "l0_gradient": Method("l0_gradient", "text and drawings: few edges", pace=2.0, learnable=()),
-    "plug_and_play": Method("plug_and_play", "any denoiser as the prior", pace=10.0, learnable=("weight",)),
+    "l0_gradient": Method("l0_gradient", "text and drawings: few edges", pace=2.0, learnable=(), buffers=(26, 30)),
+    "plug_and_play": Method(
+        "plug_and_play", "any denoiser as the prior", pace=10.0, learnable=("weight",), buffers=(35, 37)
+    ),
     "epll": Method(
         "epll",
         "photographs: a mixture of Gaussians over patches; slow",

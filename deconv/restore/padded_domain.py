@@ -174,11 +174,11 @@ class PaddedDomain:
 
     def blur(self, latent: Tensor) -> Tensor:
         """``h * x``."""
-        return self.ifft(self.otf * self.fft(latent))
+        return self.ifft(_product(self.fft(latent), self.otf))
 
     def blur_adjoint(self, residual: Tensor) -> Tensor:
         """The transpose of `blur`."""
-        return self.ifft(self.otf.conj() * self.fft(residual))
+        return self.ifft(_product(self.fft(residual), self.otf.conj()))
 
     @property
     def bounded(self) -> bool:
@@ -248,6 +248,14 @@ class PaddedDomain:
     def _unseen_margins(self) -> list[tuple[int, int]]:
         """Margins around the part of the domain that the observation sees."""
         return [(0, after - reach) for (_, after), (_, reach) in zip(self.margins, self._reach, strict=True)]
+
+
+def _product(spectrum: Tensor, otf: Tensor) -> Tensor:
+    """Of a spectrum that nobody else needs: in its place, where no gradient asks for it."""
+    fits = all(n in (1, m) for n, m in zip(otf.shape[::-1], spectrum.shape[::-1], strict=False))
+    if spectrum.requires_grad or otf.requires_grad or not fits:
+        return spectrum * otf
+    return spectrum.mul_(otf)
 
 
 def _clearance(width: int, frame: int) -> int:

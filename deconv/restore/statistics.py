@@ -104,6 +104,10 @@ class Statistics:
         """The power of two next to the contrast of each sample, `(B or 1, 1, 1, 1)`."""
         return power_of_two(self.contrast.mean(1, keepdim=True))
 
+    def to(self, device: torch.device) -> Statistics:
+        """The same on a device."""
+        return Statistics(*(getattr(self, field.name).to(device) for field in fields(self)))
+
     def times(self, factor: Tensor) -> Statistics:
         """Of the image multiplied by a factor."""
         return Statistics(*(getattr(self, field.name) * factor for field in fields(self)))

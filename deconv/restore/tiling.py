@@ -11,11 +11,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..devices import usable_device
 from ..foreign_arrays import as_tensor
 from ..imaging.arrays import as_image_batch
 from ..progress import ProgressBar
 from .arguments import space_of
 from .dask_tiles import is_dask, restore_chunks
+from .memory import as_bytes, free_bytes, tile_within
 from .methods import as_method
 from .pixel_mask import white_of
 from .psf_field import PsfField
@@ -32,8 +34,8 @@ from .streaming_statistics import (
 
 __all__ = ["tiled"]
 
-# The overlap of two tiles on either side of their border, in sizes of the psf, and at least.
-_REACH, _LEAST = 4, 48
+# The least overlap of two tiles on either side of their border, of images and of volumes. It is a few sizes of the psf.
+_LEAST = {2: 48, 3: 16}
 _TILE = 1024
 
 
@@ -46,6 +48,8 @@ def tiled(
     out: Any = None,
     tile: int | Sequence[int] | None = None,
     overlap: int | Sequence[int] | None = None,
+    memory: int | str | None = None,
+    device: str | torch.device | None = None,
     mask: Any = None,
     white: float | None = None,
     channel_axis: int | None = None,
@@ -85,10 +89,18 @@ def tiled(
         Where the result goes, like `image` but for its dtype, a memory map say; by default a new array. It must not be
         the image itself, whose pixels are needed by more than one tile.
     tile : int or sequence of int, optional
-        Height and width of the tiles, at most, without their overlap; one number or one per axis. By default 1024, and
-        the chunks of a dask array, merged where they are smaller than the overlap.
+        Height and width of the tiles, at most, without their overlap; one number or one per axis. By default what fits
+        into `memory`, 1024 at most where that is not given; and the chunks of a dask array, merged where they are
+        smaller than the overlap.
     overlap : int or sequence of int, optional
-        How far a tile is restored beyond its own pixels; by default four sizes of the psf, 48 pixels at least.
+        How far a tile is restored beyond its own pixels; by default four sizes of the psf, for Richardson-Lucy two, and
+        48 pixels at least, 16 for volumes.
+    memory : int or str, optional
+        What restoring a tile may take beside `image` and `out`, in bytes or as ``"8GiB"``; by default four fifths of
+        what is free, on a GPU its own. It is kept with some allowance, for known methods; chunks of dask arrays are not
+        made to fit.
+    device : str or torch.device, optional
+        Where tiles are restored; by default where the image is.
     mask : array, Tensor or "auto", optional
         As for the method, of the image's height and width, also a memory map; or ``"auto"``.
     white : float, optional
@@ -121,13 +133,21 @@ def tiled(
             raise ValueError(f"{name}: tiles take {allowed!r} only, given {options[name]!r}")
     field = PsfField(psf)
     axes = spatial_positions(image, field.space, channel_axis)
+    where = image.device if isinstance(image, Tensor) else torch.device("cpu")
+    where = where if device is None else usable_device(device)
     array: Any = image
     frame = [array.shape[axis] for axis in axes]
-    core = _sizes("tile", _TILE if tile is None else tile, len(axes), 1)
+    size = field.size(frame)
+    reach = [max(_LEAST[len(axes)], restore.reach * s) for s in size]
+    reach = reach if overlap is None else _sizes("overlap", overlap, len(axes), 0)
+    if tile is not None or is_dask(image):
+        core = _sizes("tile", _TILE if tile is None else tile, len(axes), 1)
+    else:
+        fits = {"samples": math.prod(array.shape) // max(math.prod(frame), 1), "itemsize": _width(array.dtype)}
+        most = free_bytes(where) if memory is None else as_bytes(memory)
+        core = tile_within(most, restore, frame, size, reach, most=_TILE if memory is None else None, **fits)
     if field.grid is not None:
         core = [min(size, -(-n // count)) for size, n, count in zip(core, frame, field.grid, strict=True)]
-    reach = [max(_LEAST, _REACH * size) for size in field.size(frame)]
-    reach = reach if overlap is None else _sizes("overlap", overlap, len(axes), 0)
     if is_dask(image):
         _check_lazy(frame, out, mask, field, progress)
         place = {"axes": axes, "tile": None if tile is None else core, "reach": reach}
@@ -160,7 +180,8 @@ def tiled(
             seen = [(max(a - r, 0), min(b + r, n)) for (a, b), r, n in zip(own, reach, frame, strict=True)]
             blur = field([(a + b - 1) / 2 for a, b in own], frame)
             piece, _, pixels, _ = read_piece(image, axes, blur, seen, mask=mask, white=white, channel_axis=channel_axis)
-            known = {"mask": pixels, "sigma": sigma, "statistics": statistics, "progress": False}
+            piece, pixels = piece.to(where), pixels if pixels is None else pixels.to(where)
+            known = {"mask": pixels, "sigma": sigma, "statistics": statistics.to(where), "progress": False}
             if level is not None:  # a method of one's own need not know of white
                 known["white"] = level
             _blend(out, axes, channel_axis, own, seen, frame, widths, restore(piece, blur, **options, **known))
@@ -199,7 +220,7 @@ def _blend(
     out[rectangle(axes, [(2 * a - start, stop) for (a, _), (start, stop) in zip(own, kept, strict=True)])] = 0
     place = rectangle(axes, kept)
     earlier, back = as_image_batch(out[place], space=space_of(restored), name="out", channel_axis=channel_axis)
-    out[place] = back(torch.lerp(earlier.to(restored), restored, share))
+    out[place] = back(torch.lerp(earlier.to(restored), restored, share).to(earlier.device))
 
 
 def _check_lazy(frame: Sequence[float], out: Any, mask: Any, field: PsfField, progress: bool | None) -> None:
@@ -214,6 +235,11 @@ def _check_lazy(frame: Sequence[float], out: Any, mask: Any, field: PsfField, pr
         raise ValueError("psf: a dask image takes one for the whole image, given one for each tile")
     if progress:
         raise ValueError("progress: a dask image takes None or False; use dask.diagnostics.ProgressBar")
+
+
+def _width(dtype: Any) -> int:
+    """Bytes of a value while it is computed with."""
+    return 8 if str(dtype).endswith(("float64", "complex128")) else 4
 
 
 def _pieces(n: int, size: int) -> list[tuple[int, int]]:

@@ -4,13 +4,26 @@ from __future__ import annotations
 
 import io
 import math
+import os
+from collections.abc import Iterator
+from typing import cast
 
 import numpy as np
 
 from ..decoding import check_size
 from ..picture import Picture, Volume
+from ..stored_array import StoredArray
 
-__all__ = ["decode", "decode_volume", "encode", "encode_volume", "holds_volume", "read_array"]
+__all__ = [
+    "decode",
+    "decode_volume",
+    "encode",
+    "encode_volume",
+    "holds_volume",
+    "locate_volume",
+    "read_array",
+    "write_slices",
+]
 
 
 def decode(data: bytes, max_pixels: int) -> Picture:
@@ -42,6 +55,26 @@ def encode_volume(volume: Volume) -> bytes:
     stream = io.BytesIO()
     np.save(stream, volume.values)
     return stream.getvalue()
+
+
+def locate_volume(path: str | os.PathLike, part: int | None = None) -> tuple[Volume, None] | None:
+    """Where the array is; None for one that is not in the order of C."""
+    array = np.load(path, mmap_mode="r", allow_pickle=False)
+    if array.ndim < 3 or not array.flags.c_contiguous:
+        return None
+    values = StoredArray(path, array.shape, array.dtype, array.offset)
+    return Volume(cast(np.ndarray, values), axes="ZYX"[-array.ndim :]), None
+
+
+def write_slices(
+    path: str | os.PathLike, slices: Iterator[np.ndarray], shape: tuple[int, ...], dtype: np.dtype, like: Volume
+) -> None:
+    """A file of the array, slice by slice."""
+    with open(path, "xb") as file:
+        header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(file, header)
+        for each in slices:
+            file.write(np.ascontiguousarray(each, dtype).data)
 
 
 def read_array(data: bytes) -> np.ndarray:

@@ -14,8 +14,9 @@ from ..picture import Picture, as_pixels
 from . import raw
 from .pillow import decode_with_pillow
 from .tiff_stack import decode_volume, encode_volume, holds_volume, missing_decoder, opened, series_of
+from .tiff_stored import locate_volume, write_slices
 
-__all__ = ["decode", "decode_volume", "encode", "encode_volume", "holds_volume"]
+__all__ = ["decode", "decode_volume", "encode", "encode_volume", "holds_volume", "locate_volume", "write_slices"]
 
 # What tifffile's arrays are the pixels of; palettes, inks and luminance are left to Pillow.
 _COLOURS = {PHOTOMETRIC.MINISBLACK: 1, PHOTOMETRIC.MINISWHITE: 1, PHOTOMETRIC.RGB: 3}

@@ -15,7 +15,7 @@ from ..decoding import check_size
 from ..picture import Volume, as_pixels
 from .tiff_notes import imagej_notes, notes_of, ome_notes
 
-__all__ = ["decode_volume", "encode_volume", "holds_volume", "missing_decoder", "opened", "series_of"]
+__all__ = ["axes_of", "decode_volume", "encode_volume", "holds_volume", "missing_decoder", "opened", "series_of"]
 
 _IMAGEJ_ORDER = "TZCYX"
 
@@ -56,7 +56,7 @@ def decode_volume(data: bytes, max_pixels: int, part: int | None = None) -> Volu
         values = as_pixels(parts[0] if len(parts) == 1 else np.stack(parts))
         if page.photometric == tifffile.PHOTOMETRIC.MINISWHITE and values.dtype.kind == "u":
             values = np.iinfo(values.dtype).max - values
-        axes = _axes(series.axes if len(alike) == 1 else "IYX", values.shape)
+        axes = axes_of(series.axes if len(alike) == 1 else "IYX", values.shape)
         others = len(file.series) - len(alike)
         words = f"series {number} of {len(file.series)}" if others else ""
         return Volume(values, axes=axes, part=words, **notes_of(file, number))
@@ -97,7 +97,7 @@ def _alike(file: tifffile.TiffFile) -> list[tifffile.TiffPageSeries]:
     return list(file.series) if len(kinds) == 1 else [first]
 
 
-def _axes(given: str, shape: tuple[int, ...]) -> str:
+def axes_of(given: str, shape: tuple[int, ...]) -> str:
     """The axes by the letters of `Volume`; the one that a file does not name counts slices."""
     unnamed = [axis for axis in given if axis not in "TCZYX"]
     axes = given if not unnamed else given.replace(unnamed[0], "Z")

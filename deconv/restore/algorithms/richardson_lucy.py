@@ -156,10 +156,7 @@ def iterates(
     light = counts.sum(domain.axes, keepdim=True)
     explained = torch.zeros_like(light, dtype=torch.bool)
 
-    fields = torch.zeros((), dtype=torch.int64, device=seen.device)
-    for n in domain.shape:
-        fields = fields.unsqueeze(-1) + torch.arange(n, device=seen.device)
-    half = (fields % 2).to(seen)
+    half = _chessboard(domain.shape, seen) if stop == "consensus" else seen
     agreement = torch.ones_like(light)
 
     def correction(latent: Tensor) -> tuple[Tensor, Tensor]:
@@ -192,7 +189,9 @@ def iterates(
     def smoothing(latent: Tensor) -> Tensor:
         """The factor that shortens contours."""
         slopes = gradient.analyse(latent)
-        curvature = gradient.adjoint(slopes / (length(slopes) + _FLAT * tv * statistics.brightness))
+        slopes = slopes / (length(slopes) + _FLAT * tv * statistics.brightness)
+        curvature = gradient.adjoint(slopes)
+        del slopes
         return 1 / (1 + tv * curvature).clamp_min(0.1)
 
     def balance(latent: Tensor) -> Tensor:
@@ -207,6 +206,7 @@ def iterates(
         while True:
             factor, done = correction(ahead)
             latent = ahead * factor
+            del factor  # buffers of a whole volume, which need not wait for the next step
             if shortened:
                 latent = latent * smoothing(ahead)
             if not domain.bounded:
@@ -248,6 +248,14 @@ def _warn_of_negative_values(problem: Problem) -> None:
             RestorationWarning,
             stacklevel=6,
         )
+
+
+def _chessboard(shape: tuple[int, ...], like: Tensor) -> Tensor:
+    """1 on the white fields and 0 on the black ones."""
+    fields = like.new_zeros(())
+    for n in shape:
+        fields = (fields.unsqueeze(-1) + torch.arange(n, dtype=like.dtype, device=like.device)) % 2
+    return fields
 
 
 def _agreement(step: Tensor, last: Tensor, axes: tuple[int, ...]) -> Tensor:

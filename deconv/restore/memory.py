@@ -1,0 +1,213 @@
+"""How much memory a restoration takes, how much there is, and the tiles that fit into it."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from ..imaging.convolution import fast_length
+from .methods import Method
+
+__all__ = ["as_bytes", "free_bytes", "resident_bytes", "tile_within", "working_bytes"]
+
+# Buffers of the size of the padded domain where a method does not say how many it has: more than any that does.
+_BUFFERS = (40.0, 60.0)
+
+# What masks, clipped pixels and the allocator add.
+_ALLOWANCE = 1.25
+
+# Of the free memory, what is taken by default.
+_SHARE = 0.8
+
+_UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
+_SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)(I?B)?\s*", re.IGNORECASE)
+
+
+def as_bytes(memory: int | str, *, name: str = "memory") -> int:
+    """A number of bytes, or a text such as ``"8GiB"``; K, M, G and T are powers of 1024.
+
+    Parameters
+    ----------
+    memory : int or str
+        As people give it.
+    name : str
+        What an error calls it.
+
+    Returns
+    -------
+    int
+        Bytes, 1 at least.
+
+    Examples
+    --------
+    >>> as_bytes("1.5 KiB")
+    1536
+    """
+    match = _SIZE.fullmatch(str(memory))
+    size = int(float(match[1]) * _UNITS[match[2].upper()]) if match else 0
+    if size < 1:
+        raise ValueError(f"{name}: expected a size such as 8GiB or 500MB, or a number of bytes, given {memory!r}")
+    return size
+
+
+def free_bytes(device: torch.device | str = "cpu") -> int:
+    """Memory that a restoration may take: four fifths of what is free on the device, and in the control group.
+
+    Parameters
+    ----------
+    device : torch.device or str
+        A GPU has its own; of others that of the machine counts.
+
+    Returns
+    -------
+    int
+        Bytes.
+    """
+    if torch.device(device).type == "cuda":
+        free, _ = torch.cuda.mem_get_info(device)
+        held = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return int(_SHARE * (free + held))
+    return int(_SHARE * min(_free_on_the_machine(), _free_in_the_group()))
+
+
+def resident_bytes() -> int:
+    """Memory that this process has now; 0 where the system does not tell."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+    except (OSError, IndexError, ValueError):
+        return 0
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def working_bytes(method: Method, shape: Sequence[int], psf: Sequence[int], *, samples: int, itemsize: int = 4) -> int:
+    """Memory that a method takes at its peak for an image of this size, beside the image itself.
+
+    The methods work on the padded domain, a few sizes of the psf larger than the image, and hold
+    `deconv.restore.methods.Method.buffers` of it.
+
+    Parameters
+    ----------
+    method : Method
+        Row of the table.
+    shape, psf : sequence of int
+        Along the spatial axes, of the image and of the psf.
+    samples : int
+        Images times channels.
+    itemsize : int
+        Bytes of a value while it is computed with.
+
+    Returns
+    -------
+    int
+        Bytes.
+    """
+    buffers = (method.buffers or _BUFFERS)[len(shape) - 2]
+    domain = math.prod(fast_length(n + _margin(method, s, n)) for n, s in zip(shape, psf, strict=True))
+    return math.ceil(_ALLOWANCE * buffers * domain * samples * itemsize)
+
+
+def tile_within(
+    memory: int,
+    method: Method,
+    frame: Sequence[int],
+    psf: Sequence[int],
+    reach: Sequence[int],
+    *,
+    samples: int,
+    itemsize: int = 4,
+    most: int | None = None,
+) -> list[int]:
+    """Sizes of the largest tiles that are restored within so much memory.
+
+    The axis that has most of its pixels outside the overlap is divided, again and again, until a tile with its overlap
+    fits.
+
+    Parameters
+    ----------
+    memory : int
+        Bytes.
+    method, psf, samples, itemsize
+        As for `working_bytes`.
+    frame : sequence of int
+        Size of the image along the spatial axes.
+    reach : sequence of int
+        How far a tile is restored beyond its own pixels.
+    most : int, optional
+        The largest side; by default that of the frame.
+
+    Returns
+    -------
+    list of int
+        The tile's sides without the overlap.
+
+    Raises
+    ------
+    ValueError
+        No tile is that small: what is needed at least.
+    """
+
+    def tile() -> list[int]:
+        return [-(-n // count) for n, count in zip(frame, counts, strict=True)]
+
+    def needed(tile: Sequence[int]) -> int:
+        seen = [min(n, t + 2 * r) for n, t, r in zip(frame, tile, reach, strict=True)]
+        return working_bytes(method, seen, psf, samples=samples, itemsize=itemsize)
+
+    counts = [1 if most is None else -(-n // most) for n in frame]
+    # Smaller than half the overlap, tiles cost more than they save.
+    least = [min(n, max(r // 2, 1)) for n, r in zip(frame, reach, strict=True)]
+    while needed(tile()) > memory:
+        divisible = [axis for axis, (t, low) in enumerate(zip(tile(), least, strict=True)) if t > low]
+        if not divisible:
+            raise ValueError(
+                f"memory: {_words(memory)} is too little; the smallest tile takes {_words(needed(least))}, with its "
+                f"overlap of {' x '.join(map(str, reach))}"
+            )
+        axis = max(divisible, key=lambda axis: tile()[axis] / max(reach[axis], 1))
+        counts[axis] = -(-frame[axis] // max(tile()[axis] * 3 // 4, least[axis]))
+    return tile()
+
+
+def _margin(method: Method, psf: int, frame: int) -> int:
+    """Rows that the padded domain has more than the frame, see `deconv.restore.padded_domain`."""
+    width = psf - 1
+    return width + (max(16, math.ceil(2 * min(width, max(frame - width, 0) / 3))) if method.apart else 1)
+
+
+def _free_on_the_machine() -> float:
+    try:
+        text = Path("/proc/meminfo").read_text()
+    except OSError:
+        text = ""
+    if match := re.search(r"^MemAvailable:\s*(\d+) kB", text, re.MULTILINE):
+        return int(match[1]) * 1024
+    try:  # where nobody tells what is free, half of what there is
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2
+    except (AttributeError, OSError, ValueError):
+        return 4 * 2**30
+
+
+def _free_in_the_group() -> float:
+    """What the control group of a container or a batch system leaves."""
+    free = math.inf
+    for limit, used in (
+        ("memory.max", "memory.current"),
+        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
+    ):
+        try:
+            texts = [Path("/sys/fs/cgroup", name).read_text().strip() for name in (limit, used)]
+        except OSError:
+            continue
+        if all(text.isdigit() for text in texts):
+            free = min(free, int(texts[0]) - int(texts[1]))
+    return max(free, 0)
+
+
+def _words(size: int) -> str:
+    power = min(int(math.log2(max(size, 1))) // 10, 4)
+    return f"{size / 1024**power:.3g} {('bytes', 'KiB', 'MiB', 'GiB', 'TiB')[power]}"

@@ -1,0 +1,151 @@
+"""The memory that restorations take: known beforehand, kept in tiles and from file to file."""
+
+from __future__ import annotations
+
+import math
+import weakref
+
+import numpy as np
+import pytest
+import tifffile
+import torch
+from restorations import agreement
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from deconv import restore
+from deconv.cli import main as run
+from deconv.imaging import convolve
+from deconv.imaging.psf import gaussian
+from deconv.imaging.stored_array import StoredArray
+from deconv.restore.memory import as_bytes, free_bytes, tile_within, working_bytes
+from deconv.restore.methods import METHODS
+
+PSF = gaussian(1.2, 7)[None] * torch.tensor([0.25, 0.5, 0.25])[:, None, None]
+RNG = np.random.default_rng(0)
+
+
+def stack(*shape: int) -> np.ndarray:
+    """Counts of blurred points on a slope."""
+    sharp = RNG.random(shape) ** 16 + np.linspace(0, 0.2, shape[-1])
+    seen = convolve(torch.from_numpy(sharp)[None, None], PSF.double(), boundary="reflect")[0, 0]
+    return (20000 * (seen.numpy() + 0.01 * RNG.standard_normal(shape)).clip(0, 3)).astype(np.uint16)
+
+
+class Live(TorchDispatchMode):
+    """Counts the bytes of all tensors that are alive."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sizes: dict[int, int] = {}
+        self.peak = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        result = func(*args, **(kwargs or {}))
+        for tensor in tree_leaves(result):
+            if isinstance(tensor, torch.Tensor) and (key := (storage := tensor.untyped_storage())._cdata):
+                if key not in self.sizes:
+                    self.sizes[key] = storage.nbytes()
+                    weakref.finalize(storage, self.sizes.pop, key, None)
+                    self.peak = max(self.peak, sum(self.sizes.values()))
+        return result
+
+
+MEASURED = [
+    (name, space) for name, row in METHODS.items() for space in (2, 3) if row.buffers and space < 3 + row.volumes
+]
+
+
+@pytest.mark.parametrize(("name", "space"), MEASURED)
+def test_the_memory_of_a_method_is_known(name, space):
+    """To a half; and never less than it takes."""
+    row, shape, psf = METHODS[name], ((150, 140), (14, 36, 40))[space - 2], ((7, 9), (5, 7, 9))[space - 2]
+    with Live() as live:
+        steps = {"num_iter": 2} if "num_iter" in row.keywords else {}
+        row(torch.rand(1, 1, *shape), torch.ones(psf) / math.prod(psf), progress=False, **steps)
+    known = working_bytes(row, shape, psf, samples=1)
+    assert 0.5 * known < live.peak < known
+
+
+@pytest.mark.parametrize(("text", "size"), [("8GiB", 2**33), ("1.5 kb", 1536), ("2m", 2**21), (4096, 4096)])
+def test_sizes_as_people_write_them(text, size):
+    assert as_bytes(text) == size
+    with pytest.raises(ValueError, match="memory: expected a size such as 8GiB or 500MB, or a number of bytes, given"):
+        as_bytes(f"{text}x")
+
+
+def test_tiles_fit_and_are_no_smaller_than_they_need_be():
+    row, frame, psf, reach = METHODS["richardson_lucy"], (100, 2048, 2048), (15, 31, 31), (30, 62, 62)
+    for memory in (2**31, 2**33):
+        tile = tile_within(memory, row, frame, psf, reach, samples=1)
+        seen = [min(n, t + 2 * r) for n, t, r in zip(frame, tile, reach, strict=True)]
+        assert 0.4 * memory < working_bytes(row, seen, psf, samples=1) <= memory
+    assert tile_within(2**45, row, frame, psf, reach, samples=1) == list(frame)
+    with pytest.raises(ValueError, match="memory: 1 MiB is too little; the smallest tile takes"):
+        tile_within(2**20, row, frame, psf, reach, samples=1)
+    assert 2**20 < free_bytes() < 2**50
+
+
+def test_tiles_follow_the_memory():
+    image = stack(24, 70, 60) / np.float32(65535)
+    whole = restore.richardson_lucy(image, PSF, num_iter=5)
+    restored = restore.tiled("richardson_lucy", image, PSF, memory="8MiB", num_iter=5)
+    assert 50 < agreement(restored, whole) < 120
+    with pytest.raises(ValueError, match="memory: 1 KiB is too little"):
+        restore.tiled("richardson_lucy", image, PSF, memory=1024)
+
+
+COMMAND = ["--method", "richardson_lucy", "--iterations", "5", "--no-clipped", "--quiet"]
+
+
+def restored(folder, source, *flags: str) -> np.ndarray:
+    tifffile.imwrite(folder / "psf.tif", PSF.numpy(), photometric="minisblack")
+    given = ["deblur", str(source), "-o", str(folder / "out.tif"), "--psf", str(folder / "psf.tif")]
+    assert run([*given, *COMMAND, "--overwrite", *flags]) == 0
+    return tifffile.imread(folder / "out.tif")
+
+
+@pytest.mark.parametrize("compression", [None, "zlib"])
+def test_a_stack_is_restored_from_file_to_file(tmp_path, compression, monkeypatch):
+    volume = np.stack([stack(20, 64, 60), stack(20, 64, 60)], 1)
+    kind = {"imagej": True} if compression is None else {"ome": True, "compression": "zlib"}
+    notes = {"axes": "ZCYX", "spacing": 0.3, "unit": "um", "PhysicalSizeZ": 0.3, "PhysicalSizeX": 0.1}
+    tifffile.imwrite(tmp_path / "in.tif", volume, metadata=notes, **kind)
+    whole = restored(tmp_path, tmp_path / "in.tif")
+    monkeypatch.setattr("deconv.cli.large.memory_left", lambda *_: 8 * 2**20)
+    monkeypatch.setattr("deconv.imaging.decoding.MAX_PIXELS", 1000)
+    tiles = restored(tmp_path, tmp_path / "in.tif")
+    assert tiles.dtype == np.float32
+    assert 50 < agreement(tiles / 65535, whole / 65535) < 120
+    with tifffile.TiffFile(tmp_path / "out.tif") as file:
+        assert file.series[0].axes == "ZCYX"
+        assert file.is_imagej == (compression is None)
+        if compression is None:
+            assert file.imagej_metadata["spacing"] == 0.3
+    whole = np.rint(np.clip(whole, 0, 65535))
+    assert np.abs(restored(tmp_path, tmp_path / "in.tif", "--bits", "16") - whole).mean() < 20
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.tif", "out.tif", "psf.tif"]
+
+
+def test_arrays_in_files_are_read_and_written_in_part(tmp_path):
+    values = stack(5, 6, 7)
+    (tmp_path / "raw").write_bytes(b"head" + values.astype(">u2").tobytes())
+    there = StoredArray(tmp_path / "raw", values.shape, np.dtype(">u2"), 4)
+    assert there.dtype == np.uint16
+    np.testing.assert_array_equal(there[1:3, :, 2], values[1:3, :, 2])
+    there[2, 3:] = 7
+    assert (there[2, 3:] == 7).all()
+    np.testing.assert_array_equal(there[:2], values[:2])
+    assert (65535 - values[0] == StoredArray(there.path, values.shape, there.stored, 4, inverted=True)[0]).all()
+
+
+def test_a_file_that_is_cut_short_is_refused(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("deconv.cli.large.memory_left", lambda *_: 2**20)
+    tifffile.imwrite(tmp_path / "in.tif", stack(9, 40, 40), imagej=True)
+    tifffile.imwrite(tmp_path / "psf.tif", PSF.numpy(), photometric="minisblack")
+    data = (tmp_path / "in.tif").read_bytes()
+    (tmp_path / "in.tif").write_bytes(data[:-500])
+    command = ["deblur", str(tmp_path / "in.tif"), "-o", str(tmp_path / "out.tif"), "--psf", str(tmp_path / "psf.tif")]
+    assert run([*command, *COMMAND]) == 2
+    assert "cut short" in capsys.readouterr().err
+    assert not (tmp_path / "out.tif").exists()
