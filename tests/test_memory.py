@@ -43,11 +43,11 @@ class Live(TorchDispatchMode):
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         result = func(*args, **(kwargs or {}))
         for tensor in tree_leaves(result):
-            if isinstance(tensor, torch.Tensor) and (key := (storage := tensor.untyped_storage())._cdata):
-                if key not in self.sizes:
-                    self.sizes[key] = storage.nbytes()
-                    weakref.finalize(storage, self.sizes.pop, key, None)
-                    self.peak = max(self.peak, sum(self.sizes.values()))
+            storage = tensor.untyped_storage() if isinstance(tensor, torch.Tensor) else None
+            if storage is not None and storage._cdata not in self.sizes:
+                self.sizes[storage._cdata] = storage.nbytes()
+                weakref.finalize(storage, self.sizes.pop, storage._cdata, None)
+                self.peak = max(self.peak, sum(self.sizes.values()))
         return result
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from .decoding import decoding
 from .formats import format_of_bytes, format_of_name
 from .picture import Volume
 from .stacks import with_channels
-from .stored_array import scratch_array
+from .stored_array import StoredArray, scratch_array
 
 __all__ = ["stored_volume", "write_slices"]
 
@@ -68,7 +69,8 @@ def stored_volume(
         with decoding(path):
             for number, page in enumerate(pages):
                 rows[number] = page
-        yield replace(volume, values=replace(scratch, inverted=values.inverted), axes=axes)
+        inverted = isinstance(values, StoredArray) and values.inverted
+        yield replace(volume, values=cast(np.ndarray, replace(scratch, inverted=inverted)), axes=axes)
 
 
 def write_slices(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterator
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import tifffile
@@ -51,7 +51,7 @@ def write_slices(
     ordered = [axis for axis in _IMAGEJ_ORDER if axis in like.axes] == list(like.axes)
     if like.program != "ome" and (like.program or like.voxel) and small and ordered and dtype != np.float64:
         metadata, resolution = imagej_notes(like)
-        kind = {"imagej": True, "resolution": resolution}
+        kind: dict[str, Any] = {"imagej": True, "resolution": resolution}
     elif like.program or like.voxel:
         metadata, kind = ome_notes(like), {"ome": True, "photometric": "minisblack"}
     else:
