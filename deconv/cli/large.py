@@ -9,9 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import typer
-
 from .blurs import Blur, on_voxels
+from .outcome import Outcome
 from .outputs import check_outputs
 
 if TYPE_CHECKING:
@@ -86,7 +85,7 @@ def restore_stored(
     channel_axis: int | None,
     overwrite: bool,
     quiet: bool,
-) -> bool:
+) -> Outcome | None:
     """Restore a stack without ever holding it, if it is too large for the memory and its file allows that.
 
     Parameters
@@ -108,21 +107,21 @@ def restore_stored(
 
     Returns
     -------
-    bool
-        Whether it did; else it is to be restored in memory.
+    Outcome or None
+        What was done; None where it is to be restored in memory.
     """
     if blur.space != 3 or output.suffix.lower() not in (".tif", ".tiff", ".npy"):
-        return False
+        return None
     from ..imaging.files import check_writable
     from ..imaging.stored_array import scratch_array
     from ..imaging.stored_stacks import stored_volume
 
     if not output.parent.is_dir():
-        return False
+        return None
     started = time.perf_counter()
     with stored_volume(source, folder=output.parent, part=series, channel_axis=channel_axis) as volume:
         if volume is None or not _too_large(volume, blur, chosen, memory_left(memory, device), tile):
-            return False
+            return None
         check_writable(output, bits=bits, volume=True)
         check_outputs({"--output": output}, (source, *psfs), overwrite=overwrite)
         blur = on_voxels(blur, volume.voxel)
@@ -135,17 +134,11 @@ def restore_stored(
                 how = {"strength": strength, "clipped": clipped, "memory": left, "tile": tile, "device": device}
                 noise.append(_restore(volume, result, place, blur, chosen, keywords, **how))
             lost = _write(output, result, volume, bits)
-    if not quiet:
-        size = f"{' x '.join(map(str, shape))} ({volume.axes}), {8 * volume.values.dtype.itemsize} bits"
-        level = math.sqrt(sum(each**2 for each in noise) / len(noise))
-        done = [
-            f"{size} {volume.axes}, {8 * volume.values.dtype.itemsize} bits",
-            f"psf {blur.words}",
-            f"noise {level:.2%}",
-        ]
-        done += ["from file to file", chosen.name, *lost]
-        typer.echo(f"{source} -> {output}: {'; '.join(done)}; {time.perf_counter() - started:.2f} s")
-    return True
+    size = f"{' x '.join(map(str, shape))} ({volume.axes}), {8 * volume.values.dtype.itemsize} bits"
+    level = math.sqrt(sum(each**2 for each in noise) / len(noise))
+    done = [size, f"psf {blur.words}", f"noise {level:.2%}", "from file to file", chosen.name, *lost]
+    seconds = time.perf_counter() - started
+    return Outcome("restored", f"{source} -> {output}: {'; '.join(done)}; {seconds:.2f} s", blur.size, None, seconds)
 
 
 def _too_large(volume: Volume, blur: Blur, chosen: Choice, memory: int, tile: int | None) -> bool:

@@ -143,7 +143,7 @@ METHODS: dict[str, Method] = {
         learnable=("tv",),
         buffers=(17, 17),
         apart=False,
-        reach=2,
+        reach=3,
     ),
     "total_variation": Method(
         "total_variation", "flat areas with sharp edges", pace=2.0, learnable=("weight",), buffers=(26, 30)

@@ -93,8 +93,8 @@ def tiled(
         into `memory`, 1024 at most where that is not given; and the chunks of a dask array, merged where they are
         smaller than the overlap.
     overlap : int or sequence of int, optional
-        How far a tile is restored beyond its own pixels; by default four sizes of the psf, for Richardson-Lucy two, and
-        48 pixels at least, 16 for volumes.
+        How far a tile is restored beyond its own pixels; by default four sizes of the psf, three for Richardson-Lucy,
+        and 48 pixels at least, 16 for volumes.
     memory : int or str, optional
         What restoring a tile may take beside `image` and `out`, in bytes or as ``"8GiB"``; by default four fifths of
         what is free, on a GPU its own. It is kept with some allowance, for known methods; chunks of dask arrays are not
