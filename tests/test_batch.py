@@ -17,8 +17,9 @@ from PIL import Image
 from deconv.cli import main
 from deconv.cli.batch import pool
 from deconv.cli.batch.files import Job
-from deconv.cli.batch.memory import available_memory, needed_memory
+from deconv.cli.batch.memory import needed_memory
 from deconv.cli.outcome import FAILED, Outcome
+from deconv.free_memory import free_memory
 from deconv.imaging import read_image, write_image
 
 
@@ -77,7 +78,7 @@ def test_an_end_leaves_nothing_unfinished_within_two_seconds():
 
 
 def test_one_at_a_time_where_memory_is_short(monkeypatch):
-    monkeypatch.setattr(pool, "available_memory", lambda: 1.0)
+    monkeypatch.setattr(pool, "free_memory", lambda: 1.0)
     seen = outcomes(jobs("a", "b", "c"))
     assert len({outcome.words for outcome, _ in seen.values()}) == 1  # all in one process
 
@@ -88,7 +89,7 @@ def test_memory_follows_from_the_size_that_a_file_declares():
     Path("none.png").write_bytes(b"no picture")
     small, large, none = (needed_memory(Path(name)) for name in ("small.png", "large.png", "none.png"))
     assert none < small < large
-    assert available_memory() > 1e8
+    assert free_memory() > 1e8
 
 
 @pytest.fixture

@@ -22,14 +22,14 @@ from deconv.restore.memory import as_bytes, free_bytes, tile_within, working_byt
 from deconv.restore.methods import METHODS
 
 PSF = gaussian(1.2, 7)[None] * torch.tensor([0.25, 0.5, 0.25])[:, None, None]
-RNG = np.random.default_rng(0)
 
 
 def stack(*shape: int) -> np.ndarray:
     """Counts of blurred points on a slope."""
-    sharp = RNG.random(shape) ** 16 + np.linspace(0, 0.2, shape[-1])
+    rng = np.random.default_rng(0)
+    sharp = rng.random(shape) ** 16 + np.linspace(0, 0.2, shape[-1])
     seen = convolve(torch.from_numpy(sharp)[None, None], PSF.double(), boundary="reflect")[0, 0]
-    return (20000 * (seen.numpy() + 0.01 * RNG.standard_normal(shape)).clip(0, 3)).astype(np.uint16)
+    return (20000 * (seen.numpy() + 0.01 * rng.standard_normal(shape)).clip(0, 3)).astype(np.uint16)
 
 
 class Live(TorchDispatchMode):

@@ -31,7 +31,8 @@ _HELD = 3
 def memory_left(memory: str | None, device: str) -> int:
     """Bytes that a restoration may take beside what the process has by now."""
     from ..devices import usable_device
-    from ..restore.memory import as_bytes, free_bytes, resident_bytes
+    from ..free_memory import resident_bytes
+    from ..restore.memory import as_bytes, free_bytes
 
     place = usable_device(device, name="--device")
     if memory is None:

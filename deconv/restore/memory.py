@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import math
-import os
 import re
 from collections.abc import Sequence
-from pathlib import Path
 
 import torch
 
+from ..free_memory import free_memory
 from ..imaging.convolution import fast_length
 from .methods import Method
 
-__all__ = ["as_bytes", "free_bytes", "resident_bytes", "tile_within", "working_bytes"]
+__all__ = ["as_bytes", "free_bytes", "tile_within", "working_bytes"]
 
 # Buffers of the size of the padded domain where a method does not say how many it has: more than any that does.
 _BUFFERS = (40.0, 60.0)
@@ -72,16 +71,7 @@ def free_bytes(device: torch.device | str = "cpu") -> int:
         free, _ = torch.cuda.mem_get_info(device)
         held = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return int(_SHARE * (free + held))
-    return int(_SHARE * min(_free_on_the_machine(), _free_in_the_group()))
-
-
-def resident_bytes() -> int:
-    """Memory that this process has now; 0 where the system does not tell."""
-    try:
-        pages = int(Path("/proc/self/statm").read_text().split()[1])
-    except (OSError, IndexError, ValueError):
-        return 0
-    return pages * os.sysconf("SC_PAGE_SIZE")
+    return int(_SHARE * free_memory())
 
 
 def working_bytes(method: Method, shape: Sequence[int], psf: Sequence[int], *, samples: int, itemsize: int = 4) -> int:
@@ -177,35 +167,6 @@ def _margin(method: Method, psf: int, frame: int) -> int:
     """Rows that the padded domain has more than the frame, see `deconv.restore.padded_domain`."""
     width = psf - 1
     return width + (max(16, math.ceil(2 * min(width, max(frame - width, 0) / 3))) if method.apart else 1)
-
-
-def _free_on_the_machine() -> float:
-    try:
-        text = Path("/proc/meminfo").read_text()
-    except OSError:
-        text = ""
-    if match := re.search(r"^MemAvailable:\s*(\d+) kB", text, re.MULTILINE):
-        return int(match[1]) * 1024
-    try:  # where nobody tells what is free, half of what there is
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2
-    except (AttributeError, OSError, ValueError):
-        return 4 * 2**30
-
-
-def _free_in_the_group() -> float:
-    """What the control group of a container or a batch system leaves."""
-    free = math.inf
-    for limit, used in (
-        ("memory.max", "memory.current"),
-        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
-    ):
-        try:
-            texts = [Path("/sys/fs/cgroup", name).read_text().strip() for name in (limit, used)]
-        except OSError:
-            continue
-        if all(text.isdigit() for text in texts):
-            free = min(free, int(texts[0]) - int(texts[1]))
-    return max(free, 0)
 
 
 def _words(size: int) -> str:

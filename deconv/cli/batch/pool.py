@@ -14,15 +14,19 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from typing import Any
 
+from ...free_memory import free_memory
 from ..outcome import FAILED, Outcome
 from .files import Job
-from .memory import available_memory, needed_memory
+from .memory import needed_memory
 from .worker import serve
 
 __all__ = ["work_through"]
 
 # Seconds that a process has to remove its unfinished files before it is killed, and to end when there is no more to do.
 _GRACE, _FAREWELL = 1.0, 5.0
+
+# The share of the free memory that they take.
+_SHARE = 0.8
 
 
 @dataclass
@@ -54,7 +58,7 @@ def work_through(
         Whatever ends the iteration ends the processes within two seconds, and removes what they have not finished.
     """
     waiting, workers = deque(jobs), []
-    most = available_memory()
+    most = _SHARE * free_memory()
     try:
         while waiting or any(worker.job for worker in workers):
             while waiting:
