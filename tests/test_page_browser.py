@@ -82,9 +82,10 @@ def photograph(tmp_path_factory) -> Path:
 @pytest.fixture
 def opened(page, photograph) -> Any:
     """The page with one picture."""
-    while page.locator("#pictures li").count():
+    rows = page.locator("#pictures li")
+    for left in reversed(range(rows.count())):
         page.get_by_role("button", name="Remove").first.click()
-        page.wait_for_timeout(100)
+        playwright.expect(rows).to_have_count(left)
     page.set_input_files("#files", photograph)
     page.wait_for_selector("#pictures li.chosen[data-state=done]")
     page.wait_for_selector("#empty", state="hidden")

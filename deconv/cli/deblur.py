@@ -12,26 +12,23 @@ from typer import Argument, Option
 from ..imaging.formats import listing as formats
 from ..progress import ProgressBar
 from .batch import for_many
-from .blind import KERNEL_SIZE, STARTS, check_psf_target, estimate_blur, why_not_better, with_inexact_psf
+from .blind import KERNEL_SIZE, STARTS, check_psf_target, estimate_blur, why_not_better
 from .blurs import on_voxels, read_blur
 from .deblur_options import check_options
 from .inputs import MAX_PIXELS, WHITE, read_source
 from .large import MEMORY, memory_left, restore_stored
 from .left import leave
-from .light import LINEAR, in_light
+from .light import LINEAR, asked_light, in_light
 from .methods import DEFAULT, best, listing
-from .noise import estimate, in_words, overall
-from .noise import in_light as sigma_in_light
+from .noise import in_words
 from .outcome import LEFT, Outcome
 from .outputs import OVERWRITE, check_outputs, write_psf
 from .preview import PREVIEW, check_preview, detailed_part, write_pair
+from .smoothing import noise_factor, noise_to_tell
 from .streak import PSF_FROM, blur_from_streak, no_blur
 from .summary_line import summary_line
 
 __all__ = ["deblur", "deblur_file"]
-
-# The automatic weights of the methods go with the noise to the power of 4/3.
-_NOISE_POWER = 0.75
 
 # How many starts the estimation for a preview has.
 _QUICK = 4
@@ -143,7 +140,7 @@ def deblur_file(
     )
     known = psf is not None or psf_from is not None or denoise_only
     blur = None if psf is None else read_blur(psf, recentre=recentre)
-    smoothing = strength**_NOISE_POWER
+    smoothing = noise_factor(strength)
     options = {
         "sigma": ("--sigma", None if level is None else smoothing * level),
         "noise_to_signal": ("--noise-to-signal", noise_to_signal),
@@ -164,8 +161,7 @@ def deblur_file(
     with ProgressBar("reading", 1, shown=False if quiet else None, delay=1.0):
         photograph = read_source(source, blur, device=device, white=white, max_pixels=max_pixels, **place)
     photograph.check_noise(level)
-    if linear is None and photograph.picture is not None and photograph.picture.raw:
-        linear = True
+    linear = asked_light(photograph, linear)
     if psf_from is not None:
         blur = blur_from_streak(photograph, psf_from)
     elif denoise_only:
@@ -198,19 +194,14 @@ def deblur_file(
             return Outcome(LEFT, words, seconds=time.perf_counter() - started)
     else:
         light = in_light(photograph, blur) if linear is None else linear
-    if level is not None and light:
-        level = sigma_in_light(photograph, level)
-    estimated = None if level is not None else estimate(photograph, linear=light)
-    noise = overall(estimated) if level is None else level
-    if not known and estimated is not None:
-        estimated = with_inexact_psf(photograph, estimated, linear=light)
+    told, noise = noise_to_tell(photograph, level, linear=light, known=known, strength=strength)
     options |= {
-        "sigma": ("--sigma", None if level is None else smoothing * level),
+        "sigma": ("--sigma", None if level is None else told),
         "prior": ("--prior", prior if known or chosen.takes("prior") else None),
         "linear": ("--linear", light),
     }
     defaults = {
-        "sigma": None if estimated is None else smoothing * estimated,
+        "sigma": told,
         "white": photograph.clipped_at if clipped else None,
         "mask": photograph.known,
         "progress": False if quiet else None,

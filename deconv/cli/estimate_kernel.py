@@ -12,7 +12,7 @@ from ..imaging.formats import listing
 from .batch import for_many
 from .blind import KERNEL_SIZE, STARTS, check_psf_target, estimate_blur, kernel_size_of
 from .inputs import MAX_PIXELS, WHITE, fraction, read_source
-from .light import LINEAR
+from .light import LINEAR, asked_light
 from .outcome import Outcome
 from .outputs import OVERWRITE, check_outputs, write_psf
 
@@ -55,8 +55,7 @@ def estimate_kernel_file(
     level = None if sigma is None else fraction(sigma, "--sigma")
     photograph = read_source(source, None, white=white, max_pixels=max_pixels)
     photograph.check_noise(level)
-    if linear is None and photograph.picture is not None and photograph.picture.raw:
-        linear = True
+    linear = asked_light(photograph, linear)
     check_psf_target(output)
     check_outputs({"--output": output}, (source, prior), psf="--output", overwrite=overwrite)
     started = time.perf_counter()

@@ -8,13 +8,18 @@ if TYPE_CHECKING:
     from .blurs import Blur
     from .inputs import Source
 
-__all__ = ["LINEAR", "in_light"]
+__all__ = ["LINEAR", "asked_light", "in_light"]
 
 # Help of the option --linear of the commands that undo blur.
 LINEAR = (
     "Work on linear light, which a lens blurs, or on the values in the file. By default photographs are taken for "
     "blurred in light unless their values explain them better."
 )
+
+
+def asked_light(source: Source, linear: bool | None) -> bool | None:
+    """What was asked for; of raw photographs, which are light, linear light."""
+    return True if linear is None and source.picture is not None and source.picture.raw else linear
 
 
 def in_light(source: Source, blur: Blur) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Sequence
 from contextlib import redirect_stderr
 from functools import lru_cache
 from io import StringIO
@@ -19,30 +20,24 @@ import torch
 from PIL import Image
 
 from ..blind.description import describe
-from ..imaging.formats import format_of_name
+from ..imaging.formats import written_ending
 from ..imaging.psf import parse
 from ..imaging.viewing import psf_close_up
 from ..page.settings import ESTIMATED, FILE, Settings
 from ..progress import ProgressBar
-from .blind import find_blur, with_inexact_psf
+from .blind import find_blur
 from .blurs import Blur, read_blur
 from .inputs import Source, read_source
-from .light import in_light
+from .light import asked_light, in_light
 from .methods import best, choose
 from .noise import estimate as noise_levels
-from .noise import in_light as sigma_in_light
-from .noise import overall
+from .noise import in_words
+from .smoothing import noise_to_tell
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 __all__ = ["EXAMPLES", "estimate", "example", "open_picture", "preview", "restore", "save"]
-
-# The automatic weights of the methods go with the noise to the power of 4/3.
-_NOISE_POWER = 0.75
-
-# Kinds of files that a picture of another kind, which is only read, is saved as.
-_ELSE = ".png"
 
 # Photographs of scikit-image and what they are blurred by.
 EXAMPLES = {
@@ -85,7 +80,8 @@ def estimate(source: Path, folder: Path, settings: Settings, max_pixels: int) ->
     """Find the psf, and say what it looks like and how far it is to be trusted."""
     picture = _read(source, max_pixels)
     started = time.perf_counter()
-    found, light = find_blur(picture, None, starts=16, sigma=settings.noise, linear=settings.linear, quiet=True)
+    linear = asked_light(picture, settings.linear)
+    found, light = find_blur(picture, None, starts=16, sigma=settings.noise, linear=linear, quiet=True)
     facts = {
         "found": found.found,
         "words": describe(found.psf).words if found.found else "; ".join(found.warnings),
@@ -185,7 +181,8 @@ def _blur(
         blur = read_blur(str(files[0]))
     else:
         blur = Blur(parse(settings.psf), settings.psf)
-    return blur, in_light(picture, blur) if settings.linear is None else settings.linear, None
+    light = asked_light(picture, settings.linear)
+    return blur, in_light(picture, blur) if light is None else light, None
 
 
 def _restored(
@@ -199,25 +196,27 @@ def _restored(
     """The picture, or a region of it, and what was done."""
     chosen = choose(settings.method) or best(picture.batch, 60)
     blur, light, told = _blur(picture, source, folder, settings, max_pixels)
-    if settings.noise is None:
-        sigma: Any = _noise(source, max_pixels, light)
-        if settings.psf == ESTIMATED:
-            sigma = with_inexact_psf(picture, sigma, linear=light)
-    else:
-        sigma = sigma_in_light(picture, settings.noise) if light else settings.noise
-    noise = overall(torch.as_tensor(sigma))
-    part, inner = picture.batch, (slice(None), slice(None))
-    if region is not None:
-        part, inner = _around(picture.batch, region, blur.size)
+    sigma, noise = noise_to_tell(
+        picture,
+        settings.noise,
+        linear=light,
+        known=settings.psf != ESTIMATED,
+        strength=settings.strength,
+        estimated=_noise(source, max_pixels, light) if settings.noise is None else None,
+    )
+    outer, inner = _around(region, picture.batch.shape[-2:], blur.size)
+    part = picture.batch[..., outer[0], outer[1]]
     defaults = {
-        "sigma": settings.strength**_NOISE_POWER * sigma,
+        "sigma": sigma,
         "white": picture.clipped_at,
+        "mask": None if picture.known is None else picture.known[..., outer[0], outer[1]],
         "progress": False,
     }
     with redirect_stderr(StringIO()) as said:
         restored = chosen.call(part, blur.psf, {"linear": ("--linear", light)}, defaults, _tiles(part))
+    words = in_words(picture, noise, estimated=settings.noise is None)
     notes = [line.removeprefix("deconv: ") for line in said.getvalue().splitlines() if line]
-    facts = {"estimate": told, "psf": blur.words, "noise": noise, "light": light, "method": chosen.name, "notes": notes}
+    facts = {"estimate": told, "psf": blur.words, "noise": words, "light": light, "method": chosen.name, "notes": notes}
     return restored[..., inner[0], inner[1]], facts
 
 
@@ -227,23 +226,18 @@ def _tiles(batch: Tensor) -> int | None:
 
 
 def _around(
-    batch: Tensor, region: tuple[int, int, int, int], size: tuple[int, ...]
-) -> tuple[Tensor, tuple[slice, slice]]:
-    """A region with a psf's width of what lies around it, and where it is in there."""
-    x, y, w, h = region
-    height, width = batch.shape[-2:]
-    top, left = max(0, y - size[0]), max(0, x - size[1])
-    bottom, right = min(height, y + h + size[0]), min(width, x + w + size[1])
-    inner = slice(y - top, y - top + h), slice(x - left, x - left + w)
-    return batch[..., top:bottom, left:right], inner
+    region: tuple[int, int, int, int] | None, frame: Sequence[int], size: Sequence[int]
+) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
+    """The rows and columns of a region with a psf's size of what lies around it, and those of the region in there."""
+    x, y, w, h = region or (0, 0, frame[1], frame[0])
+    outer, inner = [], []
+    for start, length, n, around in ((y, h, frame[0], size[0]), (x, w, frame[1], size[1])):
+        first = max(0, start - around)
+        outer.append(slice(first, min(n, start + length + around)))
+        inner.append(slice(start - first, start - first + length))
+    return (outer[0], outer[1]), (inner[0], inner[1])
 
 
 def _saved_name(source: Path, ending: str | None) -> str:
     """``holiday-sharp.jpg``: as the source, where that is written, or as asked."""
-    if ending is None:
-        try:
-            format_of_name(source)
-            ending = source.suffix
-        except ValueError:
-            ending = _ELSE
-    return f"{source.stem}-sharp{ending}"
+    return f"{source.stem}-sharp{ending or written_ending(source.suffix)}"

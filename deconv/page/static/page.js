@@ -87,7 +87,7 @@ function tell() {
   const latest = results[latestOf(results)];
   element("done").replaceChildren();
   if (latest) {
-    const said = [latest.psf, `noise ${(100 * latest.noise).toFixed(2)} %`, latest.light ? "linear light" : "grey values",
+    const said = [latest.psf, latest.noise, latest.light ? "linear light" : "grey values",
       latest.method.replaceAll("_", " "), `${latest.seconds.toFixed(1)} s`, ...latest.notes];
     element("done").textContent = said.join("; ");
   }

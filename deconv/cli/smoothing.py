@@ -1,0 +1,64 @@
+"""How strongly to smooth: the noise that a restoration method is told."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .blind import with_inexact_psf
+from .noise import estimate, in_light, overall
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from .inputs import Source
+
+__all__ = ["noise_factor", "noise_to_tell"]
+
+# The automatic weights of the methods go with the noise to the power of 4/3.
+_NOISE_POWER = 0.75
+
+
+def noise_factor(strength: float) -> float:
+    """What to tell a method of the noise, over what it is, so that it smooths so many times as much."""
+    return strength**_NOISE_POWER
+
+
+def noise_to_tell(
+    source: Source,
+    sigma: float | None,
+    *,
+    linear: bool,
+    known: bool,
+    strength: float,
+    estimated: Tensor | None = None,
+) -> tuple[Tensor | float, float]:
+    """The standard deviation to tell a method so that it smooths `strength` times as much as the noise calls for.
+
+    Parameters
+    ----------
+    source : Source
+        The picture.
+    sigma : float or None
+        Standard deviation of the noise of its values, if it was given.
+    linear : bool
+        The restoration is one of linear light.
+    known : bool
+        The psf was given. What an estimated one leaves unexplained counts as noise.
+    strength : float
+        As ``--strength``.
+    estimated : Tensor, optional
+        What `deconv.cli.noise.estimate` says of the picture in this light; by default it is asked.
+
+    Returns
+    -------
+    told : Tensor or float
+        For the method, one for each channel where it was not given.
+    noise : float
+        That of the picture, in this light.
+    """
+    smoothing = noise_factor(strength)
+    if sigma is not None:
+        sigma = in_light(source, sigma) if linear else sigma
+        return smoothing * sigma, sigma
+    found = estimate(source, linear=linear) if estimated is None else estimated
+    return smoothing * (found if known else with_inexact_psf(source, found, linear=linear)), overall(found)
