@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import math
+import mmap
+import platform
+import subprocess
+import sys
 import weakref
 
 import numpy as np
@@ -93,6 +97,25 @@ def test_tiles_follow_the_memory():
     assert 50 < agreement(restored, whole) < 120
     with pytest.raises(ValueError, match="memory: 1 KiB is too little"):
         restore.tiled("richardson_lucy", image, PSF, memory=1024)
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="needs glibc")
+def test_the_command_keeps_freed_buffers_for_the_next():
+    """Filling one of 64 MB again and again asks the system for its pages once, not each time."""
+    script = """
+import resource, sys
+if sys.argv[1:]:
+    from deconv.free_memory import keep_freed_memory
+    keep_freed_memory()
+for _ in range(8):
+    b"1" * 2**26
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt)
+"""
+    faults = [
+        int(subprocess.run([sys.executable, "-c", script, *flags], capture_output=True, text=True, check=True).stdout)
+        for flags in ((), ("keep",))
+    ]
+    assert faults[0] - faults[1] > 6 * 2**26 / mmap.PAGESIZE
 
 
 COMMAND = ["--method", "richardson_lucy", "--iterations", "5", "--no-clipped", "--quiet"]

@@ -25,6 +25,10 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         from .interrupts import watched_interrupts
 
+        if arguments is None:  # the process is ours
+            from ..free_memory import keep_freed_memory
+
+            keep_freed_memory()
         with watched_interrupts() as interrupted:
             try:
                 from .run import run
