@@ -122,7 +122,16 @@ def test_the_command_takes_white_for_white_or_more(tmp_path):
     write_image(tmp_path / "in.png", image)
     results = []
     for more in ((), ("--no-clipped",)):
-        deblur = ["deblur", str(tmp_path / "in.png"), "-o", str(tmp_path / "out.png"), "--psf", "disk:3", "-q"]
+        deblur = [
+            "deblur",
+            str(tmp_path / "in.png"),
+            "-o",
+            str(tmp_path / "out.png"),
+            "--psf",
+            "disk:3",
+            "-q",
+            "--overwrite",
+        ]
         assert main([*deblur, *more]) == 0
         results.append(quality(read_image(tmp_path / "out.png"), truth))
     assert results[0] > results[1] + 1
