@@ -205,3 +205,12 @@ def test_cropping_keeps_the_middle():
     assert middle.shape == (5, 3)
     assert float(middle[2, 1]) == pytest.approx(2 / 3)
     assert torch.equal(cropped(middle, (9, 9)), middle)
+
+
+@pytest.mark.parametrize("steps", [2, 3, 4])
+def test_the_least_window_still_has_the_scale_that_it_was_fitted_at(steps):
+    """However narrow the blur: the search goes on from there, with a psf of that scale's window."""
+    size = window_around([torch.ones(1, 1)], (151, 151), 2 ** (steps / 2))
+    scales = pyramid(Observation.of(as_image_batch(np.random.default_rng(0).random((64, 64)))[0]), size)
+    assert len(scales) > steps
+    assert max(scales[-steps - 1].size) >= 5
