@@ -196,7 +196,7 @@ def read_source(
     from ..imaging.files import read_picture
     from ..imaging.hyperstack import to_samples
     from ..imaging.stacks import read_volume
-    from ..restore.padded_domain import fill
+    from ..restore.filling import fill
     from .blurs import on_voxels
 
     place = usable_device(device, name="--device")

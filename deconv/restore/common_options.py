@@ -23,9 +23,13 @@ class CommonOptions(TypedDict, total=False):
 
     Attributes
     ----------
+    frames : bool
+        The first axis of `image` counts frames: registered observations of one latent image, in one unit. A list or
+        tuple of images is frames anyway. `psf`, `sigma`, `mask` and `background` then are one for all, or a list with
+        one for each, and the result is like one frame. Frames count by the inverse of their noise's variance.
     sigma : float, array or Tensor, optional
         Standard deviation of the noise, in the image's unit (0.01 is 1 % of full scale): a number, `(B,)` or `(B, C)`.
-        By default estimated, for each channel.
+        By default estimated, for each channel and frame.
     boundary : {"unknown", "circular", "reflect", "replicate", "zero"}
         What lies outside the frame. ``"unknown"``, the default: the latent image goes on and is solved for;
         ``"circular"``: it repeats; ``"reflect"``: mirrored about the edge pixel; ``"replicate"``: the edge pixel goes
@@ -56,9 +60,10 @@ class CommonOptions(TypedDict, total=False):
         Return the pair ``(restored, ConvergenceInfo)`` in place of the restored image.
     """
 
+    frames: bool
     sigma: float | Sequence[float] | np.ndarray | Tensor | None
     boundary: Boundary
-    mask: np.ndarray | Tensor | Literal["auto"] | None
+    mask: np.ndarray | Tensor | Literal["auto"] | Sequence[np.ndarray | Tensor | None] | None
     white: float | None
     channel_axis: int | None
     linear: bool

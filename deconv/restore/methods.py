@@ -68,6 +68,8 @@ class Method:
         known.
     apart : bool
         As for `deconv.restore.padded_domain.PaddedDomain`.
+    frames : bool
+        Whether it takes several frames of one latent image.
     reach : int
         How far apart pixels are that do not see each other, in sizes of the psf: the overlap of tiles.
     """
@@ -81,6 +83,7 @@ class Method:
     learnable: tuple[str, ...] | None = None
     buffers: tuple[float, float] | None = None
     apart: bool = True
+    frames: bool = True
     reach: int = 4
 
     def load(self) -> Callable[..., Any]:
@@ -127,6 +130,7 @@ METHODS: dict[str, Method] = {
         pace=0.5,
         learnable=("noise_to_signal",),
         buffers=(35, 35),
+        frames=False,
     ),
     "tikhonov": Method("tikhonov", "linear, smooth", pace=0.7, learnable=("weight",), buffers=(18, 18)),
     "unsupervised_wiener": Method(
@@ -135,6 +139,7 @@ METHODS: dict[str, Method] = {
         pace=0.8,
         learnable=(),
         buffers=(25, 20),
+        frames=False,
     ),
     "richardson_lucy": Method(
         "richardson_lucy",

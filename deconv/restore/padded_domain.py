@@ -14,7 +14,7 @@ latent image x out on a torus, where the blur is diagonal under the FFT, and kee
   *replicate* and *zero*, what is outside is copies of the frame's pixels, or zeros.
 
 W and P are diagonal or nearly so in space, the blur is diagonal in frequency: a splitting of the two needs no inner
-solver.
+solver. Of several frames y and W have one axis more, see `deconv.restore.forward`.
 """
 
 from __future__ import annotations
@@ -24,15 +24,16 @@ import math
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from ..choices import check_choice
 from ..imaging.boundary import BOUNDARIES, Boundary, Extension, crop, extend
-from ..imaging.convolution import fast_length, psf_to_otf
+from ..imaging.convolution import fast_length
 from ..imaging.psf.moments import centroid
+from .filling import fill
+from .forward import Convolution
 
-__all__ = ["PaddedDomain", "fill"]
+__all__ = ["PaddedDomain"]
 
 # Pixels between opposite borders of the frame, across the periodic border of the domain: at least, and in widths of the
 # psf. The borders must not see each other, neither through what priors look at nor through the inverse of the blur.
@@ -54,7 +55,8 @@ class PaddedDomain:
     Parameters
     ----------
     image : Tensor
-        The observation, floating point, `(B, C, H, W)`, or `(B, C, D, H, W)` for a psf of three axes.
+        The observation, floating point, `(B, C, H, W)`, or `(B, C, D, H, W)` for a psf of three axes. Frames have one
+        more axis before these, as have their psfs, masks and clipped pixels.
     psf : Tensor
         `(kh, kw)` or `(kd, kh, kw)`, or either behind two axes that broadcast against B and C.
     boundary : str
@@ -67,6 +69,8 @@ class PaddedDomain:
     apart : bool
         Keep opposite borders of the frame so far apart that they do not see each other through the inverse of the blur,
         either. False for methods that only blur and transpose.
+    shares : Tensor, optional
+        How much each frame counts, see `deconv.restore.forward`; by default there is one observation.
 
     Attributes
     ----------
@@ -76,8 +80,8 @@ class PaddedDomain:
         The domain's size along the spatial axes, and these axes.
     margins : list of pair of int
         How far it extends beyond the frame, one pair per spatial axis.
-    otf : Tensor
-        The blur's transfer function.
+    forward : Convolution
+        The blur, and its adjoint.
     mask : Tensor
         W.
     observed : Tensor
@@ -95,9 +99,12 @@ class PaddedDomain:
         mask: Tensor | None = None,
         clipped: Tensor | None = None,
         apart: bool = True,
+        shares: Tensor | None = None,
     ) -> None:
         check_choice("boundary", boundary, BOUNDARIES)
-        space = image.ndim - 2
+        space = image.ndim - (2 if shares is None else 3)
+        frame = image.shape[-space:]
+        of_one = tuple(slice(0, 1) for _ in image.shape[:-space])
         self.boundary: Boundary = boundary
         self.psf = psf
         self.axes = tuple(range(-space, 0))
@@ -106,44 +113,46 @@ class PaddedDomain:
             self._reach = _reach(psf, space)
             self.margins = [
                 (before, fast_length(n + before + after + (_clearance(before + after, n) if apart else 1)) - n - before)
-                for n, (before, after) in zip(image.shape[2:], self._reach, strict=True)
+                for n, (before, after) in zip(frame, self._reach, strict=True)
             ]
-        self.shape = tuple(n + sum(pair) for n, pair in zip(image.shape[2:], self.margins, strict=True))
-        self.otf = psf_to_otf(psf, self.shape)
+        self.shape = tuple(n + sum(pair) for n, pair in zip(frame, self.margins, strict=True))
+        self.forward = Convolution(psf, self.shape, shares)
 
-        pixels = torch.ones_like(image[:1, :1]) if mask is None else mask.to(image)
-        self.image = image if mask is None else fill(image, pixels)
+        pixels = torch.ones_like(image[of_one]) if mask is None else mask.to(image)
+        self.image = image if mask is None else fill(image, pixels, space=space)
         self.mask = extend(pixels, self.margins, method="zero")
         self.observed = self.mask * extend(self.image, self.margins, method="zero")
         self._side: Tensor | None = None  # where it is clipped, and from which value on that explains a pixel
         self._limit = self.mask.new_zeros(())
         if clipped is not None and bool(clipped.any()):
             self._side = extend(clipped.to(image), self.margins, method="zero")
-            white = self.image.abs().amax(tuple(range(1, image.ndim)), keepdim=True)
+            white = self.image.abs().amax((*self.axes, -space - 1), keepdim=True)
             beyond = white * torch.where(clipped > 0, _BEYOND_WHITE, -_BEYOND_BLACK)
             self._limit = extend(self.image + beyond, self.margins, method="zero")
         self.inside = None
         if boundary not in ("unknown", "circular"):
-            self.inside = extend(torch.ones_like(image[:1, :1]), self.margins, method="zero")
+            self.inside = extend(torch.ones(1, 1, *frame).to(image), self.margins, method="zero")
 
     def start(self) -> Tensor:
         """A first guess of the latent image: the observation, continued as the boundary says, then smoothly, and moved
         back by as many pixels as the psf's centre of mass is off its centre."""
         if self.boundary in ("unknown", "circular"):
-            latent = extend(self.image, self.margins)
+            seen = extend(self.image, self.margins)
         else:
-            latent = extend(extend(self.image, self._reach, method=self.boundary), self._unseen_margins())
+            seen = extend(extend(self.image, self._reach, method=self.boundary), self._unseen_margins())
         offsets = _whole_offsets(self.psf, len(self.axes))
         if not offsets.any():
-            return latent
+            return self.combine(seen)
         if offsets.ndim == 1:
-            return latent.roll((-offsets).tolist(), self.axes)
-        offsets = offsets.expand(*latent.shape[:2], -1).flatten(0, 1)
+            return self.combine(seen.roll((-offsets).tolist(), self.axes))
+        lead = seen.shape[: -len(self.axes)]
         moved = [
             plane.roll((-offset).tolist(), self.axes)
-            for plane, offset in zip(latent.flatten(0, 1), offsets, strict=True)
+            for plane, offset in zip(
+                seen.flatten(0, len(lead) - 1), offsets.expand(*lead, -1).flatten(0, -2), strict=True
+            )
         ]
-        return torch.stack(moved).view_as(latent)
+        return self.combine(torch.stack(moved).view_as(seen))
 
     def unbounded(self) -> PaddedDomain:
         """The same domain with nothing assumed about what is outside the frame."""
@@ -153,7 +162,7 @@ class PaddedDomain:
         return domain
 
     def minus(self, constant: Tensor) -> PaddedDomain:
-        """The same domain for the observation less a constant, `(B, C, 1, 1)`."""
+        """The same domain for the observation less a constant, `(B, C, 1, 1)`, or one for each frame."""
         domain = copy.copy(self)
         domain.image = domain.image - constant
         domain.observed = domain.observed - domain.mask * constant
@@ -164,21 +173,31 @@ class PaddedDomain:
         """The latent image's part in the frame."""
         return crop(latent, self.margins)
 
+    @property
+    def shares(self) -> Tensor:
+        """How much each frame counts; 1 of one observation."""
+        shares = self.forward.shares
+        return self.observed.new_ones(()) if shares is None else shares
+
+    def combine(self, stack: Tensor) -> Tensor:
+        """The mean of frames by their shares; of one observation what it is."""
+        return self.forward.combine(stack)
+
     def fft(self, latent: Tensor) -> Tensor:
         """Spectrum of an image on the domain."""
-        return torch.fft.rfftn(latent, dim=self.axes)
+        return self.forward.fft(latent)
 
     def ifft(self, spectrum: Tensor) -> Tensor:
         """The image of a spectrum."""
-        return torch.fft.irfftn(spectrum, s=self.shape, dim=self.axes)
+        return self.forward.ifft(spectrum)
 
     def blur(self, latent: Tensor) -> Tensor:
         """``h * x``."""
-        return self.ifft(_product(self.fft(latent), self.otf))
+        return self.forward.blur(latent)
 
     def blur_adjoint(self, residual: Tensor) -> Tensor:
-        """The transpose of `blur`."""
-        return self.ifft(_product(self.fft(residual), self.otf.conj()))
+        """The adjoint of `blur`."""
+        return self.forward.adjoint(residual)
 
     @property
     def bounded(self) -> bool:
@@ -214,7 +233,7 @@ class PaddedDomain:
         residual = self.image - self.crop(blurred)
         if self._side is not None:
             residual = torch.where(self.crop(self.satisfied(blurred)), 0, residual)
-        return 0.5 * (self.crop(self.mask) * residual.square()).flatten(1).sum(1)
+        return 0.5 * self.combine(self.crop(self.mask) * residual.square()).flatten(1).sum(1)
 
     def project(self, latent: Tensor) -> Tensor:
         """P: the nearest image that the boundary allows, every pixel of the frame averaged with its copies.
@@ -250,14 +269,6 @@ class PaddedDomain:
         return [(0, after - reach) for (_, after), (_, reach) in zip(self.margins, self._reach, strict=True)]
 
 
-def _product(spectrum: Tensor, otf: Tensor) -> Tensor:
-    """Of a spectrum that nobody else needs: in its place, where no gradient asks for it."""
-    fits = all(n in (1, m) for n, m in zip(otf.shape[::-1], spectrum.shape[::-1], strict=False))
-    if spectrum.requires_grad or otf.requires_grad or not fits:
-        return spectrum * otf
-    return spectrum.mul_(otf)
-
-
 def _clearance(width: int, frame: int) -> int:
     """How many pixels to add for a psf that reaches over so many, around a frame of so many."""
     return max(_LEAST_CLEARANCE, math.ceil(_CLEARANCE * min(width, (frame - width) / 3)))
@@ -282,16 +293,3 @@ def _reach(psf: Tensor, space: int) -> list[tuple[int, int]]:
 def _whole_offsets(psf: Tensor, space: int) -> Tensor:
     """From the psf's centre to its centre of mass, in whole pixels, `(..., axes)`; never outside of it."""
     return (centroid(psf.detach().double().abs(), space=space) + 0.5).floor().long()
-
-
-def fill(image: Tensor, mask: Tensor) -> Tensor:
-    """The image with its missing pixels filled from their neighbours, coarse to fine."""
-    mask = mask.expand_as(image)
-    known, count = image * mask, mask
-    if max(image.shape[2:]) > 1:
-        window = [min(2, n) for n in image.shape[2:]]
-        pool = F.avg_pool2d if len(window) == 2 else F.avg_pool3d
-        coarse = [pool(t, window, ceil_mode=True, count_include_pad=False) for t in (known, count)]
-        coarse_fill = fill(coarse[0] / coarse[1].clamp_min(1e-6), (coarse[1] > 0).to(image))
-        known = known + (1 - count) * F.interpolate(coarse_fill, image.shape[2:], mode="nearest")
-    return known

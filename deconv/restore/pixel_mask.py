@@ -22,7 +22,7 @@ from ..imaging.arrays import FULL_SCALE, as_image_batch
 from ..imaging.boundary import extend
 from ..imaging.clipping import clipped_ends
 from .arguments import as_psfs, space_of, spatial_axes
-from .padded_domain import fill
+from .filling import fill
 from .statistics import Statistics
 
 __all__ = ["as_mask", "outliers", "read_masked", "white_of"]

@@ -111,6 +111,8 @@ def flow_posterior(
         raise ValueError(f"temperature: expected 0 to 1, given {temperature}")
     if common.get("info"):
         raise ValueError("info: draws from a posterior do not converge; expected False")
+    if common.get("frames") or isinstance(image, list | tuple):
+        raise ValueError("image: flow_posterior takes one frame; several are for flow_map")
     density = load_prior(prior)
     channel_axis = common.pop("channel_axis", None)
     batch, back = as_image_batch(image, space=2, channel_axis=channel_axis)

@@ -9,8 +9,10 @@ import torch
 from torch import Tensor
 
 from ..imaging.boundary import Boundary
-from .arguments import as_sigma
-from .padded_domain import PaddedDomain, fill
+from .arguments import as_sigma, per_channel
+from .filling import fill
+from .frames import one_for_each
+from .padded_domain import PaddedDomain
 from .statistics import Statistics
 
 __all__ = ["Problem"]
@@ -23,7 +25,7 @@ class Problem:
     Parameters
     ----------
     image : Tensor
-        `(B, C, H, W)` or `(B, C, D, H, W)`, missing pixels filled in.
+        `(B, C, H, W)` or `(B, C, D, H, W)`, missing pixels filled in; several frames along one more axis in front.
     domain : PaddedDomain
         Where the latent image is laid out.
     statistics : Statistics
@@ -54,25 +56,51 @@ class Problem:
         clipped: Tensor | None = None,
         statistics: Statistics | None = None,
         apart: bool = True,
+        frames: bool = False,
     ) -> Problem:
-        """Set up the problem for tensors; the keywords are those of the public functions and of `PaddedDomain`."""
-        if statistics is None:
+        """Set up the problem for tensors; the keywords are those of the public functions and of `PaddedDomain`.
+
+        frames: the tensors have one more axis in front, which counts frames, and sigma may be a list.
+        """
+        shares = None
+        if frames:
+            known = image if mask is None else fill(image, mask, space=psf.ndim - 3)
+            levels = one_for_each("sigma", sigma, len(image))
+            each = [Statistics.of(frame, level) for frame, level in zip(known, levels, strict=True)]
+            together, shares = Statistics.of_frames(each, psf.ndim - 3)
+            statistics = together if statistics is None else replace(statistics, sigma=together.sigma)
+        elif statistics is None:
             statistics = Statistics.of(image if mask is None else fill(image, mask), sigma)
         elif sigma is not None:
             statistics = replace(statistics, sigma=as_sigma(sigma, image))
         unit = statistics.unit
-        domain = PaddedDomain(image / unit, psf, boundary=boundary, mask=mask, clipped=clipped, apart=apart)
+        given = {"boundary": boundary, "mask": mask, "clipped": clipped, "apart": apart, "shares": shares}
+        domain = PaddedDomain(image / unit, psf, **given)
         return cls(domain.image, domain, statistics.times(1 / unit), num_iter, unit)
 
     @property
     def space(self) -> int:
         """Number of spatial axes."""
-        return self.image.ndim - 2
+        return len(self.domain.shape)
+
+    @property
+    def mean_frame(self) -> Tensor:
+        """The frames' mean by how much they count, `(B, C, H, W)`; the image, where it is one."""
+        return self.domain.combine(self.image)
 
     @property
     def relative_noise(self) -> Tensor:
         """Standard deviation of the noise over the contrast, at most 1."""
         return self.statistics.sigma / self.statistics.contrast
+
+    def per_channel(self, values: Any, *, name: str) -> Tensor:
+        """Numbers from 0 on in the image's unit, one, `(B,)` or `(B, C)`, or a list of such for frames, as a tensor in
+        the problem's unit that broadcasts against the image."""
+        if self.domain.forward.shares is None:
+            return self.in_own_unit(per_channel(values, self.image, name=name))
+        each = one_for_each(name, values, len(self.image))
+        numbers = [per_channel(value, self.image[0], name=name) for value in each]
+        return torch.stack([self.in_own_unit(number) for number in torch.broadcast_tensors(*numbers)])
 
     def in_own_unit(self, parameter: float | Tensor, power: float = 1.0) -> Tensor:
         """A parameter given in the image's unit to a power, in the problem's."""

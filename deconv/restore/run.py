@@ -8,7 +8,7 @@ domain, counts the iterations, reports, stops, and crops, so that the method is 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar, cast
 
 import torch
@@ -20,6 +20,8 @@ from ..progress import ProgressBar
 from .arguments import as_psfs
 from .common_options import CommonOptions
 from .convergence import ConvergenceInfo, Minimisation
+from .frames import Observation, frames_of, one_for_each, stacked
+from .methods import METHODS
 from .pixel_mask import outliers, read_masked
 from .problem import Problem
 from .statistics import Statistics, power_of_two
@@ -43,7 +45,7 @@ class RestorationWarning(UserWarning):
 
 
 def run(
-    image: Image,
+    image: Image | Sequence[Image],
     psf: Any,
     iterates: Callable[[Problem], Iterator[Tensor]],
     *,
@@ -86,23 +88,27 @@ def run(
     if not tolerance >= 0:
         raise ValueError(f"tolerance: expected 0 or more, given {tolerance}")
     linear, callback, info = common.get("linear", False), common.get("callback"), common.get("info", False)
-    # Before the light is decoded: clipping is a matter of the file.
-    batch, back, mask, clipped = read_masked(
-        image, psf, mask=common.get("mask"), white=common.get("white"), channel_axis=common.get("channel_axis")
-    )
-    psfs = as_psfs(psf, batch)
-    if mask is None:
-        mask = _without_outliers(batch, psfs)
+    frames = frames_of(image, common.get("frames", False))
+    layout = {"white": common.get("white"), "channel_axis": common.get("channel_axis")}
+    if frames is None:
+        seen, back = _observe(image, psf, common.get("mask"), **layout)
+    else:
+        _check_frames(name)
+        count = len(frames)
+        psfs, masks = one_for_each("psf", psf, count), one_for_each("mask", common.get("mask"), count)
+        read = [_observe(*given, **layout) for given in zip(frames, psfs, masks, strict=True)]
+        seen, back = stacked([frame for frame, _ in read]), read[0][1]
     problem = Problem.of(
-        to_linear(batch) if linear else batch,
-        psfs,
+        to_linear(seen.image) if linear else seen.image,
+        seen.psf,
         num_iter=num_iter,
         sigma=common.get("sigma"),
         boundary=common.get("boundary", "unknown"),
-        mask=mask,
-        clipped=clipped,
+        mask=seen.mask,
+        clipped=seen.clipped,
         statistics=common.get("statistics"),
         apart=apart,
+        frames=frames is not None,
     )
 
     def deliver(latent: Tensor) -> Image:
@@ -110,7 +116,7 @@ def run(
         return back(to_srgb(restored) if linear else restored)
 
     latents = iterates(problem)
-    latent, done, change, previous, ended = batch, 0, None, None, False
+    latent, done, change, previous, ended = problem.domain.start(), 0, None, None, False
     with ProgressBar(name.replace("_", " "), num_iter, shown=common.get("progress"), delay=1.0) as bar:
         while done < num_iter:
             following = next(latents, None)
@@ -134,6 +140,26 @@ def run(
         objective = float((latents.objective(latent).detach().double() * unit).sum())
     converged = ended or (change is not None and change <= (tolerance or _CONVERGED))
     return cast(Image, (deliver(latent), ConvergenceInfo(done, change, objective, converged)))
+
+
+def _check_frames(name: str) -> None:
+    """Refuse several frames for a method that takes one, with the names of those that take more."""
+    rows = [row for row in METHODS.values() if row.name == name]
+    if rows and not any(row.frames for row in rows):
+        takers = ", ".join(key for key, row in METHODS.items() if row.frames)
+        raise ValueError(f"image: {name} takes one frame; several are for {takers}")
+
+
+def _observe(
+    image: Any, psf: Any, mask: Any, *, white: float | None, channel_axis: int | None
+) -> tuple[Observation, Callable[[Tensor], Any]]:
+    """One image as tensors, and the way back to what was given."""
+    # Before the light is decoded: clipping is a matter of the file.
+    batch, back, pixels, clipped = read_masked(image, psf, mask=mask, white=white, channel_axis=channel_axis)
+    psfs = as_psfs(psf, batch)
+    if pixels is None:
+        pixels = _without_outliers(batch, psfs)
+    return Observation(batch, psfs, pixels, clipped), back
 
 
 def warn_of_ripples(problem: Problem) -> None:
@@ -167,7 +193,7 @@ def _without_outliers(image: Tensor, psf: Tensor) -> Tensor | None:
         f"image: {count} of its {image.numel()} values stand out as nothing that the psf has blurred does (cosmic "
         'rays, hot pixels), and are left out; mask="auto" finds fainter ones, too, and a mask of ones keeps all',
         RestorationWarning,
-        stacklevel=4,
+        stacklevel=5,
     )
     return (~found).to(image)
 

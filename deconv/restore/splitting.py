@@ -54,7 +54,7 @@ class DataTerm:
         self.allowed = latent
         self.allowed_dual = torch.zeros_like(latent)
         self.share = 1 / (domain.mask + _PENALTY)
-        self.power = _PENALTY * domain.otf.abs().square()
+        self.power = _PENALTY * domain.forward.power
         if domain.inside is not None:
             self.power = self.power + _BOUNDARY_PENALTY
 
@@ -73,7 +73,7 @@ class DataTerm:
             The spectrum of x.
         """
         domain = self.domain
-        pull = pull + _PENALTY * domain.otf.conj() * domain.fft(self.blurred + self.blurred_dual)
+        pull = pull + _PENALTY * domain.forward.spectrum_of_adjoint(self.blurred + self.blurred_dual)
         if domain.inside is not None:
             pull = pull + _BOUNDARY_PENALTY * domain.fft(self.allowed + self.allowed_dual)
         total = self.power + power
@@ -84,7 +84,8 @@ class DataTerm:
     def update(self, spectrum: Tensor, latent: Tensor) -> None:
         """Minimise over u and v, and update the multipliers, given x and its spectrum."""
         domain = self.domain
-        wanted = torch.lerp(self.blurred, domain.ifft(domain.otf * spectrum), _RELAXATION) - self.blurred_dual
+        seen = domain.forward.blur_of_spectrum(spectrum)
+        wanted = torch.lerp(self.blurred, seen, _RELAXATION) - self.blurred_dual
         self.blurred = self.share * torch.add(domain.target(wanted), wanted, alpha=_PENALTY)
         self.blurred_dual = self.blurred - wanted
         if domain.inside is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -21,6 +21,9 @@ _LEAST_NOISE = 0.002
 # Values so many standard deviations from the mean, as stars have them, are far. No photograph has any.
 _OUTLYING = 10.0
 _MOST_ROUNDS = 20
+
+# The least variance of a frame's noise that counts, relative to that of the noisiest.
+_LEAST_SHARE = 1e-12
 
 
 @dataclass(frozen=True)
@@ -98,6 +101,49 @@ class Statistics:
         planes = image.reshape(-1, 1, *image.shape[-2:])
         variance = estimate_noise(planes).square().reshape(*image.shape[:2], -1).mean(-1)
         return variance.sqrt().reshape(*image.shape[:2], *[1] * (image.ndim - 2))
+
+    @classmethod
+    def of_frames(cls, frames: Sequence[Statistics], space: int) -> tuple[Statistics, Tensor]:
+        """Of several frames of one latent image together, and how much each counts, see `deconv.restore.forward`.
+
+        Parameters
+        ----------
+        frames : sequence of Statistics
+            Of each.
+        space : int
+            Number of spatial axes, over which noise adds to the squared slopes.
+
+        Returns
+        -------
+        statistics : Statistics
+            Of an image with the noise of the weighted mean, and with the light and the contrast of the frames.
+        shares : Tensor
+            `(F, B or 1, C or 1, 1, 1)`, of sum 1.
+        """
+        sigma, contrast, brightness, typical, slopes = (
+            torch.stack(torch.broadcast_tensors(*(getattr(frame, field.name) for frame in frames)))
+            for field in fields(cls)
+        )
+        variance = sigma.square()
+        # Of frames without any noise all count alike.
+        largest = variance.amax(0)
+        relative = torch.where(largest > 0, variance / largest, 1).clamp_min(_LEAST_SHARE)
+        weights = relative.reciprocal()
+        shares = weights / weights.sum(0)
+        noise = largest / weights.sum(0)
+
+        def mean(values: Tensor) -> Tensor:
+            return (shares * values).sum(0)
+
+        steep = (mean(slopes.square() - 2 * space * variance) + 2 * space * noise).clamp_min(0)
+        together = cls(
+            noise.sqrt(),
+            mean(contrast.square()).sqrt(),
+            mean(brightness),
+            mean(typical.square()).sqrt(),
+            steep.sqrt(),
+        )
+        return together, shares
 
     @property
     def unit(self) -> Tensor:

@@ -16,7 +16,7 @@ from ..imaging.clipping import clipped
 from ..imaging.noise import band_rows, noise_in_bands
 from ..imaging.srgb import to_linear
 from .arguments import Space, as_sigma
-from .padded_domain import fill
+from .filling import fill
 from .pixel_mask import read_masked
 from .statistics import Moments, Statistics, power_of_two, sigma_clipped
 

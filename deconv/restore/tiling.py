@@ -128,7 +128,9 @@ def tiled(
         dask array `out`, a progress bar, a mask other than ``"auto"``, more than one psf.
     """
     restore = as_method(method)
-    for name, allowed in (("boundary", "unknown"), ("callback", None), ("info", False)):
+    if isinstance(image, list | tuple):
+        raise ValueError("image: tiles are of one frame, given a list; give several to the method itself")
+    for name, allowed in (("boundary", "unknown"), ("callback", None), ("info", False), ("frames", False)):
         if options.get(name, allowed) != allowed:
             raise ValueError(f"{name}: tiles take {allowed!r} only, given {options[name]!r}")
     field = PsfField(psf)

@@ -93,7 +93,7 @@ def _as_images(sample: Tensor) -> Tensor:
 def _natural_unit(problem: Problem) -> Tensor:
     """What to divide each image by, `(B, 1, 1, 1)`, to give it the contrast of the photographs that a prior knows."""
     contrast = problem.statistics.contrast.mean(1, keepdim=True)
-    return (contrast / CONTRAST).expand(len(problem.image), *contrast.shape[1:])
+    return (contrast / CONTRAST).expand(len(problem.mean_frame), *contrast.shape[1:])
 
 
 def _sparse_start(problem: Problem) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from torch import Tensor
@@ -20,7 +20,7 @@ __all__ = ["flow_map", "iterates"]
 
 @explain_common_options
 def flow_map(
-    image: Image,
+    image: Image | Sequence[Image],
     psf: Any,
     prior: str | os.PathLike | ImagePrior = "flow",
     *,
@@ -54,7 +54,7 @@ def flow_map(
     num_iter : int
         Iterations, at most.
     **common : CommonOptions
-        What all take: sigma, boundary, mask, white, linear, statistics, tolerance, callback, progress, info.
+        What all take: frames, sigma, boundary, mask, white, linear, statistics, tolerance, callback, progress, info.
 
     Returns
     -------

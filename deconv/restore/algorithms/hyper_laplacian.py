@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -28,7 +28,7 @@ _PENALTIES = 1.0, 60.0
 
 @explain_common_options
 def hyper_laplacian(
-    image: Image,
+    image: Image | Sequence[Image],
     psf: Any,
     *,
     weight: float | Tensor | None = None,
@@ -59,7 +59,7 @@ def hyper_laplacian(
     num_iter : int
         Iterations, at most.
     **common : CommonOptions
-        What all take: sigma, boundary, mask, white, linear, statistics, tolerance, callback, progress, info.
+        What all take: frames, sigma, boundary, mask, white, linear, statistics, tolerance, callback, progress, info.
 
     Returns
     -------

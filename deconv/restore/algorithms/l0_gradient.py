@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from torch import Tensor
@@ -24,7 +24,7 @@ _PENALTIES = 30.0, 3000.0
 
 @explain_common_options
 def l0_gradient(
-    image: Image,
+    image: Image | Sequence[Image],
     psf: Any,
     *,
     weight: float | Tensor | None = None,
@@ -49,7 +49,7 @@ def l0_gradient(
     num_iter : int
         Iterations, at most.
     **common : CommonOptions
-        What all take: sigma, boundary, mask, white, linear, statistics, tolerance, callback, progress, info.
+        What all take: frames, sigma, boundary, mask, white, linear, statistics, tolerance, callback, progress, info.
 
     Returns
     -------

@@ -27,7 +27,7 @@ _BEYOND = 0.5
 
 @explain_common_options
 def plug_and_play(
-    image: Image,
+    image: Image | Sequence[Image],
     psf: Any,
     denoiser: Any = None,
     *,
@@ -67,7 +67,7 @@ def plug_and_play(
     num_iter : int
         Iterations, at most.
     **common : CommonOptions
-        What all take: sigma, boundary, mask, white, linear, statistics, tolerance, callback, progress, info.
+        What all take: frames, sigma, boundary, mask, white, linear, statistics, tolerance, callback, progress, info.
 
     Returns
     -------
@@ -122,8 +122,8 @@ def iterates(
 def _as_networks_know_it(problem: Problem) -> tuple[Tensor, Tensor | float]:
     """Unit and offset that bring the samples of an image to [0, 1], which networks were trained on: those of the image
     itself where it is in that range already, about."""
-    image = (problem.image * problem.unit).detach().flatten(1)
-    shape = (len(image), *[1] * (problem.image.ndim - 1))
+    image = (problem.mean_frame * problem.unit).detach().flatten(1)
+    shape = (len(image), *[1] * (problem.space + 1))
     low, high = image.amin(1).view(shape), image.amax(1).view(shape)
     if bool(((low > -_BEYOND) & (high < 1 + _BEYOND)).all()):
         return problem.unit, 0.0
@@ -134,7 +134,7 @@ def _as_networks_know_it(problem: Problem) -> tuple[Tensor, Tensor | float]:
 def _noise_levels(problem: Problem, levels: Sequence[float] | None) -> Iterator[Tensor]:
     """As tensors `(B, 1, 1, 1)`, without end. Channels share theirs: a denoiser sees them together."""
     statistics = problem.statistics
-    shape = (len(problem.image), *[1] * (problem.image.ndim - 1))
+    shape = (len(problem.mean_frame), *[1] * (problem.space + 1))
     if levels is None:
         first, last = (t.mean(1, keepdim=True) for t in (_FIRST * statistics.contrast, statistics.sigma))
         return (noise_level.expand(shape) for noise_level in falling_noise_levels(problem, first, last))

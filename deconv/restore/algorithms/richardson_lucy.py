@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal, get_args
 
 import torch
@@ -11,7 +11,6 @@ from torch import Tensor
 from typing_extensions import Unpack
 
 from ...choices import check_choice
-from ..arguments import per_channel
 from ..common_options import CommonOptions, explain_common_options
 from ..convergence import Minimisation
 from ..derivatives import Gradient
@@ -43,7 +42,7 @@ _UNSEEN = 1e-3
 
 @explain_common_options
 def richardson_lucy(
-    image: Image,
+    image: Image | Sequence[Image],
     psf: Any,
     *,
     tv: float | Tensor | None = None,
@@ -79,7 +78,7 @@ def richardson_lucy(
         Residuals below so many standard deviations of the noise are taken for noise and not fitted; 0: off.
     background : float or Tensor
         b, what the image has beside the blurred light, in its unit: sky, or the camera's offset. The result is without
-        it, and its light that of the image above b. A number, `(B,)` or `(B, C)`.
+        it, and its light that of the image above b. A number, `(B,)` or `(B, C)`; of frames also a list.
     stop : {None, "consensus", "discrepancy"}
         Stop by itself before the noise is fitted, channel by channel; `tv` then is 0 by default. ``"consensus"``: as
         soon as the two halves of the pixels, like the fields of a chessboard, pull the latent image against each other;
@@ -88,7 +87,7 @@ def richardson_lucy(
     num_iter : int
         Iterations, at most.
     **common : CommonOptions
-        What all take: sigma, boundary, mask, white, linear, statistics, tolerance, callback, progress, info.
+        What all take: frames, sigma, boundary, mask, white, linear, statistics, tolerance, callback, progress, info.
 
     Returns
     -------
@@ -144,16 +143,17 @@ def iterates(
         tv = _COEFFICIENT * (statistics.sigma / statistics.brightness) ** _POWER
     tiny = torch.finfo(domain.observed.dtype).tiny
     dark = 1e-6 * statistics.brightness  # what division takes for zero; products with it are still normal numbers
-    floor = problem.in_own_unit(per_channel(background, problem.image, name="background"))
+    floor = problem.per_channel(background, name="background")
     _warn_of_negative_values(problem)
     seen = domain.project(domain.blur_adjoint(domain.mask.expand_as(domain.observed)))
+    noise = statistics.sigma / domain.shares.sqrt()  # of each frame
     gradient = Gradient(problem.space)
     shortened = not (isinstance(tv, int | float) and tv == 0)
     # A factor cannot raise what is zero, and what is below the background at first may have light.
-    least = torch.where(floor > 0, dark, 0)
+    least = torch.where(domain.combine(floor) > 0, dark, 0)
     # Below a background counts mean something; otherwise what is negative counts as zero.
     counts = torch.where(floor > 0, domain.observed, domain.observed.clamp_min(0)) - domain.mask * floor
-    light = counts.sum(domain.axes, keepdim=True)
+    light = domain.combine(counts).sum(domain.axes, keepdim=True)
     explained = torch.zeros_like(light, dtype=torch.bool)
 
     half = _chessboard(domain.shape, seen) if stop == "consensus" else seen
@@ -167,7 +167,7 @@ def iterates(
         observed, mask = counted.observed.clamp_min(0), counted.mask
         ratio = observed / blurred
         if damping:
-            residual = (observed - mask * blurred) / (damping * statistics.sigma).clamp_min(tiny)
+            residual = (observed - mask * blurred) / (damping * noise).clamp_min(tiny)
             ratio = mask + (ratio - mask) * _trust(residual)
         total = seen if counted is domain else domain.project(domain.blur_adjoint(mask))
         returned = domain.project(domain.blur_adjoint(ratio))
@@ -175,8 +175,8 @@ def iterates(
         if stop is None:
             return factor, explained
         if stop == "discrepancy":
-            misfit = (mask * (counted.observed - mask * blurred).square()).sum(domain.axes, keepdim=True)
-            return factor, misfit <= mask.sum(domain.axes, keepdim=True) * statistics.sigma.square()
+            excess = mask * ((counted.observed - mask * blurred).square() - noise.square())
+            return factor, domain.combine(excess).sum(domain.axes, keepdim=True) <= 0
         pulls = []
         part, whole = (domain.project(domain.blur_adjoint(half * each)) for each in (ratio, mask.expand_as(ratio)))
         for light_of, seen_of in ((part, whole), (returned - part, total - whole)):
@@ -201,7 +201,7 @@ def iterates(
 
     def steps() -> Iterator[Tensor]:
         nonlocal explained
-        previous = ahead = (domain.start() - floor).clamp_min(least)
+        previous = ahead = (domain.start() - domain.combine(floor)).clamp_min(least)
         last_step = None
         while True:
             factor, done = correction(ahead)
@@ -231,7 +231,7 @@ def iterates(
         target, blurred = domain.target(blurred).clamp_min(0), domain.mask * blurred
         divergence = blurred - target + torch.xlogy(target, target / blurred.clamp_min(dark * 1e-6))
         contours = seen * tv * length(gradient.analyse(latent))
-        return (divergence + contours).flatten(1).sum(1)
+        return (domain.combine(divergence) + contours).flatten(1).sum(1)
 
     return steps() if damping else Minimisation(steps(), objective, degree=1.0)
 

@@ -27,7 +27,7 @@ _COEFFICIENTS, _POWER = (1.2, 0.7, 0.6), 1.5
 
 @explain_common_options
 def tikhonov(
-    image: Image,
+    image: Image | Sequence[Image],
     psf: Any,
     *,
     weight: float | Tensor | None = None,
@@ -57,7 +57,7 @@ def tikhonov(
     num_iter : int
         Iterations, at most.
     **common : CommonOptions
-        What all take: sigma, boundary, mask, white, linear, statistics, tolerance, callback, progress, info.
+        What all take: frames, sigma, boundary, mask, white, linear, statistics, tolerance, callback, progress, info.
 
     Returns
     -------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -24,7 +24,7 @@ _COEFFICIENT, _POWER, _PENALTY = 0.28, 1.33, 4.0
 
 @explain_common_options
 def total_variation(
-    image: Image,
+    image: Image | Sequence[Image],
     psf: Any,
     *,
     weight: float | Tensor | None = None,
@@ -52,7 +52,7 @@ def total_variation(
     num_iter : int
         Iterations, at most.
     **common : CommonOptions
-        What all take: sigma, boundary, mask, white, linear, statistics, tolerance, callback, progress, info.
+        What all take: frames, sigma, boundary, mask, white, linear, statistics, tolerance, callback, progress, info.
 
     Returns
     -------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal, get_args
 
 import torch
@@ -43,7 +43,7 @@ _ROUNDS = 4
 
 @explain_common_options
 def wiener(
-    image: Image,
+    image: Image | Sequence[Image],
     psf: Any,
     *,
     noise_to_signal: float | Tensor | None = None,
@@ -84,7 +84,7 @@ def wiener(
     num_iter : int
         Iterations, at most.
     **common : CommonOptions
-        What all take: sigma, boundary, mask, white, linear, statistics, tolerance, callback, progress, info.
+        What all take: frames, sigma, boundary, mask, white, linear, statistics, tolerance, callback, progress, info.
 
     Returns
     -------
@@ -123,10 +123,12 @@ def iterates(
     warn_of_ripples(problem)
     # Less the mean, rounding is relative to the contrast. A linear estimate gains nothing from knowing that the outside
     # is a mirror image, or zero: what the blur leaves of that is less than what conjugate gradients lose by it.
-    mean = problem.image.mean(problem.domain.axes, keepdim=True)
-    domain = problem.domain.unbounded().minus(mean)
-    power = domain.otf.real.square() + domain.otf.imag.square()
-    power = power[(None,) * (problem.image.ndim - power.ndim)]
+    domain = problem.domain.unbounded()
+    power = domain.forward.power
+    power = power[(None,) * (problem.space + 2 - power.ndim)]
+    gain, mean = domain.forward.gain, problem.image.mean(domain.axes, keepdim=True)
+    offset = domain.combine(gain * mean) / power[(..., *[slice(0, 1)] * problem.space)]
+    domain = domain.minus(gain * offset)
     gradient = Gradient(problem.space).power(domain.shape, problem.image)
     steepness = (power / (1 + gradient)).mean(domain.axes, keepdim=True)
     ratio = _noise_to_signal(problem, noise_to_signal, steepness)
@@ -138,7 +140,6 @@ def iterates(
     latents = _filtered(domain, power, penalty, ratio)
     if division == "recursive":
         latents = map(_recursive_filter(domain, ratio), latents)
-    offset = mean / power[(..., *[slice(0, 1)] * problem.space)].sqrt()
 
     def objective(latent: Tensor) -> Tensor:
         centred = latent - offset
@@ -152,7 +153,7 @@ def _filtered(domain: PaddedDomain, power: Tensor, penalty: Tensor, ratio: Tenso
     """The closed form and its refinements, or, where it needs them, refinements from the beginning."""
     inverse = (power + penalty).reciprocal()
     continued = extend(domain.image, domain.margins)
-    spectrum = domain.otf.conj() * inverse * domain.fft(continued)
+    spectrum = inverse * domain.forward.spectrum_of_adjoint(continued)
     first = domain.ifft(spectrum)
     at_once = itertools.chain([first], _refined(domain, penalty, inverse, spectrum))
     ahead = itertools.islice(_refined(domain, penalty, inverse, spectrum), _REFINEMENT - 1, None)
@@ -171,11 +172,11 @@ def _refined(domain: PaddedDomain, penalty: Tensor, inverse: Tensor, spectrum: T
 
     Vectors are spectra: there, all but the pixel mask is diagonal.
     """
-    otf, adjoint = domain.otf, domain.otf.conj().resolve_conj()
+    forward = domain.forward
 
     def normal(direction: Tensor) -> Tensor:
-        seen = domain.mask * domain.ifft(otf * direction)
-        return adjoint * domain.fft(seen) + penalty * direction
+        seen = domain.mask * forward.blur_of_spectrum(direction)
+        return forward.spectrum_of_adjoint(seen) + penalty * direction
 
     def dot(a: Tensor, b: Tensor) -> Tensor:
         """Of the images of two spectra, up to a factor, for each sample and channel."""
@@ -185,8 +186,8 @@ def _refined(domain: PaddedDomain, penalty: Tensor, inverse: Tensor, spectrum: T
             total = total - _real_dot(a[..., -1:], b[..., -1:])
         return total.reshape(*total.shape, *[1] * len(domain.shape))
 
-    missing = domain.observed - domain.mask * domain.ifft(otf * spectrum)
-    residual = adjoint * domain.fft(missing) - penalty * spectrum
+    missing = domain.observed - domain.mask * forward.blur_of_spectrum(spectrum)
+    residual = forward.spectrum_of_adjoint(missing) - penalty * spectrum
     for solution, _ in conjugate_gradients(
         normal, residual, spectrum, precondition=lambda residual: inverse * residual, dot=dot
     ):
@@ -208,7 +209,7 @@ def _needs_refinement(domain: PaddedDomain, ratio: Tensor, latent: Tensor, conti
     sampled = (..., *[slice(None, None, 2)] * len(domain.axes))  # a quarter of the pixels tells as much
     missing = 1 - domain.mask[domain.seen][sampled]
     contrast = [
-        (missing * image.detach()[domain.seen][sampled].square()).sum(axes, keepdim=True)
+        domain.combine(missing * image.detach()[domain.seen][sampled].square()).sum(axes, keepdim=True)
         for image in (latent, continued)
     ]
     # Where nothing is missing, both are zero.
@@ -221,7 +222,7 @@ def _noise_to_signal(problem: Problem, given: float | Tensor | None, steepness: 
     steepness: sum of squared slopes of the blurred image, for a latent image of the model's spectrum and variance 1.
     """
     image, statistics = problem.image.detach(), problem.statistics
-    ones = [1] * (image.ndim - 1)
+    ones = [1] * (problem.space + 1)
     if given is not None:
         ratio = torch.as_tensor(given, dtype=image.dtype, device=image.device)
         if ratio.ndim > 1 or not bool(((ratio > 0) & ratio.isfinite()).all()):
@@ -240,8 +241,8 @@ def _noise_to_signal(problem: Problem, given: float | Tensor | None, steepness: 
 
 def _recursive_filter(domain: PaddedDomain, ratio: Tensor) -> Callable[[Tensor], Tensor]:
     """The filter in the spatial domain, on an observation completed by what a latent image implies for the rest."""
-    if len(domain.shape) != 2:
-        raise ValueError('division: "recursive" is for images, volumes take "fft"')
+    if len(domain.shape) != 2 or domain.forward.shares is not None:
+        raise ValueError('division: "recursive" is for one image, volumes and several frames take "fft"')
     psf = _psf(domain)
     try:
         factor, transposed = wiener_factor(psf, ratio[..., 0, 0])
@@ -259,7 +260,7 @@ def _recursive_filter(domain: PaddedDomain, ratio: Tensor) -> Callable[[Tensor],
 
 def _psf(domain: PaddedDomain) -> Tensor:
     """The psf of a domain, `(B or 1, C or 1, kh, kw)`, of odd size and without an empty border."""
-    psf = domain.ifft(domain.otf)
+    psf = domain.ifft(domain.forward.otf)
     psf = psf[(None,) * (4 - psf.ndim)]
     seen = (psf.abs() > 1e-6 * psf.abs().max()).flatten(0, 1).any(0)
     for axis in (0, 1):
