@@ -78,9 +78,10 @@ def test_deblurring_brings_the_image_nearer(found, case):
 
 
 def test_it_is_deterministic_and_knows_no_layout(case):
-    first = estimate(case.blurred, case.window, starts=1).psf
-    colour = np.repeat((case.blurred * 65535).round().astype(np.uint16)[..., None], 3, axis=2)
-    for again in (case.blurred, torch.from_numpy(case.blurred)):
+    image = case.blurred[:112, :112]
+    first = estimate(image, case.window, starts=1).psf
+    colour = np.repeat((image * 65535).round().astype(np.uint16)[..., None], 3, axis=2)
+    for again in (image, torch.from_numpy(image)):
         assert torch.equal(estimate(again, case.window, starts=1).psf, first)
     deep = estimate(colour, case.window, starts=1)
     assert kernel_similarity(deep.psf, first) > 0.9  # rounding may take another hypothesis to much the same
@@ -139,7 +140,7 @@ def test_each_scale_is_reported_and_may_be_the_last(case):
 
 
 def test_a_sharp_image_stays_as_it_is_and_deblur_says_so(case):
-    found = estimate(case.sharp, 15)
+    found = estimate(case.sharp, 15, starts=4)
     assert _is_no_blur(found)
     assert "sharp" in found.warnings[0]
     with pytest.warns(NoBlurFound, match="sharp"):
@@ -220,7 +221,8 @@ def test_what_will_not_do_is_refused_by_name(image, arguments, named):
 
 
 def test_descending_through_the_filter_never_lowers_the_evidence(case):
-    plain, refined = (estimate(case.blurred, case.window, starts=1, refine=how) for how in (None, "gradient"))
+    piece = case.blurred[:96, :96]
+    plain, refined = (estimate(piece, 9, starts=1, refine=how) for how in (None, "gradient"))
     assert refined.score <= plain.score
     with pytest.raises(ValueError, match="refine"):
         estimate(case.blurred, case.window, refine="luck")

@@ -33,8 +33,8 @@ OTHER = torch.tensor([[0.02, 0.03, 0.0], [0.06, 0.08, 0.04], [0.0, 0.12, 0.65]])
 
 def causally_blurred(name: str, kernel: torch.Tensor = CAUSAL) -> torch.Tensor:
     sharp = photograph(name)
-    top, left = (max(n - 320, 0) // 2 for n in sharp.shape)
-    return causal_conv2d(sharp[top : top + 320, left : left + 320][None, None], kernel[None, None])
+    top, left = (max(n - 256, 0) // 2 for n in sharp.shape)
+    return causal_conv2d(sharp[top : top + 256, left : left + 256][None, None], kernel[None, None])
 
 
 @pytest.fixture(scope="module")

@@ -130,12 +130,12 @@ def restored(folder, source, *flags: str) -> np.ndarray:
 
 @pytest.mark.parametrize("compression", [None, "zlib"])
 def test_a_stack_is_restored_from_file_to_file(tmp_path, compression, monkeypatch):
-    volume = np.stack([stack(20, 64, 60), stack(20, 64, 60)], 1)
+    volume = np.stack([stack(16, 56, 52), stack(16, 56, 52)], 1)
     kind = {"imagej": True} if compression is None else {"ome": True, "compression": "zlib"}
     notes = {"axes": "ZCYX", "spacing": 0.3, "unit": "um", "PhysicalSizeZ": 0.3, "PhysicalSizeX": 0.1}
     tifffile.imwrite(tmp_path / "in.tif", volume, metadata=notes, **kind)
     whole = restored(tmp_path, tmp_path / "in.tif")
-    monkeypatch.setattr("deconv.cli.large.memory_left", lambda *_: 8 * 2**20)
+    monkeypatch.setattr("deconv.cli.large.memory_left", lambda *_: 6 * 2**20)
     monkeypatch.setattr("deconv.imaging.decoding.MAX_PIXELS", 1000)
     tiles = restored(tmp_path, tmp_path / "in.tif")
     assert tiles.dtype == np.float32

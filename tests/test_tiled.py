@@ -242,7 +242,7 @@ def test_each_place_has_its_own_psf():
 
 
 def test_memory_does_not_grow_with_the_image(tmp_path):
-    """Beyond what importing takes, restoring 16 times more pixels takes as much."""
+    """Beyond what importing takes, restoring six times more pixels takes as much."""
     code = (
         "import resource, sys, numpy as np, torch\n"
         "from deconv import restore\n"
@@ -257,10 +257,10 @@ def test_memory_does_not_grow_with_the_image(tmp_path):
     # Freed buffers go back to the system at once, so that the peak is of what is in use.
     environment = os.environ | {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}
     peaks = []
-    for n in (2048, 32768):
+    for n in (2048, 12288):
         command = [sys.executable, "-c", code, str(n), str(tmp_path / f"{n}")]
         peaks.append(int(subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout))
-    assert peaks[1] - peaks[0] < 120_000  # kB; float32 of the larger one alone takes 32 MB, and many are needed
+    assert peaks[1] - peaks[0] < 80_000  # kB; as a whole the larger one takes 280 MB more
 
 
 def test_the_command_line_restores_in_tiles(tmp_path):

@@ -258,7 +258,7 @@ CHILD = (
 
 def test_a_run_survives_kill_9_at_any_moment(tmp_path):
     """Killed twice at a random moment, as the operating system would, the run ends as if nothing had been."""
-    config = CONFIG.changed(settings={"steps": 100})
+    config = CONFIG.changed(settings={"steps": 60})
     rng = np.random.default_rng()
     broken = tmp_path / "broken"
     before = 0
