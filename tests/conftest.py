@@ -5,7 +5,7 @@ import os
 # Before torch is imported, and for the processes that tests begin.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-import torch  # noqa: E402
+import torch
 
 # Tests are small: a second thread costs more than it brings. And the LU factorisation of MKL, as some builds of torch
 # ship it, fails on large matrices when the number of threads has been lowered and raised again.
