@@ -178,9 +178,11 @@ def test_what_frames_are_not():
         restore.wiener([], PSF)
     with pytest.raises(ValueError, match=r"frames: expected a list of images, or a batch .* shape \(48, 40\)"):
         restore.wiener(y, PSF, frames=True)
-    with pytest.raises(ValueError, match="unsupervised_wiener takes one frame; several are for wiener, tikhonov, rich"):
+    with pytest.raises(
+        ValueError, match="unsupervised_wiener: takes one image and one psf; several frames are for wiener, tikh"
+    ):
         restore.unsupervised_wiener([y, y], PSF)
-    with pytest.raises(ValueError, match='"recursive" is for one image'):
+    with pytest.raises(ValueError, match='"recursive" is for one image and psf'):
         restore.wiener([y, y], PSF, division="recursive")
     with pytest.raises(ValueError, match="image: tiles are of one frame"):
         restore.tiled("wiener", [y, y], PSF)

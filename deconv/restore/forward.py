@@ -20,10 +20,80 @@ from torch import Tensor
 
 from ..imaging.convolution import psf_to_otf
 
-__all__ = ["Convolution"]
+__all__ = ["Convolution", "Forward"]
 
 
-class Convolution:
+class Forward:
+    """What all forward models have: the domain, its spectra, and the frames.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        The domain.
+    shares : Tensor, optional
+        Of frames, `(F, B or 1, C or 1, 1, 1)`, which sum to 1 over F.
+
+    Attributes
+    ----------
+    diagonal : bool
+        Whether :math:`A^* A` is diagonal among frequencies.
+    """
+
+    diagonal = True
+
+    def __init__(self, shape: tuple[int, ...], shares: Tensor | None = None) -> None:
+        self.shape = shape
+        self.axes = tuple(range(-len(shape), 0))
+        self.shares = shares
+
+    @property
+    def power(self) -> Tensor:
+        """What :math:`A^* A` is among frequencies, or is near to, on the grid of the real FFT."""
+        raise NotImplementedError
+
+    @property
+    def gain(self) -> Tensor:
+        """What a constant latent image of 1 becomes."""
+        raise NotImplementedError
+
+    def blur(self, latent: Tensor) -> Tensor:
+        """``A x``."""
+        raise NotImplementedError
+
+    def adjoint(self, data: Tensor) -> Tensor:
+        """``A* y``."""
+        raise NotImplementedError
+
+    def blur_of_spectrum(self, spectrum: Tensor) -> Tensor:
+        """``A x``, given the spectrum of x."""
+        raise NotImplementedError
+
+    def spectrum_of_adjoint(self, data: Tensor) -> Tensor:
+        """The spectrum of ``A* y``."""
+        raise NotImplementedError
+
+    def combine(self, stack: Tensor) -> Tensor:
+        """The mean of frames by their shares; of one observation what it is."""
+        return stack if self.shares is None else (self.shares * stack).sum(0)
+
+    def fft(self, image: Tensor) -> Tensor:
+        """Spectrum of an image on the domain."""
+        return torch.fft.rfftn(image, dim=self.axes)
+
+    def ifft(self, spectrum: Tensor) -> Tensor:
+        """The image of a spectrum."""
+        return torch.fft.irfftn(spectrum, s=self.shape, dim=self.axes)
+
+    def dot(self, a: Tensor, b: Tensor) -> Tensor:
+        """Inner products of the images of two spectra, up to a factor, for each sample and channel."""
+        # Each column stands for its mirror image too, but for the first and, where the width is even, the last.
+        total = 2 * _real_dot(a, b) - _real_dot(a[..., :1], b[..., :1])
+        if self.shape[-1] % 2 == 0:
+            total = total - _real_dot(a[..., -1:], b[..., -1:])
+        return total.reshape(*total.shape, *[1] * len(self.shape))
+
+
+class Convolution(Forward):
     """The blur by one psf, or by one for each frame, diagonal in frequency.
 
     Parameters
@@ -43,9 +113,7 @@ class Convolution:
     """
 
     def __init__(self, psf: Tensor, shape: tuple[int, ...], shares: Tensor | None = None) -> None:
-        self.shape = shape
-        self.axes = tuple(range(-len(shape), 0))
-        self.shares = shares
+        super().__init__(shape, shares)
         self.otf = psf_to_otf(psf, shape)
 
     @functools.cached_property
@@ -57,18 +125,6 @@ class Convolution:
     def gain(self) -> Tensor:
         """What a constant latent image of 1 becomes, of the shape of `otf` with one frequency."""
         return self.otf.real[(..., *[slice(0, 1)] * len(self.shape))]
-
-    def combine(self, stack: Tensor) -> Tensor:
-        """The mean of frames by their shares; of one observation what it is."""
-        return stack if self.shares is None else (self.shares * stack).sum(0)
-
-    def fft(self, image: Tensor) -> Tensor:
-        """Spectrum of an image on the domain."""
-        return torch.fft.rfftn(image, dim=self.axes)
-
-    def ifft(self, spectrum: Tensor) -> Tensor:
-        """The image of a spectrum."""
-        return torch.fft.irfftn(spectrum, s=self.shape, dim=self.axes)
 
     def blur(self, latent: Tensor) -> Tensor:
         """``A x``."""
@@ -85,6 +141,10 @@ class Convolution:
     def spectrum_of_adjoint(self, data: Tensor) -> Tensor:
         """The spectrum of ``A* y``."""
         return self.combine(_product(self.fft(data), self.otf.conj()))
+
+
+def _real_dot(a: Tensor, b: Tensor) -> Tensor:
+    return torch.linalg.vecdot(a.flatten(2), b.flatten(2)).real
 
 
 def _product(spectrum: Tensor, otf: Tensor) -> Tensor:

@@ -70,7 +70,7 @@ class Restoration(nn.Module):
             else:
                 self.options[name] = value
 
-    def forward(self, image: Any, psf: Any, **options: Any) -> Any:
+    def forward(self, image: Any, psf: Any = None, **options: Any) -> Any:
         """Restore `image`.
 
         Parameters

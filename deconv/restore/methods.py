@@ -68,8 +68,8 @@ class Method:
         known.
     apart : bool
         As for `deconv.restore.padded_domain.PaddedDomain`.
-    frames : bool
-        Whether it takes several frames of one latent image.
+    one_convolution : bool
+        Whether it takes one image and psf only, neither several frames nor a psf that varies over the field.
     reach : int
         How far apart pixels are that do not see each other, in sizes of the psf: the overlap of tiles.
     """
@@ -83,7 +83,7 @@ class Method:
     learnable: tuple[str, ...] | None = None
     buffers: tuple[float, float] | None = None
     apart: bool = True
-    frames: bool = True
+    one_convolution: bool = False
     reach: int = 4
 
     def load(self) -> Callable[..., Any]:
@@ -92,7 +92,7 @@ class Method:
             return self.function
         return getattr(import_module(f".algorithms.{self.function}", __package__), self.function)
 
-    def __call__(self, image: Any, psf: Any, **keywords: Any) -> Any:
+    def __call__(self, image: Any, psf: Any = None, **keywords: Any) -> Any:
         """Restore `image`, see `deconv.restore`."""
         return self.load()(image, psf, **{**self.options, **keywords})
 
@@ -130,7 +130,7 @@ METHODS: dict[str, Method] = {
         pace=0.5,
         learnable=("noise_to_signal",),
         buffers=(35, 35),
-        frames=False,
+        one_convolution=True,
     ),
     "tikhonov": Method("tikhonov", "linear, smooth", pace=0.7, learnable=("weight",), buffers=(18, 18)),
     "unsupervised_wiener": Method(
@@ -139,7 +139,7 @@ METHODS: dict[str, Method] = {
         pace=0.8,
         learnable=(),
         buffers=(25, 20),
-        frames=False,
+        one_convolution=True,
     ),
     "richardson_lucy": Method(
         "richardson_lucy",

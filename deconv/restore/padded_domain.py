@@ -31,7 +31,9 @@ from ..imaging.boundary import BOUNDARIES, Boundary, Extension, crop, extend
 from ..imaging.convolution import fast_length
 from ..imaging.psf.moments import centroid
 from .filling import fill
-from .forward import Convolution
+from .forward import Convolution, Forward
+from .psf_components import PsfComponents
+from .varying_blur import VaryingBlur
 
 __all__ = ["PaddedDomain"]
 
@@ -57,8 +59,8 @@ class PaddedDomain:
     image : Tensor
         The observation, floating point, `(B, C, H, W)`, or `(B, C, D, H, W)` for a psf of three axes. Frames have one
         more axis before these, as have their psfs, masks and clipped pixels.
-    psf : Tensor
-        `(kh, kw)` or `(kd, kh, kw)`, or either behind two axes that broadcast against B and C.
+    psf : Tensor or PsfComponents
+        `(kh, kw)` or `(kd, kh, kw)`, or either behind two axes that broadcast against B and C; or those of a field.
     boundary : str
         See `deconv.imaging.boundary`.
     mask : Tensor, optional
@@ -80,7 +82,7 @@ class PaddedDomain:
         The domain's size along the spatial axes, and these axes.
     margins : list of pair of int
         How far it extends beyond the frame, one pair per spatial axis.
-    forward : Convolution
+    forward : Forward
         The blur, and its adjoint.
     mask : Tensor
         W.
@@ -93,7 +95,7 @@ class PaddedDomain:
     def __init__(
         self,
         image: Tensor,
-        psf: Tensor,
+        psf: Tensor | PsfComponents,
         *,
         boundary: Boundary = "unknown",
         mask: Tensor | None = None,
@@ -106,17 +108,21 @@ class PaddedDomain:
         frame = image.shape[-space:]
         of_one = tuple(slice(0, 1) for _ in image.shape[:-space])
         self.boundary: Boundary = boundary
-        self.psf = psf
+        self.psf, every = (psf.mean, psf.psfs) if isinstance(psf, PsfComponents) else (psf, psf)
         self.axes = tuple(range(-space, 0))
         self.margins = self._reach = [(0, 0)] * space
         if boundary != "circular":
-            self._reach = _reach(psf, space)
+            self._reach = _reach(every, space)
             self.margins = [
                 (before, fast_length(n + before + after + (_clearance(before + after, n) if apart else 1)) - n - before)
                 for n, (before, after) in zip(frame, self._reach, strict=True)
             ]
         self.shape = tuple(n + sum(pair) for n, pair in zip(frame, self.margins, strict=True))
-        self.forward = Convolution(psf, self.shape, shares)
+        self.forward: Forward
+        if isinstance(psf, PsfComponents):
+            self.forward = VaryingBlur(psf.components, psf.weights(frame, self.margins), self.shape)
+        else:
+            self.forward = Convolution(psf, self.shape, shares)
 
         pixels = torch.ones_like(image[of_one]) if mask is None else mask.to(image)
         self.image = image if mask is None else fill(image, pixels, space=space)

@@ -13,6 +13,7 @@ from .arguments import as_sigma, per_channel
 from .filling import fill
 from .frames import one_for_each
 from .padded_domain import PaddedDomain
+from .psf_components import PsfComponents
 from .statistics import Statistics
 
 __all__ = ["Problem"]
@@ -47,7 +48,7 @@ class Problem:
     def of(
         cls,
         image: Tensor,
-        psf: Tensor,
+        psf: Tensor | PsfComponents,
         *,
         num_iter: int,
         sigma: Any = None,
@@ -63,7 +64,7 @@ class Problem:
         frames: the tensors have one more axis in front, which counts frames, and sigma may be a list.
         """
         shares = None
-        if frames:
+        if frames and isinstance(psf, Tensor):
             known = image if mask is None else fill(image, mask, space=psf.ndim - 3)
             levels = one_for_each("sigma", sigma, len(image))
             each = [Statistics.of(frame, level) for frame, level in zip(known, levels, strict=True)]

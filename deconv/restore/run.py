@@ -24,6 +24,7 @@ from .frames import Observation, frames_of, one_for_each, stacked
 from .methods import METHODS
 from .pixel_mask import outliers, read_masked
 from .problem import Problem
+from .psf_components import PsfComponents
 from .statistics import Statistics, power_of_two
 
 __all__ = ["Image", "RestorationWarning", "run", "warn_of_ripples"]
@@ -90,17 +91,30 @@ def run(
     linear, callback, info = common.get("linear", False), common.get("callback"), common.get("info", False)
     frames = frames_of(image, common.get("frames", False))
     layout = {"white": common.get("white"), "channel_axis": common.get("channel_axis")}
-    if frames is None:
+    field = common.get("psf_field")
+    if (psf is None) == (field is None):
+        raise TypeError("psf: expected one of psf and psf_field, given " + ("none" if psf is None else "both"))
+    if frames is not None or field is not None:
+        _check_general(name, "several frames are" if field is None else "psf_field is")
+    blur: Tensor | PsfComponents
+    if field is not None:
+        if frames is not None:
+            raise ValueError("psf_field: is for one image, given several frames; these take psf")
+        components = PsfComponents.of(field)
+        seen, back = _observe(image, components.sharpest, common.get("mask"), **layout)
+        blur = components.to(seen.image)
+    elif frames is None:
         seen, back = _observe(image, psf, common.get("mask"), **layout)
+        blur = seen.psf
     else:
-        _check_frames(name)
         count = len(frames)
         psfs, masks = one_for_each("psf", psf, count), one_for_each("mask", common.get("mask"), count)
         read = [_observe(*given, **layout) for given in zip(frames, psfs, masks, strict=True)]
         seen, back = stacked([frame for frame, _ in read]), read[0][1]
+        blur = seen.psf
     problem = Problem.of(
         to_linear(seen.image) if linear else seen.image,
-        seen.psf,
+        blur,
         num_iter=num_iter,
         sigma=common.get("sigma"),
         boundary=common.get("boundary", "unknown"),
@@ -142,12 +156,12 @@ def run(
     return cast(Image, (deliver(latent), ConvergenceInfo(done, change, objective, converged)))
 
 
-def _check_frames(name: str) -> None:
-    """Refuse several frames for a method that takes one, with the names of those that take more."""
+def _check_general(name: str, what: str) -> None:
+    """Refuse more than one convolution for a method that takes no more, with the names of those that do."""
     rows = [row for row in METHODS.values() if row.name == name]
-    if rows and not any(row.frames for row in rows):
-        takers = ", ".join(key for key, row in METHODS.items() if row.frames)
-        raise ValueError(f"image: {name} takes one frame; several are for {takers}")
+    if rows and all(row.one_convolution for row in rows):
+        takers = ", ".join(key for key, row in METHODS.items() if not row.one_convolution)
+        raise ValueError(f"{name}: takes one image and one psf; {what} for {takers}")
 
 
 def _observe(

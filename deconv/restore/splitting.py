@@ -15,6 +15,7 @@ what remains is shrinkage: `sparse`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -57,6 +58,8 @@ class DataTerm:
         self.power = _PENALTY * domain.forward.power
         if domain.inside is not None:
             self.power = self.power + _BOUNDARY_PENALTY
+        if not domain.forward.diagonal:
+            self.spectrum, self.seen = domain.fft(latent), self.blurred  # the last x, and its blur
 
     def solve(self, power: Tensor | float, pull: Tensor | float = 0.0) -> Tensor:
         r"""Minimise over x, given u and v.
@@ -73,18 +76,39 @@ class DataTerm:
             The spectrum of x.
         """
         domain = self.domain
-        pull = pull + _PENALTY * domain.forward.spectrum_of_adjoint(self.blurred + self.blurred_dual)
         if domain.inside is not None:
             pull = pull + _BOUNDARY_PENALTY * domain.fft(self.allowed + self.allowed_dual)
         total = self.power + power
         # A frequency that neither the blur nor the penalty sees stays zero.
         # Complex numbers are multiplied ten times faster than divided.
-        return pull * torch.where(total > 1e-12, total, torch.inf).reciprocal()
+        inverse = torch.where(total > 1e-12, total, torch.inf).reciprocal()
+        wanted = self.blurred + self.blurred_dual
+        if domain.forward.diagonal:
+            return (pull + _PENALTY * domain.forward.spectrum_of_adjoint(wanted)) * inverse
+        missing = pull + _PENALTY * domain.forward.spectrum_of_adjoint(wanted - self.seen) - power * self.spectrum
+        if domain.inside is not None:
+            missing = missing - _BOUNDARY_PENALTY * self.spectrum
+        return self._descend(inverse * missing, missing, power)
+
+    def _descend(self, step: Tensor, missing: Tensor, power: Tensor | float) -> Tensor:
+        """A blur that is not diagonal in frequency takes a step instead, of the best length, from the last x on.
+
+        One in each iteration is enough: more of them, up to the solution, make no difference of 0.01 dB.
+        """
+        forward = self.domain.forward
+        moved = forward.blur_of_spectrum(step)
+        if self.domain.inside is not None:
+            power = power + _BOUNDARY_PENALTY
+        curvature = _PENALTY * math.prod(forward.shape) * moved.square().sum(forward.axes, keepdim=True)
+        curvature = (curvature + forward.dot(step, power * step)).clamp_min(torch.finfo(moved.dtype).tiny)
+        length = forward.dot(step, missing) / curvature
+        self.spectrum, self.seen = self.spectrum + length * step, self.seen + length * moved
+        return self.spectrum
 
     def update(self, spectrum: Tensor, latent: Tensor) -> None:
         """Minimise over u and v, and update the multipliers, given x and its spectrum."""
         domain = self.domain
-        seen = domain.forward.blur_of_spectrum(spectrum)
+        seen = domain.forward.blur_of_spectrum(spectrum) if domain.forward.diagonal else self.seen
         wanted = torch.lerp(self.blurred, seen, _RELAXATION) - self.blurred_dual
         self.blurred = self.share * torch.add(domain.target(wanted), wanted, alpha=_PENALTY)
         self.blurred_dual = self.blurred - wanted

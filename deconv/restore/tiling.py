@@ -130,7 +130,13 @@ def tiled(
     restore = as_method(method)
     if isinstance(image, list | tuple):
         raise ValueError("image: tiles are of one frame, given a list; give several to the method itself")
-    for name, allowed in (("boundary", "unknown"), ("callback", None), ("info", False), ("frames", False)):
+    for name, allowed in (
+        ("boundary", "unknown"),
+        ("callback", None),
+        ("info", False),
+        ("frames", False),
+        ("psf_field", None),
+    ):
         if options.get(name, allowed) != allowed:
             raise ValueError(f"{name}: tiles take {allowed!r} only, given {options[name]!r}")
     field = PsfField(psf)

@@ -21,7 +21,7 @@ __all__ = ["epll", "iterates"]
 @explain_common_options
 def epll(
     image: Image | Sequence[Image],
-    psf: Any,
+    psf: Any = None,
     prior: str | os.PathLike | ImagePrior = "gmm",
     *,
     weight: float | Tensor = 0.3,
@@ -41,8 +41,9 @@ def epll(
     ----------
     image : array or Tensor
         `H x W`, with channels or as a batch, or a volume; see `deconv.imaging.arrays`.
-    psf : array or Tensor
-        `(kh, kw)` or `(kd, kh, kw)`, centred, of sum 1; behind two more axes one for each sample and channel.
+    psf : array or Tensor, optional
+        `(kh, kw)` or `(kd, kh, kw)`, centred, of sum 1; behind two more axes one for each sample and channel. Where it
+        varies over the field, `psf_field` takes its place.
     prior : str, path or ImagePrior
         ``"gmm"``, 200 components learnt from photographs; a file that `deconv.prior.save_prior` wrote; or a prior. It
         sees patches at the contrast that it was learnt at.
@@ -54,7 +55,7 @@ def epll(
     num_iter : int
         Iterations, at most.
     **common : CommonOptions
-        What all take: frames, sigma, boundary, mask, white, linear, statistics, tolerance, callback, progress, info.
+        What all take, such as sigma, boundary, mask, frames and psf_field.
 
     Returns
     -------

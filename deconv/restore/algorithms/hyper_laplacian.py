@@ -29,7 +29,7 @@ _PENALTIES = 1.0, 60.0
 @explain_common_options
 def hyper_laplacian(
     image: Image | Sequence[Image],
-    psf: Any,
+    psf: Any = None,
     *,
     weight: float | Tensor | None = None,
     alpha: float = 0.8,
@@ -48,8 +48,9 @@ def hyper_laplacian(
     ----------
     image : array or Tensor
         `H x W`, with channels or as a batch, or a volume; see `deconv.imaging.arrays`.
-    psf : array or Tensor
-        `(kh, kw)` or `(kd, kh, kw)`, centred, of sum 1; behind two more axes one for each sample and channel.
+    psf : array or Tensor, optional
+        `(kh, kw)` or `(kd, kh, kw)`, centred, of sum 1; behind two more axes one for each sample and channel. Where it
+        varies over the field, `psf_field` takes its place.
     weight : float or Tensor, optional
         :math:`\lambda`, in the image's unit to the power :math:`2 - \alpha`; by default chosen from the noise.
     alpha : float
@@ -59,7 +60,7 @@ def hyper_laplacian(
     num_iter : int
         Iterations, at most.
     **common : CommonOptions
-        What all take: frames, sigma, boundary, mask, white, linear, statistics, tolerance, callback, progress, info.
+        What all take, such as sigma, boundary, mask, frames and psf_field.
 
     Returns
     -------

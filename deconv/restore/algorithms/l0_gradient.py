@@ -25,7 +25,7 @@ _PENALTIES = 30.0, 3000.0
 @explain_common_options
 def l0_gradient(
     image: Image | Sequence[Image],
-    psf: Any,
+    psf: Any = None,
     *,
     weight: float | Tensor | None = None,
     num_iter: int = 40,
@@ -42,14 +42,15 @@ def l0_gradient(
     ----------
     image : array or Tensor
         `H x W`, with channels or as a batch, or a volume; see `deconv.imaging.arrays`.
-    psf : array or Tensor
-        `(kh, kw)` or `(kd, kh, kw)`, centred, of sum 1; behind two more axes one for each sample and channel.
+    psf : array or Tensor, optional
+        `(kh, kw)` or `(kd, kh, kw)`, centred, of sum 1; behind two more axes one for each sample and channel. Where it
+        varies over the field, `psf_field` takes its place.
     weight : float or Tensor, optional
         :math:`\lambda`, in the image's unit squared; by default chosen from the noise.
     num_iter : int
         Iterations, at most.
     **common : CommonOptions
-        What all take: frames, sigma, boundary, mask, white, linear, statistics, tolerance, callback, progress, info.
+        What all take, such as sigma, boundary, mask, frames and psf_field.
 
     Returns
     -------

@@ -28,7 +28,7 @@ _BEYOND = 0.5
 @explain_common_options
 def plug_and_play(
     image: Image | Sequence[Image],
-    psf: Any,
+    psf: Any = None,
     denoiser: Any = None,
     *,
     weight: float | Tensor = 0.3,
@@ -48,8 +48,9 @@ def plug_and_play(
     ----------
     image : array or Tensor
         `H x W`, with channels or as a batch, or a volume; see `deconv.imaging.arrays`.
-    psf : array or Tensor
-        `(kh, kw)` or `(kd, kh, kw)`, centred, of sum 1; behind two more axes one for each sample and channel.
+    psf : array or Tensor, optional
+        `(kh, kw)` or `(kd, kh, kw)`, centred, of sum 1; behind two more axes one for each sample and channel. Where it
+        varies over the field, `psf_field` takes its place.
     denoiser : callable, optional
         ``denoiser(x, sigma)`` for tensors `(B, C, H, W)` and a number, as deepinv's are; or one of scikit-image's
         ``denoise_*`` functions, as it is; see `deconv.restore.denoisers`. A network (`torch.nn.Module`) gets images in
@@ -67,7 +68,7 @@ def plug_and_play(
     num_iter : int
         Iterations, at most.
     **common : CommonOptions
-        What all take: frames, sigma, boundary, mask, white, linear, statistics, tolerance, callback, progress, info.
+        What all take, such as sigma, boundary, mask, frames and psf_field.
 
     Returns
     -------

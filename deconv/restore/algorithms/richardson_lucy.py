@@ -43,7 +43,7 @@ _UNSEEN = 1e-3
 @explain_common_options
 def richardson_lucy(
     image: Image | Sequence[Image],
-    psf: Any,
+    psf: Any = None,
     *,
     tv: float | Tensor | None = None,
     accelerate: bool = True,
@@ -67,8 +67,9 @@ def richardson_lucy(
     ----------
     image : array or Tensor
         `H x W`, with channels or as a batch, or a volume; see `deconv.imaging.arrays`.
-    psf : array or Tensor
-        `(kh, kw)` or `(kd, kh, kw)`, centred, of sum 1; behind two more axes one for each sample and channel.
+    psf : array or Tensor, optional
+        `(kh, kw)` or `(kd, kh, kw)`, centred, of sum 1; behind two more axes one for each sample and channel. Where it
+        varies over the field, `psf_field` takes its place.
     tv : float or Tensor, optional
         :math:`\tau`, the weight of the total variation; 0.002 to 0.02 is usual, 0 leaves it out; by default chosen from
         the noise.
@@ -87,7 +88,7 @@ def richardson_lucy(
     num_iter : int
         Iterations, at most.
     **common : CommonOptions
-        What all take: frames, sigma, boundary, mask, white, linear, statistics, tolerance, callback, progress, info.
+        What all take, such as sigma, boundary, mask, frames and psf_field.
 
     Returns
     -------

@@ -28,7 +28,7 @@ _COEFFICIENTS, _POWER = (1.2, 0.7, 0.6), 1.5
 @explain_common_options
 def tikhonov(
     image: Image | Sequence[Image],
-    psf: Any,
+    psf: Any = None,
     *,
     weight: float | Tensor | None = None,
     order: Literal[0, 1, 2] = 2,
@@ -46,8 +46,9 @@ def tikhonov(
     ----------
     image : array or Tensor
         `H x W`, with channels or as a batch, or a volume; see `deconv.imaging.arrays`.
-    psf : array or Tensor
-        `(kh, kw)` or `(kd, kh, kw)`, centred, of sum 1; behind two more axes one for each sample and channel.
+    psf : array or Tensor, optional
+        `(kh, kw)` or `(kd, kh, kw)`, centred, of sum 1; behind two more axes one for each sample and channel. Where it
+        varies over the field, `psf_field` takes its place.
     weight : float or Tensor, optional
         :math:`\lambda`; by default chosen from the noise.
     order : {2, 1, 0}
@@ -57,7 +58,7 @@ def tikhonov(
     num_iter : int
         Iterations, at most.
     **common : CommonOptions
-        What all take: frames, sigma, boundary, mask, white, linear, statistics, tolerance, callback, progress, info.
+        What all take, such as sigma, boundary, mask, frames and psf_field.
 
     Returns
     -------

@@ -25,7 +25,7 @@ _COEFFICIENT, _POWER, _PENALTY = 0.28, 1.33, 4.0
 @explain_common_options
 def total_variation(
     image: Image | Sequence[Image],
-    psf: Any,
+    psf: Any = None,
     *,
     weight: float | Tensor | None = None,
     isotropic: bool = True,
@@ -42,8 +42,9 @@ def total_variation(
     ----------
     image : array or Tensor
         `H x W`, with channels or as a batch, or a volume; see `deconv.imaging.arrays`.
-    psf : array or Tensor
-        `(kh, kw)` or `(kd, kh, kw)`, centred, of sum 1; behind two more axes one for each sample and channel.
+    psf : array or Tensor, optional
+        `(kh, kw)` or `(kd, kh, kw)`, centred, of sum 1; behind two more axes one for each sample and channel. Where it
+        varies over the field, `psf_field` takes its place.
     weight : float or Tensor, optional
         :math:`\lambda`, in the image's unit; by default chosen from the noise.
     isotropic : bool
@@ -52,7 +53,7 @@ def total_variation(
     num_iter : int
         Iterations, at most.
     **common : CommonOptions
-        What all take: frames, sigma, boundary, mask, white, linear, statistics, tolerance, callback, progress, info.
+        What all take, such as sigma, boundary, mask, frames and psf_field.
 
     Returns
     -------

@@ -18,7 +18,7 @@ __all__ = ["iterates", "unsupervised_wiener"]
 
 
 @explain_common_options
-def unsupervised_wiener(image: Image, psf: Any, *, num_iter: int = 20, **common: Unpack[CommonOptions]) -> Image:
+def unsupervised_wiener(image: Image, psf: Any = None, *, num_iter: int = 20, **common: Unpack[CommonOptions]) -> Image:
     r"""Deblur with the least mean squared error among linear methods, all parameters estimated.
 
     .. math:: \min_x \tfrac12 \| y - h * x \|^2

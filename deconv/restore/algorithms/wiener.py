@@ -18,6 +18,7 @@ from ...ops.conjugate_gradients import conjugate_gradients
 from ..common_options import CommonOptions, explain_common_options
 from ..convergence import Minimisation
 from ..derivatives import Gradient
+from ..forward import Convolution
 from ..padded_domain import PaddedDomain
 from ..problem import Problem
 from ..run import Image, run, warn_of_ripples
@@ -44,7 +45,7 @@ _ROUNDS = 4
 @explain_common_options
 def wiener(
     image: Image | Sequence[Image],
-    psf: Any,
+    psf: Any = None,
     *,
     noise_to_signal: float | Tensor | None = None,
     division: Division = "fft",
@@ -70,8 +71,9 @@ def wiener(
     ----------
     image : array or Tensor
         `H x W`, with channels or as a batch, or a volume; see `deconv.imaging.arrays`.
-    psf : array or Tensor
-        `(kh, kw)` or `(kd, kh, kw)`, centred, of sum 1; behind two more axes one for each sample and channel.
+    psf : array or Tensor, optional
+        `(kh, kw)` or `(kd, kh, kw)`, centred, of sum 1; behind two more axes one for each sample and channel. Where it
+        varies over the field, `psf_field` takes its place.
     noise_to_signal : float or Tensor, optional
         :math:`\lambda`, the variance of the noise over that of the latent image; a number or `(B,)`. By default from
         `sigma`, and from the contrast and the slopes of the image, which are two estimates of its variance; their
@@ -84,7 +86,7 @@ def wiener(
     num_iter : int
         Iterations, at most.
     **common : CommonOptions
-        What all take: frames, sigma, boundary, mask, white, linear, statistics, tolerance, callback, progress, info.
+        What all take, such as sigma, boundary, mask, frames and psf_field.
 
     Returns
     -------
@@ -159,6 +161,8 @@ def _filtered(domain: PaddedDomain, power: Tensor, penalty: Tensor, ratio: Tenso
     ahead = itertools.islice(_refined(domain, penalty, inverse, spectrum), _REFINEMENT - 1, None)
     # Decided for each sample, so that a batch gives what its samples give one by one.
     needy = _needs_refinement(domain, ratio, first, continued)
+    if not domain.forward.diagonal:
+        needy = torch.ones_like(needy)  # the closed form is none
     if needy.all():
         yield from ahead
     elif not needy.any():
@@ -178,24 +182,12 @@ def _refined(domain: PaddedDomain, penalty: Tensor, inverse: Tensor, spectrum: T
         seen = domain.mask * forward.blur_of_spectrum(direction)
         return forward.spectrum_of_adjoint(seen) + penalty * direction
 
-    def dot(a: Tensor, b: Tensor) -> Tensor:
-        """Of the images of two spectra, up to a factor, for each sample and channel."""
-        # Each column stands for its mirror image too, but for the first and, where the width is even, the last.
-        total = 2 * _real_dot(a, b) - _real_dot(a[..., :1], b[..., :1])
-        if domain.shape[-1] % 2 == 0:
-            total = total - _real_dot(a[..., -1:], b[..., -1:])
-        return total.reshape(*total.shape, *[1] * len(domain.shape))
-
     missing = domain.observed - domain.mask * forward.blur_of_spectrum(spectrum)
     residual = forward.spectrum_of_adjoint(missing) - penalty * spectrum
     for solution, _ in conjugate_gradients(
-        normal, residual, spectrum, precondition=lambda residual: inverse * residual, dot=dot
+        normal, residual, spectrum, precondition=lambda residual: inverse * residual, dot=forward.dot
     ):
         yield domain.ifft(solution)
-
-
-def _real_dot(a: Tensor, b: Tensor) -> Tensor:
-    return torch.linalg.vecdot(a.flatten(2), b.flatten(2)).real
 
 
 def _needs_refinement(domain: PaddedDomain, ratio: Tensor, latent: Tensor, continued: Tensor) -> Tensor:
@@ -241,9 +233,9 @@ def _noise_to_signal(problem: Problem, given: float | Tensor | None, steepness: 
 
 def _recursive_filter(domain: PaddedDomain, ratio: Tensor) -> Callable[[Tensor], Tensor]:
     """The filter in the spatial domain, on an observation completed by what a latent image implies for the rest."""
-    if len(domain.shape) != 2 or domain.forward.shares is not None:
-        raise ValueError('division: "recursive" is for one image, volumes and several frames take "fft"')
-    psf = _psf(domain)
+    if len(domain.shape) != 2 or domain.forward.shares is not None or not isinstance(domain.forward, Convolution):
+        raise ValueError('division: "recursive" is for one image and psf; volumes, frames and psf_field take "fft"')
+    psf = _psf(domain, domain.forward.otf)
     try:
         factor, transposed = wiener_factor(psf, ratio[..., 0, 0])
     except ValueError as error:
@@ -258,9 +250,9 @@ def _recursive_filter(domain: PaddedDomain, ratio: Tensor) -> Callable[[Tensor],
     return apply
 
 
-def _psf(domain: PaddedDomain) -> Tensor:
+def _psf(domain: PaddedDomain, otf: Tensor) -> Tensor:
     """The psf of a domain, `(B or 1, C or 1, kh, kw)`, of odd size and without an empty border."""
-    psf = domain.ifft(domain.forward.otf)
+    psf = domain.ifft(otf)
     psf = psf[(None,) * (4 - psf.ndim)]
     seen = (psf.abs() > 1e-6 * psf.abs().max()).flatten(0, 1).any(0)
     for axis in (0, 1):
