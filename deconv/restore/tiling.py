@@ -84,7 +84,8 @@ def tiled(
         As for the method, for the whole image, `(kh, kw)`; or one for each tile: an array `(gy, gx, kh, kw)`, psfs at
         the centres of a grid of equal patches, interpolated linearly to the centre of each tile, which then is no
         larger than a patch; or a function ``psf(y, x)`` of the tile's centre in pixels, which may also return one
-        for each sample and channel. For volumes all with one more axis.
+        for each sample and channel. For volumes all with one more axis. What fits into the memory is better restored
+        with a grid as `psf_field` of the method, in one solve.
     out : array or Tensor, optional
         Where the result goes, like `image` but for its dtype, a memory map say; by default a new array. It must not be
         the image itself, whose pixels are needed by more than one tile.
