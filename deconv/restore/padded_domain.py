@@ -151,13 +151,9 @@ class PaddedDomain:
             return self.combine(seen)
         if offsets.ndim == 1:
             return self.combine(seen.roll((-offsets).tolist(), self.axes))
-        lead = seen.shape[: -len(self.axes)]
-        moved = [
-            plane.roll((-offset).tolist(), self.axes)
-            for plane, offset in zip(
-                seen.flatten(0, len(lead) - 1), offsets.expand(*lead, -1).flatten(0, -2), strict=True
-            )
-        ]
+        planes = seen.reshape(-1, *self.shape)
+        offsets = offsets.expand(*seen.shape[: -len(self.axes)], -1).flatten(0, -2)
+        moved = [p.roll((-offset).tolist(), self.axes) for p, offset in zip(planes, offsets, strict=True)]
         return self.combine(torch.stack(moved).view_as(seen))
 
     def unbounded(self) -> PaddedDomain:
