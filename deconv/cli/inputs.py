@@ -259,8 +259,10 @@ def read_source(
 def _says_stack(path: Path) -> bool:
     """Whether the file is of a kind that says what its axes are, and says that they are a stack's."""
     from ..imaging.decoding import decoding
-    from ..imaging.formats import format_of_bytes
+    from ..imaging.formats import format_of_bytes, format_of_folder
 
+    if format_of_folder(path) is not None:
+        return True
     with open(path, "rb") as file:
         beginning = file.read(4096)
     with decoding(path):

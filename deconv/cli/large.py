@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .blurs import Blur, on_voxels
+from .methods import warnings_in_lines
 from .outcome import Outcome
 from .outputs import check_outputs
 
@@ -111,7 +112,9 @@ def restore_stored(
     Outcome or None
         What was done; None where it is to be restored in memory.
     """
-    if blur.space != 3 or output.suffix.lower() not in (".tif", ".tiff", ".npy"):
+    from ..imaging.formats import FORMATS
+
+    if blur.space != 3 or not any(row.stored and output.suffix.lower() in row.suffixes for row in FORMATS):
         return None
     from ..imaging.files import check_writable
     from ..imaging.stored_array import scratch_array
@@ -133,7 +136,8 @@ def restore_stored(
             for place in _volumes(volume):
                 left = memory_left(memory, device)
                 how = {"strength": strength, "clipped": clipped, "memory": left, "tile": tile, "device": device}
-                noise.append(_restore(volume, result, place, blur, chosen, keywords, **how))
+                with warnings_in_lines():
+                    noise.append(_restore(volume, result, place, blur, chosen, keywords, **how))
             lost = _write(output, result, volume, bits)
     size = f"{' x '.join(map(str, shape))} ({volume.axes}), {8 * volume.values.dtype.itemsize} bits"
     level = math.sqrt(sum(each**2 for each in noise) / len(noise))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from ..restore.methods import METHODS, Method
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["AUTO", "DEFAULT", "Choice", "best", "choose", "listing"]
+__all__ = ["AUTO", "DEFAULT", "Choice", "best", "choose", "listing", "warnings_in_lines"]
 
 DEFAULT = "hyper_laplacian"
 AUTO = "auto"
@@ -62,12 +63,11 @@ class Choice:
         Tensor
             The restored image.
         """
-        from ..restore import RestorationWarning, tiled
+        from ..restore import tiled
 
         keywords = self.keywords(options, defaults)
         space = image.ndim - 2
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always", RestorationWarning)
+        with warnings_in_lines():
             if tile is None and (memory is None or not self._exceeds(memory, image, psf, keywords)):
                 restored = self.method(image, psf, **keywords)
             else:
@@ -75,8 +75,6 @@ class Choice:
                 if psf.ndim > space:  # of so many axes it would be a grid of psfs
                     field = (lambda y, x: psf) if space == 2 else (lambda z, y, x: psf)
                 restored = tiled(self.method, image, field, tile=tile, memory=memory, **keywords)
-        for message in dict.fromkeys(str(warning.message) for warning in caught):
-            typer.echo(f"deconv: {message}", err=True)
         return restored
 
     def keywords(self, options: Mapping[str, tuple[str, Any]], defaults: Mapping[str, Any]) -> dict[str, Any]:
@@ -131,6 +129,18 @@ class Choice:
                 for sample in range(len(image))
             ]
         )
+
+
+@contextmanager
+def warnings_in_lines() -> Iterator[None]:
+    """Say what a restoration warns of in a line each, and not twice."""
+    from ..restore import RestorationWarning
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", RestorationWarning)
+        yield
+    for message in dict.fromkeys(str(warning.message) for warning in caught):
+        typer.echo(f"deconv: {message}", err=True)
 
 
 def choose(name: str) -> Choice | None:

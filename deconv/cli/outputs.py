@@ -45,7 +45,7 @@ def check_outputs(
                 raise ValueError(f"{flag}: {outputs[flag]} is what {other} writes; give another name")
     read = [Path(each) for each in inputs if each is not None]
     for flag, path in outputs.items():
-        if any(_same(path, each) for each in read):
+        if any(_same(path, each) or _within(path, each) or _within(each, path) for each in read):
             raise ValueError(f"{flag}: {path} is read; give another name")
         if not overwrite and os.path.lexists(path) and not (flag == psf and is_our_psf(path)):
             raise ValueError(f"{flag}: {path} exists; give another name, or --overwrite")
@@ -55,6 +55,11 @@ def _same(a: Path, b: Path) -> bool:
     with suppress(OSError):
         return os.path.samefile(a, b)  # links of both kinds, and names that differ in case where that is no difference
     return os.path.realpath(a) == os.path.realpath(b)
+
+
+def _within(path: Path, folder: Path) -> bool:
+    """Whether a path lies in a folder that is one stack."""
+    return folder.is_dir() and Path(os.path.realpath(folder)) in Path(os.path.realpath(path)).parents
 
 
 def is_our_psf(path: Path) -> bool:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,10 @@ import numpy as np
 from .arrays import as_image_batch
 from .decoding import MAX_PIXELS, decoding
 from .depths import choose_depth, fractions, lost_to_white, to_depth
-from .formats import format_of_bytes, format_of_name
+from .formats import format_of_bytes, format_of_folder, format_of_name
 from .picture import Picture
 
-__all__ = ["Picture", "check_writable", "read_image", "read_picture", "write_atomically", "write_image"]
+__all__ = ["Picture", "check_writable", "read_image", "read_picture", "replacing", "write_atomically", "write_image"]
 
 # Of the pixels of a picture, and of its light, that integers may lose.
 _MOST_LOST = 0.5
@@ -138,7 +139,9 @@ def check_writable(
     if not format.opacity and like is not None and like.alpha is not None and (fractions(like.alpha) < 1).any():
         raise ValueError(f"{os.fspath(path)}: {format.name} has no room for the picture's opacity; write PNG or TIFF")
     target = Path(os.path.realpath(path))
-    if target.is_dir():
+    if format.folder and target.exists() and format_of_folder(target) is not format:
+        raise FileExistsError(f"{os.fspath(path)} exists, and is not in the format {format.name}")
+    if target.is_dir() and not format.folder:
         raise IsADirectoryError(f"{os.fspath(path)} is a folder")
     if not target.parent.is_dir():
         raise FileNotFoundError(f"the folder {target.parent} does not exist")
@@ -158,23 +161,45 @@ def _check_not_white(path: str | os.PathLike, values: np.ndarray, depth: str) ->
 
 
 def write_atomically(path: str | os.PathLike, data: bytes) -> None:
-    """Put `data` under `path` in one step: a temporary file beside it takes its name when it is complete."""
-    target = Path(os.path.realpath(path))  # through a link, to the file that it stands for
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.part")
+    """Put `data` under `path` in one step, see `replacing`."""
     try:
-        with open(temporary, "xb") as file:
+        with replacing(path) as temporary, open(temporary, "xb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        with suppress(FileNotFoundError):
-            shutil.copymode(target, temporary)
-        os.replace(temporary, target)
-    except BaseException as error:
-        with suppress(FileNotFoundError):
-            temporary.unlink()
-        if isinstance(error, OSError) and error.errno is not None and error.filename is None:  # a full disk has none
+    except OSError as error:
+        if error.errno is not None and error.filename is None:  # a full disk has none
             error.filename = os.fspath(path)
         raise
+
+
+@contextmanager
+def replacing(path: str | os.PathLike) -> Iterator[Path]:
+    """A temporary name beside `path` for a file or a folder that takes its name when it is complete.
+
+    Parameters
+    ----------
+    path : path-like
+        Where to; through a link, what that stands for. What is there stays what it was if anything fails.
+
+    Yields
+    ------
+    Path
+        Where to write.
+    """
+    target = Path(os.path.realpath(path))
+    temporary, old = (target.with_name(f".{target.name}.{os.getpid()}.{end}") for end in ("part", "old"))
+    try:
+        yield temporary
+        with suppress(FileNotFoundError):
+            shutil.copymode(target, temporary)
+        if target.is_dir():  # which nothing takes the place of in one step
+            os.replace(target, old)
+        os.replace(temporary, target)
+    finally:
+        for left in (temporary, old):
+            with suppress(FileNotFoundError):
+                shutil.rmtree(left) if left.is_dir() else left.unlink()
 
 
 def _under(alpha: np.ndarray, values: np.ndarray) -> np.ndarray:

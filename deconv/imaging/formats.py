@@ -19,11 +19,22 @@ if TYPE_CHECKING:
 
     from .picture import Picture, Volume
 
-__all__ = ["FORMATS", "Codec", "Format", "format_of_bytes", "format_of_name", "listing", "suffixes", "written_ending"]
+__all__ = [
+    "FORMATS",
+    "Codec",
+    "Format",
+    "format_of_bytes",
+    "format_of_folder",
+    "format_of_name",
+    "listing",
+    "suffixes",
+    "written_ending",
+]
 
 
 class Codec(Protocol):
-    """What a module of `deconv.imaging.codecs` has; all but `decode` only where its row says so."""
+    """What a module of `deconv.imaging.codecs` has; all but `decode` only where its row says so, and of a folder only
+    the last two."""
 
     def decode(self, data: bytes, max_pixels: int, part: int | None = None) -> Picture:
         """The one picture in a file's bytes, or the one of that number, where the row has `parts`; ValueError says what
@@ -92,6 +103,8 @@ class Format:
         The ending of pictures made of files that are only read.
     stored : bool
         Whether stacks larger than the memory can be read from it and written to it.
+    folder : tuple of str
+        Names of files of which one is in it, where it is a folder: one that holds a stack. Nothing where it is a file.
     """
 
     name: str
@@ -106,6 +119,7 @@ class Format:
     axes: bool = False
     becomes: str = ".png"
     stored: bool = False
+    folder: tuple[str, ...] = ()
 
     @property
     def codec(self) -> Codec:
@@ -172,6 +186,20 @@ FORMATS: tuple[Format, ...] = (
         photographs=False,
         axes=True,
     ),
+    Format(
+        "OME-Zarr",
+        (".zarr",),
+        (),
+        "ome_zarr",
+        ("float32", "uint8", "uint16", "float64"),
+        volumes=True,
+        opacity=False,
+        photographs=False,
+        parts="series",
+        axes=True,
+        stored=True,
+        folder=("zarr.json", ".zgroup", ".zarray"),
+    ),
     Format("AVIF", (".avif",), (b"????ftypavif",), "avif", ("uint8",)),
     Format(
         "HEIC",
@@ -213,6 +241,22 @@ def format_of_bytes(data: bytes) -> Format:
     raise ValueError(f"it is not an image, or of a kind that is not known; known are {listing()}")
 
 
+def format_of_folder(path: str | os.PathLike) -> Format | None:
+    """The format of which a folder is one file, as people see it.
+
+    Parameters
+    ----------
+    path : path-like
+        A folder, or anything else.
+
+    Returns
+    -------
+    Format or None
+        None where it is a file, a folder of pictures, or not there.
+    """
+    return next((row for row in FORMATS if any(Path(path, name).is_file() for name in row.folder)), None)
+
+
 def format_of_name(path: str | os.PathLike, *, volumes: bool = False) -> Format:
     """The format that a file of this name is written in.
 
@@ -234,9 +278,10 @@ def format_of_name(path: str | os.PathLike, *, volumes: bool = False) -> Format:
     """
     suffix = Path(path).suffix.lower()
     for format in FORMATS:
-        if suffix in format.suffixes and format.dtypes and (format.volumes or not volumes):
+        if suffix in format.suffixes and format.dtypes and (format.volumes if volumes else not format.folder):
             return format
-    allowed = ", ".join(suffixes(written=True, volumes=volumes))
+    rows = _chosen(True, volumes, False)
+    allowed = ", ".join(end for format in rows if volumes or not format.folder for end in format.suffixes)
     raise ValueError(f"{os.fspath(path)}: kind of file {suffix!r}, allowed here are {allowed}")
 
 

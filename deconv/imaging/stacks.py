@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from .arrays import as_image_batch
-from .decoding import MAX_PIXELS, decoding
+from .decoding import MAX_PIXELS, check_size, decoding
 from .depths import choose_depth, to_depth
-from .files import check_writable, write_atomically
-from .formats import format_of_bytes, format_of_name, listing
+from .files import check_writable, replacing, write_atomically
+from .formats import Format, format_of_bytes, format_of_folder, format_of_name, listing
 from .picture import Volume, as_pixels
 
 __all__ = ["Volume", "read_stack", "read_volume", "with_channels", "write_stack"]
@@ -81,15 +81,19 @@ def read_volume(
     OSError, ValueError
         As `read_stack`, which also refuses channels and times.
     """
-    data = Path(path).read_bytes()
+    folder = format_of_folder(path)
+    data = b"" if folder else Path(path).read_bytes()
     with decoding(path):
-        format = format_of_bytes(data)
+        format = folder or format_of_bytes(data)
         if not format.volumes:
             raise ValueError(f"a {format.name} file holds no volume; expected {listing(volumes=True)}")
         if part is not None and not format.parts:
             raise ValueError(f"a {format.name} file has no series or HDUs, given {part}")
-        options = {"part": part} if format.parts else {}
-        volume = format.codec.decode_volume(data, max_pixels, **options)
+        if folder:
+            volume = _in_memory(folder, path, max_pixels, part)
+        else:
+            options = {"part": part} if format.parts else {}
+            volume = format.codec.decode_volume(data, max_pixels, **options)
         values = as_pixels(volume.values)
         if values.ndim < 2 or values.ndim > 5 or values.size == 0:
             raise ValueError(f"its shape is {values.shape}; expected slices of grey values, D x H x W")
@@ -106,17 +110,17 @@ def read_volume(
 def write_stack(
     path: str | os.PathLike, volume: Any, *, like: np.ndarray | Volume | None = None, bits: int | None = None
 ) -> None:
-    """Write a stack to a TIFF, a ``.npy`` file or another that holds volumes, completely or not at all.
+    """Write a stack to a TIFF, an OME-Zarr or another file that holds volumes, completely or not at all.
 
     Parameters
     ----------
     path : path-like
-        Where to.
+        Where to; a folder is made for ``.zarr``.
     volume : array or Tensor
         `D x H x W`, or with the axes of `like`.
     like : ndarray or Volume, optional
         A volume whose depth the file gets, and its axes, voxel size, channels' names and header, as far as they are
-        known. An ImageJ stack stays one, an OME file too.
+        known. An ImageJ stack stays one, an OME file too, and OME-Zarr has as many smaller sizes.
     bits : {8, 16, 32, 64}, optional
         Per value, as in `deconv.imaging.write_image`.
 
@@ -140,9 +144,28 @@ def write_stack(
     values = to_depth(batch[0, 0].detach().cpu().numpy(), choose_depth(format, bits, wanted))
     values = values.reshape(tuple(volume.shape))
     made = Volume(values, axes=axes) if model is None else replace(model, values=values, axes=axes)
-    if Path(path).name.lower().endswith((".ome.tif", ".ome.tiff")):
-        made = replace(made, program="ome")
-    write_atomically(path, format.codec.encode_volume(made))
+    made = named_program(path, made)
+    if format.folder:
+        planes = iter(values.reshape(-1, *values.shape[-2:]))
+        with replacing(path) as temporary:
+            format.codec.write_slices(temporary, planes, values.shape, values.dtype, made)
+    else:
+        write_atomically(path, format.codec.encode_volume(made))
+
+
+def named_program(path: str | os.PathLike, volume: Volume) -> Volume:
+    """The stack as the program would write it that the file's name tells: OME for ``.ome.tif``."""
+    return replace(volume, program="ome") if Path(path).name.lower().endswith((".ome.tif", ".ome.tiff")) else volume
+
+
+def _in_memory(format: Format, path: str | os.PathLike, max_pixels: int, part: int | None) -> Volume:
+    """The stack in a folder, read as a whole."""
+    found = format.codec.locate_volume(path, part)
+    if found is None:
+        raise ValueError("it holds no stack")
+    volume, _ = found
+    check_size(volume.values.shape, max_pixels)
+    return replace(volume, values=volume.values[...])
 
 
 def with_channels(shape: tuple[int, ...], axes: str, channel_axis: int) -> str:

@@ -1,22 +1,21 @@
-"""Stacks that stay on disk: TIFF and NumPy files of any size, read piece by piece and written slice by slice."""
+"""Stacks that stay on disk: TIFF, NumPy and OME-Zarr of any size, read piece by piece and written slice by slice."""
 
 from __future__ import annotations
 
 import math
 import os
-import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 from typing import cast
 
 import numpy as np
 
 from .decoding import decoding
-from .formats import format_of_bytes, format_of_name
+from .files import replacing
+from .formats import format_of_bytes, format_of_folder, format_of_name
 from .picture import Volume
-from .stacks import with_channels
+from .stacks import named_program, with_channels
 from .stored_array import StoredArray, scratch_array
 
 __all__ = ["stored_volume", "write_slices"]
@@ -31,9 +30,9 @@ def stored_volume(
     Parameters
     ----------
     path : path-like
-        A TIFF or ``.npy`` file.
+        A file of a format that is `deconv.imaging.formats.Format.stored`.
     folder : path-like
-        Where compressed pages are written, one by one, as they are.
+        Where compressed slices are written, one by one, as they are.
     part, channel_axis : int, optional
         As for `deconv.imaging.stacks.read_volume`.
 
@@ -42,10 +41,12 @@ def stored_volume(
     Volume or None
         None where the file is of another kind, or no stack of grey values in one series.
     """
-    with open(path, "rb") as file:
-        beginning = file.read(4096)
+    known, beginning = format_of_folder(path), b""
+    if known is None:
+        with open(path, "rb") as file:
+            beginning = file.read(4096)
     with decoding(path):
-        format = format_of_bytes(beginning)
+        format = known or format_of_bytes(beginning)
         if not format.stored:
             yield None
             return
@@ -81,7 +82,7 @@ def write_slices(
     Parameters
     ----------
     path : path-like
-        A TIFF or ``.npy`` file.
+        A file of a format that is `deconv.imaging.formats.Format.stored`.
     slices : iterator of ndarray
         In the order of the axes.
     shape : tuple of int
@@ -92,13 +93,5 @@ def write_slices(
         Whose axes, voxel size and notes the file gets.
     """
     format = format_of_name(path, volumes=True)
-    target = Path(os.path.realpath(path))
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
-        format.codec.write_slices(temporary, slices, shape, dtype, like)
-        with suppress(FileNotFoundError):
-            shutil.copymode(target, temporary)
-        os.replace(temporary, target)
-    finally:
-        with suppress(FileNotFoundError):
-            temporary.unlink()
+    with replacing(path) as temporary:
+        format.codec.write_slices(temporary, slices, shape, dtype, named_program(path, like))

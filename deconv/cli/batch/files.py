@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ...imaging.formats import suffixes, written_ending
+from ...imaging.formats import format_of_folder, suffixes, written_ending
 from ..outputs import is_our_psf
 
 __all__ = ["Job", "are_many", "find_jobs"]
@@ -25,11 +25,21 @@ class Job:
 def are_many(sources: Sequence[Path], output: Path) -> bool:
     """Whether a folder is meant to take the results: several pictures are given, a folder or a pattern; or `output` is
     a folder or has the name of one, without an ending."""
-    return len(sources) > 1 or _stands_for_several(sources[0]) or output.is_dir() or not output.suffix
+    return len(sources) > 1 or _stands_for_several(sources[0]) or _is_folder(output) or not output.suffix
 
 
 def _stands_for_several(source: Path) -> bool:
-    return source.is_dir() or (glob.has_magic(str(source)) and not source.exists())
+    return _is_folder(source) or (glob.has_magic(str(source)) and not source.exists())
+
+
+def _is_folder(path: Path) -> bool:
+    """Whether it is a folder of files, and not one stack."""
+    return path.is_dir() and format_of_folder(path) is None
+
+
+def _is_picture(path: Path) -> bool:
+    """Whether it may be one: a file, or a folder that is one stack."""
+    return path.is_file() or format_of_folder(path) is not None
 
 
 def find_jobs(
@@ -64,7 +74,7 @@ def find_jobs(
     ValueError
         `folder` has the name of a picture; two pictures would go to one file, or one over another.
     """
-    if not folder.is_dir() and folder.suffix.lower() in suffixes(written=True):
+    if not _is_folder(folder) and folder.suffix.lower() in suffixes(written=True):
         raise ValueError(f"--output: {folder} is the name of one picture, and there are several; give a folder")
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"--output: {folder} is a file, and there are several pictures; give a folder")
@@ -91,7 +101,7 @@ def _expand(source: Path, folder: Path, recursive: bool) -> Iterator[tuple[Path,
         readable = suffixes()
         inside = folder.resolve() if folder.resolve() != source.resolve() else None
         for path in sorted(source.rglob("*") if recursive else source.iterdir()):
-            if path.suffix.lower() not in readable or path.name.startswith(".") or not path.is_file():
+            if path.suffix.lower() not in readable or path.name.startswith(".") or not _is_picture(path):
                 continue
             if inside in path.resolve().parents or (path.stem.endswith("-psf") and is_our_psf(path)):
                 continue
@@ -99,7 +109,7 @@ def _expand(source: Path, folder: Path, recursive: bool) -> Iterator[tuple[Path,
     else:
         base = Path(*_before_wildcards(source))
         found = sorted(Path(name) for name in glob.glob(str(source), recursive=True))
-        files = [path for path in found if path.is_file()]
+        files = [path for path in found if _is_picture(path)]
         if not files:
             raise FileNotFoundError(f"{source}: no file matches")
         yield from ((path, path.relative_to(base)) for path in files)

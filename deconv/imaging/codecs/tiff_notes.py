@@ -33,7 +33,8 @@ def notes_of(file: tifffile.TiffFile, number: int) -> dict[str, Any]:
 def imagej_notes(volume: Volume) -> tuple[dict[str, Any], tuple[float, float] | None]:
     """What `tifffile.imwrite` takes as metadata and resolution of an ImageJ stack."""
     voxel = volume.voxel or VoxelSize()
-    said = {"axes": volume.axes, "spacing": voxel.spacing, "unit": voxel.unit, **volume.notes}
+    known = {key: volume.notes[key] for key in _IMAGEJ if key in volume.notes}
+    said = {"axes": volume.axes, "spacing": voxel.spacing, "unit": voxel.unit, **known}
     if volume.channels and "Labels" not in said:
         names = "\n".join(f"Channel {number}: {name}" for number, name in enumerate(volume.channels, 1))
         said["Info"] = said.get("Info") or names
