@@ -12,9 +12,10 @@ import tifffile
 from image_bytes import raw_photograph, smooth
 from PIL import Image, ImageCms, features
 
+import deconv
 from deconv.cli import main
 from deconv.imaging import psnr, read_image, write_image
-from deconv.imaging.files import read_picture
+from deconv.imaging.files import Picture, read_picture
 
 
 @pytest.fixture(autouse=True)
@@ -143,6 +144,52 @@ def test_webp_and_avif_are_written_with_all_they_hold(name):
         np.testing.assert_array_equal(picture.pixels, pixels[..., :3])  # also the colours under transparency
     np.testing.assert_array_equal(picture.alpha, pixels[..., 3])
     assert psnr(picture.pixels, pixels[..., :3]) > 30
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
+def test_tiff_keeps_what_the_camera_wrote(dtype):
+    exif = Image.Exif()
+    exif[271] = "maker"
+    exif.get_ifd(0x8769).update({33434: (1, 100), 36867: "2020:01:02 03:04:05"})
+    exif.get_ifd(0x8825).update({1: "N", 2: (1.0, 2.0, 3.0)})
+    pixels = smooth(3).astype(dtype)
+    write_image(
+        "a.tif", pixels / np.float32(255) if dtype == "float32" else pixels, like=Picture(pixels, exif=exif.tobytes())
+    )
+    notes = Image.Exif()
+    notes.load(read_picture("a.tif").exif)
+    assert notes[271] == "maker"
+    assert notes.get_ifd(0x8769)[33434] == (1, 100)
+    assert notes.get_ifd(0x8825)[2] == (1.0, 2.0, 3.0)
+    with tifffile.TiffFile("a.tif") as file:
+        assert file.pages.first.tags[34665].value["ExposureTime"] == (1, 100)
+        assert file.asarray().shape == pixels.shape
+
+
+def test_a_tiff_of_no_camera_has_no_notes():
+    """They would make a photograph of a measurement, whose values are no sRGB."""
+    write_image("a.tif", smooth())
+    assert read_picture("a.tif").exif is None
+
+
+def test_what_is_transparent_leaves_no_rim(capsys):
+    """Whatever colours lie under full transparency, what is seen is restored the same, and as it is without them."""
+    sharp = Image.fromarray(smooth(3)).resize((112, 80))
+    blurred = (deconv.degrade(np.asarray(sharp) / 255, deconv.imaging.psf.disk(3), seed=0, noise=0.002) * 255).round()
+    alpha = np.full(blurred.shape[:2], 255, np.uint8)
+    alpha[:, 60:] = 0
+    for name, under in (("dark", 0), ("light", 255), ("all", None)):
+        pixels = blurred.astype(np.uint8)
+        if under is not None:
+            pixels[:, 60:] = under
+        Image.fromarray(np.dstack([pixels, alpha])[:, : None if under is None else 200]).save(f"{name}.png")
+        assert main(["deblur", f"{name}.png", "-o", f"{name}-out.png", "--psf", "disk:3", "--no-linear", "-q"]) == 0
+    dark, light, whole = (read_image(f"{name}-out.png") for name in ("dark", "light", "all"))
+    np.testing.assert_array_equal(dark, light)
+    np.testing.assert_array_equal(dark, whole)
+    np.testing.assert_array_equal(read_picture("dark-out.png").alpha, alpha)
+    rim = abs(dark[:, 50:60].astype(float) - np.asarray(sharp)[3:-3, 3:-3][:, 50:60]).mean()
+    assert rim < 4  # 44 where black counts as observed
 
 
 def test_of_a_film_the_first_frame_is_read_and_that_is_said(capsys):

@@ -49,7 +49,8 @@ class Source:
     volume : Volume or None
         What else a stack's file holds; None for a picture.
     known : Tensor or None
-        1 where the file has a value, like `batch`; None where it has all.
+        1 where the file has a value, like `batch`, 0 also where it is fully transparent; None where it has all. Where
+        there is none, `batch` is filled from around it.
     """
 
     path: Path
@@ -246,6 +247,12 @@ def read_source(
     if missing is not None:
         known = torch.from_numpy(~missing).to(batch).reshape(batch.shape)
         batch = fill(batch, known)
+    elif picture is not None and picture.alpha is not None and bool(picture.alpha.any()):
+        # What nobody sees is no observation; its colours, black often, would ring into what is seen.
+        seen = torch.from_numpy(picture.alpha > 0)
+        if not bool(seen.all()):
+            known = seen.to(batch).expand(batch.shape).contiguous()
+            batch = fill(batch, known)
     source = Source(path, values, batch.to(place), picture, volume=volume, known=known)
     if white is None:
         return source

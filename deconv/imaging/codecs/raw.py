@@ -6,25 +6,21 @@ They are developed with the camera's white balance, without brightening, to sRGB
 from __future__ import annotations
 
 import io
-from contextlib import suppress
 from importlib import import_module
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from ..decoding import check_size
 from ..picture import Picture
+from .exif import exif_of_tiff
 
 __all__ = ["decode", "is_raw"]
 
 # The transfer function of sRGB, as LibRaw takes it: the exponent and the slope near black.
 _SRGB = (2.4, 12.92)
 
-_DNG_VERSION, _EXIF, _GPS = 50706, 0x8769, 0x8825
-
-# Who, with what, when: the notes of the first directory of a file like a TIFF that are of the photograph.
-_NOTES = (0x010E, 0x010F, 0x0110, 0x0132, 0x013B, 0x8298)
+_DNG_VERSION = 50706
 
 
 def decode(data: bytes, max_pixels: int) -> Picture:
@@ -32,7 +28,7 @@ def decode(data: bytes, max_pixels: int) -> Picture:
     with _rawpy().imread(io.BytesIO(data)) as raw:
         check_size((raw.sizes.height, raw.sizes.width), max_pixels)
         pixels = raw.postprocess(gamma=_SRGB, no_auto_bright=True, output_bps=16, use_camera_wb=True)
-    return Picture(np.ascontiguousarray(pixels), exif=_notes(data), raw=True)
+    return Picture(np.ascontiguousarray(pixels), exif=exif_of_tiff(data), raw=True)
 
 
 def is_raw(data: bytes, tags: Any) -> bool:
@@ -47,16 +43,3 @@ def _rawpy() -> Any:
         raise ValueError(
             "it is a camera's raw file, which is developed by rawpy: pip install 'deconv-toolkit[raw]'"
         ) from None
-
-
-def _notes(data: bytes) -> bytes | None:
-    """What the camera wrote, where the file is built like a TIFF; the orientation is applied."""
-    found, kept = Image.Exif(), Image.Exif()
-    with suppress(Exception):
-        found.load_from_fp(io.BytesIO(data))
-        for tag in (tag for tag in _NOTES if tag in found):
-            kept[tag] = found[tag]
-        for place in (_EXIF, _GPS):
-            if directory := found.get_ifd(place):
-                kept.get_ifd(place).update(directory)
-    return kept.tobytes() if kept else None

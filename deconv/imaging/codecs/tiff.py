@@ -12,6 +12,7 @@ from tifffile import EXTRASAMPLE, PHOTOMETRIC
 from ..decoding import check_size
 from ..picture import Picture, as_pixels
 from . import raw
+from .exif import EXIF, exif_of_tiff, with_exif
 from .pillow import decode_with_pillow
 from .tiff_stack import decode_volume, encode_volume, holds_volume, missing_decoder, opened, series_of
 from .tiff_stored import locate_volume, write_slices
@@ -20,6 +21,9 @@ __all__ = ["decode", "decode_volume", "encode", "encode_volume", "holds_volume",
 
 # What tifffile's arrays are the pixels of; palettes, inks and luminance are left to Pillow.
 _COLOURS = {PHOTOMETRIC.MINISBLACK: 1, PHOTOMETRIC.MINISWHITE: 1, PHOTOMETRIC.RGB: 3}
+
+# Up to so many bytes of pixels a file is no BigTIFF for certain.
+_CLASSIC = 2**31
 
 _PER_INCH = {2: 1.0, 3: 2.54}  # by the resolution's unit, inch or centimetre
 
@@ -35,10 +39,11 @@ def decode(data: bytes, max_pixels: int, part: int | None = None) -> Picture:
             raise ValueError(f"it holds a stack, {series.axes} of shape {series.shape}; expected one image")
         check_size((page.imagelength, page.imagewidth), max_pixels)
         profile, dpi = page.iccprofile, _dpi(page)
+        exif = exif_of_tiff(data) if EXIF in page.tags else None
         if page.photometric not in _COLOURS or page.bitspersample == 1:
             if part:
                 raise ValueError(f"series {part} has pixels of kind {int(page.photometric)}; expected grey or RGB ones")
-            return replace(decode_with_pillow(data, "TIFF", max_pixels), dpi=dpi)
+            return replace(decode_with_pillow(data, "TIFF", max_pixels), dpi=dpi, exif=exif)
         try:
             array = series.asarray()
         except (ValueError, ImportError):  # a compression that tifffile leaves to an optional library
@@ -49,15 +54,18 @@ def decode(data: bytes, max_pixels: int, part: int | None = None) -> Picture:
         samples, opacity = _opacity(as_pixels(array), page)
     if page.photometric == PHOTOMETRIC.MINISWHITE and samples.dtype.kind == "u":
         samples = _inverted(samples)
-    return Picture.from_samples(samples, opacity=opacity, profile=profile, dpi=dpi)
+    return Picture.from_samples(samples, opacity=opacity, profile=profile, exif=exif, dpi=dpi)
 
 
 def encode(picture: Picture) -> bytes:
     """A TIFF file of one picture, not compressed."""
     stream = io.BytesIO()
+    # The places of the camera's notes are numbers of 32 bits.
+    exif = None if picture.pixels.nbytes >= _CLASSIC else picture.exif
     tifffile.imwrite(
         stream,
         picture.samples(),
+        byteorder="<",
         photometric="rgb" if picture.pixels.ndim == 3 else "minisblack",
         planarconfig="contig" if picture.pixels.ndim == 3 or picture.alpha is not None else None,
         extrasamples=None if picture.alpha is None else ["unassalpha"],
@@ -66,7 +74,7 @@ def encode(picture: Picture) -> bytes:
         resolutionunit=None if picture.dpi is None else "INCH",
         metadata=None,
     )
-    return stream.getvalue()
+    return stream.getvalue() if exif is None else with_exif(stream.getvalue(), exif)
 
 
 def _is_cameras(page: tifffile.TiffPage) -> bool:
