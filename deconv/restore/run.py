@@ -130,7 +130,7 @@ def run(
         return back(to_srgb(restored) if linear else restored)
 
     latents = iterates(problem)
-    latent, done, change, previous, ended = problem.domain.start(), 0, None, None, False
+    latent, done, change, previous, ended = problem.domain.image, 0, None, None, False
     with ProgressBar(name.replace("_", " "), num_iter, shown=common.get("progress"), delay=1.0) as bar:
         while done < num_iter:
             following = next(latents, None)
