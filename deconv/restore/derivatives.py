@@ -39,10 +39,13 @@ class Gradient:
     def __init__(self, space: int = 2) -> None:
         self.axes = tuple(range(-space, 0))
 
-    def analyse(self, x: Tensor) -> Tensor:
-        return torch.stack([_forward(x, axis) for axis in self.axes])
+    def parts(self, x: Tensor) -> list[Tensor]:
+        return [_forward(x, axis) for axis in self.axes]
 
-    def adjoint(self, v: Tensor) -> Tensor:
+    def analyse(self, x: Tensor) -> Tensor:
+        return torch.stack(self.parts(x))
+
+    def adjoint(self, v: Tensor | Sequence[Tensor]) -> Tensor:
         return _total(_backward(part, axis) for part, axis in zip(v, self.axes, strict=True))
 
     def power(self, shape: Sequence[int], like: Tensor) -> Tensor:
@@ -78,12 +81,12 @@ class Hessian:
 
 
 def _forward(x: Tensor, axis: int) -> Tensor:
-    return x.roll(-1, axis) - x
+    return x.roll(-1, axis).sub_(x)
 
 
 def _backward(x: Tensor, axis: int) -> Tensor:
     """Transpose of `_forward`."""
-    return x.roll(1, axis) - x
+    return x.roll(1, axis).sub_(x)
 
 
 def _total(parts: Iterable[Tensor]) -> Tensor:

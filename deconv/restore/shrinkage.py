@@ -9,6 +9,7 @@ returns ``factor(|v|) * v``, the minimiser over z of
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -23,7 +24,7 @@ def length(v: Tensor) -> Tensor:
     return squared(v).clamp_min(torch.finfo(v.dtype).tiny).sqrt()
 
 
-def squared(v: Tensor) -> Tensor:
+def squared(v: Tensor | Sequence[Tensor]) -> Tensor:
     """Squared length over the first axis."""
     total = v[0].square()
     for part in v[1:]:

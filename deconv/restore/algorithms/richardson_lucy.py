@@ -16,7 +16,7 @@ from ..convergence import Minimisation
 from ..derivatives import Gradient
 from ..problem import Problem
 from ..run import Image, RestorationWarning, run
-from ..shrinkage import length
+from ..shrinkage import length, squared
 
 __all__ = ["iterates", "richardson_lucy"]
 
@@ -157,22 +157,27 @@ def iterates(
     light = domain.combine(counts).sum(domain.axes, keepdim=True)
     explained = torch.zeros_like(light, dtype=torch.bool)
 
+    positive, known = domain.observed.clamp_min(0), _reciprocal(seen)
+    above = bool((floor > 0).any())
+
     half = _chessboard(domain.shape, seen) if stop == "consensus" else seen
     agreement = torch.ones_like(light)
 
     def correction(latent: Tensor) -> tuple[Tensor, Tensor]:
         """The factor that explains the observation better, and which channels are explained to the noise."""
         nonlocal agreement
-        blurred = (domain.blur(latent) + floor).clamp_min(dark)
+        blurred = domain.blur(latent)
+        blurred = (blurred.add_(floor) if above else blurred).clamp_min_(dark)
         counted = domain.active(blurred)
-        observed, mask = counted.observed.clamp_min(0), counted.mask
+        mask, observed = counted.mask, positive if counted is domain else counted.observed.clamp_min(0)
         ratio = observed / blurred
         if damping:
             residual = (observed - mask * blurred) / (damping * noise).clamp_min(tiny)
             ratio = mask + (ratio - mask) * _trust(residual)
         total = seen if counted is domain else domain.project(domain.blur_adjoint(mask))
         returned = domain.project(domain.blur_adjoint(ratio))
-        factor = torch.where(total > _UNSEEN, returned.clamp_min(0) / total.clamp_min(_UNSEEN), 1)
+        inverse, unseen = known if total is seen else _reciprocal(total)
+        factor = torch.addcmul(unseen, returned.clamp_min(0), inverse)
         if stop is None:
             return factor, explained
         if stop == "discrepancy":
@@ -188,12 +193,11 @@ def iterates(
         return factor, (agreement < _AGAINST) | ((agreement < 0) & (agreement > before))
 
     def smoothing(latent: Tensor) -> Tensor:
-        """The factor that shortens contours."""
-        slopes = gradient.analyse(latent)
-        slopes = slopes / (length(slopes) + _FLAT * tv * statistics.brightness)
-        curvature = gradient.adjoint(slopes)
-        del slopes
-        return 1 / (1 + tv * curvature).clamp_min(0.1)
+        """The inverse of the factor that shortens contours."""
+        slopes = gradient.parts(latent)
+        scale = (squared(slopes).clamp_min_(tiny).sqrt() + _FLAT * tv * statistics.brightness).reciprocal_()
+        curvature = gradient.adjoint([slope * scale for slope in slopes])
+        return (curvature * tv).add_(1).clamp_min_(0.1)
 
     def balance(latent: Tensor) -> Tensor:
         r"""The factor that keeps the light: :math:`w^T H x = (H^T w)^T x`, and `seen` is the latter's factor."""
@@ -209,7 +213,7 @@ def iterates(
             latent = ahead * factor
             del factor  # buffers of a whole volume, which need not wait for the next step
             if shortened:
-                latent = latent * smoothing(ahead)
+                latent = latent / smoothing(ahead)
             if not domain.bounded:
                 latent = latent * balance(latent)
             if stop is not None:
@@ -221,7 +225,7 @@ def iterates(
             step = latent - ahead
             if accelerate and last_step is not None:
                 reach = _agreement(step, last_step, domain.axes)
-                ahead = (latent + reach * (latent - previous)).clamp_min(0)
+                ahead = torch.lerp(previous, latent, 1 + reach).clamp_min_(0)
             else:
                 ahead = latent
             previous, last_step = latent, step
@@ -251,6 +255,13 @@ def _warn_of_negative_values(problem: Problem) -> None:
         )
 
 
+def _reciprocal(total: Tensor) -> tuple[Tensor, Tensor]:
+    """1 over the part of its light that a pixel sends to the data, and where that is too small to divide by, 0 and a
+    1 beside it: the factor of pixels that keep their value."""
+    reached = total > _UNSEEN
+    return torch.where(reached, total.clamp_min(_UNSEEN).reciprocal(), 0), (~reached).to(total)
+
+
 def _chessboard(shape: tuple[int, ...], like: Tensor) -> Tensor:
     """1 on the white fields and 0 on the black ones."""
     fields = like.new_zeros(())
@@ -261,8 +272,9 @@ def _chessboard(shape: tuple[int, ...], like: Tensor) -> Tensor:
 
 def _agreement(step: Tensor, last: Tensor, axes: tuple[int, ...]) -> Tensor:
     """How far to extrapolate: the projection of one step on the one before, between 0 and 1."""
-    overlap = (step * last).sum(axes, keepdim=True)
-    size = last.square().sum(axes, keepdim=True)
+    overlap, size = (
+        torch.linalg.vecdot(a.flatten(axes[0]), last.flatten(axes[0]))[(..., *[None] * len(axes))] for a in (step, last)
+    )
     return (overlap / size.clamp_min(torch.finfo(step.dtype).tiny)).clamp(0, 1)
 
 
