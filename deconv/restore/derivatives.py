@@ -45,7 +45,7 @@ class Gradient:
     def analyse(self, x: Tensor) -> Tensor:
         return torch.stack(self.parts(x))
 
-    def adjoint(self, v: Tensor | Sequence[Tensor]) -> Tensor:
+    def adjoint(self, v: Iterable[Tensor]) -> Tensor:
         return _total(_backward(part, axis) for part, axis in zip(v, self.axes, strict=True))
 
     def power(self, shape: Sequence[int], like: Tensor) -> Tensor:

@@ -157,7 +157,8 @@ def iterates(
     light = domain.combine(counts).sum(domain.axes, keepdim=True)
     explained = torch.zeros_like(light, dtype=torch.bool)
 
-    positive, known = domain.observed.clamp_min(0), _reciprocal(seen)
+    positive = domain.observed if bool((domain.observed >= 0).all()) else domain.observed.clamp_min(0)
+    known = _reciprocal(seen)
     above = bool((floor > 0).any())
 
     half = _chessboard(domain.shape, seen) if stop == "consensus" else seen
@@ -177,7 +178,7 @@ def iterates(
         total = seen if counted is domain else domain.project(domain.blur_adjoint(mask))
         returned = domain.project(domain.blur_adjoint(ratio))
         inverse, unseen = known if total is seen else _reciprocal(total)
-        factor = torch.addcmul(unseen, returned.clamp_min(0), inverse)
+        factor = returned.clamp_min(0).mul_(inverse).masked_fill_(unseen, 1)
         if stop is None:
             return factor, explained
         if stop == "discrepancy":
@@ -196,7 +197,7 @@ def iterates(
         """The inverse of the factor that shortens contours."""
         slopes = gradient.parts(latent)
         scale = (squared(slopes).clamp_min_(tiny).sqrt() + _FLAT * tv * statistics.brightness).reciprocal_()
-        curvature = gradient.adjoint([slope * scale for slope in slopes])
+        curvature = gradient.adjoint(slope * scale for slope in slopes)
         return (curvature * tv).add_(1).clamp_min_(0.1)
 
     def balance(latent: Tensor) -> Tensor:
@@ -256,10 +257,8 @@ def _warn_of_negative_values(problem: Problem) -> None:
 
 
 def _reciprocal(total: Tensor) -> tuple[Tensor, Tensor]:
-    """1 over the part of its light that a pixel sends to the data, and where that is too small to divide by, 0 and a
-    1 beside it: the factor of pixels that keep their value."""
-    reached = total > _UNSEEN
-    return torch.where(reached, total.clamp_min(_UNSEEN).reciprocal(), 0), (~reached).to(total)
+    """1 over the part of its light that a pixel sends to the data, and where that is too small to divide by."""
+    return total.clamp_min(_UNSEEN).reciprocal_(), total <= _UNSEEN
 
 
 def _chessboard(shape: tuple[int, ...], like: Tensor) -> Tensor:
