@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from deconv.blind.comparison import compare, why_not_better
 from deconv.cli import main
 from deconv.imaging import degrade, read_image, write_image
 from deconv.imaging.psf import camera_shake, disk, motion
+from deconv.imaging.srgb import to_linear, to_srgb
 from deconv.restore import hyper_laplacian
 
 SHARP = torch.from_numpy(skimage.data.camera()[60:220, 130:310] / np.float32(255))[None, None]
@@ -39,6 +41,27 @@ def test_what_cannot_be_told_is_no_objection():
     flat = torch.full((1, 1, 40, 40), 0.5)
     assert why_not_better(flat, flat, PSFS["disk"]) is None
     assert compare(flat[..., :8, :8], flat[..., :8, :8], PSFS["disk"]) == (0.0, 0.0)
+
+
+def test_deblur_warns_of_a_result_that_is_no_better():
+    observed = degrade(SHARP, PSFS["disk"], noise=0.005, seed=0)
+    wrong, right = (
+        blind.KernelEstimate(psf, observed, 0.0, (), confidence=0.9) for psf in (camera_shake(41, seed=3), PSFS["disk"])
+    )
+    with pytest.warns(blind.NoImprovement, match=r"the camera .*, but the restored picture "):
+        blind.deblur(observed, estimated=wrong)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        blind.deblur(observed, estimated=right)
+
+
+def test_the_comparison_is_made_in_the_light_that_was_blurred():
+    """Where the highlights are many, what fits in light is no fit in grey values."""
+    light = degrade(to_linear(SHARP), PSFS["motion"], noise=0.002, seed=0)
+    restored = hyper_laplacian(light, PSFS["motion"], sigma=0.005)
+    grey = to_srgb(light.clamp(0, 1)), to_srgb(restored.clamp(0, 1))
+    assert why_not_better(*grey, PSFS["motion"], linear=True) == why_not_better(light, restored, PSFS["motion"])
+    assert compare(*grey, PSFS["motion"])[0] > 1.2 * compare(light, restored, PSFS["motion"])[0]
 
 
 def test_the_command_leaves_a_picture_that_got_no_better(tmp_path, monkeypatch, capsys):

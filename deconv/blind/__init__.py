@@ -8,13 +8,14 @@ A blur is called a psf everywhere; "kernel" is left to the public names that the
 from .api import deblur, estimate
 from .causal import causal_to_psf, fit_causal, sparse_gradients
 from .field import estimate_field
-from .kernel_estimate import KernelEstimate, NoBlurFound, UncertainBlur
+from .kernel_estimate import KernelEstimate, NoBlurFound, NoImprovement, UncertainBlur
 from .metrics import aligned_psnr, aligned_ssim, error_ratio, kernel_similarity
 from .paired import fit
 
 __all__ = [
     "KernelEstimate",
     "NoBlurFound",
+    "NoImprovement",
     "UncertainBlur",
     "aligned_psnr",
     "aligned_ssim",

@@ -18,10 +18,12 @@ from ..prior import Prior
 from ..progress import ProgressBar
 from ..restore import hyper_laplacian
 from ..restore.pixel_mask import white_of
+from .comparison import why_not_better
 from .confidence import Signs, confidence, signs_of
 from .descent import as_prior, descended
+from .description import describe
 from .evidence import Candidate, Hypothesis, within_reach
-from .kernel_estimate import KernelEstimate, NoBlurFound, UncertainBlur
+from .kernel_estimate import KernelEstimate, NoBlurFound, NoImprovement, UncertainBlur
 from .observation import Observation, channel_noise, effective_noise, widest_window, window_size
 from .polish import averages, polish, refined
 from .pyramid import pyramid
@@ -249,6 +251,9 @@ def deblur(
         No psf is to be trusted, and why.
     UncertainBlur
         The psf found is as likely wrong as right, see `KernelEstimate`.
+    NoImprovement
+        The restored image does not explain the given one, or rings: what blur was found, and why the result is judged
+        no better. It is returned all the same; ``warnings.simplefilter("error", NoImprovement)`` makes an error of it.
     """
     batch, back = as_image_batch(image)
     light = to_linear(batch) if linear else batch
@@ -265,4 +270,6 @@ def deblur(
         warnings.warn(caution, UncertainBlur, stacklevel=2)
     level = effective_noise(light) if level is None else level
     latent = hyper_laplacian(batch, estimated.psf, sigma=level, white=white, linear=linear, progress=progress)
+    if reason := why_not_better(batch, latent, estimated.psf, linear=linear):
+        warnings.warn(f"{describe(estimated.psf).words}, but {reason}", NoImprovement, stacklevel=2)
     return (back(latent), estimated) if info else back(latent)

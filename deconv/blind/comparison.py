@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..imaging.convolution import convolve
+from ..imaging.srgb import to_linear
 from .observation import effective_noise
 
 __all__ = ["compare", "why_not_better"]
@@ -33,20 +34,24 @@ _SIDE, _EDGES, _FLAT = 1024, 0.1, 0.5
 _CLIPPED = 0.99
 
 
-def why_not_better(observed: Tensor, restored: Tensor, psf: Tensor) -> str | None:
+def why_not_better(observed: Tensor, restored: Tensor, psf: Tensor, *, linear: bool = False) -> str | None:
     """Why a restoration is not to be trusted although its psf was, or None.
 
     Parameters
     ----------
     observed, restored : Tensor
-        `(1, C, H, W)`, in the light in which they were blurred.
+        `(1, C, H, W)`.
     psf : Tensor
         `(kh, kw)`.
+    linear : bool
+        They are sRGB values, and their linear light was blurred.
 
     Returns
     -------
     str or None
     """
+    if linear:
+        observed, restored = to_linear(observed), to_linear(restored)
     misfit, ringing = compare(observed, restored, psf)
     if misfit > _MISFIT:
         return f"the restored picture does not explain the blurred one: what is left is {misfit:.1f} times the noise"
@@ -60,8 +65,10 @@ def compare(observed: Tensor, restored: Tensor, psf: Tensor) -> tuple[float, flo
 
     Parameters
     ----------
-    observed, restored, psf
-        As for `why_not_better`.
+    observed, restored : Tensor
+        `(1, C, H, W)`, in the light in which they were blurred.
+    psf : Tensor
+        `(kh, kw)`.
 
     Returns
     -------

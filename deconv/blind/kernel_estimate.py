@@ -17,7 +17,7 @@ from .evidence import restored
 from .observation import Observation, unit_of
 from .reject import THRESHOLDS
 
-__all__ = ["KernelEstimate", "NoBlurFound", "UncertainBlur"]
+__all__ = ["KernelEstimate", "NoBlurFound", "NoImprovement", "UncertainBlur"]
 
 
 class NoBlurFound(UserWarning):
@@ -26,6 +26,11 @@ class NoBlurFound(UserWarning):
 
 class UncertainBlur(UserWarning):
     """A psf was found, but it is as likely wrong as right; look at what it restores before using it."""
+
+
+class NoImprovement(UserWarning):
+    """A photograph was restored with a psf that was found, but judged by what the result leaves unexplained and by its
+    rings it is no better than it was, see `deconv.blind.comparison`."""
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,6 @@ __all__ = [
     "estimate_blur",
     "find_blur",
     "kernel_size_of",
-    "why_not_better",
     "with_inexact_psf",
 ]
 
@@ -119,16 +118,6 @@ def with_inexact_psf(photograph: Source, noise: Tensor, *, linear: bool) -> Tens
     from ..imaging.srgb import to_linear
 
     return noise.maximum(effective_noise(to_linear(photograph.batch) if linear else photograph.batch))
-
-
-def why_not_better(photograph: Source, restored: Tensor, blur: Blur, *, linear: bool) -> str | None:
-    """Why a restoration with an estimated psf is not to be trusted, by what it explains and by its rings; or None."""
-    from ..blind import comparison
-    from ..imaging.srgb import to_linear
-
-    images = (photograph.batch, restored)
-    observed, latent = (to_linear(image) for image in images) if linear else images
-    return comparison.why_not_better(observed, latent, blur.psf)
 
 
 def check_psf_target(path: Path, *, volume: bool = False) -> None:

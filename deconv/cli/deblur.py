@@ -12,7 +12,7 @@ from typer import Argument, Option
 from ..imaging.formats import listing as formats
 from ..progress import ProgressBar
 from .batch import for_many
-from .blind import KERNEL_SIZE, STARTS, check_psf_target, estimate_blur, why_not_better
+from .blind import KERNEL_SIZE, STARTS, check_psf_target, estimate_blur
 from .blurs import on_voxels, read_blur
 from .deblur_options import check_options
 from .inputs import MAX_PIXELS, WHITE, read_source
@@ -208,9 +208,13 @@ def deblur_file(
     }
     restored = chosen.call_for_each(photograph.batch, blur.psf, options, defaults, tiles, memory_left(memory, device))
     seconds = time.perf_counter() - started
-    if confidence is not None and (reason := why_not_better(photograph, restored, blur, linear=light)):
-        typer.echo(f"deconv: {reason}", err=True)
-        return Outcome(LEFT, leave(photograph, output, bits=bits, on_doubt=on_doubt), blur.size, confidence, seconds)
+    if confidence is not None:
+        from ..blind.comparison import why_not_better
+
+        if reason := why_not_better(photograph.batch, restored, blur.psf, linear=light):
+            typer.echo(f"deconv: {reason}", err=True)
+            words = leave(photograph, output, bits=bits, on_doubt=on_doubt)
+            return Outcome(LEFT, words, blur.size, confidence, seconds)
     lost: list[str] = []
     if preview:
         write_pair(output, photograph.batch, restored)

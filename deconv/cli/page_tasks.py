@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from ..blind.comparison import why_not_better
 from ..blind.description import describe
 from ..imaging.formats import written_ending
 from ..imaging.psf import parse
@@ -216,7 +217,9 @@ def _restored(
         restored = chosen.call(part, blur.psf, {"linear": ("--linear", light)}, defaults, _tiles(part))
     words = in_words(picture, noise, estimated=settings.noise is None)
     notes = [line.removeprefix("deconv: ") for line in said.getvalue().splitlines() if line]
-    facts = {"estimate": told, "psf": blur.words, "noise": words, "light": light, "method": chosen.name, "notes": notes}
+    doubt = None if told is None else why_not_better(part, restored, blur.psf, linear=light)
+    facts = {"estimate": told, "doubt": doubt, "psf": blur.words, "noise": words, "light": light, "notes": notes}
+    facts["method"] = chosen.name
     return restored[..., inner[0], inner[1]], facts
 
 
