@@ -1,4 +1,5 @@
-"""Arrays of other libraries, NumPy's and CuPy's, as tensors and back: the one way that all operations take them."""
+"""Arrays of other libraries, NumPy's, CuPy's, dask's and xarray's, as tensors and back: the one way that all operations
+take them."""
 
 from __future__ import annotations
 
@@ -10,9 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["Array", "as_tensor", "is_foreign", "on_tensors", "without_mask"]
+__all__ = ["Array", "as_tensor", "is_dask", "is_foreign", "on_tensors", "without_labels", "without_mask"]
 
 Array = TypeVar("Array", Tensor, "np.ndarray[Any, Any]")  # a tensor for a tensor, an array for an array
+
+# What an axis of channels is called.
+_CHANNELS = ("c", "channel", "channels", "band")
 
 
 def is_foreign(array: Any) -> bool:
@@ -26,9 +30,9 @@ def as_tensor(array: Any, *, name: str) -> tuple[Tensor, Callable[[Tensor], Any]
     Parameters
     ----------
     array : array or Tensor
-        Of NumPy, CuPy or torch, or anything NumPy can view as an array. Its memory is shared where torch can view it;
-        where it cannot (negative strides, the other byte order, read-only memory, fields of records) the values are
-        copied.
+        Of NumPy, CuPy, dask or torch, or anything NumPy can view as an array. Its memory is shared where torch can view
+        it; where it cannot (negative strides, the other byte order, read-only memory, fields of records) the values are
+        copied. Of a dask array all chunks are computed.
     name : str
         What error messages call it.
 
@@ -62,9 +66,73 @@ def as_tensor(array: Any, *, name: str) -> tuple[Tensor, Callable[[Tensor], Any]
         if any(stride < 0 for stride in getattr(array, "strides", ())):
             array = array.copy()
         return torch.from_dlpack(array), lambda result: cupy.from_dlpack(result.detach())
+    if is_dask(array):
+        return _from_numpy(array, name), _into_dask(array)
     if hasattr(array, "__array__"):
         return _from_numpy(array, name), lambda result: result.detach().cpu().numpy()
     raise TypeError(f"{name}: expected a NumPy or CuPy array or a torch tensor, given {type(array).__name__}")
+
+
+def is_dask(array: Any) -> bool:
+    """Whether it is a dask array; who has one has imported dask."""
+    dask = sys.modules.get("dask.array")
+    return dask is not None and isinstance(array, dask.Array)
+
+
+def without_labels(
+    array: Any, *, space: int, channel_axis: int | None, name: str
+) -> tuple[Any, int | None, Callable[[Any], Any]]:
+    """An array, which of its axes counts channels, and the way back: an xarray `DataArray` says it by its `dims`.
+
+    Parameters
+    ----------
+    array : array or Tensor
+        Of any kind.
+    space : int
+        Number of spatial axes.
+    channel_axis : int or None
+        As it was given.
+    name : str
+        What error messages call the array.
+
+    Returns
+    -------
+    values : array or Tensor
+        What a `DataArray` holds, of NumPy, CuPy or dask; anything else stays as it is.
+    channel_axis : int or None
+        As given, else the axis whose name is c, channel, channels or band.
+    back : callable
+        Gives a result the dims, coordinates, attributes and name of a `DataArray`; an axis that is shorter by then has
+        no coordinates any more.
+
+    Raises
+    ------
+    ValueError
+        There are more axes than spatial ones, and none is called so; or another than is given.
+    """
+    xarray = sys.modules.get("xarray")
+    if xarray is None or not isinstance(array, xarray.DataArray):
+        return array, channel_axis, _unchanged
+    dims = [str(dim) for dim in array.dims]
+    named = [axis for axis, dim in enumerate(dims) if dim.lower() in _CHANNELS]
+    if channel_axis is None:
+        nameless = all(dim == f"dim_{axis}" for axis, dim in enumerate(dims))
+        if len(dims) > space and not nameless:
+            if len(named) != 1:
+                raise ValueError(
+                    f"{name}: its dims are {', '.join(dims)}; expected one called {', '.join(_CHANNELS)}, or "
+                    f"channel_axis=, beside {space} spatial ones"
+                )
+            channel_axis = named[0]
+    elif named and channel_axis % max(len(dims), 1) not in named:
+        raise ValueError(f"channel_axis: the dims of {name} are {', '.join(dims)}, given {channel_axis}")
+
+    def back(result: Any) -> Any:
+        kept = {dim for dim, n, m in zip(array.dims, array.shape, result.shape, strict=True) if n == m}
+        coords = {key: value for key, value in array.coords.items() if kept.issuperset(value.dims)}
+        return xarray.DataArray(result, coords, array.dims, array.name, array.attrs)
+
+    return array.data, channel_axis, back
 
 
 def without_mask(array: Any) -> tuple[Any, Any, Callable[[Any], Any]]:
@@ -135,6 +203,16 @@ def _from_numpy(array: Any, name: str) -> Tensor:
     if not (viewable and array.flags.writeable and array.flags.aligned):
         array = array.copy()  # torch has neither such strides nor memory that must not be written to
     return torch.from_numpy(array)
+
+
+def _into_dask(like: Any) -> Callable[[Tensor], Any]:
+    """Makes a dask array of a tensor, with the chunks of another where it has its shape."""
+
+    def wrap(result: Tensor) -> Any:
+        values = result.detach().cpu().numpy()
+        return sys.modules["dask.array"].from_array(values, like.chunks if values.shape == like.shape else "auto")
+
+    return wrap
 
 
 def _unchanged(result: Any) -> Any:

@@ -12,7 +12,7 @@ torch           2 axes              3 axes, `C x H x W`        4 axes, `B x C x 
 of dtype bool, uint8 or uint16, whose full scale stands for 1, or float16 (bfloat16 in torch), float32, float64, int16,
 int32 or uint32, whose values are taken as they are. Volumes have one more axis, D, before H. Everything else is refused
 by name, never guessed at; so are axes that are plainly in another order. ``channel_axis=`` says where the channels are,
-as scikit-image's does.
+as scikit-image's does; an xarray `DataArray` says it by the names of its dims. Of a dask array all chunks are computed.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from ..foreign_arrays import as_tensor
+from ..foreign_arrays import as_tensor, without_labels
 
 __all__ = ["FULL_SCALE", "as_image_batch", "as_psf", "axis_order", "per_sample"]
 
@@ -62,7 +62,7 @@ def as_image_batch(
     Parameters
     ----------
     array : array or Tensor
-        Of NumPy, CuPy or torch, or anything NumPy can view as an array; see the module's table.
+        Of NumPy, CuPy, dask, xarray or torch, or anything NumPy can view as an array; see the module's table.
     space : {2, 3}
         Number of spatial axes: 2 for images, 3 for volumes.
     name : str
@@ -99,6 +99,7 @@ def as_image_batch(
     >>> back(2 * image)[0, 0]
     array([102, 102, 102], dtype=uint8)
     """
+    array, channel_axis, relabel = without_labels(array, space=space, channel_axis=channel_axis, name=name)
     tensor, wrap = _as_numbers(array, name)
     channels_last = not isinstance(array, Tensor)
     _check_values(tensor, name)
@@ -124,7 +125,7 @@ def as_image_batch(
         elif not dtype.is_floating_point:
             ends = torch.iinfo(dtype)
             result = result.round().clamp(ends.min, ends.max)
-        return wrap(result.to(dtype))
+        return relabel(wrap(result.to(dtype)))
 
     return image, back
 

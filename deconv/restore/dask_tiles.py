@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -13,13 +12,7 @@ from .methods import Method
 from .statistics import Statistics
 from .streaming_statistics import streaming_statistics
 
-__all__ = ["is_dask", "restore_chunks"]
-
-
-def is_dask(array: Any) -> bool:
-    """Whether it is a dask array; who has one has imported dask."""
-    dask = sys.modules.get("dask.array")
-    return dask is not None and isinstance(array, dask.Array)
+__all__ = ["restore_chunks"]
 
 
 def restore_chunks(

@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..foreign_arrays import as_tensor, without_mask
+from ..foreign_arrays import as_tensor, without_labels, without_mask
 from ..imaging.arrays import FULL_SCALE, as_image_batch
 from ..imaging.boundary import extend
 from ..imaging.clipping import clipped_ends
@@ -60,6 +60,7 @@ def read_masked(
     space = spatial_axes(psf)
     if isinstance(mask, str) and mask != "auto":
         raise ValueError(f'mask: expected an array or "auto", given {mask!r}')
+    image, channel_axis, relabel = without_labels(image, space=space, channel_axis=channel_axis, name="image")
     image, missing, rewrap = without_mask(image)
     layout: dict[str, Any] = {"space": space, "channel_axis": channel_axis}
     if missing is not None and mask is None:
@@ -68,7 +69,7 @@ def read_masked(
     white = white_of(values.dtype, white, sought=isinstance(mask, str))
 
     def back(result: Tensor) -> Any:
-        return rewrap(unpack(result))
+        return relabel(rewrap(unpack(result)))
 
     if mask is None:
         batch, unpack = as_image_batch(image, **layout)

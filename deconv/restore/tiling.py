@@ -12,11 +12,11 @@ import torch
 from torch import Tensor
 
 from ..devices import usable_device
-from ..foreign_arrays import as_tensor
+from ..foreign_arrays import as_tensor, is_dask, without_labels, without_mask
 from ..imaging.arrays import as_image_batch
 from ..progress import ProgressBar
 from .arguments import space_of
-from .dask_tiles import is_dask, restore_chunks
+from .dask_tiles import restore_chunks
 from .memory import as_bytes, free_bytes, tile_within
 from .methods import as_method
 from .pixel_mask import white_of
@@ -79,7 +79,7 @@ def tiled(
         A method of `deconv.restore.METHODS` by its name, or a function of `deconv.restore`.
     image : array or Tensor
         As for the method, or anything with `shape`, `dtype` and NumPy's slicing, such as a memory map (also
-        `tifffile.memmap`); it is read one tile at a time. Or a dask array.
+        `tifffile.memmap`); it is read one tile at a time. Or a dask array, or an xarray `DataArray` of any of these.
     psf : array, Tensor or callable
         As for the method, for the whole image, `(kh, kw)`; or one for each tile: an array `(gy, gx, kh, kw)`, psfs at
         the centres of a grid of equal patches, interpolated linearly to the centre of each tile, which then is no
@@ -141,6 +141,9 @@ def tiled(
         if options.get(name, allowed) != allowed:
             raise ValueError(f"{name}: tiles take {allowed!r} only, given {options[name]!r}")
     field = PsfField(psf)
+    image, channel_axis, relabel = without_labels(image, space=field.space, channel_axis=channel_axis, name="image")
+    image, missing, rewrap = without_mask(image)
+    image, mask = _own_mask(image, missing, mask)
     axes = spatial_positions(image, field.space, channel_axis)
     where = image.device if isinstance(image, Tensor) else torch.device("cpu")
     where = where if device is None else usable_device(device)
@@ -161,7 +164,8 @@ def tiled(
         _check_lazy(frame, out, mask, field, progress)
         place = {"axes": axes, "tile": None if tile is None else core, "reach": reach}
         known = {"mask": mask, "white": white, "sigma": sigma, "statistics": statistics, "channel_axis": channel_axis}
-        return restore_chunks(restore, image, psf, **place, **known, **options)
+        return relabel(restore_chunks(restore, image, psf, **place, **known, **options))
+    made = out is None
     if out is None:
         out = torch.zeros_like(image) if isinstance(image, Tensor) else np.zeros(array.shape, array.dtype)
     elif tuple(out.shape) != tuple(array.shape):
@@ -195,7 +199,7 @@ def tiled(
                 known["white"] = level
             _blend(out, axes, channel_axis, own, seen, frame, widths, restore(piece, blur, **options, **known))
             bar.advance()
-    return out
+    return relabel(rewrap(out)) if made else out
 
 
 def _blend(
@@ -230,6 +234,17 @@ def _blend(
     place = rectangle(axes, kept)
     earlier, back = as_image_batch(out[place], space=space_of(restored), name="out", channel_axis=channel_axis)
     out[place] = back(torch.lerp(earlier.to(restored), restored, share).to(earlier.device))
+
+
+def _own_mask(image: Any, missing: Any, mask: Any) -> tuple[Any, Any]:
+    """The image and its mask, where it has one of its own beside that which is given."""
+    if missing is None or mask is None:
+        return image, mask if missing is None else ~missing
+    if isinstance(mask, str):
+        return np.where(missing, np.nan, image), mask
+    if tuple(mask.shape) != missing.shape:
+        raise ValueError(f"mask: expected the shape of the image's own, {missing.shape}, given {tuple(mask.shape)}")
+    return image, np.asarray(mask) * ~missing
 
 
 def _check_lazy(frame: Sequence[float], out: Any, mask: Any, field: PsfField, progress: bool | None) -> None:
