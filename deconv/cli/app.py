@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 
 from .benches import benches
 from .blur import blur
+from .combine import combine
 from .deblur import deblur
 from .diagnose import diagnose
 from .estimate_kernel import estimate_kernel
@@ -83,7 +84,7 @@ def demo(
     run(output)
 
 
-for _command in (deblur, diagnose, estimate_kernel, blur, train, sample, evaluate, export, demo, info):
+for _command in (deblur, combine, diagnose, estimate_kernel, blur, train, sample, evaluate, export, demo, info):
     app.command(cls=LateHelp)(_command)
 app.command("app", cls=LateHelp)(page)
 app.add_typer(benches, name="bench")

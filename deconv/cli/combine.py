@@ -1,0 +1,131 @@
+"""``deconv combine``: restore several frames of one latent image together."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import typer
+from typer import Argument, Option
+
+from .blurs import on_voxels, read_blur
+from .inputs import MAX_PIXELS, WHITE, Source, fraction, read_source
+from .methods import DEFAULT, choose, warnings_in_lines
+from .outputs import OVERWRITE, check_outputs
+from .summary_line import summary_line
+
+__all__ = ["combine"]
+
+Value = TypeVar("Value")
+
+_PSF = (
+    "The blur: a file (image, .npy, .mat), or a text such as motion:15,30. Once for all frames, or once for each, in "
+    "their order."
+)
+_SIGMA = "Standard deviation of the noise as a share of full scale, 0.01 or 1%; of all frames or of each."
+_BACKGROUND = "For richardson_lucy: sky or offset, in the unit of --sigma; of all frames or of each."
+_METHOD = "As for deconv deblur; all but auto, recursive and unsupervised_wiener."
+
+
+def combine(
+    sources: Annotated[list[Path], Argument(metavar="IN...", help="Registered frames, on the same pixels.")],
+    output: Annotated[Path, Option("--output", "-o", metavar="OUT", help="The restored picture.")],
+    psf: Annotated[list[str], Option("--psf", "-p", metavar="FILE|SPEC", help=_PSF)],
+    method: Annotated[str, Option("--method", "-m", metavar="NAME", help=_METHOD)] = DEFAULT,
+    sigma: Annotated[list[str] | None, Option(metavar="NUMBER", help=_SIGMA)] = None,
+    background: Annotated[list[float] | None, Option(metavar="NUMBER", help=_BACKGROUND)] = None,
+    weight: Annotated[float | None, Option(metavar="NUMBER", help="Strength of the prior.")] = None,
+    boundary: Annotated[str | None, Option(metavar="NAME", help="What lies outside the frame; unknown.")] = None,
+    iterations: Annotated[int | None, Option(metavar="N", help="At most so many.")] = None,
+    stop: Annotated[str | None, Option(metavar="NAME", help="For richardson_lucy: consensus or discrepancy.")] = None,
+    linear: Annotated[bool, Option("--linear", help="Restore the linear light of sRGB photographs.")] = False,
+    recentre: Annotated[bool, Option("--recentre", help="Centre psfs from files on their centroids.")] = False,
+    white: Annotated[float | None, Option(metavar="NUMBER", help=WHITE)] = None,
+    bits: Annotated[int | None, Option(metavar="N", help="Depth of the output; that of the first frame.")] = None,
+    series: Annotated[int | None, Option("--series", "--hdu", metavar="N", help="Which image of each file.")] = None,
+    device: Annotated[str, Option(metavar="NAME", help="Where to compute: cpu, cuda, auto, ...")] = "cpu",
+    overwrite: Annotated[bool, Option("--overwrite", help=OVERWRITE)] = False,
+    max_pixels: Annotated[int | None, Option(metavar="N", help=MAX_PIXELS)] = None,
+    quiet: Annotated[bool, Option("--quiet", "-q", help="No progress, no closing line.")] = False,
+) -> None:
+    """Restore several frames of one latent image, each with its own psf, into one picture.
+
+    Each counts by the inverse of its noise's variance. What else the first file holds goes into the output.
+
+    \b
+    Examples:
+      deconv combine night1.fits night2.fits -o both.fits --psf psf1.fits --psf psf2.fits --method richardson_lucy
+      deconv combine a.png b.png -o sharp.png --psf motion:15,0 --psf motion:15,90
+    """
+    chosen = choose(method)
+    if chosen is None:
+        raise ValueError("--method: auto is for one picture; name a method for several frames")
+    if len(sources) < 2:
+        raise ValueError(f"IN: expected two frames or more, given {len(sources)}; deconv deblur restores one picture")
+    blurs = [read_blur(text, recentre=recentre) for text in _for_each("--psf", psf, len(sources))]
+    levels = (
+        None if sigma is None else [fraction(text, "--sigma") for text in _for_each("--sigma", sigma, len(sources))]
+    )
+    floors = None if background is None else _for_each("--background", background, len(sources))
+    place = {"device": device, "white": white, "max_pixels": max_pixels, "part": series}
+    frames = [read_source(path, blur, **place) for path, blur in zip(sources, blurs, strict=True)]
+    _check_alike(frames)
+    first = frames[0]
+    if first.volume is not None:
+        blurs = [on_voxels(blur, first.volume.voxel) for blur in blurs]
+        bits = 32 if bits is None and first.values.dtype.name != "float64" else bits
+    first.check_target(output, bits=bits)
+    check_outputs({"--output": output}, (*sources, *psf), overwrite=overwrite)
+    options = {
+        "sigma": ("--sigma", levels),
+        "background": ("--background", floors),
+        "weight": ("--weight", weight),
+        "boundary": ("--boundary", boundary),
+        "num_iter": ("--iterations", iterations),
+        "stop": ("--stop", stop),
+        "linear": ("--linear", linear),
+    }
+    whites = {frame.clipped_at for frame in frames}
+    defaults = {
+        "white": whites.pop() if len(whites) == 1 else None,
+        "mask": [frame.known for frame in frames],
+        "progress": False if quiet else None,
+    }
+    started = time.perf_counter()
+    with warnings_in_lines():
+        restored = chosen.method(
+            [frame.batch for frame in frames],
+            [blur.psf.to(first.batch) for blur in blurs],
+            **chosen.keywords(options, defaults),
+        )
+    seconds = time.perf_counter() - started
+    lost = first.write(output, restored, bits=bits)
+    if not quiet:
+        words = dict.fromkeys(blur.words for blur in blurs)
+        done = [f"{len(frames)} frames", f"psf {', '.join(words)}", chosen.name, *lost]
+        typer.echo(summary_line(first, output, restored, done, seconds))
+
+
+def _for_each(flag: str, values: list[Value], count: int) -> list[Value]:
+    """One value for each frame, of so many or of one for all."""
+    if len(values) not in (1, count):
+        raise ValueError(f"{flag}: expected one for all {count} frames or {count}, given {len(values)}")
+    return values * count if len(values) == 1 else values
+
+
+def _check_alike(frames: list[Source]) -> None:
+    """Frames show the same pixels, channels and times, in one unit."""
+    first = frames[0]
+    for frame in frames[1:]:
+        if frame.batch.shape != first.batch.shape:
+            sizes = (" x ".join(map(str, source.batch.shape[1:])) for source in (first, frame))
+            raise ValueError(
+                f"{frame.path}: frames are registered, on the same pixels and channels; {first.path} has "
+                f"{next(sizes)}, this {next(sizes)}"
+            )
+        if (frame.values.dtype.kind == "f") != (first.values.dtype.kind == "f"):
+            raise ValueError(
+                f"{frame.path}: frames are in one unit; {first.path} holds {first.values.dtype}, this "
+                f"{frame.values.dtype}"
+            )

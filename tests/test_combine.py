@@ -1,0 +1,68 @@
+"""``deconv combine``: several files of one latent image into one."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import tifffile
+from restorations import latent_image
+
+from deconv.cli import main
+from deconv.imaging import degrade, psnr
+from deconv.imaging.psf import motion
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """a.tif and b.tif, 16 bits, trailed along and across."""
+    monkeypatch.chdir(tmp_path)
+    for name, angle in (("a", 0), ("b", 90)):
+        seen = degrade(latent_image(), motion(9, angle).double(), noise=0.01, boundary="reflect", seed=angle)
+        tifffile.imwrite(f"{name}.tif", (65535 * seen.clip(0, 1)).round().astype(np.uint16))
+    return tmp_path
+
+
+PSFS = ["--psf", "motion:9,0", "--psf", "motion:9,90"]
+
+
+def test_frames_are_combined(folder, capsys):
+    assert main(["combine", "a.tif", "b.tif", "-o", "out.tif", *PSFS, "--method", "tikhonov", "--sigma", "1%"]) == 0
+    words = capsys.readouterr().out
+    assert "a.tif -> out.tif" in words
+    assert "2 frames; psf motion:9,0 (1 x 9), motion:9,90 (9 x 1); tikhonov" in words
+    restored = tifffile.imread("out.tif")
+    assert restored.dtype == np.uint16
+    assert main(["deblur", "a.tif", "-o", "alone.tif", "--psf", "motion:9,0", "--method", "tikhonov", "-q"]) == 0
+    together, alone = (psnr(tifffile.imread(name) / 65535, latent_image()) for name in ("out.tif", "alone.tif"))
+    assert together > alone + 3
+
+
+def test_frames_of_floats_keep_their_unit_and_backgrounds(folder):
+    for name, sky in (("a", 100), ("b", 300)):
+        tifffile.imwrite(f"{name}32.tif", (tifffile.imread(f"{name}.tif") / 65.535 + sky).astype(np.float32))
+    how = ["--background", "100", "--background", "300", "--iterations", "10", "-m", "richardson-lucy", "-q"]
+    assert main(["combine", "a32.tif", "b32.tif", "-o", "out.tif", *PSFS, *how]) == 0
+    restored = tifffile.imread("out.tif")
+    assert restored.dtype == np.float32
+    assert restored.mean() == pytest.approx(1000 * latent_image().mean(), rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["a.tif", *PSFS[:2]], "IN: expected two frames or more, given 1; deconv deblur restores one picture"),
+        (["a.tif", "b.tif", *PSFS, "--psf", "motion:9,5"], "--psf: expected one for all 2 frames or 2, given 3"),
+        (["a.tif", "b.tif", *PSFS, "--sigma", "1%", "--sigma", "1%", "--sigma", "1%"], "--sigma: expected one for all"),
+        (["a.tif", "small.tif", *PSFS], "small.tif: frames are registered, on the same pixels and channels; a.tif has"),
+        (["a.tif", "floats.tif", *PSFS], "floats.tif: frames are in one unit; a.tif holds uint16, this float32"),
+        (["a.tif", "b.tif", *PSFS, "-m", "auto"], "--method: auto is for one picture"),
+        (["a.tif", "b.tif", *PSFS, "-m", "unsupervised-wiener"], "unsupervised_wiener: takes one image and one psf"),
+        (["a.tif", "b.tif", *PSFS, "--background", "1"], "--background: hyper_laplacian does not take it"),
+    ],
+)
+def test_what_is_refused(folder, capsys, words, said):
+    tifffile.imwrite("small.tif", tifffile.imread("a.tif")[:-1])
+    tifffile.imwrite("floats.tif", tifffile.imread("a.tif").astype(np.float32))
+    assert main(["combine", *words, "-o", "out.tif"]) == 2
+    assert said in capsys.readouterr().err
+    assert not (folder / "out.tif").exists()
