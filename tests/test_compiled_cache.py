@@ -137,7 +137,7 @@ def test_a_full_disk_leaves_nothing_behind(folder, monkeypatch):
 def test_files_of_former_sources_are_removed(folder, monkeypatch):
     cached_cfunc(writer(7))
     former = files(folder)
-    monkeypatch.setattr(cache, "_sources", lambda: "changed!")
+    monkeypatch.setattr(cache, "_sources", lambda _: "changed!")
     assert cached_cfunc(writer(7)).cache_hits == 0
     assert not any(path.exists() for path in former)
     assert len(files(folder)) == 1

@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
 
-__all__ = ["hard", "length", "power", "soft", "squared"]
+__all__ = ["Shrinkage", "factor_table", "hard", "length", "power", "soft", "squared"]
 
 
 def length(v: Tensor) -> Tensor:
@@ -49,10 +51,9 @@ def power(v: Tensor, t: Tensor | float, exponent: float) -> Tensor:
     Measured in units of :math:`t^{1/(2-a)}`, a being the exponent, lengths shrink in the same way for all t, and all
     below one unit to zero. So one table serves, over the inverse of the length, from infinity down to one unit.
     """
-    table = _factors(exponent).to(v)
+    table = factor_table(exponent).to(v)
     r = length(v)
-    unit = torch.as_tensor(t, dtype=v.dtype, device=v.device) ** (1 / (2 - exponent))
-    unit = unit.clamp_min(torch.finfo(v.dtype).tiny)
+    unit = _unit(torch.as_tensor(t, dtype=v.dtype, device=v.device), exponent)
     position = unit * (len(table) - 2) / torch.maximum(r, unit)
     left = position.detach().int()
     index = left.flatten()
@@ -61,7 +62,7 @@ def power(v: Tensor, t: Tensor | float, exponent: float) -> Tensor:
 
 
 @functools.lru_cache
-def _factors(exponent: float) -> Tensor:
+def factor_table(exponent: float) -> Tensor:
     """Factor for lengths of infinity, 4096/1, 4096/2, ..., 4096/4096 units, and one that is never reached.
 
     Interpolation adds 1e-4 at most, except in the one interval in which the factor jumps to zero.
@@ -76,3 +77,37 @@ def _factors(exponent: float) -> Tensor:
         z = (z - (z - r + slope) / curvature).clamp_min(0)
     wins = z**exponent + (z - r).square() / 2 < r.square() / 2
     return torch.cat([torch.ones(1, dtype=torch.float64), torch.where(wins & (z > 0), z / r, 0), torch.zeros(1)])
+
+
+@dataclass(frozen=True)
+class Shrinkage:
+    r"""The proximal operator of :math:`w\,\phi(|z|)`, as data, so that it can be compiled.
+
+    Attributes
+    ----------
+    kind : str
+        "soft", "hard" or "power".
+    weight : Tensor or float
+        w, broadcasts against the image.
+    exponent : float
+        That of "power".
+    """
+
+    kind: Literal["soft", "hard", "power"]
+    weight: Tensor | float
+    exponent: float = 1.0
+
+    def __call__(self, v: Tensor, t: Tensor | float) -> Tensor:
+        r"""The minimiser over z of :math:`t w\,\phi(|z|) + \tfrac12 |z - v|^2`, on a stack of responses."""
+        if self.kind == "power":
+            return power(v, t * self.weight, self.exponent)
+        return (soft if self.kind == "soft" else hard)(v, t * self.weight)
+
+    def threshold(self, t: Tensor | float) -> Tensor:
+        """What lengths are compared with: :math:`(t w)^{1 / (2 - a)}` for the power a, t w for the others."""
+        strength = torch.as_tensor(t * self.weight)
+        return _unit(strength, self.exponent) if self.kind == "power" else strength
+
+
+def _unit(t: Tensor, exponent: float) -> Tensor:
+    return (t ** (1 / (2 - exponent))).clamp_min(torch.finfo(t.dtype).tiny)

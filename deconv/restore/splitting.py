@@ -23,6 +23,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from .compiled import compiled_passes
 from .convergence import Minimisation
 from .padded_domain import PaddedDomain
 
@@ -216,28 +217,62 @@ def sparse(domain: PaddedDomain, terms: Sequence[Term]) -> Iterator[Tensor]:
 
 def _sparse_iterates(domain: PaddedDomain, terms: Sequence[Term]) -> Iterator[Tensor]:
     latent = domain.start()
-    seen = domain.seen
     data_term = DataTerm(domain, latent)
-    responses = [term.analysis.analyse(latent) for term in terms]
-    duals = [torch.zeros_like(v) for v in responses]
-    powers = [term.analysis.power(domain.shape, latent) for term in terms]
-    penalties = [term.penalty for term in terms]
+    splits = [Split(term, domain, latent) for term in terms]
     while True:
         pull, power = torch.zeros_like(latent), latent.new_zeros(())
-        for i, term in enumerate(terms):
-            pull = pull + penalties[i] * term.analysis.adjoint(responses[i] + duals[i])
-            power = power + penalties[i] * powers[i]
+        for split in splits:
+            pull = split.pull(pull)
+            power = power + split.penalty * split.power
         spectrum = data_term.solve(power, domain.fft(pull))
         latent = domain.ifft(spectrum)
         yield latent
         data_term.update(spectrum, latent)
-        for i, term in enumerate(terms):
-            wanted = torch.lerp(responses[i], term.analysis.analyse(latent), _RELAXATION).sub_(duals[i])
-            responses[i] = wanted.clone()
-            responses[i][seen] = term.prox(wanted[seen], 1 / penalties[i])
+        for split in splits:
+            split.update(latent)
+
+
+class Split:
+    """The variable z = F x of one term, and its scaled multipliers.
+
+    Parameters
+    ----------
+    term : Term
+        The group of the penalty.
+    domain : PaddedDomain
+        With the observation.
+    latent : Tensor
+        The image to start from.
+    """
+
+    def __init__(self, term: Term, domain: PaddedDomain, latent: Tensor) -> None:
+        self.term = term
+        self.seen = domain.seen
+        self.penalty = term.penalty
+        self.power = term.analysis.power(domain.shape, latent)
+        self.responses = term.analysis.analyse(latent)
+        self.duals = torch.zeros_like(self.responses)
+        self.compiled = compiled_passes(term.analysis, term.prox, latent)
+
+    def pull(self, total: Tensor) -> Tensor:
+        """A sum with what draws x towards z added."""
+        if self.compiled is not None and not self.responses.requires_grad:
+            return self.compiled.add_adjoint(total, self.responses, self.duals, self.penalty)
+        return total + self.penalty * self.term.analysis.adjoint(self.responses + self.duals)
+
+    def update(self, latent: Tensor) -> None:
+        """Minimise over z, and update the multipliers, given x."""
+        growth = self.term.growth
+        if self.compiled is not None and not latent.requires_grad:
+            ends = [part.stop for part in self.seen[1:]]
+            self.compiled.shrink(latent, self.responses, self.duals, 1 / self.penalty, ends, _RELAXATION, growth)
+        else:
+            wanted = torch.lerp(self.responses, self.term.analysis.analyse(latent), _RELAXATION).sub_(self.duals)
+            self.responses = wanted.clone()
+            self.responses[self.seen] = self.term.prox(wanted[self.seen], 1 / self.penalty)
             # Scaled by the penalty, a multiplier shrinks where that grows.
-            duals[i] = (responses[i] - wanted).div_(term.growth)
-            penalties[i] = penalties[i] * term.growth
+            self.duals = (self.responses - wanted).div_(growth)
+        self.penalty = self.penalty * growth
 
 
 def positive(penalty: Tensor | float, least: float = 1e-6) -> Tensor:

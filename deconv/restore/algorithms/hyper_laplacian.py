@@ -13,7 +13,7 @@ from ..common_options import CommonOptions, explain_common_options
 from ..derivatives import Gradient, Hessian
 from ..problem import Problem
 from ..run import Image, run
-from ..shrinkage import length, power
+from ..shrinkage import Shrinkage, length
 from ..splitting import Analysis, Term, growing, sparse
 
 __all__ = ["hyper_laplacian", "iterates"]
@@ -108,7 +108,7 @@ def iterates(
     def term(analysis: Analysis, share: float | Tensor) -> Term:
         return Term(
             analysis,
-            prox=lambda v, t: power(v, share * t * weight, alpha),
+            prox=Shrinkage("power", share * weight, alpha),
             penalty=share * penalty,
             growth=growth,
             value=lambda v: share * weight * length(v) ** alpha,

@@ -12,7 +12,7 @@ from ..common_options import CommonOptions, explain_common_options
 from ..derivatives import Gradient
 from ..problem import Problem
 from ..run import Image, run
-from ..shrinkage import hard
+from ..shrinkage import Shrinkage
 from ..splitting import Term, growing, sparse
 
 __all__ = ["iterates", "l0_gradient"]
@@ -81,4 +81,4 @@ def iterates(problem: Problem, *, weight: float | Tensor | None = None) -> Itera
     else:
         threshold = _COEFFICIENT * (problem.statistics.sigma / contrast) ** _POWER * unit
     penalty, growth = growing(_PENALTIES, threshold / unit, problem.num_iter)
-    return sparse(problem.domain, [Term(Gradient(problem.space), lambda v, t: hard(v, t * threshold), penalty, growth)])
+    return sparse(problem.domain, [Term(Gradient(problem.space), Shrinkage("hard", threshold), penalty, growth)])

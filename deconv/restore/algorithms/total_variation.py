@@ -13,7 +13,7 @@ from ..common_options import CommonOptions, explain_common_options
 from ..derivatives import Gradient
 from ..problem import Problem
 from ..run import Image, run
-from ..shrinkage import length, soft
+from ..shrinkage import Shrinkage, length
 from ..splitting import Term, positive, sparse
 
 __all__ = ["iterates", "total_variation"]
@@ -90,12 +90,14 @@ def iterates(problem: Problem, *, weight: float | Tensor | None = None, isotropi
         weight = (_COEFFICIENT if isotropic else 0.8 * _COEFFICIENT) * problem.relative_noise**_POWER * contrast
     penalty = positive(_PENALTY * weight / contrast)
 
-    def prox(v: Tensor, t: Tensor | float) -> Tensor:
-        if isotropic:
-            return soft(v, t * weight)
-        return torch.cat([soft(part, t * weight) for part in v.split(1)])
+    shrinkage = Shrinkage("soft", weight)
+
+    def apart(v: Tensor, t: Tensor | float) -> Tensor:
+        return torch.cat([shrinkage(part, t) for part in v.split(1)])
 
     def value(v: Tensor) -> Tensor:
         return weight * (length(v) if isotropic else v.abs().sum(0))
 
-    return sparse(problem.domain, [Term(Gradient(problem.space), prox, penalty, value=value)])
+    return sparse(
+        problem.domain, [Term(Gradient(problem.space), shrinkage if isotropic else apart, penalty, value=value)]
+    )

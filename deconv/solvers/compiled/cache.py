@@ -34,10 +34,11 @@ _DIGEST = hashlib.sha256().digest_size
 
 
 @lru_cache
-def _sources() -> str:
-    """A hash of all that may be compiled into a function: the files of this package."""
-    files = sorted(Path(__file__).parent.glob("*.py"))
-    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:8]
+def _sources(file: str) -> str:
+    """A hash of all that may be compiled into a function of a file: the files of its package, and of this one."""
+    folders = Path(__file__).parent, Path(file).parent
+    files = sorted({path.resolve() for folder in folders for path in folder.glob("*.py")})
+    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:8]
 
 
 class _Files:
@@ -47,10 +48,11 @@ class _Files:
         self.folder = folder
         name = f"{function.__module__}.{function.__qualname__}".replace(".<locals>", "")
         self.prefix = f"{name}.{sys.implementation.cache_tag}-"
+        self.sources = _sources(function.__code__.co_filename)
 
     def path(self, key: object) -> Path:
         digest = hashlib.sha256(repr((_VERSIONS, key)).encode()).hexdigest()[:24]
-        return self.folder / f"{self.prefix}{_sources()}-{digest}.nbc"
+        return self.folder / f"{self.prefix}{self.sources}-{digest}.nbc"
 
     def load(self, key: object) -> Any:
         """What `save` was given, or None."""
@@ -71,7 +73,7 @@ class _Files:
         finally:
             unfinished.unlink(missing_ok=True)
         for stale in self.folder.glob(f"{self.prefix}*"):
-            if not stale.name.startswith(f"{self.prefix}{_sources()}"):
+            if not stale.name.startswith(f"{self.prefix}{self.sources}"):
                 stale.unlink(missing_ok=True)
 
 

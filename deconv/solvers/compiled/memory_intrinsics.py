@@ -8,7 +8,7 @@ from numba.extending import intrinsic
 
 from .vector import INT32, INT64, are_literals, at_address, steps_of
 
-__all__ = ["atomic_next", "prefetch", "read_word", "read_words", "write_word"]
+__all__ = ["atomic_next", "pointer", "prefetch", "read_word", "read_words", "write_word"]
 
 
 @intrinsic(prefer_literal=True)
@@ -74,3 +74,13 @@ def atomic_next(typingctx, address):
         return builder.atomic_rmw("add", at_address(builder, arguments[0]), INT64(1), "monotonic")
 
     return types.int64(types.int64), codegen
+
+
+@intrinsic
+def pointer(typingctx, address, scalar):
+    """A pointer to numbers of a type at `address`, for `numba.carray`."""
+
+    def codegen(context, builder, signature, arguments):
+        return at_address(builder, arguments[0])
+
+    return types.CPointer(scalar.dtype)(types.int64, scalar), codegen

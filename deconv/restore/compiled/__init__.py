@@ -1,0 +1,46 @@
+"""Where the passes of splitting over the responses of a term are compiled."""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from ..derivatives import Gradient, Hessian
+from ..shrinkage import Shrinkage
+
+if TYPE_CHECKING:
+    from .passes import Passes
+
+__all__ = ["compiled_passes"]
+
+# Below so many pixels, importing numba and loading what it compiled takes longer than it saves. The size alone decides,
+# so that the same image gives the same digits whatever has been imported.
+_LEAST_PIXELS = 2**18
+
+
+def compiled_passes(analysis: Any, prox: Any, latent: Tensor) -> Passes | None:
+    """Those for differences of two axes and a shrinkage, the same for each channel; None for anything else."""
+    usual = type(analysis) in (Gradient, Hessian) and len(analysis.axes) == 2 and isinstance(prox, Shrinkage)
+    if not usual or latent.device.type != "cpu" or latent.dtype not in (torch.float32, torch.float64):
+        return None
+    if latent.ndim != 4 or latent.numel() < _LEAST_PIXELS or not _constant(prox.weight) or not _numba_works():
+        return None
+    from .passes import Passes
+
+    return Passes(1 if isinstance(analysis, Gradient) else 2, prox)
+
+
+def _constant(value: Tensor | float) -> bool:
+    """Whether a number is one for all pixels of a channel."""
+    return not torch.is_tensor(value) or value.ndim < 2 or tuple(value.shape[-2:]) == (1, 1)
+
+
+@functools.cache
+def _numba_works() -> bool:
+    from ...solvers.registry import SOLVERS
+
+    return importlib.util.find_spec("numba") is not None and SOLVERS["compiled"].available()[0]

@@ -1,0 +1,84 @@
+"""The compiled passes of splitting do what the filters and proximal operators in torch do."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from restorations import PSF, observation, random
+
+from deconv import restore
+from deconv.restore import compiled
+from deconv.restore.derivatives import Gradient, Hessian, Identity
+from deconv.restore.shrinkage import Shrinkage
+
+pytest.importorskip("numba")
+
+GROWTH, RELAXATION = 1.3, 1.7
+WEIGHTS = torch.tensor([0.2, 0.9, 0.4], dtype=torch.float64).view(1, 3, 1, 1)
+SOFT, HARD = Shrinkage("soft", 0.5), Shrinkage("hard", 0.5)
+POWERS = Shrinkage("power", WEIGHTS, 2 / 3)
+CASES = {
+    "first, soft": (Gradient(), SOFT, torch.float64),
+    "first, hard": (Gradient(), HARD, torch.float64),
+    "first, power": (Gradient(), POWERS, torch.float64),
+    "second, power": (Hessian(), POWERS, torch.float64),
+    "second, power, float32": (Hessian(), Shrinkage("power", 0.5, 0.8), torch.float32),
+}
+
+
+@pytest.fixture(autouse=True)
+def at_any_size(monkeypatch):
+    monkeypatch.setattr(compiled, "_LEAST_PIXELS", 1)
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("shape", [(2, 3, 37, 22), (1, 3, 1, 5), (1, 3, 70, 2)])
+def test_one_iteration(case, shape):
+    analysis, prox, dtype = CASES[case]
+    latent = random(*shape, seed=1).to(dtype)
+    responses, duals = (random(*analysis.analyse(latent).shape, seed=seed).to(dtype) for seed in (2, 3))
+    height, width = (max(1, n - 3) for n in shape[2:])
+    step = torch.full((shape[0], 1, 1, 1), 0.7, dtype=dtype)
+    step[-1] *= 2
+    passes = compiled.compiled_passes(analysis, prox, latent)
+    assert passes is not None
+
+    pulled = passes.add_adjoint(latent.clone(), responses, duals, 1 / step)
+    expected = latent + analysis.adjoint(responses + duals) / step
+    exact = {"rtol": 1e-12, "atol": 1e-11} if dtype == torch.float64 else {"rtol": 1e-4, "atol": 1e-5}
+    torch.testing.assert_close(pulled, expected, **exact)
+
+    wanted = torch.lerp(responses, analysis.analyse(latent), RELAXATION) - duals
+    shrunk = wanted.clone()
+    shrunk[..., :height, :width] = prox(wanted[..., :height, :width], step)
+    passes.shrink(latent, responses, duals, step, (height, width), RELAXATION, GROWTH)
+    torch.testing.assert_close(responses, shrunk.to(dtype), **exact)
+    torch.testing.assert_close(duals, ((shrunk - wanted) / GROWTH).to(dtype), **exact)
+
+
+@pytest.mark.parametrize("boundary", ["unknown", "reflect"])
+@pytest.mark.parametrize("method", [restore.total_variation, restore.hyper_laplacian, restore.l0_gradient])
+def test_the_same_image(method, boundary, monkeypatch):
+    image = np.stack([observation(), observation()[::-1]], -1)
+    options = {"num_iter": 6, "boundary": boundary, "sigma": np.array([[0.01, 0.03]])}
+    quick = method(image, PSF, **options)
+    monkeypatch.setattr(compiled, "_LEAST_PIXELS", 10**9)
+    np.testing.assert_allclose(quick, method(image, PSF, **options), atol=1e-7)
+
+
+def test_gradients_take_the_other_way():
+    image = torch.from_numpy(observation()[:30, :30]).requires_grad_()
+    restored = restore.hyper_laplacian(image, PSF, sigma=0.01, num_iter=3)
+    (slope,) = torch.autograd.grad(restored.square().sum(), image)
+    assert slope.isfinite().all()
+    torch.testing.assert_close(restored.detach(), restore.hyper_laplacian(image.detach(), PSF, sigma=0.01, num_iter=3))
+
+
+def test_what_is_not_compiled():
+    latent = random(1, 1, 8, 8)
+    assert compiled.compiled_passes(Identity(), SOFT, latent) is None
+    assert compiled.compiled_passes(Gradient(3), SOFT, random(1, 1, 4, 8, 8)) is None
+    assert compiled.compiled_passes(Gradient(), lambda v, t: v, latent) is None
+    assert compiled.compiled_passes(Gradient(), Shrinkage("soft", latent.abs()), latent) is None
+    assert compiled.compiled_passes(Gradient(), SOFT, latent.half()) is None
