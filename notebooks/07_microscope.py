@@ -335,7 +335,7 @@ temporary.cleanup()
 # deconv psf beads beads-461nm.tif -o lamina.tif --size 17x31x31
 # deconv psf beads beads-525nm.tif -o filaments.tif --size 17x31x31
 # deconv deblur cell.tif -o restored.ome.tif --psf lamina.tif --psf filaments.tif \
-#     --method richardson_lucy --stop consensus --iterations 100
+#     --method richardson_lucy --background 100 --stop consensus --iterations 100
 # ```
 #
 # **Where to go on:** [restoration of photographs with a known blur](02_deblur_known_psf.ipynb), and how the

@@ -74,6 +74,25 @@ def test_each_channel_and_time_of_an_imagej_stack_is_restored_by_its_psf(folder,
         assert restored.sum() == pytest.approx(given.sum(), rel=0.02)  # in the camera's counts
 
 
+@pytest.mark.parametrize("dtype", ["uint16", "float32"])
+@pytest.mark.parametrize("from_file_to_file", [False, True])
+def test_the_offset_of_the_camera_is_told_in_its_counts(folder, monkeypatch, dtype, from_file_to_file):
+    stack = counts(7, 20, 18).astype(dtype)
+    tifffile.imwrite("in.tif", stack, photometric="minisblack")
+    if from_file_to_file:
+        monkeypatch.setattr("deconv.imaging.decoding.MAX_PIXELS", 100)
+    assert deblur("in.tif", "-o", "out.tif", "--psf", "red.tif", "--background", "100", "--no-clipped") == 0
+    expected = richardson_lucy(stack.astype(np.float32), RED, num_iter=3, background=100)
+    np.testing.assert_allclose(tifffile.imread("out.tif"), expected, atol=1e-3 * expected.max())
+    assert expected.min() < 10  # the result is without it
+
+
+def test_a_method_without_a_background_says_so(folder, capsys):
+    tifffile.imwrite("in.tif", counts(7, 20, 18), photometric="minisblack")
+    assert run(["deblur", "in.tif", "-o", "out.tif", "--psf", "red.tif", "--background", "100"]) == 2
+    assert "--background: hyper_laplacian does not take it" in capsys.readouterr().err
+
+
 def test_an_ome_file_stays_one(folder):
     stack = counts(2, 7, 20, 18)
     said = {"axes": "CZYX", "PhysicalSizeX": 0.1, "PhysicalSizeXUnit": "nm", "PhysicalSizeY": 0.2, "PhysicalSizeZ": 0.3}

@@ -50,6 +50,10 @@ _BUDGET = "What --method auto may take, on one core of a CPU; 60 by default."
 _TILES = "Restore a large image tile by tile, of so many pixels a side, 1024 say, to save memory."
 _CLIPPED = "Take white for white or more, and black for black or less, or every value for what it is."
 _STOP = "Let richardson_lucy stop before it fits the noise: consensus, or discrepancy where --sigma is well known."
+_BACKGROUND = (
+    "What the values have beside the blurred light, in their unit: the camera's offset, 100 say, or the sky. For "
+    "richardson_lucy, whose result is without it."
+)
 _SERIES = "Which series of a TIFF, or HDU of a FITS file, from 0 on; by default the first that has an image."
 _CHANNEL_AXIS = "Which axis of a stack counts channels, where its file does not say so."
 _BITS = "Depth of the output; by default the input's, and 32, floats, for stacks."
@@ -102,6 +106,7 @@ def deblur_file(
     memory: Annotated[str | None, Option(metavar="SIZE", help=MEMORY)] = None,
     iterations: Annotated[int | None, Option(metavar="N", help="At most so many, where there are any.")] = None,
     stop: Annotated[str | None, Option(metavar="NAME", help=_STOP)] = None,
+    background: Annotated[float | None, Option(metavar="NUMBER", help=_BACKGROUND)] = None,
     clipped: Annotated[bool, Option("--clipped/--no-clipped", help=_CLIPPED)] = True,
     linear: Annotated[bool | None, Option("--linear/--no-linear", help=LINEAR)] = None,
     recentre: Annotated[bool, Option("--recentre", help="Centre a psf from a file on its centroid.")] = False,
@@ -151,7 +156,8 @@ def deblur_file(
     }
     if blur is not None and chosen is not None and save_psf is None:
         said = {"prior": ("--prior", prior), "linear": ("--linear", linear)}
-        how = {"strength": smoothing, "clipped": clipped, "memory": memory, "tile": tiles, "device": device}
+        how = {"strength": smoothing, "background": background, "clipped": clipped}
+        how |= {"memory": memory, "tile": tiles, "device": device}
         place = {"series": series, "channel_axis": channel_axis, "bits": bits}
         files = {"psfs": psf or (), "overwrite": overwrite, "quiet": quiet}
         outcome = restore_stored(source, output, blur, chosen, options | said, **how, **place, **files)
@@ -197,6 +203,7 @@ def deblur_file(
     told, noise = noise_to_tell(photograph, level, linear=light, known=known, strength=strength)
     options |= {
         "sigma": ("--sigma", None if level is None else told),
+        "background": ("--background", None if background is None else background / photograph.full),
         "prior": ("--prior", prior if known or chosen.takes("prior") else None),
         "linear": ("--linear", light),
     }

@@ -140,13 +140,16 @@ class Source:
         return 1.0 if known else white_level(self.batch)
 
     @property
-    def _unit(self) -> float:
-        """What a value of 1 in `batch` is in a file of floats: a stack keeps its counts."""
-        if self.volume is None or self.values.dtype.kind == "f":
-            return self.white
+    def full(self) -> float:
+        """What a value of 1 in `batch` is in the file."""
         import numpy as np
 
-        return float(np.iinfo(self.values.dtype).max)
+        return self.white if self.values.dtype.kind == "f" else float(np.iinfo(self.values.dtype).max)
+
+    @property
+    def _unit(self) -> float:
+        """What a value of 1 in `batch` is in a file of floats: a stack keeps its counts."""
+        return self.white if self.volume is None else self.full
 
     @property
     def kind(self) -> str:

@@ -78,6 +78,7 @@ def restore_stored(
     *,
     psfs: Sequence[str],
     strength: float,
+    background: float | None,
     clipped: bool,
     memory: str | None,
     tile: int | None,
@@ -104,7 +105,7 @@ def restore_stored(
         Files and texts of the psf, which are not written over.
     strength : float
         Factor on the noise.
-    clipped, memory, tile, device, bits, series, channel_axis, overwrite, quiet
+    background, clipped, memory, tile, device, bits, series, channel_axis, overwrite, quiet
         As the command was given them.
 
     Returns
@@ -112,6 +113,8 @@ def restore_stored(
     Outcome or None
         What was done; None where it is to be restored in memory.
     """
+    import numpy as np
+
     from ..imaging.formats import FORMATS
 
     if blur.space != 3 or not any(row.stored and output.suffix.lower() in row.suffixes for row in FORMATS):
@@ -129,6 +132,9 @@ def restore_stored(
         check_writable(output, bits=bits, volume=True)
         check_outputs({"--output": output}, (source, *psfs), overwrite=overwrite)
         blur = on_voxels(blur, volume.voxel)
+        if background is not None and volume.values.dtype.kind == "u":
+            background /= np.iinfo(volume.values.dtype).max
+        options = {**options, "background": ("--background", background)}
         keywords = chosen.keywords(options, {"progress": False if quiet else None})
         shape = volume.values.shape
         with scratch_array(output.parent, shape, "float32") as result:
