@@ -143,6 +143,28 @@ def test_chunks_of_a_dask_array_agree_with_the_whole(method):
     assert agreement(lazy.compute(), getattr(restore, method)(image, PSF)) > 50
 
 
+@pytest.mark.parametrize("layout", ["H x W", "H x W x C", "C x H x W"])
+def test_chunks_are_restored_on_a_device(layout, monkeypatch):
+    da = pytest.importorskip("dask.array")
+    seen = []
+
+    def method(image, psf, **options):
+        seen.append(image.device.type if isinstance(image, torch.Tensor) else "array")
+        return restore.wiener(image, psf, **options)
+
+    image = np.random.default_rng(0).random((3, 40, 30)).astype(np.float32)
+    image = {"H x W": image[0], "H x W x C": image.transpose(1, 2, 0), "C x H x W": image}[layout]
+    options = {"overlap": 5, "channel_axis": 0 if layout == "C x H x W" else None}
+    chunks = tuple(20 if n > 3 else n for n in image.shape)
+    expected, found = (
+        np.asarray(restore.tiled(method, da.from_array(image, chunks), PSF, device=device, **options).compute())
+        for device in (None, "cpu")
+    )
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+    assert set(seen[: len(seen) // 2]) == {"array"}
+    assert set(seen[len(seen) // 2 :]) == {"cpu"}
+
+
 def test_a_dask_array_is_read_when_computed_and_measured_once(monkeypatch):
     da = pytest.importorskip("dask.array")
     read, measured = [], []

@@ -7,7 +7,9 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+import torch
 
+from ..foreign_arrays import as_tensor
 from .methods import Method
 from .statistics import Statistics
 from .streaming_statistics import streaming_statistics
@@ -28,6 +30,7 @@ def restore_chunks(
     sigma: Any,
     statistics: Statistics | None,
     channel_axis: int | None = None,
+    device: torch.device | None = None,
     **options: Any,
 ) -> Any:
     """The restored image as a lazy dask array.
@@ -54,6 +57,8 @@ def restore_chunks(
         None: measured in the whole image, by one task.
     channel_axis : int, optional
         As for the method.
+    device : torch.device, optional
+        Where the workers restore; by default where the chunks are.
     **options : Any
         More keywords of the method.
 
@@ -80,8 +85,9 @@ def restore_chunks(
         known = measure(_Strips(image), list(axes), psf, **given)
     # A function of one's own need not know of these.
     said = {name: value for name, value in {"channel_axis": channel_axis, "white": white}.items() if value is not None}
+    given_to_all = {"psf": psf, "mask": mask, "sigma": sigma, "progress": False, **said, **options}
     return da.map_overlap(
-        partial(method, psf=psf, mask=mask, sigma=sigma, progress=False, **said, **options),
+        partial(_restored, method=method, device=device, space=len(axes), **given_to_all),
         image.rechunk(chunks),
         depth=depth,
         boundary="none",
@@ -89,6 +95,18 @@ def restore_chunks(
         meta=np.empty((0,) * image.ndim, image.dtype),
         statistics=known,
     )
+
+
+def _restored(
+    chunk: Any, *, method: Method, device: torch.device | None, space: int, statistics: Statistics, **keywords: Any
+) -> Any:
+    """A chunk, restored by the worker that has it, on the device that is asked for."""
+    if device is None:
+        return method(chunk, statistics=statistics, **keywords)
+    tensor, back = as_tensor(chunk, name="image")
+    if chunk.ndim == space + 1:  # of arrays the channels come last, of tensors they do not
+        keywords.setdefault("channel_axis", chunk.ndim - 1)
+    return back(method(tensor.to(device), statistics=statistics.to(device), **keywords))
 
 
 class _Strips:

@@ -101,7 +101,7 @@ def tiled(
         what is free, on a GPU its own. It is kept with some allowance, for known methods; chunks of dask arrays are not
         made to fit.
     device : str or torch.device, optional
-        Where tiles are restored; by default where the image is.
+        Where tiles are restored, those of a dask array by its workers; by default where the image is.
     mask : array, Tensor or "auto", optional
         As for the method, of the image's height and width, also a memory map; or ``"auto"``.
     white : float, optional
@@ -163,6 +163,7 @@ def tiled(
     if is_dask(image):
         _check_lazy(frame, out, mask, field, progress)
         place = {"axes": axes, "tile": None if tile is None else core, "reach": reach}
+        place["device"] = None if device is None else where
         known = {"mask": mask, "white": white, "sigma": sigma, "statistics": statistics, "channel_axis": channel_axis}
         return relabel(restore_chunks(restore, image, psf, **place, **known, **options))
     made = out is None
