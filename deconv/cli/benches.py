@@ -195,6 +195,23 @@ def blind(
 
 
 @benches.command()
+def fields(
+    methods: Annotated[str | None, Option(metavar="LIST", help="Which methods; by default four.")] = None,
+    grid: Annotated[int, Option(metavar="N", min=1, help="Psfs that are known along each axis.")] = 4,
+    json: Annotated[Path | None, Option(metavar="FILE", help="Also write the figures to this file.")] = None,
+) -> None:
+    """Compare one solve for a psf that varies over the field with tiles and with one psf.
+
+    \b
+    Example:
+      deconv bench fields --methods wiener,richardson_lucy --grid 8
+    """
+    from ..bench.psf_fields import main
+
+    main(methods=None if methods is None else methods.split(","), grid=grid, json=json)
+
+
+@benches.command()
 def restore(
     root: Annotated[
         Path | None, Option(metavar="DIR", help="Folder with levin/kernels and set12; by default bundled pictures.")
