@@ -5,12 +5,13 @@ A blur is called a psf everywhere; "kernel" is left to the public names that the
 `deconv.causal_conv2d`.
 """
 
-from .api import deblur, estimate
+from .api import estimate
 from .causal import causal_to_psf, fit_causal, sparse_gradients
 from .field import estimate_field
 from .kernel_estimate import KernelEstimate, NoBlurFound, NoImprovement, UncertainBlur
 from .metrics import aligned_psnr, aligned_ssim, error_ratio, kernel_similarity
 from .paired import fit
+from .restoration import deblur
 
 __all__ = [
     "KernelEstimate",

@@ -1,43 +1,34 @@
-"""From a blurred photograph to its psf, and to the photograph restored."""
+"""From a blurred photograph to its psf."""
 
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar, overload
+from typing import Any, Literal, TypedDict
 
 from torch import Tensor
 
 from ..choices import check_choice
-from ..foreign_arrays import as_tensor
 from ..imaging.arrays import as_image_batch
-from ..imaging.clipping import white_level
-from ..imaging.srgb import to_linear
 from ..prior import Prior
 from ..progress import ProgressBar
-from ..restore import hyper_laplacian
-from ..restore.pixel_mask import white_of
-from .comparison import why_not_better
 from .confidence import Signs, confidence, signs_of
 from .descent import as_prior, descended
-from .description import describe
 from .evidence import Candidate, Hypothesis, within_reach
-from .kernel_estimate import KernelEstimate, NoBlurFound, NoImprovement, UncertainBlur
-from .observation import Observation, channel_noise, effective_noise, widest_window, window_size
+from .kernel_estimate import KernelEstimate
+from .observation import Observation, widest_window, window_size
 from .polish import averages, polish, refined
 from .pyramid import pyramid
 from .reject import THRESHOLDS, why_hopeless, why_rejected
 from .search import search
+from .shape_fit import SHAPE_CONFIDENCE, fit_shape
 from .starts import STARTS
 from .support import delta
 
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
+__all__ = ["MODELS", "EstimateOptions", "Model", "estimate"]
 
-__all__ = ["EstimateOptions", "deblur", "estimate"]
-
-Image = TypeVar("Image")
+Model = Literal["auto", "shake", "motion", "focus"]
+MODELS: tuple[Model, ...] = ("auto", "shake", "motion", "focus")
 
 _LEAST_SIDE = 32
 
@@ -45,6 +36,7 @@ _LEAST_SIDE = 32
 class EstimateOptions(TypedDict, total=False):
     """Further options of `estimate`, for functions that call it."""
 
+    model: Model
     method: Literal["coarse_to_fine"]
     starts: int
     refine: Literal["gradient"] | None
@@ -56,6 +48,7 @@ def estimate(
     image: Any,
     kernel_size: int | tuple[int, int] | None = None,
     *,
+    model: Model = "auto",
     method: Literal["coarse_to_fine"] = "coarse_to_fine",
     starts: int = 16,
     refine: Literal["gradient"] | None = None,
@@ -72,6 +65,9 @@ def estimate(
     the greatest evidence is taken (`deconv.blind.evidence`) and polished (`deconv.blind.polish`), unless it leaves too
     much unexplained or is no better than no blur (`deconv.blind.reject`).
 
+    Straight motion and defocus have one or two numbers, which the power spectrum shows (`deconv.blind.shapes`), in a
+    second or two, also where noise hides the path of a shake.
+
     Parameters
     ----------
     image : array_like
@@ -81,6 +77,9 @@ def estimate(
         The psf's window, a number or `(kh, kw)`, made odd; somewhat more than the blur's extent, and at most half of
         the image. By default a fifth of the image's shorter side, from 15 to 151, and at the finest scales a smaller
         one, with room for the psfs that were found in it.
+    model : {"auto", "shake", "motion", "focus"}
+        What the blur is: any path, straight motion of some length and angle, a disk of some radius, or, by default, any
+        path, and motion and disk where none is found that is to be trusted.
     method : {"coarse_to_fine"}
         There is one.
     starts : int
@@ -120,6 +119,7 @@ def estimate(
     for natural image deblurring", CVPR 2013. Selection: Levin, Weiss, Durand and Freeman, "Efficient marginal
     likelihood optimization in blind deconvolution", CVPR 2011.
     """
+    check_choice("model", model, MODELS)
     check_choice("method", method, ("coarse_to_fine",))
     check_choice("refine", refine, (None, "gradient"))
     density = None if prior is None else as_prior(prior)
@@ -141,9 +141,23 @@ def estimate(
     if observation.contrast <= THRESHOLDS.contrast:
         return no_blur("the image is of one colour: no blur to see")
     piece = observation.most_informative(size)
+
+    def of_shape(reason: str | None = None, signs: Signs | None = None) -> KernelEstimate:
+        if model == "shake":
+            return no_blur(reason or "", signs)
+        window = None if kernel_size is None else size
+        fitted = fit_shape(observation.image, piece, ("motion", "focus") if model == "auto" else (model,), size, window)
+        if isinstance(fitted, str):
+            return no_blur(reason or fitted, signs)
+        return KernelEstimate(
+            fitted.psf, image, fitted.score, fitted.trace, confidence=SHAPE_CONFIDENCE, signs=signs, sigma=sigma
+        )
+
     scales = pyramid(piece, size)
     if reason := why_hopeless(piece, scales[-1]):
         return no_blur(reason)
+    if model in ("motion", "focus"):
+        return of_shape()
     with ProgressBar("estimating the psf", len(scales), shown=progress, unit="scale") as bar:
 
         def report(scale: int, psf: Tensor) -> bool:
@@ -159,117 +173,10 @@ def estimate(
     best = min(within_reach(candidates), key=lambda each: each.score)
     none = Candidate.of(piece, Hypothesis(delta(best.psf), 0.0, ()))
     if reason := why_rejected(best, none):
-        return no_blur(reason, signs_of(piece, best, none, found.hypotheses))
+        return of_shape(reason, signs_of(piece, best, none, found.hypotheses))
     best = polish(piece, scale, best)
     best = descended(piece, best, by_gradient=refine == "gradient", density=density)
     signs = signs_of(piece, best, none, found.hypotheses)
     return KernelEstimate(
         best.psf, image, best.score, best.trace, confidence=confidence(signs), signs=signs, sigma=sigma
     )
-
-
-@overload
-def deblur(
-    image: Image,
-    kernel_size: int | tuple[int, int] | None = None,
-    *,
-    estimated: KernelEstimate | None = None,
-    sigma: Any = None,
-    white: float | None = None,
-    linear: bool = False,
-    info: Literal[False] = False,
-    progress: bool | None = None,
-    **options: Unpack[EstimateOptions],
-) -> Image: ...
-@overload
-def deblur(
-    image: Image,
-    kernel_size: int | tuple[int, int] | None = None,
-    *,
-    estimated: KernelEstimate | None = None,
-    sigma: Any = None,
-    white: float | None = None,
-    linear: bool = False,
-    info: Literal[True],
-    progress: bool | None = None,
-    **options: Unpack[EstimateOptions],
-) -> tuple[Image, KernelEstimate]: ...
-def deblur(
-    image: Any,
-    kernel_size: int | tuple[int, int] | None = None,
-    *,
-    estimated: KernelEstimate | None = None,
-    sigma: Any = None,
-    white: float | None = None,
-    linear: bool = False,
-    info: bool = False,
-    progress: bool | None = None,
-    **options: Unpack[EstimateOptions],
-) -> Any:
-    """Estimate the psf of a photograph, and restore the photograph with it.
-
-    Parameters
-    ----------
-    image : array_like
-        As for `estimate`.
-    kernel_size : int or tuple of int, optional
-        As for `estimate`.
-    estimated : KernelEstimate, optional
-        What `estimate` has found, where that is done already.
-    sigma : float or array_like, optional
-        Standard deviation of the noise, in the image's unit, or one for each channel; by default estimated, and never
-        less than a fiftieth of the contrast, for what an estimated psf leaves unexplained.
-    white : float, optional
-        The value at which the image is clipped, in its unit; by default the greatest one that integers can have, and
-        what floats show, see `deconv.imaging.clipping`.
-    linear : bool
-        The image is an sRGB photograph: restore its linear light, also when estimating.
-    info : bool
-        Also return the estimate.
-    progress : bool, optional
-        Show bars; by default on a terminal.
-    **options
-        Further options of `estimate`: starts, refine, prior, callback.
-
-    Returns
-    -------
-    restored : array_like
-        The restored image: kind of array, layout, dtype and range of `image`; each channel is restored by itself, and
-        where it is clipped, its blur is white at least, or black at most. Where no psf is to be trusted, the image as
-        it was.
-    estimated : KernelEstimate
-        Only with `info`; its `found` says whether the image is restored.
-
-    Raises
-    ------
-    TypeError, ValueError
-        As `estimate`.
-
-    Warns
-    -----
-    NoBlurFound
-        No psf is to be trusted, and why.
-    UncertainBlur
-        The psf found is as likely wrong as right, see `KernelEstimate`.
-    NoImprovement
-        The restored image does not explain the given one, or rings: what blur was found, and why the result is judged
-        no better. It is returned all the same; ``warnings.simplefilter("error", NoImprovement)`` makes an error of it.
-    """
-    batch, back = as_image_batch(image)
-    light = to_linear(batch) if linear else batch
-    level = None if sigma is None else channel_noise(sigma, batch).to(batch)
-    white = white_of(as_tensor(image, name="image")[0].dtype, white, sought=True)
-    if white is None:
-        white = white_level(batch)
-    if estimated is None:
-        estimated = estimate(light, kernel_size, sigma=level, progress=progress, **options)
-    if not estimated.found:
-        warnings.warn("; ".join(estimated.warnings), NoBlurFound, stacklevel=2)
-        return (image, estimated) if info else image
-    for caution in estimated.cautions:
-        warnings.warn(caution, UncertainBlur, stacklevel=2)
-    level = effective_noise(light) if level is None else level
-    latent = hyper_laplacian(batch, estimated.psf, sigma=level, white=white, linear=linear, progress=progress)
-    if reason := why_not_better(batch, latent, estimated.psf, linear=linear):
-        warnings.warn(f"{describe(estimated.psf).words}, but {reason}", NoImprovement, stacklevel=2)
-    return (back(latent), estimated) if info else back(latent)

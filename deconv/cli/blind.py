@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import typer
 
+from ..choices import check_choice
 from .blurs import Blur
 from .inputs import Source
 from .noise import estimate as noise_levels
@@ -16,18 +17,25 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from ..blind import KernelEstimate
+    from ..blind.api import Model
 
 __all__ = [
     "KERNEL_SIZE",
+    "MODEL",
     "STARTS",
     "check_psf_target",
     "estimate_blur",
     "find_blur",
     "kernel_size_of",
+    "model_of",
     "with_inexact_psf",
 ]
 
 KERNEL_SIZE = "Window of the psf in pixels, 31 or 31x21: somewhat more than the blur's extent. By default it is chosen."
+MODEL = (
+    "What to look for: shake, any path; motion, straight; focus, a disk; or auto, any path and, where none is found, "
+    "motion and focus."
+)
 STARTS = "How many starts to choose from, 1 (quickest) to 16."
 
 
@@ -40,12 +48,13 @@ def estimate_blur(
     linear: bool | None,
     quiet: bool,
     prior: str | None = None,
+    model: Model = "auto",
 ) -> tuple[Blur, float | None, bool]:
     """The psf of a picture, its confidence, and whether it is one of light. The confidence is None where the psf is
     that of no blur; why that is so is said on standard error."""
     from ..blind.description import describe
 
-    how = {"starts": starts, "sigma": sigma, "linear": linear, "quiet": quiet, "prior": prior}
+    how = {"starts": starts, "sigma": sigma, "linear": linear, "quiet": quiet, "prior": prior, "model": model}
     found, light = find_blur(photograph, kernel_size, **how)
     for warning in (*found.warnings, *found.cautions):
         typer.echo(f"deconv: {warning}", err=True)
@@ -64,6 +73,7 @@ def find_blur(
     linear: bool | None,
     quiet: bool,
     prior: str | None = None,
+    model: Model = "auto",
 ) -> tuple[KernelEstimate, bool]:
     """What `deconv.blind.estimate` finds, and whether in linear light.
 
@@ -86,6 +96,7 @@ def find_blur(
             kernel_size_of(kernel_size),
             starts=starts,
             prior=prior,
+            model=model,
             sigma=noise,
             progress=False if quiet else None,
         )
@@ -118,6 +129,14 @@ def with_inexact_psf(photograph: Source, noise: Tensor, *, linear: bool) -> Tens
     from ..imaging.srgb import to_linear
 
     return noise.maximum(effective_noise(to_linear(photograph.batch) if linear else photograph.batch))
+
+
+def model_of(text: str) -> Model:
+    """What ``--model`` says."""
+    from ..blind.api import MODELS
+
+    check_choice("--model", text, MODELS)
+    return cast("Model", text)
 
 
 def check_psf_target(path: Path, *, volume: bool = False) -> None:

@@ -12,7 +12,7 @@ from typer import Argument, Option
 from ..imaging.formats import listing as formats
 from ..progress import ProgressBar
 from .batch import for_many
-from .blind import KERNEL_SIZE, STARTS, check_psf_target, estimate_blur
+from .blind import KERNEL_SIZE, MODEL, STARTS, check_psf_target, estimate_blur, model_of
 from .blurs import on_voxels, read_blur
 from .deblur_options import check_options
 from .inputs import MAX_PIXELS, WHITE, read_source
@@ -91,6 +91,7 @@ def deblur_file(
     psf_from: Annotated[str | None, Option("--psf-from", metavar="X,Y,W,H", help=PSF_FROM)] = None,
     denoise_only: Annotated[bool, Option("--denoise-only", help=_DENOISE_ONLY)] = False,
     kernel_size: Annotated[str | None, Option("--kernel-size", "-k", metavar="N|HxW", help=KERNEL_SIZE)] = None,
+    model: Annotated[str, Option("--model", metavar="NAME", help=MODEL)] = "auto",
     starts: Annotated[int, Option(metavar="N", help=STARTS)] = 16,
     prior: Annotated[str | None, Option(metavar="NAME|FILE", help=_PRIOR)] = None,
     on_doubt: Annotated[str, Option("--on-doubt", metavar="WHAT", help=_ON_DOUBT)] = "copy",
@@ -139,6 +140,7 @@ def deblur_file(
         psf_from=psf_from,
         denoise_only=denoise_only,
         kernel_size=kernel_size,
+        model=model,
         strength=strength,
         sigma=sigma,
         on_doubt=on_doubt,
@@ -193,7 +195,8 @@ def deblur_file(
     started = time.perf_counter()
     confidence = None
     if blur is None:
-        how = {"starts": starts, "prior": prior, "sigma": level, "linear": linear, "quiet": quiet}
+        how = {"model": model_of(model), "starts": starts, "prior": prior}
+        how |= {"sigma": level, "linear": linear, "quiet": quiet}
         blur, confidence, light = estimate_blur(photograph, kernel_size, **how)
         if confidence is None:
             words = leave(photograph, output, bits=bits, on_doubt=on_doubt)

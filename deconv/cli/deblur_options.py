@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..choices import check_choice
+from .blind import model_of
 from .inputs import fraction
 from .methods import Choice, choose
 
@@ -19,6 +20,7 @@ def check_options(
     psf_from: str | None,
     denoise_only: bool,
     kernel_size: str | None,
+    model: str,
     strength: float,
     sigma: str | None,
     on_doubt: str,
@@ -31,6 +33,7 @@ def check_options(
     ValueError
         Naming the option, whatever the picture.
     """
+    model_of(model)
     check_choice("--on-doubt", on_doubt, ("copy", "skip", "fail"))
     chosen = choose(method)
     if budget is not None and chosen is not None:

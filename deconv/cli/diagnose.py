@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer import Argument, Option
 
 from ..imaging.formats import listing
-from .blind import KERNEL_SIZE, find_blur
+from .blind import KERNEL_SIZE, MODEL, find_blur, model_of
 from .inputs import MAX_PIXELS, WHITE, Source, read_source
 from .noise import estimate, overall
+
+if TYPE_CHECKING:
+    from ..blind.api import Model
 
 __all__ = ["diagnose"]
 
@@ -27,6 +30,7 @@ def diagnose(
     source: Annotated[Path, Argument(metavar="IN", help=f"The picture: {listing()}.")],
     as_json: Annotated[bool, Option("--json", help="Print one JSON object.")] = False,
     kernel_size: Annotated[str | None, Option("--kernel-size", "-k", metavar="N|HxW", help=KERNEL_SIZE)] = None,
+    model: Annotated[str, Option("--model", metavar="NAME", help=MODEL)] = "auto",
     starts: Annotated[int, Option(metavar="N", help="How many starts the estimation has, 1 to 16.")] = 4,
     white: Annotated[float | None, Option(metavar="NUMBER", help=WHITE)] = None,
     max_pixels: Annotated[int | None, Option(metavar="N", help=MAX_PIXELS)] = None,
@@ -39,7 +43,7 @@ def diagnose(
       deconv diagnose blurred.jpg --json
     """
     picture = read_source(source, None, white=white, max_pixels=max_pixels)
-    facts = _facts(picture, kernel_size, starts, quiet=as_json)
+    facts = _facts(picture, kernel_size, starts, model_of(model), quiet=as_json)
     if as_json:
         typer.echo(json.dumps(facts))
         return
@@ -48,13 +52,13 @@ def diagnose(
             typer.echo(f"{name.replace('_', ' '):<12} {_in_words(name, value)}")
 
 
-def _facts(picture: Source, kernel_size: str | None, starts: int, *, quiet: bool) -> dict[str, Any]:
+def _facts(picture: Source, kernel_size: str | None, starts: int, model: Model, *, quiet: bool) -> dict[str, Any]:
     """What is found, by name, ready for JSON."""
     from ..blind.description import describe
     from ..imaging.clipping import clipped_ends
     from ..imaging.sharpness import blur_effect
 
-    found, light = find_blur(picture, kernel_size, starts=starts, sigma=None, linear=None, quiet=quiet)
+    found, light = find_blur(picture, kernel_size, model=model, starts=starts, sigma=None, linear=None, quiet=quiet)
     ends = clipped_ends(picture.batch, white=picture.clipped_at or float("inf"))
     noise, loss = overall(estimate(picture, linear=False)), 0.0 if picture.picture is None else picture.picture.loss
     blur = describe(found.psf) if found.found else None

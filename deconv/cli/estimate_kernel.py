@@ -10,7 +10,7 @@ from typer import Argument, Option
 
 from ..imaging.formats import listing
 from .batch import for_many
-from .blind import KERNEL_SIZE, STARTS, check_psf_target, estimate_blur, kernel_size_of
+from .blind import KERNEL_SIZE, MODEL, STARTS, check_psf_target, estimate_blur, kernel_size_of, model_of
 from .inputs import MAX_PIXELS, WHITE, fraction, read_source
 from .light import LINEAR, asked_light
 from .outcome import Outcome
@@ -35,6 +35,7 @@ def estimate_kernel_file(
         ),
     ],
     kernel_size: Annotated[str | None, Option("--kernel-size", "-k", metavar="N|HxW", help=KERNEL_SIZE)] = None,
+    model: Annotated[str, Option("--model", metavar="NAME", help=MODEL)] = "auto",
     starts: Annotated[int, Option(metavar="N", help=STARTS)] = 16,
     prior: Annotated[str | None, Option(metavar="NAME|FILE", help=_PRIOR)] = None,
     sigma: Annotated[str | None, Option(metavar="NUMBER", help="Noise as a share of full scale; estimated.")] = None,
@@ -59,7 +60,7 @@ def estimate_kernel_file(
     check_psf_target(output)
     check_outputs({"--output": output}, (source, prior), psf="--output", overwrite=overwrite)
     started = time.perf_counter()
-    how = {"starts": starts, "prior": prior, "sigma": level, "linear": linear, "quiet": quiet}
+    how = {"model": model_of(model), "starts": starts, "prior": prior, "sigma": level, "linear": linear, "quiet": quiet}
     blur, confidence, light = estimate_blur(photograph, kernel_size, **how)
     seconds = time.perf_counter() - started
     write_psf(output, blur.psf)
@@ -68,8 +69,9 @@ def estimate_kernel_file(
     return Outcome("estimated" if confidence is not None else "no blur found", line, blur.size, confidence, seconds)
 
 
-def _check(*, kernel_size: str | None, sigma: str | None, **others: Any) -> None:
+def _check(*, kernel_size: str | None, model: str, sigma: str | None, **others: Any) -> None:
     kernel_size_of(kernel_size)
+    model_of(model)
     if sigma is not None:
         fraction(sigma, "--sigma")
 

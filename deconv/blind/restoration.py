@@ -1,0 +1,132 @@
+"""From a blurred photograph to the photograph restored, its psf estimated."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
+
+from ..foreign_arrays import as_tensor
+from ..imaging.arrays import as_image_batch
+from ..imaging.clipping import white_level
+from ..imaging.srgb import to_linear
+from ..restore import hyper_laplacian
+from ..restore.pixel_mask import white_of
+from .api import EstimateOptions, estimate
+from .comparison import why_not_better
+from .description import describe
+from .kernel_estimate import KernelEstimate, NoBlurFound, NoImprovement, UncertainBlur
+from .observation import channel_noise, effective_noise
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+__all__ = ["deblur"]
+
+Image = TypeVar("Image")
+
+
+@overload
+def deblur(
+    image: Image,
+    kernel_size: int | tuple[int, int] | None = None,
+    *,
+    estimated: KernelEstimate | None = None,
+    sigma: Any = None,
+    white: float | None = None,
+    linear: bool = False,
+    info: Literal[False] = False,
+    progress: bool | None = None,
+    **options: Unpack[EstimateOptions],
+) -> Image: ...
+@overload
+def deblur(
+    image: Image,
+    kernel_size: int | tuple[int, int] | None = None,
+    *,
+    estimated: KernelEstimate | None = None,
+    sigma: Any = None,
+    white: float | None = None,
+    linear: bool = False,
+    info: Literal[True],
+    progress: bool | None = None,
+    **options: Unpack[EstimateOptions],
+) -> tuple[Image, KernelEstimate]: ...
+def deblur(
+    image: Any,
+    kernel_size: int | tuple[int, int] | None = None,
+    *,
+    estimated: KernelEstimate | None = None,
+    sigma: Any = None,
+    white: float | None = None,
+    linear: bool = False,
+    info: bool = False,
+    progress: bool | None = None,
+    **options: Unpack[EstimateOptions],
+) -> Any:
+    """Estimate the psf of a photograph, and restore the photograph with it.
+
+    Parameters
+    ----------
+    image : array_like
+        As for `estimate`.
+    kernel_size : int or tuple of int, optional
+        As for `estimate`.
+    estimated : KernelEstimate, optional
+        What `estimate` has found, where that is done already.
+    sigma : float or array_like, optional
+        Standard deviation of the noise, in the image's unit, or one for each channel; by default estimated, and never
+        less than a fiftieth of the contrast, for what an estimated psf leaves unexplained.
+    white : float, optional
+        The value at which the image is clipped, in its unit; by default the greatest one that integers can have, and
+        what floats show, see `deconv.imaging.clipping`.
+    linear : bool
+        The image is an sRGB photograph: restore its linear light, also when estimating.
+    info : bool
+        Also return the estimate.
+    progress : bool, optional
+        Show bars; by default on a terminal.
+    **options
+        Further options of `estimate`: model, starts, refine, prior, callback.
+
+    Returns
+    -------
+    restored : array_like
+        The restored image: kind of array, layout, dtype and range of `image`; each channel is restored by itself, and
+        where it is clipped, its blur is white at least, or black at most. Where no psf is to be trusted, the image as
+        it was.
+    estimated : KernelEstimate
+        Only with `info`; its `found` says whether the image is restored.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `estimate`.
+
+    Warns
+    -----
+    NoBlurFound
+        No psf is to be trusted, and why.
+    UncertainBlur
+        The psf found is as likely wrong as right, see `KernelEstimate`.
+    NoImprovement
+        The restored image does not explain the given one, or rings: what blur was found, and why the result is judged
+        no better. It is returned all the same; ``warnings.simplefilter("error", NoImprovement)`` makes an error of it.
+    """
+    batch, back = as_image_batch(image)
+    light = to_linear(batch) if linear else batch
+    level = None if sigma is None else channel_noise(sigma, batch).to(batch)
+    white = white_of(as_tensor(image, name="image")[0].dtype, white, sought=True)
+    if white is None:
+        white = white_level(batch)
+    if estimated is None:
+        estimated = estimate(light, kernel_size, sigma=level, progress=progress, **options)
+    if not estimated.found:
+        warnings.warn("; ".join(estimated.warnings), NoBlurFound, stacklevel=2)
+        return (image, estimated) if info else image
+    for caution in estimated.cautions:
+        warnings.warn(caution, UncertainBlur, stacklevel=2)
+    level = effective_noise(light) if level is None else level
+    latent = hyper_laplacian(batch, estimated.psf, sigma=level, white=white, linear=linear, progress=progress)
+    if reason := why_not_better(batch, latent, estimated.psf, linear=linear):
+        warnings.warn(f"{describe(estimated.psf).words}, but {reason}", NoImprovement, stacklevel=2)
+    return (back(latent), estimated) if info else back(latent)
