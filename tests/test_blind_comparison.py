@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import skimage.data
 import torch
+from PIL import Image
 
 from deconv import blind
 from deconv.blind.comparison import compare, why_not_better
@@ -62,6 +63,17 @@ def test_the_comparison_is_made_in_the_light_that_was_blurred():
     grey = to_srgb(light.clamp(0, 1)), to_srgb(restored.clamp(0, 1))
     assert why_not_better(*grey, PSFS["motion"], linear=True) == why_not_better(light, restored, PSFS["motion"])
     assert compare(*grey, PSFS["motion"])[0] > 1.2 * compare(light, restored, PSFS["motion"])[0]
+
+
+def test_what_a_coder_has_changed_is_not_the_psf_s_fault(tmp_path, monkeypatch):
+    """A dark photograph in JPEG: its error is many times what is seen of the noise in linear light."""
+    monkeypatch.chdir(tmp_path)
+    light = degrade(0.1 * SHARP.expand(-1, 3, -1, -1), PSFS["motion"])
+    write_image("in.png", to_srgb(light)[0])
+    Image.open("in.png").save("in.jpg", quality=60)
+    right = blind.KernelEstimate(PSFS["motion"], None, 0.0, (), confidence=0.9)
+    monkeypatch.setattr(blind, "estimate", lambda image, *args, **options: right)
+    assert main(["deblur", "in.jpg", "-o", "out.png", "--linear"]) == 0
 
 
 def test_the_command_leaves_a_picture_that_got_no_better(tmp_path, monkeypatch, capsys):

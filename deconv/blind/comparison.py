@@ -34,7 +34,9 @@ _SIDE, _EDGES, _FLAT = 1024, 0.1, 0.5
 _CLIPPED = 0.99
 
 
-def why_not_better(observed: Tensor, restored: Tensor, psf: Tensor, *, linear: bool = False) -> str | None:
+def why_not_better(
+    observed: Tensor, restored: Tensor, psf: Tensor, *, sigma: Tensor | float = 0.0, linear: bool = False
+) -> str | None:
     """Why a restoration is not to be trusted although its psf was, or None.
 
     Parameters
@@ -43,6 +45,9 @@ def why_not_better(observed: Tensor, restored: Tensor, psf: Tensor, *, linear: b
         `(1, C, H, W)`.
     psf : Tensor
         `(kh, kw)`.
+    sigma : Tensor or float
+        Standard deviation of the noise that the restoration was told, one or one for each channel: a coder's errors are
+        more than what `effective_noise` sees.
     linear : bool
         They are sRGB values, and their linear light was blurred.
 
@@ -52,7 +57,7 @@ def why_not_better(observed: Tensor, restored: Tensor, psf: Tensor, *, linear: b
     """
     if linear:
         observed, restored = to_linear(observed), to_linear(restored)
-    misfit, ringing = compare(observed, restored, psf)
+    misfit, ringing = compare(observed, restored, psf, sigma)
     if misfit > _MISFIT:
         return f"the restored picture does not explain the blurred one: what is left is {misfit:.1f} times the noise"
     if ringing > _RINGING:
@@ -60,15 +65,15 @@ def why_not_better(observed: Tensor, restored: Tensor, psf: Tensor, *, linear: b
     return None
 
 
-def compare(observed: Tensor, restored: Tensor, psf: Tensor) -> tuple[float, float]:
+def compare(observed: Tensor, restored: Tensor, psf: Tensor, sigma: Tensor | float = 0.0) -> tuple[float, float]:
     """What is left unexplained, over the noise, and how much there is beside edges, over what was there.
 
     Parameters
     ----------
     observed, restored : Tensor
         `(1, C, H, W)`, in the light in which they were blurred.
-    psf : Tensor
-        `(kh, kw)`.
+    psf, sigma
+        As for `why_not_better`.
 
     Returns
     -------
@@ -82,8 +87,9 @@ def compare(observed: Tensor, restored: Tensor, psf: Tensor) -> tuple[float, flo
         return 0.0, 0.0
     left = (convolve(x, h, boundary="replicate") - y)[..., inside[0], inside[1]]
     unclipped = y[..., inside[0], inside[1]] < _CLIPPED * y.max()
-    sigma = float(effective_noise(y).mean())
-    misfit = float(left[unclipped].square().mean().sqrt()) / sigma if sigma > 0 and unclipped.any() else 0.0
+    told = float(torch.as_tensor(sigma, dtype=torch.float64).mean())
+    noise = max(float(effective_noise(y).mean()), told)
+    misfit = float(left[unclipped].square().mean().sqrt()) / noise if noise > 0 and unclipped.any() else 0.0
     smooth = _gradient(F.avg_pool2d(y, 3, 1, 1))
     order = smooth.flatten().sort().values
     edges = smooth > order[int((1 - _EDGES) * (len(order) - 1))]

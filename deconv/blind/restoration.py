@@ -127,6 +127,6 @@ def deblur(
         warnings.warn(caution, UncertainBlur, stacklevel=2)
     level = effective_noise(light) if level is None else level
     latent = hyper_laplacian(batch, estimated.psf, sigma=level, white=white, linear=linear, progress=progress)
-    if reason := why_not_better(batch, latent, estimated.psf, linear=linear):
+    if reason := why_not_better(batch, latent, estimated.psf, sigma=level, linear=linear):
         warnings.warn(f"{describe(estimated.psf).words}, but {reason}", NoImprovement, stacklevel=2)
     return (back(latent), estimated) if info else back(latent)

@@ -221,7 +221,7 @@ def deblur_file(
     if confidence is not None:
         from ..blind.comparison import why_not_better
 
-        if reason := why_not_better(photograph.batch, restored, blur.psf, linear=light):
+        if reason := why_not_better(photograph.batch, restored, blur.psf, sigma=told, linear=light):
             typer.echo(f"deconv: {reason}", err=True)
             words = leave(photograph, output, bits=bits, on_doubt=on_doubt)
             return Outcome(LEFT, words, blur.size, confidence, seconds)

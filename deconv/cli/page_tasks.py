@@ -217,7 +217,7 @@ def _restored(
         restored = chosen.call(part, blur.psf, {"linear": ("--linear", light)}, defaults, _tiles(part))
     words = in_words(picture, noise, estimated=settings.noise is None)
     notes = [line.removeprefix("deconv: ") for line in said.getvalue().splitlines() if line]
-    doubt = None if told is None else why_not_better(part, restored, blur.psf, linear=light)
+    doubt = None if told is None else why_not_better(part, restored, blur.psf, sigma=sigma, linear=light)
     facts = {"estimate": told, "doubt": doubt, "psf": blur.words, "noise": words, "light": light, "notes": notes}
     facts["method"] = chosen.name
     return restored[..., inner[0], inner[1]], facts
