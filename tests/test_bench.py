@@ -138,7 +138,7 @@ def test_some_rows_only():
     ("options", "message"),
     [
         ({"solver": "guess"}, "solver: unknown 'guess', allowed are"),
-        ({"rows": [4]}, "rows: given 4, allowed are 1 to 3"),
+        ({"rows": [4]}, "rows: given 4, allowed are 1 to 2"),
         ({"device": "cuda:99"}, "device: 'cuda:99' cannot be used here"),
         ({"json": "nowhere/bench.json"}, "json: the directory"),
     ],

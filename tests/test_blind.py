@@ -225,7 +225,7 @@ def test_what_will_not_do_is_refused_by_name(image, arguments, named):
 
 
 def test_descending_through_the_filter_never_lowers_the_evidence(case):
-    piece = case.blurred[:96, :96]
+    piece = case.blurred[:72, :72]
     plain, refined = (estimate(piece, 9, starts=1, refine=how) for how in (None, "gradient"))
     assert refined.score <= plain.score
     with pytest.raises(ValueError, match="refine"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import typing
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -242,7 +243,8 @@ def test_statistics_of_the_whole_serve_its_pieces(method):
 def test_signatures_are_static(method):
     function = method.function
     hints = typing.get_type_hints(function)
-    assert hints["image"] is hints["return"] is run.Image
+    assert hints["return"] is run.Image
+    assert hints["image"] in (run.Image, run.Image | Sequence[run.Image])  # one image, or several frames of it
     common = typing.get_type_hints(restore.CommonOptions)
     own = inspect.signature(function).parameters
     assert hints["common"] == Unpack[restore.CommonOptions]

@@ -252,7 +252,7 @@ def test_a_run_goes_on_bit_for_bit(tmp_path, whole, monkeypatch, last):
 
 CHILD = (
     "import sys, deconv.training as t, test_training as test\n"
-    "t.train(test.CONFIG.changed(settings={'steps': 100}), sys.argv[1], resume=True, save_seconds=0, progress=False)"
+    "t.train(test.CONFIG.changed(settings={'steps': 60}), sys.argv[1], resume=True, save_seconds=0, progress=False)"
 )
 
 
