@@ -41,7 +41,7 @@ def test_one_iteration(case, shape):
     height, width = (max(1, n - 3) for n in shape[2:])
     step = torch.full((shape[0], 1, 1, 1), 0.7, dtype=dtype)
     step[-1] *= 2
-    passes = compiled.compiled_passes(analysis, prox, latent)
+    passes = compiled.compiled_passes(analysis, prox, 1.0, latent)
     assert passes is not None
 
     pulled = passes.add_adjoint(latent.clone(), responses, duals, 1 / step)
@@ -67,18 +67,46 @@ def test_the_same_image(method, boundary, monkeypatch):
     np.testing.assert_allclose(quick, method(image, PSF, **options), atol=1e-7)
 
 
-def test_gradients_take_the_other_way():
-    image = torch.from_numpy(observation()[:30, :30]).requires_grad_()
-    restored = restore.hyper_laplacian(image, PSF, sigma=0.01, num_iter=3)
-    (slope,) = torch.autograd.grad(restored.square().sum(), image)
-    assert slope.isfinite().all()
-    torch.testing.assert_close(restored.detach(), restore.hyper_laplacian(image.detach(), PSF, sigma=0.01, num_iter=3))
+@pytest.mark.parametrize("asked", ["image", "psf", "weight"])
+def test_gradients_do_not_depend_on_it(asked, monkeypatch):
+    given = {"image": torch.from_numpy(observation()[:30, :30]), "psf": PSF, "weight": torch.tensor(0.02).double()}
+    variable = given[asked].clone().requires_grad_()
+
+    def slope() -> torch.Tensor:
+        options = given | {asked: variable}
+        restored = restore.total_variation(options["image"], options["psf"], weight=options["weight"], num_iter=3)
+        return torch.autograd.grad(restored.square().sum(), variable)[0]
+
+    compiled_is_there = slope()
+    monkeypatch.setattr(compiled, "_LEAST_PIXELS", 10**9)
+    torch.testing.assert_close(compiled_is_there, slope())
+
+
+def test_layouts_with_the_channels_last(monkeypatch):
+    """On a circular boundary the domain is the image, with the order of its pixels in memory."""
+    image = np.stack([observation(), observation()[::-1], observation()[:, ::-1]], -1)
+    quick = restore.total_variation(image, PSF, sigma=0.01, boundary="circular", num_iter=4)
+    monkeypatch.setattr(compiled, "_LEAST_PIXELS", 10**9)
+    again = restore.total_variation(image, PSF, sigma=0.01, boundary="circular", num_iter=4)
+    np.testing.assert_allclose(quick, again, atol=1e-7)
+
+
+@pytest.mark.parametrize("step", [0.0, torch.finfo(torch.float64).max, float("inf"), float("nan")])
+def test_any_threshold_stays_in_the_table(step):
+    latent = random(1, 3, 6, 7)
+    responses = Gradient().analyse(latent)
+    passes = compiled.compiled_passes(Gradient(), POWERS, 1.0, latent)
+    passes.shrink(
+        latent, responses, torch.zeros_like(responses), torch.tensor(step).double(), (6, 7), RELAXATION, GROWTH
+    )
+    assert bool((responses.nan_to_num() == 0).all()) == (step != 0)
 
 
 def test_what_is_not_compiled():
     latent = random(1, 1, 8, 8)
-    assert compiled.compiled_passes(Identity(), SOFT, latent) is None
-    assert compiled.compiled_passes(Gradient(3), SOFT, random(1, 1, 4, 8, 8)) is None
-    assert compiled.compiled_passes(Gradient(), lambda v, t: v, latent) is None
-    assert compiled.compiled_passes(Gradient(), Shrinkage("soft", latent.abs()), latent) is None
-    assert compiled.compiled_passes(Gradient(), SOFT, latent.half()) is None
+    assert compiled.compiled_passes(Identity(), SOFT, 1.0, latent) is None
+    assert compiled.compiled_passes(Gradient(3), SOFT, 1.0, random(1, 1, 4, 8, 8)) is None
+    assert compiled.compiled_passes(Gradient(), lambda v, t: v, 1.0, latent) is None
+    assert compiled.compiled_passes(Gradient(), Shrinkage("soft", latent.abs()), 1.0, latent) is None
+    assert compiled.compiled_passes(Gradient(), Shrinkage("soft", torch.rand(8)), 1.0, latent) is None
+    assert compiled.compiled_passes(Gradient(), SOFT, 1.0, latent.half()) is None

@@ -220,7 +220,7 @@ def _sparse_iterates(domain: PaddedDomain, terms: Sequence[Term]) -> Iterator[Te
     data_term = DataTerm(domain, latent)
     splits = [Split(term, domain, latent) for term in terms]
     while True:
-        pull, power = torch.zeros_like(latent), latent.new_zeros(())
+        pull, power = latent.new_zeros(latent.shape), latent.new_zeros(())
         for split in splits:
             pull = split.pull(pull)
             power = power + split.penalty * split.power
@@ -250,9 +250,9 @@ class Split:
         self.seen = domain.seen
         self.penalty = term.penalty
         self.power = term.analysis.power(domain.shape, latent)
-        self.responses = term.analysis.analyse(latent)
+        self.responses = term.analysis.analyse(latent).contiguous()
         self.duals = torch.zeros_like(self.responses)
-        self.compiled = compiled_passes(term.analysis, term.prox, latent)
+        self.compiled = compiled_passes(term.analysis, term.prox, term.penalty, latent)
 
     def pull(self, total: Tensor) -> Tensor:
         """A sum with what draws x towards z added."""

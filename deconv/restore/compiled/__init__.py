@@ -22,12 +22,14 @@ __all__ = ["compiled_passes"]
 _LEAST_PIXELS = 2**18
 
 
-def compiled_passes(analysis: Any, prox: Any, latent: Tensor) -> Passes | None:
-    """Those for differences of two axes and a shrinkage, the same for each channel; None for anything else."""
+def compiled_passes(analysis: Any, prox: Any, penalty: Tensor | float, latent: Tensor) -> Passes | None:
+    """Those for differences of two axes and a shrinkage, one for all pixels of a channel; None for anything else."""
     usual = type(analysis) in (Gradient, Hessian) and len(analysis.axes) == 2 and isinstance(prox, Shrinkage)
     if not usual or latent.device.type != "cpu" or latent.dtype not in (torch.float32, torch.float64):
         return None
-    if latent.ndim != 4 or latent.numel() < _LEAST_PIXELS or not _constant(prox.weight) or not _numba_works():
+    if latent.ndim != 4 or latent.numel() < _LEAST_PIXELS or not _constant(prox.weight) or not _constant(penalty):
+        return None
+    if not _numba_works():
         return None
     from .passes import Passes
 
@@ -35,8 +37,10 @@ def compiled_passes(analysis: Any, prox: Any, latent: Tensor) -> Passes | None:
 
 
 def _constant(value: Tensor | float) -> bool:
-    """Whether a number is one for all pixels of a channel."""
-    return not torch.is_tensor(value) or value.ndim < 2 or tuple(value.shape[-2:]) == (1, 1)
+    """Whether a number is one for all pixels of a channel, and no gradient asks for it."""
+    if not torch.is_tensor(value):
+        return True
+    return not value.requires_grad and (value.numel() == 1 or tuple(value.shape[-2:]) == (1, 1))
 
 
 @functools.cache

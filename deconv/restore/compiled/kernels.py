@@ -87,7 +87,7 @@ def shrink_kernel(itemsize: int, order: int, kind: str):
                 elif soft:
                     soft_factors(squares[:shrunk], threshold, one, zero, tiny)
                 else:
-                    power_factors(squares[:shrunk], threshold, threshold * scalar(intervals), lookup)
+                    power_factors(squares[:shrunk], threshold, scalar(intervals), lookup)
                 squares[shrunk:] = one
                 for k in range(components):
                     p = k * size + here

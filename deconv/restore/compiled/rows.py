@@ -97,11 +97,14 @@ def soft_factors(squares, threshold, one, zero, tiny):
 
 
 @njit(error_model="numpy")
-def power_factors(squares, threshold, scale, lookup):
+def power_factors(squares, threshold, last, lookup):
+    """By linear interpolation; `last` is the index at which lengths are one threshold. A threshold that is not finite
+    must not lead out of the table."""
     following = lookup[1:]
     for j in range(len(squares)):
         length = np.sqrt(squares[j])
-        position = scale / (length if length > threshold else threshold)
+        position = last * (threshold / length) if length > threshold else last
+        position = position if position < last else last
         k = np.uint32(position)
         low = lookup[k]
         squares[j] = low + (position - np.float32(k)) * (following[k] - low)
