@@ -7,7 +7,8 @@ with a row of zeros, and the blur moves nothing.
 
 from .atmosphere import kolmogorov, moffat
 from .beads import Beads, from_beads
-from .microscope import gibson_lanni
+from .confocal import confocal
+from .microscope import gibson_lanni, vectorial
 from .moments import widths
 from .optics import airy, defocus, zernike, zernike_polynomial
 from .resample import resample
@@ -24,6 +25,7 @@ __all__ = [
     "box",
     "camera_shake",
     "centre",
+    "confocal",
     "defocus",
     "disk",
     "forms",
@@ -39,6 +41,7 @@ __all__ = [
     "parse",
     "polyline_shake",
     "resample",
+    "vectorial",
     "widths",
     "zernike",
     "zernike_polynomial",

@@ -1,0 +1,161 @@
+"""``deconv psf gibson-lanni``, ``vectorial`` and ``confocal``: psfs of microscopes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Literal, TypedDict, cast
+
+from typer import Option
+
+from .psf_values import SIZE, Output, Overwrite, length, save_psf, sides
+
+if TYPE_CHECKING:
+    from ..imaging.picture import VoxelSize
+
+__all__ = ["confocal", "gibson_lanni", "vectorial"]
+
+_Size = Annotated[str, Option(metavar="DxHxW", help=SIZE)]
+_Aperture = Annotated[float, Option("--na", metavar="NUMBER", help="Numerical aperture.")]
+_Wavelength = Annotated[str, Option(metavar="LENGTH", help="Of the light, 520nm or 0.52um.")]
+_Pixel = Annotated[str, Option(metavar="LENGTH", help="Size of a pixel in the sample, 100nm.")]
+_Step = Annotated[str, Option(metavar="LENGTH", help="From one slice to the next, 250nm.")]
+_Depth = Annotated[str, Option(metavar="LENGTH", help="Of the light below the coverslip.")]
+_Sample = Annotated[float, Option("--n-sample", metavar="NUMBER", help="Refractive index of the sample.")]
+_Immersion = Annotated[
+    float, Option("--n-immersion", metavar="NUMBER", help="Refractive index of the immersion medium.")
+]
+_Order = Annotated[
+    str,
+    Option(
+        "--z", metavar="NAME", help="Slices by their focus: sample, from the coverslip on, or stage, to the coverslip."
+    ),
+]
+
+
+def gibson_lanni(
+    output: Output,
+    size: _Size,
+    na: _Aperture,
+    wavelength: _Wavelength,
+    pixel: _Pixel,
+    step: _Step,
+    depth: _Depth = "0um",
+    n_sample: _Sample = 1.33,
+    n_immersion: _Immersion = 1.515,
+    z: _Order = "stage",
+    overwrite: Overwrite = False,
+) -> None:
+    """Make the psf of a widefield microscope, by the scalar theory.
+
+    \b
+    Example:
+      deconv psf gibson-lanni --na 1.4 --wavelength 520nm --pixel 100nm --step 250nm --size 31x63x63 -o psf.tif
+    """
+    from ..imaging import psf
+
+    optics = _optics(na, pixel, step, depth, n_sample, n_immersion, z)
+    h = psf.gibson_lanni(_volume(size), wavelength=length("--wavelength", wavelength), **optics)
+    save_psf(output, h, "Gibson and Lanni", _voxel(optics), (), overwrite)
+
+
+def vectorial(
+    output: Output,
+    size: _Size,
+    na: _Aperture,
+    wavelength: _Wavelength,
+    pixel: _Pixel,
+    step: _Step,
+    depth: _Depth = "0um",
+    n_sample: _Sample = 1.33,
+    n_immersion: _Immersion = 1.515,
+    z: _Order = "stage",
+    overwrite: Overwrite = False,
+) -> None:
+    """Make the psf of a widefield microscope, by the vectorial theory: for apertures above 1.
+
+    \b
+    Example:
+      deconv psf vectorial --na 1.4 --wavelength 520nm --pixel 100nm --step 250nm --size 31x63x63 -o psf.tif
+    """
+    from ..imaging import psf
+
+    optics = _optics(na, pixel, step, depth, n_sample, n_immersion, z)
+    h = psf.vectorial(_volume(size), wavelength=length("--wavelength", wavelength), **optics)
+    save_psf(output, h, "Richards and Wolf", _voxel(optics), (), overwrite)
+
+
+def confocal(
+    output: Output,
+    size: _Size,
+    na: _Aperture,
+    excitation: Annotated[str, Option(metavar="LENGTH", help="Wavelength of the laser, 488nm.")],
+    emission: Annotated[str, Option(metavar="LENGTH", help="Wavelength of the fluorescence, 520nm.")],
+    pixel: _Pixel,
+    step: _Step,
+    pinhole: Annotated[float, Option(metavar="NUMBER", help="Diameter of the pinhole in Airy units.")] = 1.0,
+    model: Annotated[str, Option(metavar="NAME", help="The theory: vectorial, or scalar.")] = "vectorial",
+    depth: _Depth = "0um",
+    n_sample: _Sample = 1.33,
+    n_immersion: _Immersion = 1.515,
+    z: _Order = "stage",
+    overwrite: Overwrite = False,
+) -> None:
+    """Make the psf of a confocal microscope: that of the laser times that seen through the pinhole.
+
+    \b
+    Example:
+      deconv psf confocal --na 1.4 --excitation 488nm --emission 520nm --pixel 50nm --step 150nm --size 31 -o h.tif
+    """
+    from ..choices import check_choice
+    from ..imaging import psf
+
+    check_choice("--model", model, ("vectorial", "scalar"))
+    optics = _optics(na, pixel, step, depth, n_sample, n_immersion, z)
+    h = psf.confocal(
+        _volume(size),
+        excitation=length("--excitation", excitation),
+        emission=length("--emission", emission),
+        pinhole=pinhole,
+        model=cast('Literal["vectorial", "scalar"]', model),
+        **optics,
+    )
+    save_psf(output, h, f"confocal, pinhole {pinhole:g} Airy units", _voxel(optics), (), overwrite)
+
+
+class _Optics(TypedDict):
+    """What all of them take, lengths in micrometres."""
+
+    aperture: float
+    pixel: float
+    step: float
+    depth: float
+    n_sample: float
+    n_immersion: float
+    n_immersion_design: float
+    z: Literal["stage", "sample"]
+
+
+def _optics(na: float, pixel: str, step: str, depth: str, n_sample: float, n_immersion: float, z: str) -> _Optics:
+    from ..choices import check_choice
+
+    check_choice("--z", z, ("stage", "sample"))
+    return {
+        "aperture": na,
+        "pixel": length("--pixel", pixel),
+        "step": length("--step", step),
+        "depth": length("--depth", depth),
+        "n_sample": n_sample,
+        "n_immersion": n_immersion,
+        "n_immersion_design": n_immersion,  # an objective made for the medium it is used with
+        "z": cast('Literal["stage", "sample"]', z),
+    }
+
+
+def _volume(size: str) -> tuple[int, int, int]:
+    slices, rows, columns = sides(size, 3)
+    return slices, rows, columns
+
+
+def _voxel(optics: _Optics) -> VoxelSize:
+    from ..imaging.picture import VoxelSize
+
+    return VoxelSize(optics["step"], (1 / optics["pixel"], 1 / optics["pixel"]), "um")
