@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
@@ -11,10 +12,14 @@ import torch
 from torch import Tensor, nn
 
 from ..flows import FlowModel, bits_per_dim, build_flow
+from ..prior import ImagePrior, save_prior
 from ..prior.flow import check_config as check_prior_config
+from ..restore.networks import save_network
+from ..restore.unrolled import check_config as check_unrolled_config
 from .data import Batch
 from .objective import Objective
 from .prior import DENOISING, build_prior
+from .restoration import RESTORATION, build_unrolled
 
 __all__ = ["BITS_PER_DIM", "FAMILIES", "Family", "draw", "model_config"]
 
@@ -37,12 +42,16 @@ class Family:
         numbers of a file; called before anything is built.
     draws : bool
         Whether the module has ``sample(n, *, temperature, context, generator)``.
+    save : callable, optional
+        ``save(model, path, record=record)`` writes a model for use elsewhere, with what else is to be known of it. By
+        default ``deconv export`` writes a sampler.
     """
 
     build: Callable[..., nn.Module]
     objective: Objective
     check: Callable[[Mapping[str, Any], int], None]
     draws: bool = True
+    save: Callable[..., None] | None = None
 
 
 def model_config(model: nn.Module) -> Mapping[str, Any]:
@@ -73,11 +82,16 @@ def _initialise(model: nn.Module, batch: Batch, generator: torch.Generator) -> N
     _bits_per_dim(model.train(), batch, generator)
 
 
+def _save_prior(model: nn.Module, path: str | os.PathLike, *, record: Mapping[str, Any]) -> None:
+    save_prior(cast(ImagePrior, model), path)
+
+
 BITS_PER_DIM = Objective("bits/dim", _bits_per_dim, _initialise, capturable=True)
 
 FAMILIES: dict[str, Family] = {
     "flow": Family(build_flow, BITS_PER_DIM, _check_flow),
-    "prior": Family(build_prior, DENOISING, check_prior_config, draws=False),
+    "prior": Family(build_prior, DENOISING, check_prior_config, draws=False, save=_save_prior),
+    "network": Family(build_unrolled, RESTORATION, check_unrolled_config, draws=False, save=save_network),
 }
 
 

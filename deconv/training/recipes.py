@@ -57,4 +57,22 @@ RECIPES: dict[str, RunConfig] = {
             validation_images=200,
         ),
     ),
+    # The network of `deconv.restore.network`, in an hour and a quarter of one core; give --root a folder of
+    # photographs.
+    "network": RunConfig(
+        family="network",
+        data="crops",
+        options={"size": 160},
+        settings=Settings(
+            steps=4000,
+            batch_size=8,
+            learning_rate=2e-3,
+            betas=(0.9, 0.99),
+            clip=20.0,
+            average=0.995,
+            augmentation="dihedral",
+            validate_every=200,
+            validation_images=64,
+        ),
+    ),
 }
