@@ -56,6 +56,8 @@ class Statistics:
         Standard deviation of the noise.
     contrast : Tensor
         Standard deviation of the image without its noise; the unit in which priors measure edges.
+    mean : Tensor
+        Of the image.
     brightness : Tensor
         Mean of the image, never below its contrast.
     typical_contrast : Tensor
@@ -68,6 +70,7 @@ class Statistics:
 
     sigma: Tensor
     contrast: Tensor
+    mean: Tensor
     brightness: Tensor
     typical_contrast: Tensor
     slopes: Tensor
@@ -93,7 +96,8 @@ class Statistics:
                 raise ValueError("noise: expected what was estimated, as no sigma is given")
             sigma = torch.maximum(noise, _LEAST_NOISE * every.variance.sqrt())
         contrast = _contrast(every, sigma)
-        return cls(sigma, contrast, torch.maximum(every.mean, contrast), _contrast(kept, sigma), kept.slopes.sqrt())
+        brightness = torch.maximum(every.mean, contrast)
+        return cls(sigma, contrast, every.mean, brightness, _contrast(kept, sigma), kept.slopes.sqrt())
 
     @staticmethod
     def noise_of(image: Tensor) -> Tensor:
@@ -120,7 +124,7 @@ class Statistics:
         shares : Tensor
             `(F, B or 1, C or 1, 1, 1)`, of sum 1.
         """
-        sigma, contrast, brightness, typical, slopes = (
+        sigma, contrast, means, brightness, typical, slopes = (
             torch.stack(torch.broadcast_tensors(*(getattr(frame, field.name) for frame in frames)))
             for field in fields(cls)
         )
@@ -139,6 +143,7 @@ class Statistics:
         together = cls(
             noise.sqrt(),
             mean(contrast.square()).sqrt(),
+            mean(means),
             mean(brightness),
             mean(typical.square()).sqrt(),
             steep.sqrt(),

@@ -12,6 +12,7 @@ from typing_extensions import Unpack
 
 from ...choices import check_choice
 from ..common_options import CommonOptions, explain_common_options
+from ..contour_weight import contour_weight
 from ..convergence import Minimisation
 from ..derivatives import Gradient
 from ..problem import Problem
@@ -21,9 +22,6 @@ from ..shrinkage import length, squared
 __all__ = ["iterates", "richardson_lucy"]
 
 Stop = Literal["consensus", "discrepancy"]
-
-# tv = coefficient * (noise / brightness)^power, chosen like the weight of `hyper_laplacian`.
-_COEFFICIENT, _POWER = 1.0, 1.5
 
 # Slopes count as flat below this times tv times the brightness. Smaller, and the factor that is to shorten contours
 # overshoots from step to step, which no extrapolation survives; larger, and it only blurs.
@@ -72,7 +70,7 @@ def richardson_lucy(
         varies over the field, `psf_field` takes its place.
     tv : float or Tensor, optional
         :math:`\tau`, the weight of the total variation; 0.002 to 0.02 is usual, 0 leaves it out; by default chosen from
-        the noise.
+        the noise and the size of the structures beside the psf, see `deconv.restore.contour_weight`.
     accelerate : bool
         Extrapolate along the last steps, as far as they agree: some three times fewer iterations.
     damping : float
@@ -140,11 +138,11 @@ def iterates(
     check_choice("stop", stop, (None, *get_args(Stop)))
     if tv is None and stop is not None:
         tv = 0.0
-    if tv is None:
-        tv = _COEFFICIENT * (statistics.sigma / statistics.brightness) ** _POWER
     tiny = torch.finfo(domain.observed.dtype).tiny
     dark = 1e-6 * statistics.brightness  # what division takes for zero; products with it are still normal numbers
     floor = problem.per_channel(background, name="background")
+    if tv is None:
+        tv = contour_weight(problem, floor)
     _warn_of_negative_values(problem)
     seen = domain.project(domain.blur_adjoint(domain.mask.expand_as(domain.observed)))
     noise = statistics.sigma / domain.shares.sqrt()  # of each frame
