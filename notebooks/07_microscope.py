@@ -309,7 +309,7 @@ for name, image in images.items():
 
 # %% [markdown]
 # The psf from beads restores nearly as well as the true one. Total variation makes the shell smooth, which it is, and
-# costs the thin filaments their light.
+# costs thin filaments some of their light.
 #
 # ## Back into a file
 #

@@ -48,6 +48,13 @@ def test_what_a_second_blur_leaves_as_it_is_has_all_of_it():
     assert float(coarseness(domain, torch.zeros(1, 1, 1, 1, 1))) > 0.95
 
 
+@pytest.mark.parametrize("image", [torch.full((1, 1, 8, 8), 0.5), torch.rand(1, 1, 8, 8, generator=random(7))])
+def test_where_nothing_can_be_told_structures_count_as_coarse(image):
+    """Of a flat image, and under a psf that does not blur."""
+    domain = Problem.of(image, torch.ones(1, 1), num_iter=1, sigma=0.0).domain
+    assert float(coarseness(domain, torch.zeros(1, 1, 1, 1))) == 1
+
+
 def test_noise_does_not_count_as_structure():
     blobs = convolve(torch.randn(1, 1, 22, 64, 64, generator=random(4)), psf_of_blobs(), boundary="reflect")
     seen = degrade(blobs / blobs.std(), PSF)

@@ -42,6 +42,9 @@ _COEFFICIENT, _COARSE_POWER, _NOISE_POWER = 1.3, 2.0, 1.5
 # Variance of the image, relative to that of its noise, below which it tells nothing of the image's structure.
 _LEAST_SIGNAL = 0.02
 
+# A psf with more left of white noise is hardly one, and a second blur by it tells nothing.
+_MOST_ALIKE = 0.99
+
 # The mean is not below this part of the contrast, as it is of differences.
 _LEAST_MEAN = 1e-3
 
@@ -76,7 +79,7 @@ def contour_weight(problem: Problem, background: Tensor) -> Tensor:
 
 
 def coarseness(domain: PaddedDomain, variance: Tensor) -> Tensor:
-    """c of the module's formula, in [0, 1], for each sample and channel; 1 where all is noise.
+    """c of the module's formula, in [0, 1], for each sample and channel; 1 where all is noise, or nothing is blurred.
 
     Parameters
     ----------
@@ -92,10 +95,11 @@ def coarseness(domain: PaddedDomain, variance: Tensor) -> Tensor:
         seen, again = domain.crop(start), domain.crop(domain.combine(domain.blur(start)))
     squares, fourths = ((power**n).mean(domain.axes, keepdim=True) for n in (1, 2))
     white = fourths / squares
-    before = seen.var(domain.axes, keepdim=True) - variance
-    after = again.var(domain.axes, keepdim=True) - variance * squares
+    before = seen.var(domain.axes, correction=0, keepdim=True) - variance
+    after = again.var(domain.axes, correction=0, keepdim=True) - variance * squares
     kept = (after / before - white) / (1 - white)
-    return torch.where(before > _LEAST_SIGNAL * variance, kept.clamp(0, 1), 1)
+    told = (before > _LEAST_SIGNAL * variance) & (before > 0) & (white < _MOST_ALIKE)
+    return torch.where(told, kept.clamp(0, 1), 1)
 
 
 def _greatest_noise(image: Tensor, axes: tuple[int, ...]) -> Tensor:
@@ -105,4 +109,4 @@ def _greatest_noise(image: Tensor, axes: tuple[int, ...]) -> Tensor:
     were. What counts here is the mean over all pixels.
     """
     powers = [image.diff(n=2, dim=axis).square().mean(axes, keepdim=True) / 6 for axis in axes if image.shape[axis] > 2]
-    return torch.stack(powers).amin(0).sqrt() if powers else torch.full_like(image[..., :1], torch.inf)
+    return torch.stack(powers).amin(0).sqrt() if powers else image.new_full((), torch.inf)
