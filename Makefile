@@ -2,7 +2,8 @@
 # newer for those; the package itself runs on 3.10 too).
 PYTHON ?= python3
 BIN := .venv/bin
-INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+# Python compiles what it imports; all that is installed, beforehand, would take as long as everything else here.
+INSTALL := $(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -c constraints.txt
 
 .PHONY: demo test lint docs format bench clean
 
