@@ -11,7 +11,7 @@ demo: .venv/ready-demo
 	$(BIN)/deconv demo
 
 test: .venv/ready-test
-	$(BIN)/python -m pytest -n auto --maxprocesses 8
+	$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist worksteal
 
 lint: .venv/ready-test
 	$(BIN)/ruff check .

@@ -22,7 +22,7 @@ from deconv.blind import (
     kernel_similarity,
 )
 from deconv.blind.descent import maximum_evidence, negative_log_evidence
-from deconv.blind.evidence import Candidate, within_reach
+from deconv.blind.evidence import Candidate, restored, within_reach
 from deconv.blind.observation import Observation
 from deconv.imaging.psf import camera_shake, gaussian, motion
 from deconv.nn.recursive_filter import wiener_factor
@@ -152,6 +152,16 @@ def test_a_sharp_image_stays_as_it_is_and_deblur_says_so(case):
     with pytest.warns(NoBlurFound, match="too few edges"):
         _, found = deblur(np.random.default_rng(0).random((64, 64)), 15, starts=1, info=True)
     assert not found.found
+
+
+def test_lamps_in_the_night_are_no_matter_of_the_search(recwarn):
+    """What a restoration warns of is said when it was asked for, not for every psf that is tried."""
+    night = 0.01 * torch.randn(1, 1, 48, 48, generator=torch.Generator().manual_seed(0))
+    night[..., 20, 20] = 50.0
+    restored(night, gaussian(1.0)[None, None], 0.01)
+    assert not recwarn.list
+    hyper_laplacian(night, gaussian(1.0), sigma=0.01)
+    assert "cosmic rays" in str(recwarn.pop().message)
 
 
 def test_the_window_follows_the_blur():

@@ -54,6 +54,27 @@ def test_what_is_neither_is_not_taken_for_it(psf):
         assert not estimate(blurred(psf)[0, 0], model=kind).found
 
 
+def test_noise_that_hides_a_shake_leaves_them_to_be_seen():
+    noisy = degrade(SHARP, motion(17.4, 118.0), noise=0.06, seed=0)[0, 0]
+    (reason,) = estimate(noisy, model="shake").warnings
+    assert "too few edges" in reason
+    for model in ("motion", "auto"):
+        assert kernel_similarity(estimate(noisy, model=model).psf, motion(17.4, 118.0)) > 0.95
+
+
+@pytest.mark.parametrize("picture", ["noise", "edge", "slope"])
+def test_neither_is_seen_where_there_is_nothing_to_see(picture):
+    """A straight edge looks the same after motion along it, and white noise as what the widest disk lets pass."""
+    rows, columns = torch.meshgrid(torch.linspace(0, 1, 128), torch.linspace(0, 1, 128), indexing="ij")
+    latent = {
+        "noise": torch.zeros(()),
+        "edge": 0.5 * (columns + 0.6 * rows > 0.8),
+        "slope": columns,
+    }[picture]
+    noise = 0.02 * torch.randn(128, 128, generator=torch.Generator().manual_seed(0))
+    assert not estimate(latent + noise).found
+
+
 @pytest.mark.parametrize("shape", [Shape("motion", 9.0, 0.0), Shape("focus", 4.0)])
 def test_the_transfer_is_that_of_the_psf(shape):
     """But for the pixels, over which a disk is integrated."""

@@ -125,6 +125,9 @@ def test_the_blur_is_found_and_told_in_words(opened):
     assert opened.text_content("#psf-words") == "the camera moved straight"
     assert opened.text_content("#confidence-words") == "0.90"
     assert opened.evaluate("document.getElementById('psf-image').naturalWidth") == 3
+    opened.select_option("#model", "focus")
+    opened.get_by_role("button", name="Find the blur").click()
+    playwright.expect(opened.locator("#psf-words")).to_have_text("the lens was out of focus")
 
 
 def test_the_slider_goes_from_before_to_after(opened):

@@ -178,6 +178,7 @@ def test_only_what_was_made_is_given_out(session):
         ([], "settings: expected an object"),
         ({"folder": "/"}, "settings: unknown 'folder'"),
         ({"psf": 3}, "psf: expected a text"),
+        ({"model": "line"}, "model: unknown 'line', allowed are auto, shake, motion, focus"),
         ({"strength": 0}, "strength: expected a number of at least 0.01"),
         ({"strength": float("nan")}, "strength"),
         ({"noise": "1%"}, "noise: expected a number"),
@@ -204,6 +205,8 @@ def test_settings_are_options_of_the_command():
     settings = Settings.of(given)
     assert settings.region == (1, 2, 3, 4)
     assert Settings().arguments() == []
+    assert Settings(model="focus").arguments() == ["--model", "focus"]
+    assert Settings(model="focus", psf="disk:3").arguments() == ["--psf", "disk:3"]
     command = get_command(app).commands["deblur"]
     context = command.make_context("deblur", ["a.jpg", "-o", "b.jpg", *settings.arguments()])
     options = {"psf": ["motion:9,30"], "method": "wiener", "strength": 2.0, "sigma": "1%", "linear": False}

@@ -130,6 +130,8 @@ def test_an_estimate_is_told_in_words_and_made_once(source, found):
     assert len(found) == 1
     do(page_tasks.restore, source, Settings(method="wiener", linear=True))
     assert len(found) == 2, "another light is another estimate"
+    do(page_tasks.restore, source, Settings(method="wiener", linear=True, model="motion"))
+    assert [how["model"] for how in found] == ["auto", "auto", "motion"]
 
 
 def test_a_result_that_is_no_better_is_said_to_be_so(source, found, monkeypatch):

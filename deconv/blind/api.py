@@ -153,11 +153,11 @@ def estimate(
             fitted.psf, image, fitted.score, fitted.trace, confidence=SHAPE_CONFIDENCE, signs=signs, sigma=sigma
         )
 
-    scales = pyramid(piece, size)
-    if reason := why_hopeless(piece, scales[-1]):
-        return no_blur(reason)
     if model in ("motion", "focus"):
         return of_shape()
+    scales = pyramid(piece, size)
+    if reason := why_hopeless(piece, scales[-1]):
+        return of_shape(reason)
     with ProgressBar("estimating the psf", len(scales), shown=progress, unit="scale") as bar:
 
         def report(scale: int, psf: Tensor) -> bool:

@@ -16,6 +16,7 @@ References: Levin, Weiss, Durand and Freeman, "Efficient marginal likelihood opt
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -24,7 +25,7 @@ import torch
 from torch import Tensor
 
 from ..imaging.convolution import convolve, psf_to_otf
-from ..restore import hyper_laplacian
+from ..restore import RestorationWarning, hyper_laplacian
 from ..restore.derivatives import Gradient
 
 __all__ = ["Candidate", "Hypothesis", "NormalisedImage", "posterior_precision", "restored", "within_reach"]
@@ -50,7 +51,10 @@ class NormalisedImage(Protocol):
 def restored(image: Tensor, psfs: Tensor, sigma: float) -> Tensor:
     """The latent images `(N, 1, H, W)` that go with psfs `(N, 1, kh, kw)`."""
     copies = image.expand(len(psfs), -1, -1, -1)
-    return hyper_laplacian(copies, psfs, sigma=sigma, num_iter=12, progress=False)
+    with warnings.catch_warnings():
+        # Of lamps in the night, which a wrong psf does not explain: nobody has asked for this restoration.
+        warnings.simplefilter("ignore", RestorationWarning)
+        return hyper_laplacian(copies, psfs, sigma=sigma, num_iter=12, progress=False)
 
 
 @dataclass(frozen=True)

@@ -9,13 +9,14 @@ variation T of the latent image and the residual r of its blur, both in grey val
 from __future__ import annotations
 
 import math
+import warnings
 
 import torch
 from torch import Tensor
 
 from ..imaging.convolution import convolve
 from ..imaging.srgb import to_linear, to_srgb
-from ..restore import hyper_laplacian
+from ..restore import RestorationWarning, hyper_laplacian
 
 __all__ = ["excess_in_light", "made_in_light"]
 
@@ -67,7 +68,9 @@ def _edges_and_residual(grey: Tensor, psf: Tensor, *, linear: bool) -> tuple[flo
     """Of the picture restored in one light, in grey values: its total variation, and what it leaves unexplained."""
     values = to_linear(grey) if linear else grey
     noise = _NOISE * float(values.std(correction=0))
-    latent = hyper_laplacian(values, psf, sigma=noise, white=1.0, num_iter=_ITERATIONS, progress=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RestorationWarning)  # that of the result says the same
+        latent = hyper_laplacian(values, psf, sigma=noise, white=1.0, num_iter=_ITERATIONS, progress=False)
     blurred = convolve(latent, psf)
     if linear:
         latent, blurred = to_srgb(latent), to_srgb(blurred)

@@ -15,7 +15,7 @@ from .support import delta
 __all__ = ["SHAPE_CONFIDENCE", "fit_shape"]
 
 # Of 19 accepted for photographs of the Berkeley segmentation set, 18 were right: under motion and disks, with 1 % of
-# noise, half of them after JPEG of quality 90.
+# noise, half of them after JPEG of quality 90. With 5 % of noise, on others, 25 of 27.
 SHAPE_CONFIDENCE = (18 + 1) / (19 + 2)
 
 
@@ -42,7 +42,7 @@ def fit_shape(
     Candidate or str
     """
     shape, gain = find_shape(image, kinds, largest)
-    if gain < THRESHOLDS.gain or shape.least:
+    if gain < THRESHOLDS.gain or shape.is_extreme(min(largest)):
         return "neither straight motion nor defocus is seen in the power spectrum"
     psf = shape.psf(window).to(piece.image)
     best, none = Candidate.all_of(piece, [Hypothesis(each, 0.0, (psf,)) for each in (psf, delta(psf))])

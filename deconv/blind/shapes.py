@@ -34,8 +34,9 @@ Kind = Literal["motion", "focus"]
 # Pixels on each side of the tiles whose periodograms are averaged, and the lowest and highest frequency that counts, in
 # cycles a pixel: below, a tile shows too little of a wave; above, there is more of the sampling than of the photograph.
 _TILE, _LOWEST, _HIGHEST = 256, 0.02, 0.5
-# The powers that the photograph may fall with, and the noise over the mean power of the latent image.
-_POWERS, _NOISES = (1.0, 1.25, 1.5), tuple(10.0 ** (-n / 2) for n in range(1, 9))
+# The powers that the photograph may fall with, and the noise over the mean power of the latent image, up to where there
+# is nothing but noise: without that hypothesis the widest disk, which lets nothing pass, explains white noise best.
+_POWERS, _NOISES = (1.0, 1.25, 1.5), tuple(10.0 ** (-n / 2) for n in range(-3, 9))
 # The first lengths, angles and radii, each so many times the last one or degrees after it; and of each kind so many are
 # refined, in steps that are halved so often.
 _SHORTEST, _SMALLEST, _RATIO, _DEGREES = 4.0, 1.4, 1.17, 10
@@ -61,10 +62,14 @@ class Shape:
     size: float
     angle: float = 0.0
 
-    @property
-    def least(self) -> bool:
-        """Whether it is about the smallest that is looked for: what is likelier than no blur only there is neither."""
-        return self.size < 1.1 * (_SHORTEST if self.kind == "motion" else _SMALLEST)
+    def is_extreme(self, window: int) -> bool:
+        """Whether it is about the smallest, or the largest, that is looked for in a window.
+
+        What is likelier than no blur only there is neither: detail that is fine, or a straight edge, which looks the
+        same after motion along it of any length.
+        """
+        least, largest = (_SHORTEST, window) if self.kind == "motion" else (_SMALLEST, (window - 1) / 2)
+        return not 1.1 * least <= self.size <= 0.98 * largest
 
     def psf(self, window: tuple[int, int] | None = None) -> Tensor:
         """The psf `(kh, kw)`, by default in the least window."""

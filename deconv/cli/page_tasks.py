@@ -82,7 +82,9 @@ def estimate(source: Path, folder: Path, settings: Settings, max_pixels: int) ->
     picture = _read(source, max_pixels)
     started = time.perf_counter()
     linear = asked_light(picture, settings.linear)
-    found, light = find_blur(picture, None, starts=16, sigma=settings.noise, linear=linear, quiet=True)
+    found, light = find_blur(
+        picture, None, starts=16, sigma=settings.noise, linear=linear, quiet=True, model=settings.model
+    )
     facts = {
         "found": found.found,
         "words": describe(found.psf).words if found.found else "; ".join(found.warnings),
@@ -160,7 +162,7 @@ def _show(path: Path, batch: Tensor) -> None:
 
 def _asked(settings: Settings) -> list[Any]:
     """The settings that an estimate goes by."""
-    return [settings.noise, settings.linear]
+    return [settings.noise, settings.linear, settings.model]
 
 
 def _blur(

@@ -1,11 +1,16 @@
-"""What the page asks for: the blur, the method, its strength, the noise, the light, and a region."""
+"""What the page asks for: the blur or what to look for, method, strength, noise, light, and a region."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from ..choices import check_choice
+
+if TYPE_CHECKING:
+    from ..blind.api import Model
 
 __all__ = ["ESTIMATED", "FILE", "Settings"]
 
@@ -21,6 +26,8 @@ class Settings:
     ----------
     psf : str
         ``"estimated"``, ``"file"``, or a text as ``deconv deblur --psf`` takes it.
+    model : str
+        As ``--model``; of an estimated psf only.
     method : str
         As ``--method``.
     strength : float
@@ -36,6 +43,7 @@ class Settings:
     """
 
     psf: str = ESTIMATED
+    model: Model = "auto"
     method: str = "hyper_laplacian"
     strength: float = 1.0
     noise: float | None = None
@@ -64,6 +72,7 @@ class Settings:
     def arguments(self) -> list[str]:
         """The same as options of ``deconv deblur``; a psf from a file under the name FILE."""
         options = [] if self.psf == ESTIMATED else ["--psf", "FILE" if self.psf == FILE else self.psf]
+        options += [] if self.psf != ESTIMATED or self.model == "auto" else ["--model", self.model]
         options += [] if self.method == "hyper_laplacian" else ["--method", self.method]
         options += [] if self.strength == 1 else ["--strength", f"{self.strength:g}"]
         options += [] if self.noise is None else ["--sigma", f"{100 * self.noise:g}%"]
@@ -102,8 +111,16 @@ def _light(name: str, value: Any) -> bool | None:
     return value
 
 
+def _model(name: str, value: Any) -> Model:
+    from ..blind.api import MODELS
+
+    check_choice(name, value, MODELS)
+    return value
+
+
 _CHECKS = {
     "psf": _text,
+    "model": _model,
     "method": _text,
     "strength": lambda name, value: _number(name, value, 0.01),
     "noise": lambda name, value: None if value is None else _number(name, value, 0.0),

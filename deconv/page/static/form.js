@@ -3,12 +3,12 @@
 const element = (id) => document.getElementById(id);
 
 export const START = {
-  kind: "estimated", length: 15, angle: 0, radius: 3, sigma: 2,
+  kind: "estimated", model: "auto", length: 15, angle: 0, radius: 3, sigma: 2,
   method: "", strength: 0, noise: "", light: "", ending: "", region: null, psfName: "",
 };
 
-const FIELDS = { kind: "psf", length: "length", angle: "angle", radius: "radius", sigma: "sigma", method: "method",
-  strength: "strength", noise: "noise", light: "light", ending: "ending" };
+const FIELDS = { kind: "psf", model: "model", length: "length", angle: "angle", radius: "radius", sigma: "sigma",
+  method: "method", strength: "strength", noise: "noise", light: "light", ending: "ending" };
 const NUMBERS = ["length", "angle", "radius", "sigma", "strength"];
 
 export function offer({ methods, endings }) {
@@ -41,6 +41,7 @@ export function asked(settings) { // as the server takes them
   };
   return {
     psf: psf[settings.kind] ?? settings.kind,
+    model: settings.model,
     method: settings.method,
     strength: 2 ** settings.strength,
     noise: settings.noise === "" ? null : Number(settings.noise) / 100,
