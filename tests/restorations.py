@@ -52,6 +52,7 @@ EXPECTED: dict[str, dict[str, Any]] = {
     "flow": {"gain": 3.0, "close": 38, "options": {"num_iter": 2, "stride": 8, "prior": "gmm"}},
     "hyper_laplacian": {"gain": 5.0, "close": 40, "steady": 70},
     "l0_gradient": {"gain": 3.3},
+    "network": {"gain": 5.0, "close": 38, "exact": 45},
     "plug_and_play": {"gain": 5.0, "close": 45, "steady": 33, "apart": 33, "options": {"num_iter": 6}},
     # The lower the ratio, the larger the spectral factor, and the longer it takes.
     "recursive": {"gain": 3.0, "close": 40, "apart": 35, "exact": 38, "options": {"noise_to_signal": 1e-3}},

@@ -88,7 +88,8 @@ def test_wheel_has_every_file_of_the_packages(wheel):
         for path in (root / package).rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     }
-    assert {"deconv/py.typed", "deconv/prior/weights/flow.safetensors", "deconv_gpu/kernels/solve.cu"} <= expected
+    weights = {"deconv/prior/weights/flow.safetensors", "deconv/restore/weights/network.safetensors"}
+    assert {"deconv/py.typed", "deconv_gpu/kernels/solve.cu"} | weights <= expected
     assert names == expected
 
 

@@ -10,6 +10,7 @@ from deconv import restore
 from deconv.imaging import degrade
 from deconv.imaging.psf import gaussian
 from deconv.restore import METHODS, Restoration, Statistics
+from deconv.restore.unrolled import UnrolledDeconvolution
 
 # Those whose derivatives are worth the time. What unsupervised_wiener estimates counts as constant: its gradient is not
 # that of finite differences.
@@ -24,13 +25,21 @@ def halve(x, sigma):
     return 0.5 * x
 
 
+def small_network() -> UnrolledDeconvolution:
+    network = UnrolledDeconvolution(weights=(0.1, 1.0), width=2)
+    generator = torch.Generator().manual_seed(0)
+    for parameter in network.parameters():
+        torch.nn.init.normal_(parameter, std=0.1, generator=generator)
+    return network
+
+
 def small(name: str) -> tuple[Restoration, torch.Tensor, torch.Tensor]:
     generator = torch.Generator().manual_seed(0)
     image = torch.rand(1, 1, 5, 6, generator=generator, dtype=torch.float64)
     psf = 0.1 + torch.rand(2, 3, generator=generator, dtype=torch.float64)
     learn = [] if name == "plug_and_play" else METHODS[name].learnable[:1]
     options = dict.fromkeys(learn, 0.05) | {"learn": learn}
-    options |= {"denoiser": halve} if name == "plug_and_play" else {}
+    options |= {"plug_and_play": {"denoiser": halve}, "network": {"model": small_network()}}.get(name, {})
     layer = Restoration(name, num_iter=2, statistics=Statistics.of(image, 0.05), **options).double()
     return layer, image, psf / psf.sum()
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:  # what `deconv.restore` exports, for editors and type checker
     from .algorithms.flow_map import flow_map
     from .algorithms.hyper_laplacian import hyper_laplacian
     from .algorithms.l0_gradient import l0_gradient
+    from .algorithms.network import network
     from .algorithms.plug_and_play import plug_and_play
     from .algorithms.richardson_lucy import richardson_lucy
     from .algorithms.tikhonov import tikhonov
@@ -33,6 +34,7 @@ __all__ = [
     "flow_map",
     "hyper_laplacian",
     "l0_gradient",
+    "network",
     "plug_and_play",
     "richardson_lucy",
     "tikhonov",
@@ -162,6 +164,14 @@ METHODS: dict[str, Method] = {
         buffers=(37, 52),
     ),
     "l0_gradient": Method("l0_gradient", "text and drawings: few edges", pace=2.0, learnable=(), buffers=(26, 30)),
+    "network": Method(
+        "network",
+        "photographs: a small network between exact solves",
+        volumes=False,
+        pace=4.0,
+        learnable=(),
+        one_convolution=True,
+    ),
     "plug_and_play": Method(
         "plug_and_play", "any denoiser as the prior", pace=10.0, learnable=("weight",), buffers=(35, 37)
     ),

@@ -31,7 +31,7 @@ from .problem import Problem
 
 __all__ = ["UnrolledDeconvolution", "check_config"]
 
-# Of the noise over the contrast, below which the weight of the gradient stays: nothing else keeps the inverse bounded.
+# Of the noise over the contrast: with less than that nothing would keep the inverses bounded.
 _LEAST_NOISE = 0.002
 
 # The weight of the gradient = coefficient * noise^power in units of the contrast, as for `tikhonov`.
@@ -67,6 +67,11 @@ class UnrolledDeconvolution(nn.Module):
         _check(**self.config)
         self.stages = nn.ModuleList(_Stage(weights, width) for _ in range(stages))
 
+    @property
+    def device(self) -> torch.device:
+        """Where its parameters are."""
+        return next(self.parameters()).device
+
     def forward(self, problem: Problem) -> Tensor:
         """The latent image of the last stage, `(B, C, H, W)` on the padded domain."""
         return next(itertools.islice(self.iterates(problem), max(problem.num_iter, len(self.stages)) - 1, None))
@@ -77,14 +82,13 @@ class UnrolledDeconvolution(nn.Module):
         first = hyper_laplacian.iterates(replace(problem, num_iter=max(starting, 1)))
         for latent in itertools.islice(first, max(starting, 0)):
             yield latent
-        gain = problem.domain.forward.gain
-        offset = problem.image.detach().mean(problem.domain.axes, keepdim=True) / gain
-        latent, domain = latent - offset, problem.domain.minus(gain * offset)
-        noise = (problem.statistics.sigma / problem.statistics.typical_contrast).clamp_min(_LEAST_NOISE)
-        roughness = _COEFFICIENT * noise**_POWER * Gradient().power(domain.shape, problem.image)
+        statistics, domain = problem.statistics, problem.domain
+        sigma = torch.maximum(statistics.sigma, _LEAST_NOISE * statistics.typical_contrast)
+        roughness = _COEFFICIENT * (sigma / statistics.typical_contrast) ** _POWER
+        roughness = roughness * Gradient().power(domain.shape, problem.image)
         for stage in self.stages:
-            latent = domain.project(latent + cast(_Stage, stage)(latent, domain, roughness, problem.statistics.sigma))
-            yield latent + offset
+            latent = domain.project(latent + cast(_Stage, stage)(latent, domain, roughness, sigma))
+            yield latent
 
 
 class _Stage(nn.Module):

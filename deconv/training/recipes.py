@@ -57,8 +57,7 @@ RECIPES: dict[str, RunConfig] = {
             validation_images=200,
         ),
     ),
-    # The network of `deconv.restore.network`, in an hour and a quarter of one core; give --root a folder of
-    # photographs.
+    # The network of `deconv.restore.network`, in an hour and a half of one core; give --root a folder of photographs.
     "network": RunConfig(
         family="network",
         data="crops",

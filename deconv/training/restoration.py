@@ -31,7 +31,7 @@ _WINDOW, _PSFS = 33, 4096
 _LEAST_NOISE, _LARGEST_NOISE, _NOISE_ERROR = 0.002, 0.05, 0.1
 _CONTRAST, _CONTRAST_SPREAD = 0.22, 0.3
 
-# As many as `deconv.restore.network` has by default.
+# Fewer than `deconv.restore.network` has by default, for speed.
 _ITERATIONS = 11
 
 # Of the squared error: below that, no crop counts for more.

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import warnings
 from collections.abc import Iterator
 from typing import Any
 
+import torch
 from torch import Tensor
 from typing_extensions import Unpack
 
@@ -17,6 +19,9 @@ from ..run import Image, RestorationWarning, run
 from ..unrolled import UnrolledDeconvolution
 
 __all__ = ["iterates", "network"]
+
+# Of the noise over the contrast, that any image has.
+_LEAST_NOISE = 0.002
 
 # So many times the noise, and what is left over by the start, may be left over before a result does not explain the
 # observation.
@@ -29,20 +34,21 @@ def network(
     psf: Any = None,
     model: str | os.PathLike | UnrolledDeconvolution = "photographs",
     *,
-    num_iter: int = 11,
+    num_iter: int = 31,
     **common: Unpack[CommonOptions],
 ) -> Image:
     r"""Deblur with a network that was trained to, whose layers are exact solves.
 
-    From a latent image z, at first that of a few iterations of `hyper_laplacian`, a stage solves for what the
-    observation says beyond it, under several weights,
+    From a latent image z, at first that of `hyper_laplacian`, a stage solves for what the observation says beyond it,
+    under several weights,
 
     .. math:: d_k = \arg\min_d \tfrac12 \| W (y - h * z) - h * d \|^2 + \tfrac{w_k \lambda}{2} \| \nabla d \|^2 ,
 
-    each exactly, and a small convolutional network sees z, the :math:`d_k` and the noise in them, and says what to add
-    to z. Nearly as good as the methods with a learnt density, and nearly as quick as `hyper_laplacian`. It was trained
-    on grey photographs under camera shake, motion, defocus, Gaussian and diffraction blur with noise of 0.2 to 5 %;
-    channels are restored one by one. Where it fails to explain the observation, a `RestorationWarning` says so.
+    each exactly, and a small network weighs the cosine coefficients of z and the :math:`d_k`, block by block, by what
+    it sees in them: `deconv.nn.cosine_gates.CosineGates`. It gains 0.3 to 0.4 dB over `hyper_laplacian`, in less than
+    twice its time. It was trained on grey photographs under camera shake, motion, defocus, Gaussian and diffraction
+    blur with noise of 0.2 to 5 %; channels are restored one by one. Where it fails to explain the observation, a
+    `RestorationWarning` says so.
 
     Parameters
     ----------
@@ -87,22 +93,23 @@ def iterates(problem: Problem, model: str | os.PathLike | UnrolledDeconvolution 
     """Latent images of `network`."""
     if problem.space != 2:
         raise ValueError("network: is for images, given a volume; its slices may be restored one by one")
-    net = load_network(model).to(problem.image.device)
-    latents, start = net.iterates(problem), None
-    for number, latent in enumerate(latents, 1):
-        if number == problem.num_iter:
-            _say_where_it_fails(problem, start, latent)
-        elif number == problem.num_iter - len(net.stages):
+    net, device = load_network(model), problem.image.device
+    if net.device != device:
+        net = copy.deepcopy(net).to(device)  # not the one that others hold
+    start, starting = None, problem.num_iter - len(net.stages)
+    for number, latent in enumerate(net.iterates(problem), 1):
+        if number == starting:
             start = latent
+        elif number == problem.num_iter and start is not None:
+            _say_where_it_fails(problem, start, latent)
         yield latent
 
 
-def _say_where_it_fails(problem: Problem, start: Tensor | None, latent: Tensor) -> None:
+def _say_where_it_fails(problem: Problem, start: Tensor, latent: Tensor) -> None:
     """Warn of a result that leaves more of the observation over than noise and start account for."""
-    allowed = problem.statistics.sigma.mean(1).flatten()
-    if start is not None:
-        allowed = allowed.maximum(_left_over(problem, start))
-    times = float((_left_over(problem, latent) / allowed.clamp_min(1e-12)).max())
+    statistics = problem.statistics
+    noise = torch.maximum(statistics.sigma, _LEAST_NOISE * statistics.typical_contrast).mean(1).flatten()
+    times = float((_left_over(problem, latent) / torch.maximum(noise, _left_over(problem, start))).max())
     if times > _MISFIT:
         warnings.warn(
             f"network: its result leaves {times:.1f} times as much of the image unexplained as the noise does; blur or "
@@ -117,4 +124,4 @@ def _left_over(problem: Problem, latent: Tensor) -> Tensor:
     """Root mean square of the residual, `(B,)`."""
     domain = problem.domain
     count = (domain.mask.flatten(1).sum(1) * latent[0].numel() / domain.mask[0].numel()).clamp_min(1)
-    return (2 * domain.misfit(latent.detach()) / count).sqrt()
+    return (2 * domain.misfit(latent) / count).sqrt().detach()
