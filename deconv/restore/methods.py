@@ -168,7 +168,7 @@ METHODS: dict[str, Method] = {
         "network",
         "photographs: a small network between exact solves",
         volumes=False,
-        pace=4.0,
+        pace=6.0,
         learnable=(),
         one_convolution=True,
     ),
