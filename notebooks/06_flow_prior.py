@@ -160,32 +160,38 @@ show(panels | {"latent image": latent})
 # ## What is made up?
 #
 # The most probable image is one answer. The posterior has many, and where they differ, nothing observed decides.
-# `flow_posterior` draws several: the same two steps in turn, each with noise of the right size, as in annealed Langevin
-# dynamics.
+# `flow_posterior` draws several, by Langevin dynamics: a solve for the data with a perturbed right-hand side, and a step
+# of the denoiser, at noise levels that fall. From one draw to the next, a chain climbs to a higher level and comes down
+# again.
 
 # %%
 start = time.perf_counter()
-posterior = restore.flow_posterior(observed, psf, samples=2 if FAST else 6)
-print(f"{len(posterior.samples)} samples in {time.perf_counter() - start:.0f} s")
+posterior = restore.flow_posterior(observed, psf, samples=2 if FAST else 8)
+print(f"{len(posterior.samples)} samples in {time.perf_counter() - start:.0f} s; R-hat {posterior.r_hat:.2f}")
 
 error = (posterior.mean - latent).abs()
 correlation = spearmanr(posterior.deviation.flatten(), error.flatten()).statistic
 print(f"rank correlation of the deviation and the actual error, over pixels: {correlation:.2f}")
+covered = (error < 1.645 * np.sqrt(1 + 1 / len(posterior.samples)) * posterior.deviation).float().mean()
+print(f"of the pixels, {float(covered):.0%} are within the central 90 % that mean and deviation give")
 show(
     {
         f"a sample: {float(deconv.psnr(posterior.samples[0], latent)):.2f} dB": posterior.samples[0],
+        f"another one: {float(deconv.psnr(posterior.samples[-1], latent)):.2f} dB": posterior.samples[-1],
         f"mean of all: {float(deconv.psnr(posterior.mean, latent)):.2f} dB": posterior.mean,
         "deviation": posterior.deviation / posterior.deviation.quantile(0.99),
         "actual error of the mean": error / error.quantile(0.99),
-    },
-    columns=2,
-    side=4,
+        "latent image": latent,
+    }
 )
 
 order = posterior.deviation.flatten().argsort()
 groups = [(posterior.deviation.flatten()[part], error.flatten()[part]) for part in order.chunk(20)]
 _, axis = plt.subplots(figsize=(5, 3.4))
-axis.plot([100 * d.mean() for d, _ in groups], [100 * e.square().mean().sqrt() for _, e in groups], "o-")
+axis.plot(
+    [100 * d.square().mean().sqrt() for d, _ in groups], [100 * e.square().mean().sqrt() for _, e in groups], "o-"
+)
+axis.axline((0, 0), slope=1, color="gray", linestyle=":")
 axis.set(
     xlabel="deviation of the samples, % of full scale",
     ylabel="error of their mean, %",
@@ -193,8 +199,8 @@ axis.set(
 )
 
 # %% [markdown]
-# Notice that where the samples disagree, the error is large: at edges that the blur has smeared, and in texture. The
-# deviation is a guide to the error and not its size, as the axes of the last plot show.
+# Notice that where the samples disagree, the error is large: at edges that the blur has smeared, and in texture; and
+# that the deviation is about its size.
 #
 # ## The blur itself, by maximum likelihood
 #

@@ -66,6 +66,7 @@ class GaussianMixturePrior(PatchPrior):
     """
 
     kind = "gmm"
+    spread = 2.0
 
     weights: Tensor
     values: Tensor

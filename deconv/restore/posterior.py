@@ -1,9 +1,10 @@
-"""Several restorations of one image, and where they differ."""
+"""Draws from the posterior of an image under a learnt prior."""
 
 from __future__ import annotations
 
-import itertools
+import math
 import os
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Generic, cast
@@ -14,32 +15,47 @@ from typing_extensions import Unpack
 
 from ..imaging.arrays import as_image_batch
 from ..prior import ImagePrior, load_prior
+from .chains import effective_size, r_hat
 from .common_options import CommonOptions, explain_common_options
+from .langevin import langevin, noise_levels
 from .problem import Problem
-from .run import Image, run
-from .with_prior import prior_denoiser, split_with_prior
+from .run import Image, RestorationWarning, run
+from .with_prior import prior_denoiser, sparse_start
 
 __all__ = ["Posterior", "flow_posterior"]
+
+# R-hat of chains that disagree. Where chains start anew from an intermediate level for each draw, 1.0 to 1.3 is usual.
+_DISAGREEING = 1.5
+
+# Steps of a chain from one draw to the next, in parts of those to its first.
+_AGAIN = 2 / 3
 
 
 @dataclass(frozen=True)
 class Posterior(Generic[Image]):
-    """Draws from what an image may have been.
+    """Draws from the posterior of an image.
 
     Parameters
     ----------
     samples : list of array or Tensor
-        The restorations, each like the image.
+        The draws, each like the image; those of one chain follow each other.
     mean : array or Tensor
         Of them, like the image.
     deviation : array or Tensor
-        Their standard deviation at each pixel, floats in the image's layout, as a part of full scale: what is large was
-        made up.
+        Their standard deviation at each pixel, floats in the image's layout, as a part of full scale: how large an
+        error of the mean is to be expected.
+    r_hat : float
+        Agreement of the chains, about 1 where they have all seen the same; not a number with one draw in each. See
+        `deconv.restore.chains`.
+    effective_samples : float
+        How many independent draws these are worth.
     """
 
     samples: list[Image]
     mean: Image
     deviation: Any
+    r_hat: float = math.nan
+    effective_samples: float = math.nan
 
 
 @explain_common_options
@@ -49,23 +65,26 @@ def flow_posterior(
     prior: str | os.PathLike | ImagePrior = "flow",
     *,
     samples: int = 8,
+    chains: int | None = None,
     seed: int = 0,
-    temperature: float = 0.5,
-    weight: float = 0.27,
+    temperature: float = 1.0,
+    spread: float | None = None,
+    weight: float = 1.0,
     stride: int | None = None,
-    num_iter: int = 9,
+    num_iter: int = 12,
     **common: Unpack[CommonOptions],
 ) -> Posterior[Image]:
-    r"""Restore an image several times, as different as data and prior allow.
+    r"""Draw restorations of an image from the posterior under a learnt prior.
 
-    At noise levels s that fall from the contrast to the noise, by turns
+    .. math:: p(x \mid y) \propto \exp\left(-\frac{\| y - h * x \|^2}{2\sigma^2}\right) p(x)^\lambda
 
-    .. math:: x = \arg\min_x \frac{\| y - h * x \|^2}{2\sigma^2} + \frac{\lambda \| x - z \|^2}{2 s^2}, \qquad
-        z = x + s^2 \nabla \log p_s(x) + \tau s \, \epsilon, \quad \epsilon \sim \mathcal N(0, I):
+    by Langevin dynamics with an exact solve for the data, at noise levels that fall from the contrast to the noise; see
+    `deconv.restore.langevin`. For a Gaussian prior the draws have the exact mean and covariance. What the blur
+    has left undecided comes out differently in each of them, and what the data say, the same.
 
-    annealed Langevin dynamics through the score of the flow, with an exact step for the data. What the blur has left
-    undecided comes out differently in each sample, and what the data say, the same. The deviation shows where an
-    error is likely, and is not its size: with patches that overlap, p is not quite a density.
+    A density of overlapping blocks takes what these have in common for evidence several times over, and is too sure of
+    itself. So the draws are moved away from their mean by a factor that was measured once for each prior, on other
+    photographs and psfs than any that it is reported on.
 
     Parameters
     ----------
@@ -76,76 +95,116 @@ def flow_posterior(
     prior : str, path or ImagePrior
         As for `flow_map`.
     samples : int
-        How many, at least 2.
+        How many draws, at least 2.
+    chains : int, optional
+        How many chains they come from, a divisor of `samples`. Two draws or more in each tell whether chains agree, and
+        cost less than more chains. By default 4, 3 or 2 with as many draws in each, or one for each draw.
     seed : int
         Of the noise.
     temperature : float
-        :math:`\tau`; from 0, all samples alike, to 1, noise as strong as what is taken away.
+        What the noise of the dynamics is multiplied by: from 0, where draws differ by the grids of blocks alone, to 1,
+        the posterior.
+    spread : float, optional
+        What the draws' distances from their mean are multiplied by; by default the prior's `spread`, 1 for a prior of
+        one's own.
     weight : float
-        As for `flow_map`.
+        :math:`\lambda`.
     stride : int, optional
         As for `flow_map`.
     num_iter : int
-        Iterations for each sample, at most.
+        Iterations of a chain up to its first draw; two thirds as many up to each that follows.
     **common : CommonOptions
-        What all take, but for info: sigma, boundary, mask, white, linear, statistics, tolerance, callback, progress.
+        What all take, but for info and tolerance: sigma, boundary, mask, white, linear, statistics, callback, progress.
 
     Returns
     -------
     Posterior
-        The samples, their mean and their deviation.
+        The draws, their mean and deviation, and how far chains agree.
 
     Raises
     ------
     TypeError, ValueError
         Naming the argument, what was given and what is allowed.
 
+    Warns
+    -----
+    RestorationWarning
+        The chains disagree: more iterations are needed.
+
     References
     ----------
-    Song and Ermon, "Generative modeling by estimating gradients of the data distribution", NeurIPS 2019. Kadkhodaie and
-    Simoncelli, "Stochastic solutions for linear inverse problems using the prior implicit in a denoiser", NeurIPS 2021.
+    Song and Ermon, "Generative modeling by estimating gradients of the data distribution", NeurIPS 2019. Leimkuhler and
+    Matthews, "Rational construction of stochastic numerical methods for molecular sampling", Applied Mathematics
+    Research eXpress 2013. Papandreou and Yuille, "Gaussian sampling by local perturbations", NeurIPS 2010.
     """
-    if samples < 2:
-        raise ValueError(f"samples: a deviation needs at least 2, given {samples}")
-    if not 0 <= temperature <= 1:
-        raise ValueError(f"temperature: expected 0 to 1, given {temperature}")
+    if chains is None:
+        chains = next((n for n in (4, 3, 2) if samples % n == 0 and samples > n), samples)
+    _check(samples, chains, temperature, spread, weight, num_iter)
     if common.get("info"):
         raise ValueError("info: draws from a posterior do not converge; expected False")
+    if common.get("tolerance"):
+        raise ValueError("tolerance: draws from a posterior do not converge; expected 0")
     if common.get("frames") or isinstance(image, list | tuple):
         raise ValueError("image: flow_posterior takes one frame; several are for flow_map")
     density = load_prior(prior)
     channel_axis = common.pop("channel_axis", None)
     batch, back = as_image_batch(image, space=2, channel_axis=channel_axis)
+    draws, again = samples // chains, max(2, round(_AGAIN * num_iter))
+    total, user = num_iter + (draws - 1) * again, common.pop("callback", None)
+    drawn: list[Tensor] = []
 
-    def draw(number: int) -> Tensor:
-        return run(
-            batch,
-            psf,
-            lambda problem: _iterates(problem, density, seed + number, temperature, weight, stride),
-            num_iter=num_iter,
-            name="flow_posterior",
-            **common,
+    def keep(iteration: int, latent: Tensor) -> bool | None:
+        if iteration >= num_iter - 1 and (iteration - num_iter + 1) % again == 0:
+            drawn.append(latent)
+        return user(iteration, back(latent)) if user is not None else None
+
+    for chain in range(chains):
+
+        def iterates(problem: Problem, number: int = seed + chain) -> Iterator[Tensor]:
+            return langevin(
+                problem,
+                prior_denoiser(problem, density, stride, first=total * number, finer=False),
+                noise_levels(problem, first=num_iter, again=again, draws=draws),
+                start=sparse_start(problem),
+                weight=weight,
+                temperature=temperature,
+                generator=torch.Generator(problem.image.device).manual_seed(number),
+            )
+
+        run(batch, psf, iterates, num_iter=total, name="flow_posterior", callback=keep, **common)
+        if len(drawn) < (chain + 1) * draws:
+            break  # by the callback
+    if len(drawn) < 2:
+        raise RuntimeError("callback: stopped flow_posterior before its second draw")
+    stack = torch.stack(drawn)
+    agreement, size = math.nan, float(len(stack))
+    if len(stack) == samples:
+        by_chain = stack.unflatten(0, (chains, draws))
+        agreement, size = r_hat(by_chain), effective_size(by_chain)
+    if agreement > _DISAGREEING:
+        warnings.warn(
+            f"num_iter: the chains disagree (R-hat {agreement:.2f}, 1 where they agree), deviations may be too small; "
+            f"more iterations than {num_iter} help",
+            RestorationWarning,
+            stacklevel=2,
         )
-
-    drawn = torch.stack([draw(number) for number in range(samples)])
+    mean = stack.mean(0)
+    stack = mean + (density.spread if spread is None else spread) * (stack - mean)
     floats: Any = image.float() if isinstance(image, Tensor) else cast(Any, image).astype("float32")
     _, as_float = as_image_batch(floats, space=2, channel_axis=channel_axis)
-    return Posterior([back(sample) for sample in drawn], back(drawn.mean(0)), as_float(drawn.std(0)))
+    return Posterior([back(sample) for sample in stack], back(mean), as_float(stack.std(0)), agreement, size)
 
 
-def _iterates(
-    problem: Problem, prior: ImagePrior, seed: int, temperature: float, weight: float, stride: int | None
-) -> Iterator[Tensor]:
-    """Latent images that end as a draw from the posterior."""
-    generator = torch.Generator(problem.image.device).manual_seed(seed)
-    denoise = prior_denoiser(problem, prior, stride)
-    remaining = itertools.count(problem.num_iter - 1, -1)
-
-    def disturbed(x: Tensor, noise_level: Tensor) -> Tensor:
-        clean = denoise(x, noise_level)
-        if next(remaining) <= 0:
-            return clean
-        noise = torch.randn(clean.shape, generator=generator, dtype=clean.dtype, device=clean.device)
-        return clean + temperature * noise_level * noise
-
-    return split_with_prior(problem, prior, disturbed, weight=weight)
+def _check(samples: int, chains: int, temperature: float, spread: float | None, weight: float, num_iter: int) -> None:
+    if samples < 2:
+        raise ValueError(f"samples: a deviation needs at least 2, given {samples}")
+    if not 1 <= chains <= samples or samples % chains:
+        raise ValueError(f"chains: expected a divisor of samples, {samples}, given {chains}")
+    if not 0 <= temperature <= 1:
+        raise ValueError(f"temperature: expected 0 to 1, given {temperature}")
+    if spread is not None and not 0 < spread < math.inf:
+        raise ValueError(f"spread: expected a positive number, given {spread}")
+    if not 0 < weight < math.inf:
+        raise ValueError(f"weight: expected a positive number, given {weight}")
+    if num_iter < 2:
+        raise ValueError(f"num_iter: expected at least 2, given {num_iter}")

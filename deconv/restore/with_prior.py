@@ -16,7 +16,7 @@ from .convergence import Minimisation
 from .half_quadratic import falling_noise_levels, half_quadratic
 from .problem import Problem
 
-__all__ = ["most_probable", "prior_denoiser", "split_with_prior"]
+__all__ = ["most_probable", "prior_denoiser", "sparse_start", "split_with_prior"]
 
 # The first noise level, in units of the contrast, and the last one, in units of the noise.
 _FIRST, _LAST = 0.6, 0.9
@@ -55,20 +55,23 @@ def split_with_prior(
         denoise,
         falling_noise_levels(problem, _FIRST * contrast, _LAST * sigma),
         weight=weight,
-        start=_sparse_start(problem),
+        start=sparse_start(problem),
         seen=detail_power(prior.size, domain.shape[-2:]).to(domain.observed),
     )
 
 
-def prior_denoiser(problem: Problem, prior: ImagePrior, stride: int | None) -> Callable[[Tensor, Tensor], Tensor]:
+def prior_denoiser(
+    problem: Problem, prior: ImagePrior, stride: int | None, *, first: int = 0, finer: bool = True
+) -> Callable[[Tensor, Tensor], Tensor]:
     """The prior's denoiser, at the unit and the noise level of each sample; other grids of patches every time.
 
-    The last iteration, whose result nothing smooths any more, has grids twice as fine.
+    They are drawn with the seeds from `first` on. The last iteration, whose result nothing smooths any more, has grids
+    twice as fine, if `finer`.
     """
     prior, unit = prior.to(problem.image.device), _natural_unit(problem)
-    iterations = itertools.count()
+    iterations = itertools.count(first)
     stride = prior.spacing if stride is None else stride
-    last, finer = problem.num_iter - 1, (stride + 1) // 2
+    last, fine = first + problem.num_iter - 1, (stride + 1) // 2
 
     def denoise(x: Tensor, noise_level: Tensor) -> Tensor:
         seed = next(iterations)
@@ -77,7 +80,7 @@ def prior_denoiser(problem: Problem, prior: ImagePrior, stride: int | None) -> C
             x, unit.flatten().tolist(), noise_level.expand_as(unit).flatten().tolist(), strict=True
         ):
             offset = torch.Generator().manual_seed(seed)
-            grid = {"stride": stride if seed < last else finer, "generator": offset}
+            grid = {"stride": fine if finer and seed == last else stride, "generator": offset}
             clean = prior.denoise(_as_images(sample) / scale, noise / scale, passes=1, **grid) * scale
             samples.append(clean.transpose(0, 1) if sample.ndim == 4 else clean.squeeze(0))
         return torch.stack(samples)
@@ -96,6 +99,7 @@ def _natural_unit(problem: Problem) -> Tensor:
     return (contrast / CONTRAST).expand(len(problem.mean_frame), *contrast.shape[1:])
 
 
-def _sparse_start(problem: Problem) -> Tensor:
+def sparse_start(problem: Problem) -> Tensor:
+    """A restoration by `hyper_laplacian`, on the padded domain."""
     latents = hyper_laplacian.iterates(replace(problem, num_iter=_STARTING))
     return next(itertools.islice(latents, _STARTING - 1, None))
