@@ -160,9 +160,9 @@ show(panels | {"latent image": latent})
 # ## What is made up?
 #
 # The most probable image is one answer. The posterior has many, and where they differ, nothing observed decides.
-# `flow_posterior` draws several, by Langevin dynamics: a solve for the data with a perturbed right-hand side, and a step
-# of the denoiser, at noise levels that fall. From one draw to the next, a chain climbs to a higher level and comes down
-# again.
+# `flow_posterior` draws several, by Langevin dynamics: a solve for the data with a perturbed right-hand side, and a
+# step of the denoiser, at noise levels that fall. From one draw to the next, a chain climbs to a higher level and comes
+# down again.
 
 # %%
 start = time.perf_counter()

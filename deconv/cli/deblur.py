@@ -23,6 +23,7 @@ from .methods import DEFAULT, best, listing
 from .noise import in_words
 from .outcome import LEFT, Outcome
 from .outputs import OVERWRITE, check_outputs, write_psf
+from .posterior import POSTERIOR, check_posterior, draw, posterior_files, write_posterior
 from .preview import PREVIEW, check_preview, detailed_part, write_pair
 from .smoothing import noise_factor, noise_to_tell
 from .streak import PSF_FROM, blur_from_streak, no_blur
@@ -98,6 +99,7 @@ def deblur_file(
     save_psf: Annotated[Path | None, Option("--save-psf", metavar="FILE", help=_SAVE_PSF)] = None,
     method: Annotated[str, Option("--method", "-m", metavar="NAME", help=f"{listing()}.")] = DEFAULT,
     budget: Annotated[float | None, Option(metavar="SECONDS", help=_BUDGET)] = None,
+    posterior: Annotated[int | None, Option(metavar="N", help=POSTERIOR)] = None,
     sigma: Annotated[str | None, Option(metavar="NUMBER", help=_SIGMA)] = None,
     noise_to_signal: Annotated[float | None, Option(metavar="NUMBER", help=_RATIO)] = None,
     weight: Annotated[float | None, Option(metavar="NUMBER", help=_WEIGHT)] = None,
@@ -131,6 +133,7 @@ def deblur_file(
       deconv deblur blurred.png -o sharp.png --psf motion:15,30
       deconv deblur blurred.tif -o sharp.tif --psf kernel.mat --method recursive --sigma 1%
       deconv deblur blurred.jpg -o preview.png --preview --method flow
+      deconv deblur blurred.png -o mean.png --psf kernel.png --posterior 16
       deconv deblur holiday -o sharp --recursive --report report.json
     """
     chosen, level = check_options(
@@ -145,6 +148,9 @@ def deblur_file(
         sigma=sigma,
         on_doubt=on_doubt,
     )
+    apart = {"budget": budget, "tiles": tiles, "memory": memory, "preview": preview}
+    drawing = check_posterior(posterior, method, **apart)
+    chosen = chosen if drawing is None else drawing
     known = psf is not None or psf_from is not None or denoise_only
     blur = None if psf is None else read_blur(psf, recentre=recentre)
     smoothing = noise_factor(strength)
@@ -156,7 +162,7 @@ def deblur_file(
         "num_iter": ("--iterations", iterations),
         "stop": ("--stop", stop),
     }
-    if blur is not None and chosen is not None and save_psf is None:
+    if blur is not None and chosen is not None and save_psf is None and drawing is None:
         said = {"prior": ("--prior", prior), "linear": ("--linear", linear)}
         how = {"strength": smoothing, "background": background, "clipped": clipped}
         how |= {"memory": memory, "tile": tiles, "device": device}
@@ -189,6 +195,8 @@ def deblur_file(
     if save_psf is not None:
         check_psf_target(save_psf, volume=blur is not None and blur.psf.ndim > 2)
         outputs["--save-psf"] = save_psf
+    beside = {} if posterior is None else posterior_files(output, photograph, bits)
+    outputs |= {f"--posterior, {what}": path for what, path in beside.items()}
     check_outputs(outputs, (source, *(psf or ()), prior), psf="--save-psf" if save_psf else None, overwrite=overwrite)
     if chosen is None:
         chosen = best(photograph.batch, 60 if budget is None else budget)
@@ -216,7 +224,13 @@ def deblur_file(
         "mask": photograph.known,
         "progress": False if quiet else None,
     }
-    restored = chosen.call_for_each(photograph.batch, blur.psf, options, defaults, tiles, memory_left(memory, device))
+    drawn = None
+    if posterior is None:
+        left = memory_left(memory, device)
+        restored = chosen.call_for_each(photograph.batch, blur.psf, options, defaults, tiles, left)
+    else:
+        drawn = draw(chosen, posterior, photograph.batch, blur.psf, options, defaults)
+        restored = drawn.mean
     seconds = time.perf_counter() - started
     if confidence is not None:
         from ..blind.comparison import why_not_better
@@ -230,6 +244,8 @@ def deblur_file(
         write_pair(output, photograph.batch, restored)
     else:
         lost = photograph.write(output, restored, bits=bits)
+    if drawn is not None:
+        lost += write_posterior(beside, drawn)
     words = f"psf {blur.words}"
     if save_psf is not None:
         write_psf(save_psf, blur.psf, blur.voxel if photograph.volume is None else photograph.volume.voxel)
@@ -238,15 +254,16 @@ def deblur_file(
         words,
         in_words(photograph, noise, estimated=level is None),
         "linear light" if light else "grey values",
-        chosen.name,
+        chosen.name if posterior is None else f"mean of {posterior} draws",
         *lost,
     ]
     line = summary_line(photograph, output, restored, done, seconds)
     return Outcome("restored", line, blur.size, confidence, seconds)
 
 
-def _check(*, psf: list[str] | None, recentre: bool, **options: Any) -> None:
-    check_options(psf=psf, **options)
+def _check(*, psf: list[str] | None, recentre: bool, posterior: int | None, method: str, **options: Any) -> None:
+    check_options(psf=psf, method=method, **options)
+    check_posterior(posterior, method, **{name: options[name] for name in ("budget", "tiles", "memory", "preview")})
     if psf is not None:
         read_blur(psf, recentre=recentre)
 

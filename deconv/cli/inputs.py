@@ -70,13 +70,14 @@ class Source:
         else:
             check_writable(path, like=self.picture, bits=bits)
         beyond = float((self.batch > 1).double().mean())
-        if beyond > _MOSTLY and not self._holds_floats(path, bits):
+        if beyond > _MOSTLY and not self.holds_floats(path, bits):
             raise ValueError(
                 f"{path}: {beyond:.0%} of {self.path} is above {self.white:g} and would come out white; give another "
                 "--white, such as 255 or 4095, or write floats"
             )
 
-    def _holds_floats(self, path: Path, bits: int | None) -> bool:
+    def holds_floats(self, path: Path, bits: int | None) -> bool:
+        """Whether `write` would write floats."""
         from ..imaging.depths import choose_depth
         from ..imaging.formats import format_of_name
 
@@ -92,7 +93,7 @@ class Source:
         from ..imaging.depths import lost_to_white
         from ..imaging.hyperstack import from_samples
 
-        floats, words = self._holds_floats(path, bits), []
+        floats, words = self.holds_floats(path, bits), []
         if floats:
             result = result * self._unit
         else:

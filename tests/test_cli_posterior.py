@@ -1,0 +1,71 @@
+"""``deconv deblur --posterior``: what it writes, and what it does not go with."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from restorations import observation
+
+from deconv.cli import main
+from deconv.imaging import read_image, write_image
+
+QUICK = "--psf motion:5,30 --prior gmm --iterations 2 --posterior 2 --boundary circular"
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_image("in.png", observation()[:24, :32].clip(0, 1), bits=8)
+    return tmp_path
+
+
+def test_mean_deviation_and_samples_are_written(here, capsys):
+    assert main(f"deblur in.png -o out.tif --bits 32 {QUICK}".split()) == 0
+    line = capsys.readouterr().out + capsys.readouterr().err
+    assert {path.name for path in here.iterdir()} == {
+        "in.png",
+        "out.tif",
+        "out-deviation.png",
+        "out-deviation.tif",
+        "out-samples.png",
+    }
+    mean, numbers = read_image("out.tif"), read_image("out-deviation.tif")
+    heat, strip = read_image("out-deviation.png"), read_image("out-samples.png")
+    assert mean.shape == numbers.shape == heat.shape[:2] == (24, 32)
+    assert strip.shape == (24, 2 * 32 + 4)
+    both = np.stack([strip[:, :32], strip[:, 36:]]) / 255
+    told = ((both > 0) & (both < 1)).all(0)  # the strip is clipped, the floats are not
+    np.testing.assert_allclose(both.mean(0)[told], mean[told], atol=0.01)
+    np.testing.assert_allclose(both.std(0, ddof=1)[told], numbers[told], atol=0.01)
+    # The hotter, the larger.
+    order = np.argsort(numbers.ravel())
+    assert heat.astype(int).sum(-1).ravel()[order[-20:]].min() > heat.astype(int).sum(-1).ravel()[order[:20]].max()
+    assert "mean of 2 draws" in line
+
+
+def test_pictures_of_integers_get_no_numbers(here):
+    assert main(f"deblur in.png -o out.png --quiet {QUICK}".split()) == 0
+    assert not (here / "out-deviation.tif").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ("--posterior 1", "--posterior: expected at least 2 draws, given 1"),
+        ("--posterior 4 --method wiener", "--posterior: is a method of its own"),
+        ("--posterior 4 --method auto", "--posterior: is a method of its own"),
+        ("--posterior 4 --tiles 64", "--tiles: does not go with --posterior"),
+        ("--posterior 4 --preview", "--preview: does not go with --posterior"),
+        ("--posterior 4 --stop consensus", "--stop: flow does not take it"),
+    ],
+)
+def test_what_does_not_go_with_it_is_refused(here, capsys, options, said):
+    assert main(f"deblur in.png -o out.png --psf gaussian:1 {options}".split()) == 2
+    assert said in capsys.readouterr().err
+    assert [path.name for path in here.iterdir()] == ["in.png"]
+
+
+def test_files_beside_are_not_written_over(here, capsys):
+    write_image("out-samples.png", np.zeros((8, 8), np.uint8))
+    assert main(f"deblur in.png -o out.png {QUICK}".split()) == 2
+    assert "--posterior, samples: out-samples.png exists" in capsys.readouterr().err
