@@ -58,7 +58,7 @@ class FlowPrior(ImagePrior):
 
     kind = "flow"
     spacing = 8
-    spread = 1.3
+    spread = 1.35
 
     centres: Tensor
 

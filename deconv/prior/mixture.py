@@ -66,7 +66,7 @@ class GaussianMixturePrior(PatchPrior):
     """
 
     kind = "gmm"
-    spread = 2.0
+    spread = 1.6
 
     weights: Tensor
     values: Tensor
