@@ -276,8 +276,7 @@ class FlowPrior(ImagePrior):
         return self.inverse_transform(pixel_shuffle(blocks, self.size) / sigma, means / sigma, unit) * sigma
 
     @property
-    def _steps(self) -> list[list[DetailStep]]:
-        """The steps of each scale, from the finest on."""
+    def _steps(self) -> list[list[DetailStep]]:  # of each scale, from the finest on
         return [[cast(DetailStep, step) for step in cast(nn.ModuleList, scale)] for scale in self.scales]
 
     def _features(self, levels: Tensor) -> Tensor:

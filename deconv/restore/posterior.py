@@ -150,7 +150,7 @@ def flow_posterior(
     channel_axis = common.pop("channel_axis", None)
     batch, back = as_image_batch(image, space=2, channel_axis=channel_axis)
     draws, again = samples // chains, max(2, round(_AGAIN * num_iter))
-    total, user = num_iter + (draws - 1) * again, common.pop("callback", None)
+    total, user = num_iter + (draws - 1) * again, common.get("callback")
     drawn: list[Tensor] = []
 
     def keep(iteration: int, latent: Tensor) -> bool | None:
@@ -158,6 +158,7 @@ def flow_posterior(
             drawn.append(latent)
         return user(iteration, back(latent)) if user is not None else None
 
+    common["callback"] = keep
     for chain in range(chains):
 
         def iterates(problem: Problem, number: int = seed + chain) -> Iterator[Tensor]:
@@ -171,7 +172,7 @@ def flow_posterior(
                 generator=torch.Generator(problem.image.device).manual_seed(number),
             )
 
-        run(batch, psf, iterates, num_iter=total, name="flow_posterior", callback=keep, **common)
+        run(batch, psf, iterates, num_iter=total, name="flow_posterior", **common)
         if len(drawn) < (chain + 1) * draws:
             break  # by the callback
     if len(drawn) < 2:
