@@ -221,6 +221,10 @@ def restore(
     ] = None,
     against: Annotated[str, Option(metavar="NAME", help="Other libraries beside: skimage,deepinv.")] = "",
     noise: Annotated[str, Option(metavar="NUMBER,NUMBER", help="Noise levels.")] = "0.5%,1%,3%",
+    volumes: Annotated[
+        bool, Option("--volumes", help="Richardson-Lucy on simulated stacks, beside RedLionfish and scikit-image.")
+    ] = False,
+    quick: Annotated[bool, Option("--quick", help="Small stacks of --volumes: whether it runs, not how well.")] = False,
     json: Annotated[Path | None, Option(metavar="FILE", help="Also write the figures to this file.")] = None,
 ) -> None:
     """Compare what the restoration methods make of known blurs.
@@ -229,7 +233,17 @@ def restore(
     Examples:
       deconv bench restore --against skimage,deepinv
       deconv bench restore --methods wiener,total_variation --noise 1%
+      deconv bench restore --volumes
     """
+    if volumes:
+        if root is not None or methods is not None or against:
+            raise ValueError("--volumes: it has stacks and methods of its own; leave --root, --methods, --against out")
+        from ..bench.volumes import main as measure
+
+        measure(quick=quick, json=json)
+        return
+    if quick:
+        raise ValueError("--quick: it is for --volumes")
     from .inputs import fraction
 
     noises = [fraction(part, "--noise") for part in noise.split(",")]

@@ -1,0 +1,43 @@
+"""The benchmark of stacks, on small ones."""
+
+from __future__ import annotations
+
+import io
+import json
+
+import pytest
+from rich.console import Console
+
+from deconv.bench import volumes
+from deconv.cli import main
+
+
+def test_it_measures_ours_beside_others(tmp_path):
+    console, report = Console(file=io.StringIO(), width=120), tmp_path / "volumes.json"
+    rows = volumes.main(num_iter=3, quick=True, json=report, console=console)
+    assert json.loads(report.read_text()) == rows
+    ours = [row for row in rows if row["method"] == "default"]
+    assert [row["stack"] for row in ours] == ["filaments", "spheres"]
+    assert all(row["iterations"] <= 3 and row["seconds"] > 0 for row in rows)
+    assert {"scikit-image", "tv=0"} <= {row["method"] for row in rows}
+    assert "spheres, 12 x 32 x 32 voxels" in console.file.getvalue()
+
+
+def test_a_rival_that_is_missing_is_named_and_left_out(monkeypatch):
+    monkeypatch.setattr(volumes.importlib.util, "find_spec", lambda name: None)
+    console = Console(file=io.StringIO(), width=120)
+    rows = volumes.main(num_iter=1, quick=True, console=console)
+    assert "RedLionfish is not installed" in console.file.getvalue()
+    assert all(row["seconds_to_reference"] is None for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--volumes", "--against", "skimage"], "--volumes: it has stacks"),
+        (["--quick"], "--quick: it is for --volumes"),
+    ],
+)
+def test_options_that_do_not_go_together_are_refused(capsys, options, words):
+    assert main(["bench", "restore", *options]) == 2
+    assert words in capsys.readouterr().err
