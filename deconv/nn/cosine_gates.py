@@ -73,12 +73,16 @@ class CosineGates(nn.Module):
         energy = (1 + relative.square()).log().flatten(1, 2)
         agreement = torch.tanh(relative[:, :1] * relative[:, 1:]).flatten(1, 2)
         levels = self.noise((deviation / sigma[..., None]).log().flatten(1))
-        seen = torch.cat([energy, agreement], 1).movedim(1, -1)  # a product with a matrix is quicker than a convolution
-        hidden = gelu(self.first(seen) + levels[:, None, None])
-        hidden = hidden + gelu(self.around(hidden.movedim(-1, 1)).movedim(1, -1))
-        gains = torch.tanh(self.last(hidden)).movedim(-1, 1).reshape(coefficients.shape)
+        hidden = gelu(_at_each_block(self.first, torch.cat([energy, agreement], 1)) + levels[..., None, None])
+        hidden = hidden + gelu(self.around(hidden))
+        gains = torch.tanh(_at_each_block(self.last, hidden)).view_as(coefficients)
         blocks = (gains * coefficients).sum(1)
         return conv_transpose2d(blocks, basis, stride=self.stride) * (self.stride / _SIZE) ** 2
+
+
+def _at_each_block(layer: nn.Linear, x: Tensor) -> Tensor:
+    """A layer applied to channels; on a CPU a product of matrices is quicker than a convolution of 1 x 1."""
+    return (layer.weight @ x.flatten(2) + layer.bias[:, None]).unflatten(2, x.shape[2:])
 
 
 def _deviation(covariance: Tensor, basis: Tensor) -> Tensor:

@@ -6,9 +6,9 @@ solves for what the observation says beyond z, under several weights at once, ea
 .. math:: d_k = \arg\min_d \tfrac12 \| r - h * d \|^2 + \tfrac{w_k \lambda}{2} \| \nabla d \|^2, \qquad
     r = W (y - h * z),
 
-and a small network sees z, the d_k, and how much noise each of them holds, and says what to add to z. Beyond the frame
-there is no misfit, so that nothing there has to be made up: the boundary is that of the domain. The first z comes from
-a few iterations of `hyper_laplacian`. The weights :math:`w_k` are learnt, too.
+and a small network, `CosineGates`, sees z, the d_k, and how much noise each of them holds, and says what to add to z.
+Beyond the frame there is no misfit, so that nothing there has to be made up: the boundary is that of the domain. The
+first z is that of `hyper_laplacian`.
 """
 
 from __future__ import annotations
@@ -28,8 +28,9 @@ from .algorithms import hyper_laplacian
 from .derivatives import Gradient
 from .padded_domain import PaddedDomain
 from .problem import Problem
+from .statistics import Statistics
 
-__all__ = ["UnrolledDeconvolution", "check_config"]
+__all__ = ["UnrolledDeconvolution", "check_config", "noise_of"]
 
 # Of the noise over the contrast: with less than that nothing would keep the inverses bounded.
 _LEAST_NOISE = 0.002
@@ -83,12 +84,17 @@ class UnrolledDeconvolution(nn.Module):
         for latent in itertools.islice(first, max(starting, 0)):
             yield latent
         statistics, domain = problem.statistics, problem.domain
-        sigma = torch.maximum(statistics.sigma, _LEAST_NOISE * statistics.typical_contrast)
+        sigma = noise_of(statistics)
         roughness = _COEFFICIENT * (sigma / statistics.typical_contrast) ** _POWER
         roughness = roughness * Gradient().power(domain.shape, problem.image)
         for stage in self.stages:
             latent = domain.project(latent + cast(_Stage, stage)(latent, domain, roughness, sigma))
             yield latent
+
+
+def noise_of(statistics: Statistics) -> Tensor:
+    """Standard deviation of the noise that the network takes an image to have, `(B or 1, C or 1, 1, 1)`."""
+    return torch.maximum(statistics.sigma, _LEAST_NOISE * statistics.typical_contrast)
 
 
 class _Stage(nn.Module):

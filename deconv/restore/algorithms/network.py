@@ -16,12 +16,9 @@ from ..common_options import CommonOptions, explain_common_options
 from ..networks import load_network
 from ..problem import Problem
 from ..run import Image, RestorationWarning, run
-from ..unrolled import UnrolledDeconvolution
+from ..unrolled import UnrolledDeconvolution, noise_of
 
 __all__ = ["iterates", "network"]
-
-# Of the noise over the contrast, that any image has.
-_LEAST_NOISE = 0.002
 
 # So many times the noise, and what is left over by the start, may be left over before a result does not explain the
 # observation.
@@ -107,8 +104,7 @@ def iterates(problem: Problem, model: str | os.PathLike | UnrolledDeconvolution 
 
 def _say_where_it_fails(problem: Problem, start: Tensor, latent: Tensor) -> None:
     """Warn of a result that leaves more of the observation over than noise and start account for."""
-    statistics = problem.statistics
-    noise = torch.maximum(statistics.sigma, _LEAST_NOISE * statistics.typical_contrast).mean(1).flatten()
+    noise = noise_of(problem.statistics).mean(1).flatten()
     times = float((_left_over(problem, latent) / torch.maximum(noise, _left_over(problem, start))).max())
     if times > _MISFIT:
         warnings.warn(
