@@ -270,3 +270,23 @@ def prior(
     from ..bench.prior import main
 
     main(root=root, prior=prior, crops=crops, json=json)
+
+
+@benches.command()
+def posterior(
+    root: Annotated[Path, Option(metavar="DIR", help="Photographs, in folders train and val or all together.")],
+    prior: Annotated[str, Option(metavar="NAME|FILE", help="A prior of the package, or a file.")] = "flow",
+    cases: Annotated[int, Option(metavar="N", help="Crops of 64 x 64, each under another shake.")] = 24,
+    samples: Annotated[int, Option(metavar="N", help="Draws for each.")] = 16,
+    training: Annotated[bool, Option("--training", help="On those for training, to choose a spread by.")] = False,
+    json: Annotated[Path | None, Option(metavar="FILE", help="Also write the figures to this file.")] = None,
+) -> None:
+    """Compare draws from the posterior with the truth: are deviations as large as errors?
+
+    \b
+    Example:
+      deconv bench posterior --root photographs
+    """
+    from ..bench.posterior import main
+
+    main(root=root, prior=prior, cases=cases, samples=samples, training=training, json=json)
