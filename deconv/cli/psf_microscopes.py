@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal, TypedDict, cast
+from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 from typer import Option
 
@@ -10,6 +10,7 @@ from .psf_values import SIZE, Output, Overwrite, length, save_psf, sides
 
 if TYPE_CHECKING:
     from ..imaging.picture import VoxelSize
+    from ..imaging.psf.stratified import Optics
 
 __all__ = ["confocal", "gibson_lanni", "vectorial"]
 
@@ -121,20 +122,7 @@ def confocal(
     save_psf(output, h, f"confocal, pinhole {pinhole:g} Airy units", _voxel(optics), (), overwrite)
 
 
-class _Optics(TypedDict):
-    """What all of them take, lengths in micrometres."""
-
-    aperture: float
-    pixel: float
-    step: float
-    depth: float
-    n_sample: float
-    n_immersion: float
-    n_immersion_design: float
-    z: Literal["stage", "sample"]
-
-
-def _optics(na: float, pixel: str, step: str, depth: str, n_sample: float, n_immersion: float, z: str) -> _Optics:
+def _optics(na: float, pixel: str, step: str, depth: str, n_sample: float, n_immersion: float, z: str) -> Optics:
     from ..choices import check_choice
 
     check_choice("--z", z, ("stage", "sample"))
@@ -155,7 +143,7 @@ def _volume(size: str) -> tuple[int, int, int]:
     return slices, rows, columns
 
 
-def _voxel(optics: _Optics) -> VoxelSize:
+def _voxel(optics: Optics) -> VoxelSize:
     from ..imaging.picture import VoxelSize
 
     return VoxelSize(optics["step"], (1 / optics["pixel"], 1 / optics["pixel"]), "um")

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import numpy as np
 from torch import Tensor
 from typing_extensions import TypedDict
 
 from ..imaging.boundary import Boundary
+from ..shared_options import explain
 from .statistics import Statistics
 
 __all__ = ["CommonOptions", "explain_common_options"]
-
-Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 class CommonOptions(TypedDict, total=False):
@@ -80,17 +78,4 @@ class CommonOptions(TypedDict, total=False):
     info: bool
 
 
-def explain_common_options(function: Function) -> Function:
-    """Write into the docstring of a restoration, under ``**common``, what its common options are.
-
-    What it is called with, and what an editor shows, stays as it is written; ``help`` and pages made of docstrings
-    then tell the rest.
-    """
-    written, entry, rest = (function.__doc__ or "").partition("**common : CommonOptions\n")
-    if entry:  # not under python -OO
-        _, _, options = inspect.cleandoc(CommonOptions.__doc__ or "").partition("----------\n")
-        line, newline, rest = rest.partition("\n")
-        indent = " " * (len(line) - len(line.lstrip()))
-        explained = "".join(f"{indent}{option}\n" if option else "\n" for option in options.splitlines())
-        function.__doc__ = f"{written}{entry}{line}{newline}\n{explained}{rest}"
-    return function
+explain_common_options = explain(CommonOptions, "common")

@@ -9,10 +9,11 @@ from typing import Literal
 import numpy as np
 import torch
 from torch import Tensor
+from typing_extensions import Unpack
 
 from ...choices import check_choice
 from .radial import round_about
-from .stratified import Microscope, Slices, planes
+from .stratified import Microscope, Optics, explain_optics, planes
 from .window import finish, positive
 
 __all__ = ["confocal"]
@@ -24,6 +25,7 @@ _LARGEST = 50
 _SAMPLES = 32
 
 
+@explain_optics
 def confocal(
     size: tuple[int, int, int],
     *,
@@ -31,19 +33,7 @@ def confocal(
     emission: float,
     pinhole: float = 1.0,
     model: Literal["vectorial", "scalar"] = "vectorial",
-    aperture: float,
-    pixel: float,
-    step: float,
-    depth: float = 0.0,
-    n_sample: float = 1.33,
-    n_immersion: float = 1.515,
-    n_immersion_design: float = 1.515,
-    n_coverslip: float = 1.5,
-    n_coverslip_design: float = 1.5,
-    t_coverslip: float = 170.0,
-    t_coverslip_design: float = 170.0,
-    t_immersion_design: float = 150.0,
-    z: Slices = "stage",
+    **optics: Unpack[Optics],
 ) -> Tensor:
     r"""Psf of a confocal microscope: excitation times detection through the pinhole.
 
@@ -64,28 +54,8 @@ def confocal(
         smaller, the sharper and the darker; a wide one leaves the excitation alone.
     model : {"vectorial", "scalar"}
         The theory of both factors, `vectorial` or `gibson_lanni`.
-    aperture : float
-        The numerical aperture.
-    pixel : float
-        Size of a pixel in the sample.
-    step : float
-        Distance of two slices.
-    depth : float
-        Of the source of light below the coverslip.
-    n_sample : float
-        Refractive index of the sample.
-    n_immersion, n_immersion_design : float
-        Refractive index of the immersion medium, and of the one that the objective was made for.
-    n_coverslip, n_coverslip_design : float
-        Refractive index of the coverslip, likewise.
-    t_coverslip, t_coverslip_design : float
-        Thickness of the coverslip, likewise.
-    t_immersion_design : float
-        Thickness of the layer of immersion medium that the objective was made for.
-    z : {"stage", "sample"}
-        The order of the slices. ``"sample"``: from the one focused nearest to the coverslip to the one focused deepest
-        in the sample, as a stack that begins at the coverslip, and as in psfmodels; ``"stage"``: from the deepest to
-        the coverslip, as the layer of immersion medium grows, and as in microscPSF.
+    **optics : Optics
+        Objective, immersion medium, coverslip and sample, lengths in the same unit.
 
     Returns
     -------
@@ -106,26 +76,12 @@ def confocal(
     if pinhole > _LARGEST:
         raise ValueError(f"pinhole: expected at most {_LARGEST} Airy units, given {pinhole!r}")
     check_choice("model", model, ("vectorial", "scalar"))
-    microscope = Microscope(
-        aperture=aperture,
-        pixel=pixel,
-        step=step,
-        depth=depth,
-        n_sample=n_sample,
-        n_immersion=n_immersion,
-        n_immersion_design=n_immersion_design,
-        n_coverslip=n_coverslip,
-        n_coverslip_design=n_coverslip_design,
-        t_coverslip=t_coverslip,
-        t_coverslip_design=t_coverslip_design,
-        t_immersion_design=t_immersion_design,
-        z=z,
-    )
+    microscope = Microscope(**optics)
     slices, rows, columns = planes(size)
     intensity = microscope.vectorial if model == "vectorial" else microscope.scalar
     excited, detected = intensity(excitation, slices), intensity(emission, slices)
-    radius = pinhole * 0.61 * emission / aperture / pixel
-    through = _through_pinhole(detected, radius, emission / aperture / pixel / _SAMPLES)
+    radius = pinhole * 0.61 * emission / microscope.aperture / microscope.pixel
+    through = _through_pinhole(detected, radius, emission / microscope.aperture / microscope.pixel / _SAMPLES)
     values = round_about(lambda r: excited(r) * through(r), (rows, columns))
     return finish(values, (slices, rows, columns))
 

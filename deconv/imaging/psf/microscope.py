@@ -3,31 +3,21 @@
 from __future__ import annotations
 
 from torch import Tensor
+from typing_extensions import Unpack
 
 from .radial import round_about
-from .stratified import Microscope, Slices, planes
+from .stratified import Microscope, Optics, explain_optics, planes
 from .window import finish, positive
 
 __all__ = ["gibson_lanni", "vectorial"]
 
 
+@explain_optics
 def gibson_lanni(
     size: tuple[int, int, int],
     *,
     wavelength: float,
-    aperture: float,
-    pixel: float,
-    step: float,
-    depth: float = 0.0,
-    n_sample: float = 1.33,
-    n_immersion: float = 1.515,
-    n_immersion_design: float = 1.515,
-    n_coverslip: float = 1.5,
-    n_coverslip_design: float = 1.5,
-    t_coverslip: float = 170.0,
-    t_coverslip_design: float = 170.0,
-    t_immersion_design: float = 150.0,
-    z: Slices = "stage",
+    **optics: Unpack[Optics],
 ) -> Tensor:
     r"""Gibson and Lanni's psf: scalar diffraction with the aberrations of sample, coverslip and immersion medium.
 
@@ -41,28 +31,8 @@ def gibson_lanni(
         `(kd, kh, kw)`; even sizes end with an empty slice, row or column, and move nothing.
     wavelength : float
         Of the light in vacuum. All lengths are in one unit, in micrometres for the defaults.
-    aperture : float
-        The numerical aperture.
-    pixel : float
-        Size of a pixel in the sample.
-    step : float
-        Distance of two slices.
-    depth : float
-        Of the source of light below the coverslip.
-    n_sample : float
-        Refractive index of the sample.
-    n_immersion, n_immersion_design : float
-        Refractive index of the immersion medium, and of the one that the objective was made for.
-    n_coverslip, n_coverslip_design : float
-        Refractive index of the coverslip, likewise.
-    t_coverslip, t_coverslip_design : float
-        Thickness of the coverslip, likewise.
-    t_immersion_design : float
-        Thickness of the layer of immersion medium that the objective was made for.
-    z : {"stage", "sample"}
-        The order of the slices. ``"sample"``: from the one focused nearest to the coverslip to the one focused deepest
-        in the sample, as a stack that begins at the coverslip, and as in psfmodels; ``"stage"``: from the deepest to
-        the coverslip, as the layer of immersion medium grows, and as in microscPSF.
+    **optics : Optics
+        Objective, immersion medium, coverslip and sample, lengths in the same unit.
 
     Returns
     -------
@@ -80,42 +50,17 @@ def gibson_lanni(
     three-dimensional light microscopy", Journal of the Optical Society of America A 9, 1992.
     """
     positive(wavelength=wavelength)
-    microscope = Microscope(
-        aperture=aperture,
-        pixel=pixel,
-        step=step,
-        depth=depth,
-        n_sample=n_sample,
-        n_immersion=n_immersion,
-        n_immersion_design=n_immersion_design,
-        n_coverslip=n_coverslip,
-        n_coverslip_design=n_coverslip_design,
-        t_coverslip=t_coverslip,
-        t_coverslip_design=t_coverslip_design,
-        t_immersion_design=t_immersion_design,
-        z=z,
-    )
+    microscope = Microscope(**optics)
     slices, rows, columns = planes(size)
     return finish(round_about(microscope.scalar(wavelength, slices), (rows, columns)), (slices, rows, columns))
 
 
+@explain_optics
 def vectorial(
     size: tuple[int, int, int],
     *,
     wavelength: float,
-    aperture: float,
-    pixel: float,
-    step: float,
-    depth: float = 0.0,
-    n_sample: float = 1.33,
-    n_immersion: float = 1.515,
-    n_immersion_design: float = 1.515,
-    n_coverslip: float = 1.5,
-    n_coverslip_design: float = 1.5,
-    t_coverslip: float = 170.0,
-    t_coverslip_design: float = 170.0,
-    t_immersion_design: float = 150.0,
-    z: Slices = "stage",
+    **optics: Unpack[Optics],
 ) -> Tensor:
     r"""Psf of dipoles that turn freely, seen through an objective of any aperture, by the theory of Richards and Wolf.
 
@@ -134,28 +79,8 @@ def vectorial(
         `(kd, kh, kw)`; even sizes end with an empty slice, row or column, and move nothing.
     wavelength : float
         Of the light in vacuum. All lengths are in one unit, in micrometres for the defaults.
-    aperture : float
-        The numerical aperture.
-    pixel : float
-        Size of a pixel in the sample.
-    step : float
-        Distance of two slices.
-    depth : float
-        Of the source of light below the coverslip.
-    n_sample : float
-        Refractive index of the sample.
-    n_immersion, n_immersion_design : float
-        Refractive index of the immersion medium, and of the one that the objective was made for.
-    n_coverslip, n_coverslip_design : float
-        Refractive index of the coverslip, likewise.
-    t_coverslip, t_coverslip_design : float
-        Thickness of the coverslip, likewise.
-    t_immersion_design : float
-        Thickness of the layer of immersion medium that the objective was made for.
-    z : {"stage", "sample"}
-        The order of the slices. ``"sample"``: from the one focused nearest to the coverslip to the one focused deepest
-        in the sample, as a stack that begins at the coverslip, and as in psfmodels; ``"stage"``: from the deepest to
-        the coverslip, as the layer of immersion medium grows, and as in microscPSF.
+    **optics : Optics
+        Objective, immersion medium, coverslip and sample, lengths in the same unit.
 
     Returns
     -------
@@ -174,20 +99,6 @@ def vectorial(
     fluorescent dipoles using 3-D steerable filters", Optics Express 17, 2009.
     """
     positive(wavelength=wavelength)
-    microscope = Microscope(
-        aperture=aperture,
-        pixel=pixel,
-        step=step,
-        depth=depth,
-        n_sample=n_sample,
-        n_immersion=n_immersion,
-        n_immersion_design=n_immersion_design,
-        n_coverslip=n_coverslip,
-        n_coverslip_design=n_coverslip_design,
-        t_coverslip=t_coverslip,
-        t_coverslip_design=t_coverslip_design,
-        t_immersion_design=t_immersion_design,
-        z=z,
-    )
+    microscope = Microscope(**optics)
     slices, rows, columns = planes(size)
     return finish(round_about(microscope.vectorial(wavelength, slices), (rows, columns)), (slices, rows, columns))

@@ -9,12 +9,14 @@ from typing import Literal
 
 import torch
 from torch import Tensor
+from typing_extensions import Required, TypedDict
 
 from ...choices import check_choice
+from ...shared_options import explain
 from .radial import legendre
 from .window import check_size, positive, resolve
 
-__all__ = ["Microscope", "Slices", "planes"]
+__all__ = ["Microscope", "Optics", "Slices", "explain_optics", "planes"]
 
 Slices = Literal["stage", "sample"]
 
@@ -29,29 +31,38 @@ def planes(size: tuple[int, int, int]) -> tuple[int, int, int]:
     return slices, rows, columns
 
 
-@dataclass(frozen=True)
-class Microscope:
-    """Objective, immersion medium, coverslip and sample, as used and as designed; all lengths in one unit.
+class Optics(TypedDict, total=False):
+    """Objective, immersion medium, coverslip and sample, as used and as designed.
 
     Attributes
     ----------
     aperture : float
         The numerical aperture.
-    pixel, step : float
-        Size of a pixel in the sample, and distance of two slices.
+    pixel : float
+        Size of a pixel in the sample.
+    step : float
+        Distance of two slices.
     depth : float
-        Of the source of light below the coverslip.
-    n_sample, n_immersion, n_immersion_design, n_coverslip, n_coverslip_design : float
-        Refractive indices.
-    t_coverslip, t_coverslip_design, t_immersion_design : float
-        Thicknesses.
+        Of the source of light below the coverslip, 0 by default.
+    n_sample : float
+        Refractive index of the sample, 1.33 by default.
+    n_immersion, n_immersion_design : float
+        Refractive index of the immersion medium, and of the one that the objective was made for, 1.515 by default.
+    n_coverslip, n_coverslip_design : float
+        Refractive index of the coverslip, likewise, 1.5 by default.
+    t_coverslip, t_coverslip_design : float
+        Thickness of the coverslip, likewise, 170 by default.
+    t_immersion_design : float
+        Thickness of the layer of immersion medium that the objective was made for, 150 by default.
     z : {"stage", "sample"}
-        The order of the slices.
+        The order of the slices. ``"sample"``: from the one focused nearest to the coverslip to the one focused deepest
+        in the sample, as a stack that begins at the coverslip, and as in psfmodels; ``"stage"``, the default: from the
+        deepest to the coverslip, as the layer of immersion medium grows, and as in microscPSF.
     """
 
-    aperture: float
-    pixel: float
-    step: float
+    aperture: Required[float]
+    pixel: Required[float]
+    step: Required[float]
     depth: float
     n_sample: float
     n_immersion: float
@@ -62,6 +73,28 @@ class Microscope:
     t_coverslip_design: float
     t_immersion_design: float
     z: Slices
+
+
+explain_optics = explain(Optics, "optics")
+
+
+@dataclass(frozen=True)
+class Microscope:
+    """What `Optics` says, and the intensity that follows."""
+
+    aperture: float
+    pixel: float
+    step: float
+    depth: float = 0.0
+    n_sample: float = 1.33
+    n_immersion: float = 1.515
+    n_immersion_design: float = 1.515
+    n_coverslip: float = 1.5
+    n_coverslip_design: float = 1.5
+    t_coverslip: float = 170.0
+    t_coverslip_design: float = 170.0
+    t_immersion_design: float = 150.0
+    z: Slices = "stage"
 
     def __post_init__(self) -> None:
         values = dict(self.__dict__)
