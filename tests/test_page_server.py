@@ -10,10 +10,12 @@ import subprocess
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import page_tasks
 import pytest
@@ -151,6 +153,26 @@ def test_the_command_ends_with_ctrl_c_and_leaves_nothing(tmp_path):
         assert running.stdout.read() == "Ctrl-C ends it.\n"
     assert running.returncode == 0
     assert not list(tmp_path.iterdir())
+
+
+def test_ctrl_c_at_the_first_moment_ends_it_like_any_other(tmp_path):
+    """The address is told only when nothing can break any more, neither the interruption nor the page."""
+    session = Session(page_tasks.TASKS, page_tasks.EXAMPLES, max_bytes=1000)
+    told = []
+
+    def ready(address: str) -> None:
+        url = urlsplit(address)
+        with closing(HTTPConnection(url.netloc, timeout=10)) as connection:
+            connection.request("GET", f"/?{url.query}")
+            told.append(connection.getresponse().status)
+        signal.raise_signal(signal.SIGINT)
+
+    with closing(server.listen()) as socket, warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(KeyboardInterrupt):
+            server.serve(session, {"methods": {}}, socket, ready)
+    session.close()
+    assert told == [303]
 
 
 def test_a_port_that_is_taken(page, capsys):

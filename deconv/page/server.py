@@ -142,12 +142,28 @@ class Server(uvicorn.Server):
     ----------
     session, choices, port, key
         As for `application`.
+    ready : callable, optional
+        Called once the page can be opened and Ctrl-C ends it.
     """
 
-    def __init__(self, session: Session, choices: dict[str, Any], *, port: int, key: str) -> None:
+    def __init__(
+        self,
+        session: Session,
+        choices: dict[str, Any],
+        *,
+        port: int,
+        key: str,
+        ready: Callable[[], None] | None = None,
+    ) -> None:
         app = application(session, choices, port=port, key=key)
         super().__init__(uvicorn.Config(app, log_level="error", lifespan="off", timeout_graceful_shutdown=1))
-        self._session = session
+        self._session, self._ready = session, ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin, and say so: in a thread, as a browser in the terminal asks before its opening returns."""
+        await super().startup(sockets)
+        if self._ready:
+            await asyncio.to_thread(self._ready)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End, and the streams of states, which would never end by themselves, before."""
@@ -168,9 +184,8 @@ def serve(session: Session, choices: dict[str, Any], sock: socket.socket, ready:
         Called with the address of the page when it can be opened.
     """
     port, key = sock.getsockname()[1], secrets.token_urlsafe(16)
-    server = Server(session, choices, port=port, key=key)
-    ready(f"http://{HOST}:{port}/?key={key}")
-    server.run(sockets=[sock])
+    address = f"http://{HOST}:{port}/?key={key}"
+    Server(session, choices, port=port, key=key, ready=lambda: ready(address)).run(sockets=[sock])
 
 
 _DONE = Response(status_code=204)
