@@ -19,7 +19,7 @@ from deconv.blind.polish import polish
 from deconv.blind.psf_step import edge_threshold, fit_psf, strong_edges
 from deconv.blind.pyramid import alternate, edge_strength, pyramid
 from deconv.blind.reject import THRESHOLDS
-from deconv.blind.search import window_around
+from deconv.blind.search import shown_at, window_around
 from deconv.blind.starts import STARTS, path_shapes
 from deconv.blind.support import clean, cropped, extent
 from deconv.imaging import as_image_batch
@@ -196,6 +196,36 @@ def test_the_window_has_room_for_the_psf_and_follows_it(reach, largest, side):
     psf[37 + reach[0], 37 - reach[1]] = 0.5
     assert extent(psf) == (2 * reach[0] + 1, 2 * reach[1] + 1)
     assert max(window_around([psf, psf.flip(0)], (largest, largest), 2)) == side
+
+
+def test_a_piece_of_a_large_picture_is_where_its_edges_are(monkeypatch):
+    """Whether it is chosen at full size or on a smaller copy."""
+    noise = torch.randn(1, 1, 640, 700, generator=torch.Generator().manual_seed(0))
+    squares = torch.zeros_like(noise)
+    squares[..., 50:600, 120:680] = (
+        (torch.rand(1, 1, 22, 28, generator=torch.Generator().manual_seed(1)) > 0.5)
+        .float()
+        .repeat_interleave(25, 2)
+        .repeat_interleave(20, 3)
+    )
+    observation = Observation.of(squares + 0.01 * noise)
+    whole = observation.most_informative((15, 15)).image
+    monkeypatch.setattr("deconv.blind.observation._ENOUGH_TO_CHOOSE", 2**15)
+    coarse = observation.most_informative((15, 15)).image
+    assert whole.shape == coarse.shape == (1, 1, 560, 560)
+    fit = torch.fft.irfft2(torch.fft.rfft2(whole) * torch.fft.rfft2(coarse).conj())[0, 0]
+    row, column = divmod(int(fit.argmax()), 560)
+    assert min(row, 560 - row) <= 15
+    assert min(column, 560 - column) <= 15
+
+
+def test_a_wide_window_is_fitted_again_before_the_finest_scales(scale):
+    """A psf of few pixels does not tell its extent well."""
+    observation = Observation.of(torch.rand(1, 1, 640, 640, generator=torch.Generator().manual_seed(0)))
+    for size, steps in ((51, [2]), (101, [3, 2]), (151, [4, 2])):
+        scales = pyramid(observation, (size, size))
+        assert shown_at(scales) == steps
+        assert max(scales[-steps[0] - 1].size) <= 41
 
 
 def test_cropping_keeps_the_middle():

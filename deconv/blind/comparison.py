@@ -55,6 +55,7 @@ def why_not_better(
     -------
     str or None
     """
+    observed, restored = _middle(observed), _middle(restored)
     if linear:
         observed, restored = to_linear(observed), to_linear(restored)
     misfit, ringing = compare(observed, restored, psf, sigma)

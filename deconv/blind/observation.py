@@ -42,6 +42,9 @@ _LEAST_SPREAD = 0.6
 # A piece of so many pixels, or windows, on each side is enough of a large image.
 _ENOUGH, _ENOUGH_WINDOWS = 560, 5
 
+# A piece of a larger image is chosen on one of about so many pixels, in which a window still has so many on each side.
+_ENOUGH_TO_CHOOSE, _LEAST_WINDOW_PIXELS = 2**20, 5
+
 # The automatic window, as a share of the image's shorter side; and that of a search, which makes it smaller.
 _SHARE, _WIDEST_SHARE = 0.12, 0.2
 _LEAST_WINDOW, _LARGEST_WINDOW, _WIDEST_WINDOW = 15, 51, 151
@@ -112,12 +115,17 @@ class Observation:
         piece = [min(n, max(_ENOUGH, _ENOUGH_WINDOWS * s)) for n, s in zip(shape, size, strict=True)]
         if piece == list(shape):
             return self
-        margins = [n // 2 for n in (size[1], size[1], size[0], size[0])]
-        coarse = _sums(F.pad(self.image, margins, "reflect")[0, 0], size)
-        rows, columns = (coarse.diff(dim=axis)[: shape[0] - 1, : shape[1] - 1].abs() for axis in (-2, -1))
+        step = max(1, min(math.isqrt(math.prod(shape) // _ENOUGH_TO_CHOOSE), min(size) // _LEAST_WINDOW_PIXELS))
+        small = F.avg_pool2d(self.image, step)
+        window = [odd(s / step) for s in size]
+        part = [min(-(-n // step), m) for n, m in zip(piece, small.shape[2:], strict=True)]
+        margins = [n // 2 for n in (window[1], window[1], window[0], window[0])]
+        coarse = _sums(F.pad(small, margins, "reflect")[0, 0], window)
+        rows, columns = (coarse.diff(dim=axis)[: small.shape[2] - 1, : small.shape[3] - 1].abs() for axis in (-2, -1))
         # What is strong in both directions.
-        total = torch.minimum(_sums(rows, piece), _sums(columns, piece))
+        total = torch.minimum(_sums(rows, part), _sums(columns, part))
         top, left = divmod(int(total.argmax()), total.shape[-1])
+        top, left = (min(step * start, n - m) for start, n, m in zip((top, left), shape, piece, strict=True))
         cut = self.image[..., top : top + piece[0], left : left + piece[1]]
         centred = cut - cut.mean()
         contrast = float(centred.square().mean().sqrt())

@@ -14,13 +14,15 @@ from .pyramid import climb, pyramid
 from .starts import Start
 from .support import cropped, extent, odd
 
-__all__ = ["Found", "search", "window_around"]
+__all__ = ["Found", "search", "shown_at", "window_around"]
 
 # The window is fitted to the blur where it has at most so many pixels, so many steps of sqrt(2) below the finest scale
 # at least: a larger one would cost the more, the less of it is needed.
 _SHOWN, _LEAST_STEPS = 41, 2
-# The window over the extent of the best psfs found there, so many, and the least at full size, and there.
-_ROOM, _JUDGED, _LEAST, _LEAST_SHOWN = 1.3, 6, 15, 5
+# The window over the extent of the best psfs found there, and the least at full size, and there.
+_ROOM, _LEAST, _LEAST_SHOWN = 1.3, 15, 5
+# How many psfs are the best, where the window is fitted first, and again.
+_JUDGED = 6, 2
 
 
 @dataclass(frozen=True)
@@ -69,21 +71,28 @@ def search(
     found = [Hypothesis(start.psf(scales[0].size).to(piece.image), start.weight, ()) for start in starts]
     paths = len(starts) // 2
     first = 0
-    if may_shrink:
-        steps = _LEAST_STEPS
-        while max(scales[-steps - 1].size) > _SHOWN:
-            steps += 1
-        first = len(scales) - steps
-        found = climb(scales[:first], found, report, above=steps, paths=paths)
+    for steps, judged in zip(shown_at(scales) if may_shrink else (), _JUDGED, strict=False):
+        coarser = scales[: len(scales) - steps]
+        found = climb(coarser, found, report, first=first, above=steps, paths=paths)
         if not found:
             return Found(piece, scales[-1], [])
-        size = window_around([each.psf for each in found[:_JUDGED]], size, 2 ** (steps / 2))
+        first += len(coarser)
+        size = window_around([each.psf for each in found[:judged]], size, 2 ** (steps / 2))
         piece = observation.most_informative(size)
         scales = pyramid(piece, size)
         near = scales[-steps - 1].size
         found = [Hypothesis(cropped(each.psf, near), each.weight, each.trace) for each in found]
         scales = scales[-steps:]
     return Found(piece, scales[-1], climb(scales, found, report, first=first, paths=paths))
+
+
+def shown_at(scales: Sequence[Scale]) -> list[int]:
+    """How many steps below the finest scale the window is fitted to the blur: where that shows first, and again before
+    the finest scales, as a coarse one does not tell well how far a psf reaches."""
+    steps = _LEAST_STEPS
+    while max(scales[-steps - 1].size) > _SHOWN:
+        steps += 1
+    return [steps] if steps == _LEAST_STEPS else [steps, _LEAST_STEPS]
 
 
 def window_around(psfs: Sequence[Tensor], largest: tuple[int, int], factor: float) -> tuple[int, int]:

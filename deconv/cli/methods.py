@@ -21,6 +21,9 @@ __all__ = ["AUTO", "DEFAULT", "Choice", "best", "choose", "listing", "warnings_i
 DEFAULT = "hyper_laplacian"
 AUTO = "auto"
 
+# Of an image of more samples, pixels times channels, one channel keeps all cores busy.
+_LARGE = 2**23
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -106,29 +109,43 @@ class Choice:
         tile: int | None = None,
         memory: int | None = None,
     ) -> Tensor:
-        """`call` for the samples one by one, so that the memory is that of one; arguments as there."""
-        if len(image) == 1:
-            return self.call(image, psf, options, defaults, tile, memory)
+        """`call` for the samples one by one, and in large images for the channels of methods that restore each by
+        itself: the memory is that of one. Arguments as there."""
         import torch
 
-        def of(sample: int, value: Any) -> Any:
-            """The sample's part of what there is one for each."""
-            each = isinstance(value, torch.Tensor) and value.ndim >= 2 and len(value) == len(image)
-            return value[sample : sample + 1] if each else value
+        from ..progress import ProgressBar, heard_by
 
-        return torch.cat(
-            [
-                self.call(
-                    image[sample : sample + 1],
-                    psf,
-                    {name: (flag, of(sample, value)) for name, (flag, value) in options.items()},
-                    {name: of(sample, value) for name, value in defaults.items()},
-                    tile,
-                    memory,
-                )
-                for sample in range(len(image))
-            ]
-        )
+        samples, channels = image.shape[:2]
+        apart = self.method.by_channel and image[0].numel() > _LARGE
+        parts = [(slice(b, b + 1), slice(c, c + 1)) for b in range(samples) for c in range(channels)]
+        if not apart:
+            parts = [(slice(b, b + 1), slice(None)) for b in range(samples)]
+        if len(parts) == 1:
+            return self.call(image, psf, options, defaults, tile, memory)
+        space = image.ndim - 2
+
+        def of(part: tuple[slice, slice], value: Any) -> Any:
+            """The part of what there is one for each sample or channel."""
+            if not isinstance(value, torch.Tensor) or value.ndim < 2:
+                return value
+            index = (own if n > 1 else slice(None) for own, n in zip(part, value.shape, strict=False))
+            return value[tuple(index)]
+
+        restored = torch.empty_like(image)
+        with ProgressBar(
+            self.name.replace("_", " "), len(parts), shown=defaults.get("progress"), delay=1.0, unit="channel"
+        ) as bar:
+            for number, part in enumerate(parts):
+                with heard_by(lambda _, share, done=number: bar.update(done + share)):
+                    restored[part] = self.call(
+                        image[part],
+                        of(part, psf) if psf.ndim > space else psf,
+                        {name: (flag, of(part, value)) for name, (flag, value) in options.items()},
+                        {name: of(part, value) for name, value in defaults.items()} | {"progress": False},
+                        tile,
+                        memory,
+                    )
+        return restored
 
 
 @contextmanager

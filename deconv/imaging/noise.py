@@ -23,7 +23,7 @@ from torch import Tensor
 
 from .arrays import as_image_batch, per_sample
 
-__all__ = ["band_rows", "estimate_noise", "noise_in_bands"]
+__all__ = ["band_places", "estimate_noise", "noise_in_bands"]
 
 # Mean ratio to the truth on photographs blurred by camera shake, motion, defocus or a Gaussian of 0.7 to 2
 # pixels at 0.5 % noise, the worst of them: second differences 1.18, fourth 1.05, sixth 1.02; Haar wavelet
@@ -48,10 +48,10 @@ _CLIPPED_SHARE, _OUTLIERS, _COUNTS, _SIDE_BY_SIDE, _SAMPLE = 0.01, 0.0002, 32, 0
 # Ratio to the root of the mean of 0.05 to 8 photons a pixel: 0.98 to 1.01, and 0.82 to 0.95 by the median.
 _COUNTS_ORDER, _FARTHEST = 2, 5.0
 
-# A hundred thousand pixels give the median to half a percent; a larger plane is sampled in so many bands of
-# rows.
+# A hundred thousand pixels give the median to half a percent; a larger plane is sampled in so many bands of rows, of at
+# most so many columns, which are others from band to band.
 _ENOUGH = 2**17
-_BANDS = 16
+_BANDS, _WIDEST_BAND = 16, 1024
 
 
 def estimate_noise(image: Any, *, white: bool = True, channel_axis: int | None = None) -> Any:
@@ -98,17 +98,20 @@ def estimate_noise(image: Any, *, white: bool = True, channel_axis: int | None =
 
 
 def _bands(planes: Tensor) -> Tensor:
-    """`(N, H, W)` as `(N, bands, rows, W)`: all of it, or evenly spaced bands where there is plenty."""
-    return torch.stack([planes[:, start:stop] for start, stop in band_rows(*planes.shape[1:])], dim=1)
+    """`(N, H, W)` as `(N, bands, rows, columns)`: all of it, or evenly spaced bands where there is plenty."""
+    places = band_places(*planes.shape[1:])
+    return torch.stack([planes[:, top:bottom, left:right] for (top, bottom), (left, right) in places], dim=1)
 
 
-def band_rows(height: int, width: int) -> list[tuple[int, int]]:
-    """The rows of a plane that its noise is estimated from: all of them, or bands of equal height."""
+def band_places(height: int, width: int) -> list[tuple[tuple[int, int], tuple[int, int]]]:
+    """The rows and columns of a plane that its noise is estimated from: all of them, or bands of one size."""
     rows = max(_ENOUGH // (_BANDS * width), 2 * (_COARSE_ORDER * _SPACING + _BLOCK))
     if _BANDS * rows >= height:
-        return [(0, height)]
-    starts = [(height - rows) * i // (_BANDS - 1) for i in range(_BANDS)]
-    return [(start, start + rows) for start in starts]
+        return [((0, height), (0, width))]
+    columns = min(width, _WIDEST_BAND)
+    tops = [(height - rows) * i // (_BANDS - 1) for i in range(_BANDS)]
+    lefts = [(width - columns) * (i % 4) // 3 for i in range(_BANDS)]
+    return [((top, top + rows), (left, left + columns)) for top, left in zip(tops, lefts, strict=True)]
 
 
 def noise_in_bands(bands: Tensor) -> Tensor:

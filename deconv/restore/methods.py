@@ -74,6 +74,8 @@ class Method:
         Whether it takes one image and psf only, neither several frames nor a psf that varies over the field.
     reach : int
         How far apart pixels are that do not see each other, in sizes of the psf: the overlap of tiles.
+    by_channel : bool
+        Whether no channel depends on the others, so that one after another gives the same in less memory.
     """
 
     function: str | Callable[..., Any]
@@ -87,6 +89,7 @@ class Method:
     apart: bool = True
     one_convolution: bool = False
     reach: int = 4
+    by_channel: bool = False
 
     def load(self) -> Callable[..., Any]:
         """The function."""
@@ -134,7 +137,9 @@ METHODS: dict[str, Method] = {
         buffers=(35, 35),
         one_convolution=True,
     ),
-    "tikhonov": Method("tikhonov", "linear, smooth", pace=0.7, learnable=("weight",), buffers=(18, 18)),
+    "tikhonov": Method(
+        "tikhonov", "linear, smooth", pace=0.7, learnable=("weight",), buffers=(18, 18), by_channel=True
+    ),
     "unsupervised_wiener": Method(
         "unsupervised_wiener",
         "linear; noise and signal estimated together",
@@ -151,9 +156,15 @@ METHODS: dict[str, Method] = {
         buffers=(17, 17),
         apart=False,
         reach=3,
+        by_channel=True,
     ),
     "total_variation": Method(
-        "total_variation", "flat areas with sharp edges", pace=2.0, learnable=("weight",), buffers=(26, 30)
+        "total_variation",
+        "flat areas with sharp edges",
+        pace=2.0,
+        learnable=("weight",),
+        buffers=(26, 30),
+        by_channel=True,
     ),
     "hyper_laplacian": Method(
         "hyper_laplacian",
@@ -162,8 +173,16 @@ METHODS: dict[str, Method] = {
         automatic=True,
         learnable=("weight", "second_order"),
         buffers=(37, 52),
+        by_channel=True,
     ),
-    "l0_gradient": Method("l0_gradient", "text and drawings: few edges", pace=2.0, learnable=(), buffers=(26, 30)),
+    "l0_gradient": Method(
+        "l0_gradient",
+        "text and drawings: few edges",
+        pace=2.0,
+        learnable=(),
+        buffers=(26, 30),
+        by_channel=True,
+    ),
     "network": Method(
         "network",
         "photographs: a small network between exact solves",
@@ -171,6 +190,7 @@ METHODS: dict[str, Method] = {
         pace=6.0,
         learnable=(),
         one_convolution=True,
+        by_channel=True,
     ),
     "plug_and_play": Method(
         "plug_and_play", "any denoiser as the prior", pace=10.0, learnable=("weight",), buffers=(35, 37)

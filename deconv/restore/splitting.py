@@ -53,8 +53,9 @@ class DataTerm:
         self.domain = domain
         self.blurred = domain.blur(latent)
         self.blurred_dual = torch.zeros_like(self.blurred)
-        self.allowed = latent
-        self.allowed_dual = torch.zeros_like(latent)
+        if domain.inside is not None:
+            self.allowed = latent
+            self.allowed_dual = torch.zeros_like(latent)
         self.share = 1 / (domain.mask + _PENALTY)
         self.power = _PENALTY * domain.forward.power
         if domain.inside is not None:

@@ -13,7 +13,7 @@ from torch import Tensor
 from ..foreign_arrays import as_tensor
 from ..imaging.arrays import axis_order
 from ..imaging.clipping import clipped
-from ..imaging.noise import band_rows, noise_in_bands
+from ..imaging.noise import band_places, noise_in_bands
 from ..imaging.srgb import to_linear
 from .arguments import Space, as_sigma
 from .filling import fill
@@ -124,7 +124,8 @@ def _noise(rows: Callable[[int, int], Tensor], height: int, rest: Sequence[int])
         slices = torch.stack([_unit_free(Statistics.noise_of, rows(i, i + 1)) for i in range(height)])
         unit = power_of_two(slices.amax(0))
         return (slices / unit).square().mean(0).sqrt() * unit
-    bands = torch.stack([rows(*span) for span in band_rows(height, rest[0])], 2)
+    places = band_places(height, rest[0])
+    bands = torch.stack([rows(*span)[..., left:right] for span, (left, right) in places], 2)
     return _unit_free(noise_in_bands, bands.flatten(0, 1)).reshape(*bands.shape[:2], 1, 1)
 
 
