@@ -216,16 +216,18 @@ def _bridge(image: Tensor, axis: int, gap: int, along: list[tuple[int, bool]]) -
             known = torch.cat([known, known.flip(a)], a)
         length = known.shape[a]
         lengths.append(length)
-        count = length // 2 + 1 if len(lengths) == len(along) else length  # the last one is a real transform
-        frequency = torch.arange(count, dtype=torch.float64, device=image.device) * (2 * math.pi / length)
+        frequency = torch.arange(length // 2 + 1, dtype=torch.float64, device=image.device) * (2 * math.pi / length)
         eigenvalue = eigenvalue.unsqueeze(-1) + 2 - 2 * frequency.cos()
     interpolation = _interpolation(eigenvalue, gap, rows).to(image.dtype)
+    for place, length in enumerate(lengths[:-1]):  # the last one is a real transform, without negative frequencies
+        row = torch.arange(length, device=image.device)
+        interpolation = interpolation.index_select(place, torch.minimum(row, length - row))
 
     known = known.movedim(axis, -1)
     if along:
         dims = tuple(range(-1 - len(along), -1))
         spectrum = torch.fft.rfftn(known, dim=dims)
-        filled = (interpolation.to(spectrum.dtype) @ spectrum.unsqueeze(-1)).squeeze(-1)
+        filled = torch.view_as_complex((interpolation @ torch.view_as_real(spectrum)).contiguous())
         filled = torch.fft.irfftn(filled, s=lengths, dim=dims)
     else:
         filled = (interpolation @ known.unsqueeze(-1)).squeeze(-1)

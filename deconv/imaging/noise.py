@@ -17,6 +17,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -120,7 +121,8 @@ def noise_in_bands(bands: Tensor) -> Tensor:
 
 
 def _at_the_highest_frequencies(planes: Tensor) -> Tensor:
-    clipped, counts = _clipped(planes), _are_counts(planes)
+    ordered = _ordered(planes)
+    clipped, counts = _clipped(planes, ordered), _are_counts(planes, ordered)
     variances = []
     for plane, skip, counted in zip(planes, clipped, counts.tolist(), strict=True):
         order = [min(_COUNTS_ORDER if counted else _ORDER, n - 1) for n in plane.shape[1:]]
@@ -128,7 +130,7 @@ def _at_the_highest_frequencies(planes: Tensor) -> Tensor:
         for axis, n in enumerate(order, start=1):
             details = torch.diff(details, n=n, dim=axis) / math.sqrt(math.comb(2 * n, n))
         if skip.any():
-            details = details[~F.max_pool2d(skip.to(plane), [n + 1 for n in order], stride=1).bool()]
+            details = details[~_touched(skip, [n + 1 for n in order])]
         variances.append(_power(details) if counted else _variance(details))
     return torch.stack(variances)
 
@@ -154,7 +156,7 @@ def _in_quiet_places(planes: Tensor) -> Tensor:
             details = details.narrow(axis, _SPACING, n) - details.narrow(axis, 0, n)
     power = F.avg_pool2d(details.square(), _BLOCK) / math.comb(2 * _COARSE_ORDER, _COARSE_ORDER) ** 2
     reach = _COARSE_ORDER * _SPACING
-    touched = F.max_pool2d(_clipped(planes).to(planes.dtype), reach + 1, stride=1)
+    touched = F.max_pool2d(_clipped(planes, _ordered(planes)).to(planes.dtype), reach + 1, stride=1)
     touched = F.max_pool2d(touched, _BLOCK).bool()
     quiet = [
         plane[~skip].quantile(_QUIET) if not skip.all() else plane.new_zeros(())
@@ -163,13 +165,25 @@ def _in_quiet_places(planes: Tensor) -> Tensor:
     return torch.stack(quiet) / _QUIETEST**2
 
 
-def _clipped(planes: Tensor) -> Tensor:
+def _touched(skip: Tensor, size: list[int]) -> Tensor:
+    """Whether any pixel of each window of a size is marked: bytes, of which a window of twice the size takes one pass."""
+    touched = skip.to(torch.uint8)
+    for axis, n in enumerate(size, start=1):
+        width = 1
+        while width < n:
+            step = min(width, n - width)
+            rest = touched.shape[axis] - step
+            touched = touched.narrow(axis, 0, rest) | touched.narrow(axis, step, rest)
+            width += step
+    return touched.bool()
+
+
+def _clipped(planes: Tensor, ordered: Tensor) -> Tensor:
     """The pixels of a plateau at either end of the values of their plane.
 
     Many pixels of one value are no plateau by themselves: where photons are counted, zeros are common. But then there
     are few different values, and the zeros are scattered; those of a plateau lie side by side.
     """
-    ordered = _ordered(planes)
     few = _few_values(ordered)
     values = planes.flatten(1)
     beyond = int(_OUTLIERS * ordered.shape[1])
@@ -189,9 +203,8 @@ def _clipped(planes: Tensor) -> Tensor:
     return mask
 
 
-def _are_counts(planes: Tensor) -> Tensor:
+def _are_counts(planes: Tensor, ordered: Tensor) -> Tensor:
     """Whether each plane has few different values, the commonest of them scattered as noise is, `(N,)`."""
-    ordered = _ordered(planes)
     few = _few_values(ordered)
     if few.any():
         few = few & _is_scattered(planes == ordered.mode(1).values.view(-1, 1, 1, 1))
@@ -201,7 +214,10 @@ def _are_counts(planes: Tensor) -> Tensor:
 def _ordered(planes: Tensor) -> Tensor:
     """The values of each plane in order; of a large one, a sample."""
     values = planes.flatten(1)
-    return values[:, :: max(1, values.shape[1] // _SAMPLE)].sort(1).values
+    values = values[:, :: max(1, values.shape[1] // _SAMPLE)]
+    if values.device.type == "cpu" and values.dtype in (torch.float32, torch.float64):
+        return torch.from_numpy(np.sort(values.numpy(), axis=1))  # some ten times quicker: torch orders indices, too
+    return values.sort(1).values
 
 
 def _few_values(ordered: Tensor) -> Tensor:

@@ -49,7 +49,7 @@ _MOST_ALIKE = 0.99
 _LEAST_MEAN = 1e-3
 
 
-def contour_weight(problem: Problem, background: Tensor) -> Tensor:
+def contour_weight(problem: Problem, background: Tensor, start: Tensor | None = None) -> Tensor:
     r"""The weight of the total variation of `richardson_lucy`, for each sample and channel.
 
     Parameters
@@ -58,6 +58,8 @@ def contour_weight(problem: Problem, background: Tensor) -> Tensor:
         The observation.
     background : Tensor
         b, in the problem's unit, broadcasts against the observation.
+    start : Tensor, optional
+        ``domain.start()``, where it is at hand.
 
     Returns
     -------
@@ -74,11 +76,11 @@ def contour_weight(problem: Problem, background: Tensor) -> Tensor:
     relative = variance * (light + offset) / ((mean + offset) * light.square())
     noise = relative.sqrt().clamp_max(1)
     sparse = (2 * contrast.square() / (mean.square() + contrast.square())).clamp_max(1)
-    size = 1 - sparse * (1 - coarseness(domain, variance))
+    size = 1 - sparse * (1 - coarseness(domain, variance, start))
     return _COEFFICIENT * size**_COARSE_POWER * noise**_NOISE_POWER
 
 
-def coarseness(domain: PaddedDomain, variance: Tensor) -> Tensor:
+def coarseness(domain: PaddedDomain, variance: Tensor, start: Tensor | None = None) -> Tensor:
     """c of the module's formula, in [0, 1], for each sample and channel; 1 where all is noise, or nothing is blurred.
 
     Parameters
@@ -87,11 +89,13 @@ def coarseness(domain: PaddedDomain, variance: Tensor) -> Tensor:
         Of the observation.
     variance : Tensor
         Of its noise, broadcasts against it.
+    start : Tensor, optional
+        ``domain.start()``, where it is at hand.
     """
     window = tuple(2 * n for n in domain.psf.shape[-len(domain.axes) :])
     with torch.no_grad():
         power = Convolution(domain.psf, window, domain.forward.shares).power
-        start = domain.start()
+        start = domain.start() if start is None else start
         seen, again = domain.crop(start), domain.crop(domain.combine(domain.blur(start)))
     squares, fourths = ((power**n).mean(domain.axes, keepdim=True) for n in (1, 2))
     white = fourths / squares

@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .statistics import Statistics
+
 __all__ = ["Observation", "frames_of", "one_for_each", "stacked"]
 
 
@@ -27,12 +29,15 @@ class Observation:
         The weight of each pixel, broadcasts against `image`; None where all count.
     clipped : Tensor or None
         See `deconv.imaging.clipping.clipped_ends`.
+    statistics : Statistics or None
+        Of the image, where they had to be measured already.
     """
 
     image: Tensor
     psf: Tensor
     mask: Tensor | None
     clipped: Tensor | None
+    statistics: Statistics | None = None
 
 
 def frames_of(image: Any, frames: bool) -> list[Any] | None:

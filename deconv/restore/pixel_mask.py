@@ -9,7 +9,7 @@ r-th greatest and :math:`y_8` the least. For a point that is blurred, :math:`y -
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -134,7 +134,7 @@ def as_mask(mask: Any, image: Tensor, *, channel_axis: int | None = None) -> Ten
     return pixels
 
 
-def outliers(image: Tensor, psf: Tensor, statistics: Statistics) -> Tensor:
+def outliers(image: Tensor, psf: Tensor, statistics: Statistics, among: Tensor | None = None) -> Tensor:
     """Pixels that stand out from their neighbours as nothing that a psf has blurred can.
 
     Parameters
@@ -145,6 +145,8 @@ def outliers(image: Tensor, psf: Tensor, statistics: Statistics) -> Tensor:
         As for `PaddedDomain`.
     statistics : Statistics
         Of the image.
+    among : Tensor, optional
+        bool, of the shape of `image`: which pixels to judge, quickly where they are few; by default all.
 
     Returns
     -------
@@ -154,35 +156,56 @@ def outliers(image: Tensor, psf: Tensor, statistics: Statistics) -> Tensor:
     space = space_of(image)
     shares = _allowed_shares(psf.detach(), space)
     noise = torch.maximum(_DEVIATIONS * statistics.sigma, _FAINT * statistics.contrast)
-    found = torch.zeros_like(image, dtype=torch.bool)
+    padded = extend(image.detach(), [(1, 1)] * space, method="reflect")
+    if among is not None:
+        places = among.nonzero().unbind(1)
+        noise, *shares = (values.expand_as(image)[places] for values in (noise, *shares))
+        pixels, neighbours = image.detach()[places], [padded[index] for index in _beside(places, space)]
+    else:
+        pixels, neighbours = image.detach(), [padded[index] for index in _windows(padded, space)]
+    found = torch.zeros_like(pixels, dtype=torch.bool)
     for sign in (1, -1):
-        padded = extend(sign * image.detach(), [(1, 1)] * space, method="reflect")
-        excesses, height = _peaks(padded, space)
+        excesses, height = _peaks(sign * pixels, (sign * neighbour for neighbour in neighbours))
         for excess, share in zip(excesses, shares, strict=True):
             found |= excess > noise + share * height
-    return found
+    if among is None:
+        return found
+    return torch.zeros_like(among).index_put_(places, found)
 
 
 def _allowed_shares(psf: Tensor, space: int) -> list[Tensor]:
     """For each rank, which part of its height a pixel may be above its neighbour of that rank."""
     axes = tuple(range(-space, 0))
-    excesses, height = _peaks(F.pad(psf, (1, 1) * space), space)
+    padded = F.pad(psf, (1, 1) * space)
+    excesses, height = _peaks(psf, (padded[index] for index in _windows(padded, space)))
     small = psf < _SMALL_TAP * psf.amax(axes, keepdim=True)
     shares = [torch.where(small, 0, excess / height.clamp_min(1e-30)).amax(axes, keepdim=True) for excess in excesses]
     return [(_MARGIN * share).clamp_min(_LEAST_SHARE) for share in shares]
 
 
-def _peaks(padded: Tensor, space: int) -> tuple[list[Tensor], Tensor]:
+def _steps(space: int) -> Iterator[tuple[int, ...]]:
+    """To each neighbour."""
+    return (step for step in itertools.product((-1, 0, 1), repeat=space) if any(step))
+
+
+def _windows(padded: Tensor, space: int) -> Iterator[tuple[Any, ...]]:
+    """The index of the neighbours of all pixels that one more pixel on each side was added to."""
+    sizes = padded.shape[-space:]
+    return ((..., *[slice(1 + s, n - 1 + s) for s, n in zip(step, sizes, strict=True)]) for step in _steps(space))
+
+
+def _beside(places: Sequence[Tensor], space: int) -> Iterator[tuple[Any, ...]]:
+    """The index of the neighbours of a few pixels in the same."""
+    for step in _steps(space):
+        yield (*places[:-space], *[place + 1 + s for s, place in zip(step, places[-space:], strict=True)])
+
+
+def _peaks(pixels: Tensor, neighbours: Iterable[Tensor]) -> tuple[list[Tensor], Tensor]:
     """How far each pixel is above its greatest neighbour, its second greatest, ..., and how far, if at all, above its
     least one."""
-    pixels = padded[(..., *[slice(1, -1)] * space)]
     greatest = [torch.full_like(pixels, -torch.inf)] * _RANKS
     least = torch.full_like(pixels, torch.inf)
-    for step in itertools.product((-1, 0, 1), repeat=space):
-        if not any(step):
-            continue
-        index = [slice(1 + s, n - 1 + s) for s, n in zip(step, padded.shape[-space:], strict=True)]
-        neighbour = padded[(..., *index)]
+    for neighbour in neighbours:
         least = torch.minimum(least, neighbour)
         for rank, value in enumerate(greatest):
             greatest[rank], neighbour = torch.maximum(value, neighbour), torch.minimum(value, neighbour)

@@ -112,6 +112,9 @@ def run(
         read = [_observe(*given, **layout) for given in zip(frames, psfs, masks, strict=True)]
         seen, back = stacked([frame for frame, _ in read]), read[0][1]
         blur = seen.psf
+    statistics = common.get("statistics")
+    if statistics is None and common.get("sigma") is None and not linear:
+        statistics = seen.statistics
     problem = Problem.of(
         to_linear(seen.image) if linear else seen.image,
         blur,
@@ -120,7 +123,7 @@ def run(
         boundary=common.get("boundary", "unknown"),
         mask=seen.mask,
         clipped=seen.clipped,
-        statistics=common.get("statistics"),
+        statistics=statistics,
         apart=apart,
         frames=frames is not None,
     )
@@ -171,9 +174,10 @@ def _observe(
     # Before the light is decoded: clipping is a matter of the file.
     batch, back, pixels, clipped = read_masked(image, psf, mask=mask, white=white, channel_axis=channel_axis)
     psfs = as_psfs(psf, batch)
+    statistics = None
     if pixels is None:
-        pixels = _without_outliers(batch, psfs)
-    return Observation(batch, psfs, pixels, clipped), back
+        pixels, statistics = _without_outliers(batch, psfs)
+    return Observation(batch, psfs, pixels, clipped, statistics), back
 
 
 def warn_of_ripples(problem: Problem) -> None:
@@ -188,28 +192,29 @@ def warn_of_ripples(problem: Problem) -> None:
         )
 
 
-def _without_outliers(image: Tensor, psf: Tensor) -> Tensor | None:
-    """A mask without the pixels that are far from all others and not what the psf has blurred; None where all count."""
+def _without_outliers(image: Tensor, psf: Tensor) -> tuple[Tensor | None, Statistics | None]:
+    """A mask without the pixels that are far from all others and not what the psf has blurred; None where all count,
+    and then the image's statistics, if these had to be measured."""
     image = image.detach()
     axes = tuple(range(2, image.ndim))
     mean = image.mean(axes, keepdim=True)
     reach = torch.maximum(image.amax(axes, keepdim=True) - mean, mean - image.amin(axes, keepdim=True))
     unit = power_of_two(reach)
     if not bool((reach / unit > _FAR * ((image - mean) / unit).std(axes, correction=0, keepdim=True)).any()):
-        return None  # as in every photograph
+        return None, None  # as in every photograph
     statistics = Statistics.of(image)
     far = (image - mean).abs() > _FAR * statistics.typical_contrast
-    found = far & outliers(image, psf, statistics)
+    found = outliers(image, psf, statistics, among=far)
     count = int(found.sum())
     if count == 0:
-        return None
+        return None, statistics
     warnings.warn(
         f"image: {count} of its {image.numel()} values stand out as nothing that the psf has blurred does (cosmic "
         'rays, hot pixels), and are left out; mask="auto" finds fainter ones, too, and a mask of ones keeps all',
         RestorationWarning,
         stacklevel=5,
     )
-    return (~found).to(image)
+    return (~found).to(image), None
 
 
 def _change(latent: Tensor, previous: Tensor) -> float:

@@ -141,8 +141,9 @@ def iterates(
     tiny = torch.finfo(domain.observed.dtype).tiny
     dark = 1e-6 * statistics.brightness  # what division takes for zero; products with it are still normal numbers
     floor = problem.per_channel(background, name="background")
+    start = domain.start()
     if tv is None:
-        tv = contour_weight(problem, floor)
+        tv = contour_weight(problem, floor, start)
     _warn_of_negative_values(problem)
     seen = domain.project(domain.blur_adjoint(domain.mask.expand_as(domain.observed)))
     noise = statistics.sigma / domain.shares.sqrt()  # of each frame
@@ -205,7 +206,7 @@ def iterates(
 
     def steps() -> Iterator[Tensor]:
         nonlocal explained
-        previous = ahead = (domain.start() - domain.combine(floor)).clamp_min(least)
+        previous = ahead = (start - domain.combine(floor)).clamp_min(least)
         last_step = None
         while True:
             factor, done = correction(ahead)
