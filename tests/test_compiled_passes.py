@@ -110,3 +110,30 @@ def test_what_is_not_compiled():
     assert compiled.compiled_passes(Gradient(), Shrinkage("soft", latent.abs()), 1.0, latent) is None
     assert compiled.compiled_passes(Gradient(), Shrinkage("soft", torch.rand(8)), 1.0, latent) is None
     assert compiled.compiled_passes(Gradient(), SOFT, 1.0, latent.half()) is None
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 7, 6, 5), (1, 2, 4, 1, 9), (2, 1, 9, 12), (1, 1, 1, 3)])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_smoothing_divides_by_the_curvature_of_contours(shape, dtype):
+    latent, target = (random(*shape, seed=seed).to(dtype) for seed in (1, 2))
+    weight = random(*shape[:2], *[1] * (len(shape) - 2), seed=3).to(dtype).abs()
+    flat = torch.tensor(0.05, dtype=dtype)
+    divide = compiled.compiled_smoothing(weight, flat, latent)
+    assert divide is not None
+    gradient = Gradient(len(shape) - 2)
+    slopes = gradient.analyse(latent)
+    expected = target / (1 + weight * gradient.adjoint(slopes / (slopes.norm(dim=0) + flat))).clamp_min(0.1)
+    torch.testing.assert_close(divide(target, latent, weight, flat, 0.1), expected)
+
+
+def test_smoothing_of_anything_else_is_left_to_torch():
+    latent = random(1, 2, 4, 5, 3)
+    assert compiled.compiled_smoothing(latent.abs(), torch.tensor(0.1), latent) is None
+    assert compiled.compiled_smoothing(torch.rand(3), torch.tensor(0.1), latent) is None
+    assert compiled.compiled_smoothing(torch.tensor(0.1), torch.tensor(0.1), latent.clone().requires_grad_()) is None
+
+
+def test_richardson_lucy_is_the_same_without_compiled_smoothing(monkeypatch):
+    found = restore.richardson_lucy(observation(), PSF, tv=0.02, num_iter=10)
+    monkeypatch.setattr(compiled, "_LEAST_PIXELS", 10**9)
+    np.testing.assert_allclose(found, restore.richardson_lucy(observation(), PSF, tv=0.02, num_iter=10), atol=1e-4)

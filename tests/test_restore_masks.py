@@ -69,6 +69,18 @@ def test_hits_of_two_by_two_pixels_are_found():
     assert bool(found[..., 40:42, 50:52].all())
 
 
+@pytest.mark.parametrize("shape", [(2, 3, 20, 30), (1, 2, 7, 9, 11)])
+def test_a_few_pixels_are_judged_like_all_of_them(shape):
+    image = torch.rand(shape, generator=torch.Generator().manual_seed(0)) ** 30  # few are bright
+    psf = torch.ones((3,) * (len(shape) - 2)) / 3 ** (len(shape) - 2)
+    statistics = Statistics.of(image, 0.01)
+    every = outliers(image, psf, statistics)
+    among = torch.rand(shape, generator=torch.Generator().manual_seed(1)) < 0.3
+    among[..., 0], among[..., -1] = True, True  # at the border, too
+    assert bool((every & among).any())
+    assert torch.equal(outliers(image, psf, statistics, among=among), every & among)
+
+
 def test_a_sharp_image_keeps_its_points():
     point = torch.zeros(3, 3, dtype=torch.float64)
     point[1, 1] = 1

@@ -12,6 +12,7 @@ from typing_extensions import Unpack
 
 from ...choices import check_choice
 from ..common_options import CommonOptions, explain_common_options
+from ..compiled import compiled_smoothing
 from ..contour_weight import contour_weight
 from ..convergence import Minimisation
 from ..derivatives import Gradient
@@ -29,6 +30,9 @@ _FLAT = 10.0
 
 # Light below zero that is worth a word, relative to that above.
 _NEGATIVE = 0.01
+
+# What divides by the curvature of contours is at least this.
+_LEAST_SMOOTHING = 0.1
 
 # The correlation of the two halves' pulls at which they are against each other, chosen on one photograph under other
 # blurs and noise than those of the tests: at -1 all that one half does undoes the other's noise.
@@ -161,11 +165,12 @@ def iterates(
     above = bool((floor > 0).any())
 
     half = _chessboard(domain.shape, seen) if stop == "consensus" else seen
+    parts: tuple[Tensor, list[tuple[Tensor, Tensor]]] | None = None  # of `seen` by each half, inverted
     agreement = torch.ones_like(light)
 
     def correction(latent: Tensor) -> tuple[Tensor, Tensor]:
         """The factor that explains the observation better, and which channels are explained to the noise."""
-        nonlocal agreement
+        nonlocal agreement, parts
         blurred = domain.blur(latent)
         blurred = (blurred.add_(floor) if above else blurred).clamp_min_(dark)
         counted = domain.active(blurred)
@@ -177,27 +182,36 @@ def iterates(
         total = seen if counted is domain else domain.project(domain.blur_adjoint(mask))
         returned = domain.project(domain.blur_adjoint(ratio))
         inverse, unseen = known if total is seen else _reciprocal(total)
-        factor = returned.clamp_min(0).mul_(inverse).masked_fill_(unseen, 1)
+        factor = (returned * inverse).clamp_min_(0).masked_fill_(unseen, 1)
         if stop is None:
             return factor, explained
         if stop == "discrepancy":
             excess = mask * ((counted.observed - mask * blurred).square() - noise.square())
             return factor, domain.combine(excess).sum(domain.axes, keepdim=True) <= 0
-        pulls = []
-        part, whole = (domain.project(domain.blur_adjoint(half * each)) for each in (ratio, mask.expand_as(ratio)))
-        for light_of, seen_of in ((part, whole), (returned - part, total - whole)):
-            pulls.append(torch.where(seen_of > _UNSEEN, latent * (light_of / seen_of.clamp_min(_UNSEEN) - 1), 0))
-        one, other = pulls
+        if parts is None or parts[0] is not total:
+            white = domain.project(domain.blur_adjoint(half * mask.expand_as(ratio)))
+            parts = total, [_reciprocal(white), _reciprocal(total - white)]
+        part = domain.project(domain.blur_adjoint(half * ratio))
+        one, other = (
+            ((light_of * inverse - 1) * latent).masked_fill_(unseen, 0)
+            for light_of, (inverse, unseen) in zip((part, returned - part), parts[1], strict=True)
+        )
         products = [(a * b).sum(domain.axes, keepdim=True) for a, b in ((one, other), (one, one), (other, other))]
         before, agreement = agreement, products[0] / (products[1] * products[2]).sqrt().clamp_min(tiny)
         return factor, (agreement < _AGAINST) | ((agreement < 0) & (agreement > before))
 
-    def smoothing(latent: Tensor) -> Tensor:
-        """The inverse of the factor that shortens contours."""
-        slopes = gradient.parts(latent)
-        scale = (squared(slopes).clamp_min_(tiny).sqrt() + _FLAT * tv * statistics.brightness).reciprocal_()
+    weight = torch.as_tensor(tv, dtype=light.dtype, device=light.device)
+    flat = _FLAT * weight * statistics.brightness
+
+    def smoothed(latent: Tensor, ahead: Tensor) -> Tensor:
+        """A latent image times the factor that shortens the contours of the one before."""
+        compiled = compiled_smoothing(weight, flat, ahead)
+        if compiled is not None and not latent.requires_grad:
+            return compiled(latent, ahead, weight, flat, _LEAST_SMOOTHING)
+        slopes = gradient.parts(ahead)
+        scale = (squared(slopes).clamp_min_(tiny).sqrt() + flat).reciprocal_()
         curvature = gradient.adjoint(slope * scale for slope in slopes)
-        return (curvature * tv).add_(1).clamp_min_(0.1)
+        return latent / (curvature * weight).add_(1).clamp_min_(_LEAST_SMOOTHING)
 
     def balance(latent: Tensor) -> Tensor:
         r"""The factor that keeps the light: :math:`w^T H x = (H^T w)^T x`, and `seen` is the latter's factor."""
@@ -213,7 +227,7 @@ def iterates(
             latent = ahead * factor
             del factor  # buffers of a whole volume, which need not wait for the next step
             if shortened:
-                latent = latent / smoothing(ahead)
+                latent = smoothed(latent, ahead)
             if not domain.bounded:
                 latent = latent * balance(latent)
             if stop is not None:
