@@ -166,7 +166,7 @@ def _in_quiet_places(planes: Tensor) -> Tensor:
 
 
 def _touched(skip: Tensor, size: list[int]) -> Tensor:
-    """Whether any pixel of each window of a size is marked: of bytes, where a window of twice the size takes one pass."""
+    """Whether any pixel of each window of a size is marked: of bytes, where twice the size takes one pass more."""
     touched = skip.to(torch.uint8)
     for axis, n in enumerate(size, start=1):
         width = 1

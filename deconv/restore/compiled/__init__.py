@@ -41,7 +41,7 @@ def compiled_passes(analysis: Any, prox: Any, penalty: Tensor | float, latent: T
 
 
 def compiled_smoothing(weight: Tensor, flat: Tensor, latent: Tensor) -> DivideBySmoothing | None:
-    """`deconv.restore.compiled.contours.divide_by_smoothing` for a weight and f that are one for all pixels of a channel,
+    """`deconv.restore.compiled.contours.divide_by_smoothing`, where weight and f are one for all pixels of a channel,
     else None."""
     if latent.device.type != "cpu" or latent.dtype not in (torch.float32, torch.float64):
         return None
