@@ -119,6 +119,27 @@ def test_a_pixel_is_a_pixel(opened, photograph):
     assert np.abs(canvas[top : top + height, left : left + width] - expected).max() <= 1
 
 
+def test_the_wheel_zooms_around_the_pointer(opened):
+    """A pixel becomes a square; what is under the pointer stays there; and all the way out the picture is whole."""
+    opened.wait_for_timeout(200)
+    whole = seen(opened)
+    box = opened.locator("#canvas").bounding_box()
+    row, column = (round(side / 2) - 20 for side in whole.shape[:2])  # in the picture
+    opened.mouse.move(box["x"] + column, box["y"] + row)
+    opened.mouse.wheel(0, -800)
+    opened.wait_for_timeout(200)
+    near = seen(opened)
+    assert opened.get_attribute("#whole-size", "aria-pressed") == "false"
+    expected = whole[row - 10 : row + 10, column - 10 : column + 10].repeat(4, 0).repeat(4, 1)
+    part = near[row - 40 : row + 40, column - 40 : column + 40]
+    assert np.abs(part - expected).mean() < 2
+    opened.locator("#canvas").focus()
+    opened.keyboard.press("1")
+    playwright.expect(opened.get_by_role("button", name="1:1")).to_have_attribute("aria-pressed", "true")
+    opened.keyboard.press("0")
+    playwright.expect(opened.get_by_role("button", name="Fit")).to_have_attribute("aria-pressed", "true")
+
+
 def test_the_blur_is_found_and_told_in_words(opened):
     opened.get_by_role("button", name="Find the blur").click()
     opened.wait_for_selector("#estimated", state="visible")

@@ -28,6 +28,10 @@ const viewer = new Viewer(element("canvas"), {
     if (tool === "region") own.region = value;
     write(own, methods);
   },
+  zoomed: () => {
+    element("whole-size").ariaPressed = String(viewer.zoom === 1);
+    element("fit-size").ariaPressed = String(viewer.zoom === null);
+  },
 });
 
 const queue = new Queue(element("pictures"), { choose, cancel: server.cancel, remove: server.remove });
@@ -179,14 +183,8 @@ for (const field of document.querySelectorAll("aside select, aside input:not([ty
 }
 
 element("split").oninput = (event) => { viewer.split = Number(event.target.value); viewer.draw(); };
-for (const [id, fitted] of [["whole-size", false], ["fit-size", true]]) {
-  element(id).onclick = () => {
-    viewer.fitted = fitted;
-    element("whole-size").ariaPressed = String(!fitted);
-    element("fit-size").ariaPressed = String(fitted);
-    viewer.draw();
-  };
-}
+element("whole-size").onclick = () => viewer.zoomTo(1);
+element("fit-size").onclick = () => viewer.zoomTo(null);
 const tools = document.querySelectorAll("[data-tool]");
 for (const button of tools) {
   button.onclick = () => {

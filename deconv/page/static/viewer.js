@@ -1,23 +1,27 @@
-// The picture on a canvas: before on the left of the slider, after on its right; moved, fitted, drawn upon.
+// The picture on a canvas: before on the left of the slider, after on its right; moved, zoomed, drawn upon.
 // At 1:1 a pixel of the picture is a pixel of the screen, whatever the screen's density.
 
 const HANDLE = 14; // pixels on both sides of the line in which it is taken hold of
+const LARGEST = 16; // zoom
 
 export class Viewer {
-  // `drawn` is called with ("motion", {length, angle}) and ("region", [x, y, w, h]); `split` with the slider's percentage.
-  constructor(canvas, { drawn, moved }) {
+  // `drawn` is called with ("motion", {length, angle}) and ("region", [x, y, w, h]); `moved` with the slider's percentage;
+  // `zoomed` when `zoom` has changed.
+  constructor(canvas, { drawn, moved, zoomed }) {
     this.canvas = canvas;
     this.context = canvas.getContext("2d");
     this.drawn = drawn;
     this.moved = moved;
+    this.zoomed = zoomed;
     this.before = this.after = this.region = this.motion = null;
     this.split = 50;
     this.tool = "move";
-    this.fitted = false;
+    this.zoom = 1; // pixels of the screen for one of the picture; null: the whole picture fits
     this.centre = null; // of the view, in the picture
     new ResizeObserver(() => this.draw()).observe(canvas);
     canvas.addEventListener("pointerdown", (event) => this.press(event));
     canvas.addEventListener("keydown", (event) => this.key(event));
+    canvas.addEventListener("wheel", (event) => this.wheel(event), { passive: false });
   }
 
   show(before, after) {
@@ -30,24 +34,53 @@ export class Viewer {
 
   get density() { return window.devicePixelRatio || 1; }
 
-  get scale() {
+  get fit() {
     const { width, height } = this.canvas;
     const { naturalWidth, naturalHeight } = this.before;
-    return this.fitted ? Math.min(width / naturalWidth, height / naturalHeight) : 1;
+    return Math.min(width / naturalWidth, height / naturalHeight);
   }
+
+  get scale() { return this.zoom ?? this.fit; }
 
   get origin() { // where the picture's corner is on the canvas
     const { width, height } = this.canvas;
     const scale = this.scale;
-    const [x, y] = this.fitted ? [this.before.naturalWidth / 2, this.before.naturalHeight / 2] : this.centre;
+    const [x, y] = this.zoom ? this.centre : [this.before.naturalWidth / 2, this.before.naturalHeight / 2];
     return [Math.round(width / 2 - x * scale), Math.round(height / 2 - y * scale)];
   }
 
-  toPicture(event) {
+  onCanvas(event) {
     const box = this.canvas.getBoundingClientRect();
+    return [(event.clientX - box.left) * this.density, (event.clientY - box.top) * this.density];
+  }
+
+  toPicture(event) {
+    const [x, y] = this.onCanvas(event);
     const [left, top] = this.origin;
-    const place = [(event.clientX - box.left) * this.density, (event.clientY - box.top) * this.density];
-    return [(place[0] - left) / this.scale, (place[1] - top) / this.scale];
+    return [(x - left) / this.scale, (y - top) / this.scale];
+  }
+
+  zoomTo(zoom) { // around the middle; null fits
+    this.zoom = zoom;
+    this.zoomed();
+    this.draw();
+  }
+
+  zoomBy(factor, [x, y] = [this.canvas.width / 2, this.canvas.height / 2]) { // around this place of the canvas
+    if (!this.before) return;
+    const [left, top] = this.origin;
+    const least = Math.min(1, this.fit);
+    const zoom = Math.min(LARGEST, Math.max(least, this.scale * factor));
+    const held = [(x - left) / this.scale, (y - top) / this.scale];
+    this.centre = this.within([held[0] - (x - this.canvas.width / 2) / zoom, held[1] - (y - this.canvas.height / 2) / zoom]);
+    const exact = Math.abs(Math.log2(zoom)) < 0.03 ? 1 : zoom;
+    this.zoomTo(zoom === this.fit ? null : exact);
+  }
+
+  wheel(event) { // a trackpad's pinch is a wheel with Ctrl, in small steps
+    event.preventDefault();
+    const unit = event.deltaMode === WheelEvent.DOM_DELTA_PIXEL ? 1 : 30;
+    this.zoomBy(2 ** ((-event.deltaY * unit) / (event.ctrlKey ? 100 : 400)), this.onCanvas(event));
   }
 
   draw() {
@@ -121,12 +154,15 @@ export class Viewer {
     const onLine = this.after && Math.abs(event.clientX - box.left - (this.split / 100) * box.width) < HANDLE;
     const actions = {
       split: (now) => this.moved(Math.min(100, Math.max(0, ((now.clientX - box.left) / box.width) * 100))),
-      move: (now) => { this.centre = this.within([0, 1].map((axis) => centre[axis] - ([now.clientX, now.clientY][axis] - start[axis]) * this.density)); },
+      move: (now) => {
+        const by = [now.clientX - start[0], now.clientY - start[1]];
+        this.centre = this.within([0, 1].map((axis) => centre[axis] - (by[axis] * this.density) / this.scale));
+      },
       motion: (now) => { this.motion = [from, this.toPicture(now)]; },
       region: (now) => { this.region = this.rectangle(from, this.toPicture(now)); },
     };
     const action = this.tool === "move" && onLine ? "split" : this.tool;
-    if (action === "move" && this.fitted) return;
+    if (action === "move" && !this.zoom) return;
     this.canvas.setPointerCapture(event.pointerId);
     const follow = (now) => { actions[action](now); this.draw(); };
     const release = (now) => {
@@ -143,10 +179,18 @@ export class Viewer {
   }
 
   key(event) {
-    const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
-    if (!step) return;
+    const slide = (step) => this.moved(Math.min(100, Math.max(0, this.split + step)));
+    const action = {
+      ArrowLeft: () => slide(-1),
+      ArrowRight: () => slide(1),
+      "+": () => this.zoomBy(Math.SQRT2),
+      "-": () => this.zoomBy(Math.SQRT1_2),
+      1: () => this.zoomTo(1),
+      0: () => this.zoomTo(null),
+    }[event.key];
+    if (!action || event.ctrlKey || event.metaKey || event.altKey) return;
     event.preventDefault();
-    this.moved(Math.min(100, Math.max(0, this.split + step)));
+    action();
   }
 
   within([x, y]) {
