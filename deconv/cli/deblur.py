@@ -211,7 +211,8 @@ def deblur_file(
             return Outcome(LEFT, words, seconds=time.perf_counter() - started)
     else:
         light = in_light(photograph, blur) if linear is None else linear
-    told, noise = noise_to_tell(photograph, level, linear=light, known=known, strength=strength)
+    wrong = blur.psf if known and chosen.method.psf_error else None
+    told, noise, counted = noise_to_tell(photograph, level, linear=light, known=known, strength=strength, psf=wrong)
     options |= {
         "sigma": ("--sigma", None if level is None else told),
         "background": ("--background", None if background is None else background / photograph.full),
@@ -252,7 +253,7 @@ def deblur_file(
         words += f" -> {save_psf}"
     done = [
         words,
-        in_words(photograph, noise, estimated=level is None),
+        in_words(photograph, noise, estimated=level is None, counted=counted),
         "linear light" if light else "grey values",
         chosen.name if posterior is None else f"mean of {posterior} draws",
         *lost,

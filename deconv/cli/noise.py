@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
     from .inputs import Source
 
-__all__ = ["estimate", "in_light", "in_words", "overall"]
+__all__ = ["estimate", "in_light", "in_words", "overall", "with_error_of"]
 
 # What counts as the same as the error of the coder.
 _NO_MORE = 1.001
@@ -38,18 +38,40 @@ def estimate(source: Source, *, linear: bool) -> Tensor:
     return sigma.square().mean(-1).sqrt().clamp_min(loss)
 
 
+def with_error_of(psf: Tensor, source: Source, sigma: Tensor, *, linear: bool) -> Tensor:
+    """The noise of each channel of a picture, with what its psf gets wrong."""
+    from ..imaging.clipping import clipped_ends
+    from ..imaging.srgb import to_linear
+    from ..restore.psf_error import with_psf_error
+    from ..restore.statistics import Statistics
+
+    image = to_linear(source.batch) if linear else source.batch
+    clipped = None if source.clipped_at is None else clipped_ends(source.batch, white=source.clipped_at)
+    found = with_psf_error(Statistics.of(image, sigma), image, psf.to(image), mask=source.known, clipped=clipped)
+    return found.sigma.flatten(1)
+
+
 def overall(sigma: Tensor) -> float:
     """One standard deviation for all channels, their root mean square."""
     return float(sigma.square().mean().sqrt())
 
 
-def in_words(source: Source, sigma: float, *, estimated: bool) -> str:
-    """The noise for the summary line: a share of white, or in a file of floats whose white is not known, its unit."""
+def in_words(source: Source, sigma: float, *, estimated: bool, counted: float = 0.0) -> str:
+    """The noise for the summary line: a share of white, or in a file of floats whose white is not known, its unit; and
+    what it counted as with the error of the psf, if that is more."""
+    words = _of_picture(source, sigma, estimated=estimated)
+    return f"{words}, {_amount(source, counted)} with the psf's error" if counted > _NO_MORE * sigma else words
+
+
+def _amount(source: Source, sigma: float) -> str:
     peak = float(source.batch.max())
     if source.values.dtype.kind == "f" and source.white == 1 and peak > 1:
-        amount = f"{sigma:.4g} where the values go up to {peak:.4g}"
-    else:
-        amount = f"{sigma:.2%}"
+        return f"{sigma:.4g} where the values go up to {peak:.4g}"
+    return f"{sigma:.2%}"
+
+
+def _of_picture(source: Source, sigma: float, *, estimated: bool) -> str:
+    amount = _amount(source, sigma)
     if not estimated:
         return f"noise {amount}"
     if source.picture is not None and 0 < source.picture.loss >= sigma / _NO_MORE:

@@ -199,13 +199,15 @@ def _restored(
     """The picture, or a region of it, and what was done."""
     chosen = choose(settings.method) or best(picture.batch, 60)
     blur, light, told = _blur(picture, source, folder, settings, max_pixels)
-    sigma, noise = noise_to_tell(
+    known = settings.psf != ESTIMATED
+    sigma, noise, counted = noise_to_tell(
         picture,
         settings.noise,
         linear=light,
-        known=settings.psf != ESTIMATED,
+        known=known,
         strength=settings.strength,
         estimated=_noise(source, max_pixels, light) if settings.noise is None else None,
+        psf=blur.psf if known and chosen.method.psf_error else None,
     )
     outer, inner = _around(region, picture.batch.shape[-2:], blur.size)
     part = picture.batch[..., outer[0], outer[1]]
@@ -217,7 +219,7 @@ def _restored(
     }
     with redirect_stderr(StringIO()) as said:
         restored = chosen.call(part, blur.psf, {"linear": ("--linear", light)}, defaults, _tiles(part))
-    words = in_words(picture, noise, estimated=settings.noise is None)
+    words = in_words(picture, noise, estimated=settings.noise is None, counted=counted)
     notes = [line.removeprefix("deconv: ") for line in said.getvalue().splitlines() if line]
     doubt = None if told is None else why_not_better(part, restored, blur.psf, sigma=sigma, linear=light)
     facts = {"estimate": told, "doubt": doubt, "psf": blur.words, "noise": words, "light": light, "notes": notes}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .blind import with_inexact_psf
-from .noise import estimate, in_light, overall
+from .noise import estimate, in_light, overall, with_error_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -31,7 +31,8 @@ def noise_to_tell(
     known: bool,
     strength: float,
     estimated: Tensor | None = None,
-) -> tuple[Tensor | float, float]:
+    psf: Tensor | None = None,
+) -> tuple[Tensor | float, float, float]:
     """The standard deviation to tell a method so that it smooths `strength` times as much as the noise calls for.
 
     Parameters
@@ -48,6 +49,8 @@ def noise_to_tell(
         As ``--strength``.
     estimated : Tensor, optional
         What `deconv.cli.noise.estimate` says of the picture in this light; by default it is asked.
+    psf : Tensor, optional
+        The psf that was given, for a method that counts what it gets wrong as noise.
 
     Returns
     -------
@@ -55,10 +58,17 @@ def noise_to_tell(
         For the method, one for each channel where it was not given.
     noise : float
         That of the picture, in this light.
+    counted : float
+        The same, with what a given psf gets wrong.
     """
     smoothing = noise_factor(strength)
     if sigma is not None:
         sigma = in_light(source, sigma) if linear else sigma
-        return smoothing * sigma, sigma
+        return smoothing * sigma, sigma, sigma
     found = estimate(source, linear=linear) if estimated is None else estimated
-    return smoothing * (found if known else with_inexact_psf(source, found, linear=linear)), overall(found)
+    noise = overall(found)
+    if not known:
+        return smoothing * with_inexact_psf(source, found, linear=linear), noise, noise
+    if psf is not None and source.volume is None:
+        found = with_error_of(psf, source, found, linear=linear)
+    return smoothing * found, noise, overall(found)

@@ -32,7 +32,8 @@ class CommonOptions(TypedDict, total=False):
         one for each, and the result is like one frame. Frames count by the inverse of their noise's variance.
     sigma : float, array or Tensor, optional
         Standard deviation of the noise, in the image's unit (0.01 is 1 % of full scale): a number, `(B,)` or `(B, C)`.
-        By default estimated, for each channel and frame.
+        By default estimated, for each channel and frame; where the prior is learnt or a denoiser, with what the psf
+        gets wrong, see `deconv.restore.psf_error`.
     boundary : {"unknown", "circular", "reflect", "replicate", "zero"}
         What lies outside the frame. ``"unknown"``, the default: the latent image goes on and is solved for;
         ``"circular"``: it repeats; ``"reflect"``: mirrored about the edge pixel; ``"replicate"``: the edge pixel goes

@@ -26,12 +26,16 @@ class ConvergenceInfo:
     converged : bool
         Whether the method has stopped by itself, or the last change was at most `tolerance`, a thousandth where that
         is 0.
+    sigma : float
+        Standard deviation of the noise that it was restored with, told or estimated, in the image's unit: the root of
+        the mean variance of samples and channels.
     """
 
     iterations: int
     change: float | None
     objective: float | None
     converged: bool
+    sigma: float
 
 
 class Minimisation(Iterator[Tensor]):

@@ -72,6 +72,8 @@ class Method:
         As for `deconv.restore.padded_domain.PaddedDomain`.
     one_convolution : bool
         Whether it takes one image and psf only, neither several frames nor a psf that varies over the field.
+    psf_error : bool
+        Whether it counts what the psf gets wrong as noise, see `deconv.restore.psf_error`, where none is told.
     reach : int
         How far apart pixels are that do not see each other, in sizes of the psf: the overlap of tiles.
     by_channel : bool
@@ -88,6 +90,7 @@ class Method:
     buffers: tuple[float, float] | None = None
     apart: bool = True
     one_convolution: bool = False
+    psf_error: bool = False
     reach: int = 4
     by_channel: bool = False
 
@@ -191,9 +194,10 @@ METHODS: dict[str, Method] = {
         learnable=(),
         one_convolution=True,
         by_channel=True,
+        psf_error=True,
     ),
     "plug_and_play": Method(
-        "plug_and_play", "any denoiser as the prior", pace=10.0, learnable=("weight",), buffers=(35, 37)
+        "plug_and_play", "any denoiser as the prior", pace=10.0, learnable=("weight",), buffers=(35, 37), psf_error=True
     ),
     "epll": Method(
         "epll",
@@ -201,6 +205,7 @@ METHODS: dict[str, Method] = {
         volumes=False,
         pace=130.0,
         learnable=("weight",),
+        psf_error=True,
     ),
     "flow": Method(
         "flow_map",
@@ -209,6 +214,7 @@ METHODS: dict[str, Method] = {
         pace=100.0,
         automatic=True,
         learnable=("weight",),
+        psf_error=True,
     ),
 }
 

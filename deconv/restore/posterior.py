@@ -19,6 +19,7 @@ from .chains import effective_size, r_hat
 from .common_options import CommonOptions, explain_common_options
 from .langevin import langevin, noise_levels
 from .problem import Problem
+from .psf_error import with_psf_error
 from .run import Image, RestorationWarning, run
 from .with_prior import prior_denoiser, sparse_start
 
@@ -172,7 +173,7 @@ def flow_posterior(
                 generator=torch.Generator(problem.image.device).manual_seed(number),
             )
 
-        run(batch, psf, iterates, num_iter=total, name="flow_posterior", **common)
+        run(batch, psf, iterates, num_iter=total, name="flow_posterior", noise_rule=with_psf_error, **common)
         if len(drawn) < (chain + 1) * draws:
             break  # by the callback
     if len(drawn) < 2:

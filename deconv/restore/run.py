@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, TypeVar, cast
+from dataclasses import replace
+from typing import Any, Protocol, TypeVar, cast
 
 import torch
 from torch import Tensor
@@ -30,6 +31,15 @@ from .statistics import Statistics, power_of_two
 __all__ = ["Image", "RestorationWarning", "run", "warn_of_ripples"]
 
 Image = TypeVar("Image")
+
+
+class NoiseRule(Protocol):
+    """Makes better statistics of those of an image, whose noise was estimated without its psf."""
+
+    def __call__(
+        self, statistics: Statistics, image: Tensor, psf: Tensor, *, mask: Tensor | None, clipped: Tensor | None
+    ) -> Statistics: ...
+
 
 # Standard deviations from the mean that are far: outliers are looked for where there are such values.
 _FAR = 10.0
@@ -53,6 +63,7 @@ def run(
     num_iter: int,
     name: str,
     apart: bool = True,
+    noise_rule: NoiseRule | None = None,
     **common: Unpack[CommonOptions],
 ) -> Image:
     """Restore an image by a generator of latent images.
@@ -72,6 +83,9 @@ def run(
         Of the method, for the progress bar and for errors.
     apart : bool
         As for `deconv.restore.padded_domain.PaddedDomain`.
+    noise_rule : callable, optional
+        What is made of the statistics of one image with one psf where its noise is estimated, given the image, the psf,
+        and by their names mask and clipped pixels: `deconv.restore.psf_error.with_psf_error`.
     **common : CommonOptions
         As the method was given them.
 
@@ -128,6 +142,11 @@ def run(
         frames=frames is not None,
     )
 
+    single = isinstance(blur, Tensor) and frames is None
+    if noise_rule is not None and single and common.get("sigma") is None and common.get("statistics") is None:
+        seen_as = {"mask": seen.mask, "clipped": seen.clipped}
+        problem = replace(problem, statistics=noise_rule(problem.statistics, problem.image, seen.psf, **seen_as))
+
     def deliver(latent: Tensor) -> Image:
         restored = problem.domain.crop(latent) * problem.unit
         return back(to_srgb(restored) if linear else restored)
@@ -156,7 +175,8 @@ def run(
         unit = problem.unit.double().flatten() ** latents.degree
         objective = float((latents.objective(latent).detach().double() * unit).sum())
     converged = ended or (change is not None and change <= (tolerance or _CONVERGED))
-    return cast(Image, (deliver(latent), ConvergenceInfo(done, change, objective, converged)))
+    sigma = float((problem.statistics.sigma * problem.unit).double().square().mean().sqrt())
+    return cast(Image, (deliver(latent), ConvergenceInfo(done, change, objective, converged, sigma)))
 
 
 def _check_general(name: str, what: str) -> None:

@@ -20,7 +20,7 @@ from torch import Tensor
 from ..imaging.convolution import psf_to_otf
 from .derivatives import Gradient
 
-__all__ = ["Spectra", "fit_spectra"]
+__all__ = ["Spectra", "fit_spectra", "frequency_counts", "log_frequency", "periodogram"]
 
 _STEPS, _LONGEST_STEP, _CLOSE_ENOUGH = 50, 1.0, 1e-3
 
@@ -47,9 +47,9 @@ class Spectra:
 
     def noise_to_signal(self, shape: Sequence[int]) -> Tensor:
         """n / S on the grid of the real FFT of the given shape; 0 at frequency zero: the mean is not shrunk."""
-        log_frequency = _log_frequency(shape, self.slope)
+        frequency = log_frequency(shape, self.slope)
         gain, slope, noise = (_as_spectrum(t, len(shape)) for t in (self.log_gain, self.slope, self.log_noise))
-        ratio = torch.exp(noise - gain + slope * log_frequency)
+        ratio = torch.exp(noise - gain + slope * frequency)
         ratio[(..., *[0] * len(shape))] = 0
         return ratio
 
@@ -74,28 +74,26 @@ def fit_spectra(image: Tensor, psf: Tensor, sigma: Tensor) -> Spectra:
     shape, space = image.shape[2:], image.ndim - 2
     axes = tuple(range(-space, 0))
     image = image.detach().double()
-    window = _window(shape, image)
-    mean = (image * window.square()).mean(axes, keepdim=True)
-    periodogram = torch.fft.rfftn((image - mean) * window, dim=axes).abs().square() / math.prod(shape)
+    measured = periodogram(image)
     blur = psf_to_otf(psf.detach().double(), shape).abs().square()
-    log_frequency = _log_frequency(shape, image)
-    count = _counts(shape, image)
+    frequency = log_frequency(shape, image)
+    count = frequency_counts(shape, image)
 
-    variance = (count * periodogram).sum(axes) / math.prod(shape)
+    variance = (count * measured).sum(axes) / math.prod(shape)
     floor = 1e-12 * variance.clamp_min(1e-300)
     noise = sigma.detach().double().square().expand(*image.shape[:2], *[1] * space).reshape(image.shape[:2])
     noise = torch.maximum(noise, floor)
     slope = torch.ones_like(noise)
-    law = (count * blur * torch.exp(-log_frequency)).sum(axes) / math.prod(shape)
+    law = (count * blur * torch.exp(-frequency)).sum(axes) / math.prod(shape)
     theta = torch.stack([((variance - noise).clamp_min(floor) / law).log(), slope, noise.log()], -1)
     for _ in range(_STEPS):
         gain, slope, noise = (_as_spectrum(t, space) for t in theta.unbind(-1))
-        signal = blur * torch.exp(gain - slope * log_frequency)
+        signal = blur * torch.exp(gain - slope * frequency)
         total = (signal + noise.exp()).clamp_min(1e-300)
         # Derivatives of log f by the three parameters.
         share = signal / total
-        slopes = torch.stack([share, -log_frequency * share, 1 - share], 2)
-        score = (slopes * (count * (periodogram / total - 1)).unsqueeze(2)).flatten(3).sum(-1)
+        slopes = torch.stack([share, -frequency * share, 1 - share], 2)
+        score = (slopes * (count * (measured / total - 1)).unsqueeze(2)).flatten(3).sum(-1)
         weighted = (slopes * count).flatten(3)
         information = weighted @ slopes.flatten(3).mT
         ridge = 1e-9 * information.diagonal(dim1=-2, dim2=-1).amax(-1).clamp_min(1e-300)
@@ -108,6 +106,15 @@ def fit_spectra(image: Tensor, psf: Tensor, sigma: Tensor) -> Spectra:
     return Spectra(*theta.unbind(-1))
 
 
+def periodogram(image: Tensor) -> Tensor:
+    """Power of each frequency of the real FFT, of an image less its mean under Hann's window; float64 for float64."""
+    shape = image.shape[2:]
+    axes = tuple(range(2, image.ndim))
+    window = _window(shape, image)
+    mean = (image * window.square()).mean(axes, keepdim=True)
+    return torch.fft.rfftn((image - mean) * window, dim=axes).abs().square() / math.prod(shape)
+
+
 def _window(shape: Sequence[int], like: Tensor) -> Tensor:
     """Hann's window with unit mean square: the observation's borders do not match, and would leak."""
     window = like.new_ones(())
@@ -116,7 +123,7 @@ def _window(shape: Sequence[int], like: Tensor) -> Tensor:
     return window / window.square().mean().sqrt()
 
 
-def _counts(shape: Sequence[int], like: Tensor) -> Tensor:
+def frequency_counts(shape: Sequence[int], like: Tensor) -> Tensor:
     """How often the full FFT holds each frequency of the real one; 0 for those near frequency zero."""
     last = shape[-1] // 2 + 1
     count = torch.full((last,), 2.0).to(like)
@@ -130,7 +137,8 @@ def _counts(shape: Sequence[int], like: Tensor) -> Tensor:
     return count * ~near
 
 
-def _log_frequency(shape: Sequence[int], like: Tensor) -> Tensor:
+def log_frequency(shape: Sequence[int], like: Tensor) -> Tensor:
+    r""":math:`\log(|\omega|^2 + \epsilon)` on the grid of the real FFT."""
     return (Gradient(len(shape)).power(shape, like) + _FLAT).log()
 
 

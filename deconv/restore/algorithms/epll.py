@@ -12,6 +12,7 @@ from typing_extensions import Unpack
 from ...prior import ImagePrior, load_prior
 from ..common_options import CommonOptions, explain_common_options
 from ..problem import Problem
+from ..psf_error import with_psf_error
 from ..run import Image, run
 from ..with_prior import most_probable
 
@@ -79,6 +80,7 @@ def epll(
         lambda problem: iterates(problem, prior, weight=weight, stride=stride),
         num_iter=num_iter,
         name="epll",
+        noise_rule=with_psf_error,
         **common,
     )
 

@@ -15,6 +15,7 @@ from typing_extensions import Unpack
 from ..common_options import CommonOptions, explain_common_options
 from ..networks import load_network
 from ..problem import Problem
+from ..psf_error import with_psf_error
 from ..run import Image, RestorationWarning, run
 from ..unrolled import UnrolledDeconvolution, noise_of
 
@@ -45,8 +46,8 @@ def network(
     it sees in them: `deconv.nn.cosine_gates.CosineGates`. At noise of up to 1 % it gains 0.4 dB over `hyper_laplacian`,
     at 3 % 0.1 dB, in less than twice its time. It was trained on grey photographs under camera shake, motion, defocus,
     Gaussian and diffraction blur with noise of 0.2 to 5 %; channels are restored one by one. What a measured psf gets
-    wrong has to be told as part of the noise, `sigma`: with less it loses about 1 dB on real photographs. Where it
-    fails to explain the observation, a `RestorationWarning` says so.
+    wrong counts as noise; a `sigma` that is told has to hold it. Where it fails to explain the observation, a
+    `RestorationWarning` says so.
 
     Parameters
     ----------
@@ -83,6 +84,7 @@ def network(
         lambda problem: iterates(problem, model),
         num_iter=num_iter,
         name="network",
+        noise_rule=with_psf_error,
         **common,
     )
 

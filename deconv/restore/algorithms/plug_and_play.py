@@ -14,6 +14,7 @@ from ..common_options import CommonOptions, explain_common_options
 from ..denoisers import Denoiser, as_denoiser
 from ..half_quadratic import falling_noise_levels, half_quadratic
 from ..problem import Problem
+from ..psf_error import with_psf_error
 from ..run import Image, run
 
 __all__ = ["iterates", "plug_and_play"]
@@ -92,6 +93,7 @@ def plug_and_play(
         lambda problem: iterates(problem, denoiser, weight=weight, levels=levels, multipliers=multipliers),
         num_iter=num_iter,
         name="plug_and_play",
+        noise_rule=with_psf_error,
         **common,
     )
 
