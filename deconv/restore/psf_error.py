@@ -150,7 +150,7 @@ def _fit(plane: Tensor, psf: Tensor, noise: float) -> tuple[Tensor, Tensor, Tens
 def _through_window(spectra: Tensor, shape: torch.Size) -> Tensor:
     """Spectra on the grid of the real FFT as Hann's window shows them: along each axis, two thirds of a frequency and a
     sixth of each neighbour."""
-    height, width = shape
+    width = shape[1]
     mirrored = spectra[..., width - torch.arange(width // 2 + 1, width)]
     mirrored = torch.cat([mirrored[..., :1, :], mirrored[..., 1:, :].flip(-2)], -2)
     whole = torch.cat([spectra, mirrored], -1)
