@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
@@ -117,3 +118,8 @@ MODELS = [
     Case("model-labels", _named("glow", num_classes=3, coupling="spline"), (1, 4, 4), unit=True, any_size=False,
          disturb=0.05, labels=3),
 ]  # fmt: skip
+
+
+def small(name: str = "inverse", **options: Any) -> flows.FlowModel:
+    """A model of 8 x 8 pixels that is quick."""
+    return flows.build_flow(name, (1, 8, 8), **({"levels": 2, "steps": 2, "width": 8, "seed": 0} | options))
