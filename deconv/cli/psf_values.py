@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 __all__ = ["SIZE", "Output", "Overwrite", "length", "read_psf", "save_psf", "say", "sides"]
 
 Output = Annotated[
-    Path, Option("--output", "-o", metavar="OUT", help="The psf: .tif, .npy, .fits, .mrc; .png for two axes.")
+    Path,
+    Option("--output", "-o", metavar="OUT", help="The psf: .tif, .ome.zarr, .npy, .fits, .mrc; .png for two axes."),
 ]
 Overwrite = Annotated[bool, Option("--overwrite", help="Write over the input, and over an existing file, too.")]
 SIZE = "Slices by rows by columns, 31x63x63; rows by columns, 31x31."

@@ -16,7 +16,7 @@ from .files import check_writable, replacing, write_atomically
 from .formats import Format, format_of_bytes, format_of_folder, format_of_name, listing
 from .picture import Volume, as_pixels
 
-__all__ = ["Volume", "read_stack", "read_volume", "with_channels", "write_stack"]
+__all__ = ["Volume", "read_stack", "read_volume", "volume_in_folder", "with_channels", "write_stack"]
 
 # Axes that are none of a volume.
 _OTHERS = {"C": "channels", "T": "times"}
@@ -90,7 +90,7 @@ def read_volume(
         if part is not None and not format.parts:
             raise ValueError(f"a {format.name} file has no series or HDUs, given {part}")
         if folder:
-            volume = _in_memory(folder, path, max_pixels, part)
+            volume = volume_in_folder(folder, path, max_pixels, part)
         else:
             options = {"part": part} if format.parts else {}
             volume = format.codec.decode_volume(data, max_pixels, **options)
@@ -158,8 +158,8 @@ def named_program(path: str | os.PathLike, volume: Volume) -> Volume:
     return replace(volume, program="ome") if Path(path).name.lower().endswith((".ome.tif", ".ome.tiff")) else volume
 
 
-def _in_memory(format: Format, path: str | os.PathLike, max_pixels: int, part: int | None) -> Volume:
-    """The stack in a folder, read as a whole."""
+def volume_in_folder(format: Format, path: str | os.PathLike, max_pixels: int, part: int | None = None) -> Volume:
+    """The stack in a folder of a format, read as a whole."""
     found = format.codec.locate_volume(path, part)
     if found is None:
         raise ValueError("it holds no stack")

@@ -13,8 +13,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..decoding import decoding
-from ..formats import format_of_bytes
-from ..picture import VoxelSize
+from ..formats import format_of_bytes, format_of_folder
+from ..picture import Volume, VoxelSize
+from ..stacks import volume_in_folder
 from .background import measure_background, on_the_border
 from .matlab import psf_from_matlab
 from .moments import centroid
@@ -160,8 +161,8 @@ def from_file(path: str | os.PathLike, *, recentre: bool = False) -> tuple[Tenso
     Parameters
     ----------
     path : path-like
-        An image (colours are averaged), a stack (TIFF, FITS, MRC), a ``.npy`` file, or a MATLAB ``.mat`` file, of
-        version 7.3 where h5py is installed. In a file with several arrays the psf is the one called ``psf``,
+        An image (colours are averaged), a stack (TIFF, OME-Zarr, FITS, MRC), a ``.npy`` file, or a MATLAB ``.mat``
+        file, of version 7.3 where h5py is installed. In a file with several arrays the psf is the one called ``psf``,
         ``kernel``, ``k``, ``h`` or the like, else the only one.
     recentre : bool
         Bring the centroid to the centre, see `normalise`.
@@ -209,19 +210,17 @@ def read_psfs(
         As `from_file`.
     """
     voxel, channels = None, None
-    data = Path(path).read_bytes()
+    folder = format_of_folder(path)
+    data = b"" if folder else Path(path).read_bytes()
     with decoding(path):
-        if Path(path).suffix.lower() == ".mat":
+        if folder:
+            values, channels, voxel = _of_volume(volume_in_folder(folder, path, MAX_VALUES))
+        elif Path(path).suffix.lower() == ".mat":
             values = psf_from_matlab(data)
         else:
             format = format_of_bytes(data)
             if format.volumes and format.codec.holds_volume(data):
-                volume = format.codec.decode_volume(data, MAX_VALUES)
-                values, voxel = volume.values, volume.voxel
-                if len(volume.axes) == values.ndim and "T" in volume.axes:
-                    raise ValueError(f"its axes are {volume.axes}; a psf has no times")
-                if len(volume.axes) == values.ndim and "C" in volume.axes:
-                    channels = np.moveaxis(values, volume.axes.index("C"), 0)
+                values, channels, voxel = _of_volume(format.codec.decode_volume(data, MAX_VALUES))
             else:
                 values = format.codec.decode(data, MAX_VALUES).pixels
                 values = values.mean(2) if values.ndim == 3 else values
@@ -229,6 +228,19 @@ def read_psfs(
         return [normalise(one, recentre=recentre) for one in ([values] if channels is None else channels)], voxel
     except (TypeError, ValueError) as error:
         raise ValueError(f"{os.fspath(path)}: {error}") from None
+
+
+def _of_volume(volume: Volume) -> tuple[np.ndarray, np.ndarray | None, VoxelSize | None]:
+    """The values, those of each channel where there are several, and the size of the voxels."""
+    values, axes = volume.values, volume.axes
+    if len(axes) != values.ndim:
+        return values, None, volume.voxel
+    if "T" in axes:
+        if values.shape[axes.index("T")] > 1:
+            raise ValueError(f"its axes are {axes}; a psf has no times")
+        values, axes = values.squeeze(axes.index("T")), axes.replace("T", "")
+    channels = np.moveaxis(values, axes.index("C"), 0) if "C" in axes else None
+    return values, channels, volume.voxel
 
 
 def _off_the_gaps(weights: Tensor) -> tuple[Tensor, tuple[bool, ...]]:
