@@ -36,6 +36,9 @@ _SPARSITY_WEIGHT = 2.0
 # How far the ranking score of a psf may be behind the best: those that are nearly right are within 0.02 of each other.
 _REACH = 0.1
 
+# Pixels of all latent images that are restored together: fewer leave cores idle, more do not fit into caches.
+_PIXELS_AT_A_TIME = 2**20
+
 _gradient = Gradient()
 
 
@@ -120,8 +123,14 @@ class Candidate(Hypothesis):
 
     @classmethod
     def all_of(cls, observed: NormalisedImage, hypotheses: Sequence[Hypothesis]) -> list[Candidate]:
-        """Hypotheses of one window judged together."""
+        """Hypotheses of one window judged together, as many at a time as is quick."""
         image, sigma = observed.image, observed.sigma
+        most = max(1, _PIXELS_AT_A_TIME // image.numel())
+        if len(hypotheses) > most:
+            parts = (hypotheses[start : start + most] for start in range(0, len(hypotheses), most))
+            return [each for part in parts for each in cls.all_of(observed, part)]
+        if not hypotheses:
+            return []
         psfs = torch.stack([hypothesis.psf for hypothesis in hypotheses])[:, None]
         latent = restored(image, psfs, sigma)
         blurred = convolve(latent, psfs)

@@ -48,22 +48,20 @@ def refined(
     for found in hypotheses:
         psfs = alternate(scale, [found.psf for _ in _WEIGHTS], [factor * found.weight for factor in _WEIGHTS])
         tried += map(found.updated, psfs)
-    candidates = [Candidate.of(piece, each) for each in tried]
+    candidates = Candidate.all_of(piece, tried)
     yield from candidates
-    for last in sorted(candidates, key=lambda each: each.ranking_score)[:_FOLLOWED]:
-        for cut in _CUTS:
-            psf = centred(clean(_maximised_expectation(piece, scale, last), cut=cut))
-            last = Candidate.of(piece, last.updated(psf))
-            yield last
+    followed = sorted(candidates, key=lambda each: each.ranking_score)[:_FOLLOWED]
+    for cut in _CUTS:
+        psfs = [centred(clean(_maximised_expectation(piece, scale, last), cut=cut)) for last in followed]
+        followed = Candidate.all_of(piece, [last.updated(psf) for last, psf in zip(followed, psfs, strict=True)])
+        yield from followed
 
 
 def averages(piece: Observation, candidates: Sequence[Candidate]) -> Iterator[Candidate]:
     """The mean psfs of the candidates of the best scores."""
     ranking = sorted(within_reach(candidates), key=lambda each: each.score)
-    for count in _AVERAGED:
-        if len(ranking) >= count:
-            mean = average([each.psf for each in ranking[:count]])
-            yield Candidate.of(piece, ranking[0].updated(mean))
+    means = [average([each.psf for each in ranking[:count]]) for count in _AVERAGED if len(ranking) >= count]
+    yield from Candidate.all_of(piece, [ranking[0].updated(mean) for mean in means])
 
 
 def polish(piece: Observation, scale: Scale, found: Candidate) -> Candidate:

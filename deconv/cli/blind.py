@@ -53,11 +53,14 @@ def estimate_blur(
     """The psf of a picture, its confidence, and whether it is one of light. The confidence is None where the psf is
     that of no blur; why that is so is said on standard error."""
     from ..blind.description import describe
+    from .streak import advised_streak
 
     how = {"starts": starts, "sigma": sigma, "linear": linear, "quiet": quiet, "prior": prior, "model": model}
     found, light = find_blur(photograph, kernel_size, **how)
     for warning in (*found.warnings, *found.cautions):
         typer.echo(f"deconv: {warning}", err=True)
+    if (place := advised_streak(photograph, found.psf if found.found else None)) is not None:
+        typer.echo(f"deconv: its lights show another blur; to take it from one of them: --psf-from {place}", err=True)
     words = f"estimated ({' x '.join(map(str, found.psf.shape))})"
     if found.found:
         words += f", {describe(found.psf).words}"

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from .inputs import Source
 
-__all__ = ["PSF_FROM", "blur_from_streak", "no_blur"]
+__all__ = ["PSF_FROM", "advised_streak", "blur_from_streak", "no_blur"]
 
 PSF_FROM = (
     "Take the psf from a point of light that the blur has drawn out: the rectangle around it, in pixels, from the left "
@@ -20,6 +20,28 @@ PSF_FROM = (
 
 # Of the streak's height over the dark around it, what counts as dark.
 _DARK = 0.05
+
+
+# An estimated psf that is at least so similar to the lights is not in contradiction to them.
+_SIMILAR = 0.7
+
+
+def advised_streak(source: Source, estimated: Tensor | None) -> str | None:
+    """What ``--psf-from`` would take of a picture whose lights are drawn out in one and the same manner, unlike the psf
+    that was estimated; None where there is nothing to advise."""
+    from ..blind import kernel_similarity
+    from ..blind.lights import drawn_out_light
+    from ..blind.observation import widest_window
+    from ..imaging.srgb import to_linear
+
+    if not source.photograph:
+        return None
+    height, width = source.batch.shape[-2:]
+    figure = drawn_out_light(to_linear(source.batch[0]).mean(0), widest_window((height, width)))
+    if figure is None or (estimated is not None and kernel_similarity(estimated, figure.psf) >= _SIMILAR):
+        return None
+    (top, bottom), (left, right) = figure.rows, figure.columns
+    return f"{left},{top},{right - left},{bottom - top}"
 
 
 def blur_from_streak(source: Source, text: str) -> Blur:

@@ -83,10 +83,15 @@ class DataTerm:
         total = self.power + power
         # A frequency that neither the blur nor the penalty sees stays zero.
         # Complex numbers are multiplied ten times faster than divided.
-        inverse = torch.where(total > 1e-12, total, torch.inf).reciprocal()
+        inverse = torch.where(total > 1e-12, total, torch.inf).reciprocal_()
+        del total
         wanted = self.blurred + self.blurred_dual
         if domain.forward.diagonal:
-            return (pull + _PENALTY * domain.forward.spectrum_of_adjoint(wanted)) * inverse
+            seen = domain.forward.spectrum_of_adjoint(wanted)
+            tensors = [each for each in (seen, pull, inverse) if torch.is_tensor(each)]
+            if any(each.requires_grad for each in tensors):
+                return (pull + _PENALTY * seen) * inverse
+            return seen.mul_(_PENALTY).add_(pull).mul_(inverse)  # large images have no room for more buffers
         missing = pull + _PENALTY * domain.forward.spectrum_of_adjoint(wanted - self.seen) - power * self.spectrum
         if domain.inside is not None:
             missing = missing - _BOUNDARY_PENALTY * self.spectrum
@@ -220,15 +225,21 @@ def _sparse_iterates(domain: PaddedDomain, terms: Sequence[Term]) -> Iterator[Te
     latent = domain.start()
     data_term = DataTerm(domain, latent)
     splits = [Split(term, domain, latent) for term in terms]
-    while True:
+
+    def solve() -> Tensor:
         pull, power = latent.new_zeros(latent.shape), latent.new_zeros(())
         for split in splits:
             pull = split.pull(pull)
             power = power + split.penalty * split.power
-        spectrum = data_term.solve(power, domain.fft(pull))
+        pull = domain.fft(pull)
+        return data_term.solve(power, pull)
+
+    while True:
+        spectrum = solve()
         latent = domain.ifft(spectrum)
         yield latent
         data_term.update(spectrum, latent)
+        del spectrum
         for split in splits:
             split.update(latent)
 
