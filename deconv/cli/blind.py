@@ -60,7 +60,7 @@ def estimate_blur(
     for warning in (*found.warnings, *found.cautions):
         typer.echo(f"deconv: {warning}", err=True)
     if (place := advised_streak(photograph, found.psf if found.found else None)) is not None:
-        typer.echo(f"deconv: its lights show another blur; to take it from one of them: --psf-from {place}", err=True)
+        typer.echo(f"deconv: its lights show another blur; to try: --psf-from {place}", err=True)
     words = f"estimated ({' x '.join(map(str, found.psf.shape))})"
     if found.found:
         words += f", {describe(found.psf).words}"
