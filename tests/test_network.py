@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import random
 
 import numpy as np
 import pytest
@@ -14,7 +13,6 @@ from deconv import restore
 from deconv.cli import main as command
 from deconv.imaging import degrade
 from deconv.imaging.boundary import crop
-from deconv.imaging.psf import camera_shake
 from deconv.imaging.tensors import read_tensors, write_tensors
 from deconv.nn.cosine_gates import CosineGates
 from deconv.ops.dct import dct_matrix
@@ -23,7 +21,6 @@ from deconv.restore.algorithms.network import network
 from deconv.restore.networks import load_network, save_network
 from deconv.restore.problem import Problem
 from deconv.restore.unrolled import UnrolledDeconvolution
-from deconv.training.psf_errors import mismeasured
 from deconv.training.restoration import RESTORATION, random_psf
 
 pytestmark = pytest.mark.filterwarnings("ignore:network. its result leaves")  # what random weights do
@@ -250,31 +247,6 @@ def test_the_recipe_trains_and_exports(tmp_path):
     json.dumps(record)
     blurred = degrade(data.camera()[:64, :64] / 255, PSF, noise=0.01, seed=0)
     assert np.isfinite(network(blurred, PSF, file)).all()
-
-
-def test_untrained_further_layers_change_nothing_and_files_without_a_depth_have_one(tmp_path):
-    shallow, deep = tiny(), UnrolledDeconvolution(weights=(0.1, 1.0), width=4, depth=3).double()
-    assert deep.load_state_dict(shallow.state_dict(), strict=False).unexpected_keys == []
-    case = problem(image(1, 1, 40, 36))
-    torch.testing.assert_close(deep(case), shallow(case))
-    save_network(deep, tmp_path / "deep.safetensors")
-    assert load_network(tmp_path / "deep.safetensors").config == deep.config
-    save_network(shallow, tmp_path / "shallow.safetensors")
-    tensors, record = read_tensors(tmp_path / "shallow.safetensors")
-    del record["restoration"]["depth"]
-    write_tensors(tmp_path / "old.safetensors", tensors, record)
-    assert load_network(tmp_path / "old.safetensors").config["depth"] == 1
-
-
-@pytest.mark.parametrize("number", range(8))
-def test_a_mismeasured_psf_is_another_one_near_it(number):
-    psf = camera_shake(21, seed=number)
-    wrong = mismeasured(psf, random.Random(number))
-    assert torch.equal(wrong, mismeasured(psf, random.Random(number)))
-    assert wrong.shape == psf.shape
-    assert float(wrong.sum()) == pytest.approx(1, abs=1e-5)
-    assert float(wrong.min()) >= 0
-    assert 0 < float((wrong - psf).abs().sum()) < 1
 
 
 def test_another_model_is_refused():

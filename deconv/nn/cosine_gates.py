@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-import itertools
-
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, conv_transpose2d, gelu
@@ -33,23 +30,19 @@ class CosineGates(nn.Module):
         n + 1.
     width : int
         Channels of the hidden layers.
-    depth : int
-        How many times a block looks at the eight blocks around it.
     stride : int
         Rows and columns between blocks, 1, 2, 4 or 8. It may be changed after training: the blocks that are looked at
         around one stay 4 apart.
     """
 
-    def __init__(self, images: int, width: int = 128, stride: int = 4, *, depth: int = 1) -> None:
+    def __init__(self, images: int, width: int = 128, stride: int = 4) -> None:
         super().__init__()
         self.stride = stride
         self.first = nn.Linear((2 * images - 1) * _BANDS, width)
         self.noise = nn.Linear((images - 1) * _BANDS, width, bias=False)
         self.around = nn.Conv2d(width, width, 3, padding=4 // stride, dilation=4 // stride)
-        self.further = nn.ModuleList(copy.deepcopy(self.around) for _ in range(depth - 1))
         self.last = nn.Linear(width, images * _BANDS)
-        # Untrained, the last layer gives nothing, and the further ones change nothing.
-        for parameter in itertools.chain(self.further.parameters(), self.last.parameters()):
+        for parameter in self.last.parameters():
             nn.init.zeros_(parameter)
 
     def forward(self, images: Tensor, noise: Tensor, sigma: Tensor) -> Tensor:
@@ -81,8 +74,7 @@ class CosineGates(nn.Module):
         agreement = torch.tanh(relative[:, :1] * relative[:, 1:]).flatten(1, 2)
         levels = self.noise((deviation / sigma[..., None]).log().flatten(1))
         hidden = gelu(_at_each_block(self.first, torch.cat([energy, agreement], 1)) + levels[..., None, None])
-        for layer in (self.around, *self.further):
-            hidden = hidden + gelu(layer(hidden))
+        hidden = hidden + gelu(self.around(hidden))
         gains = torch.tanh(_at_each_block(self.last, hidden)).view_as(coefficients)
         blocks = (gains * coefficients).sum(1)
         return conv_transpose2d(blocks, basis, stride=self.stride) * (self.stride / _SIZE) ** 2

@@ -42,8 +42,8 @@ _SIDE = 256
 # Fisher scoring: the first guess of log e, from where on the psf counts as exact, how many steps, and how long.
 _FIRST, _EXACT, _STEPS, _LONGEST_STEP, _CLOSE_ENOUGH = -9.0, -11.0, 40, 1.0, 1e-2
 
-# Candidates for the variance that a filter is told, over that of the noise, and the number of groups of frequencies that
-# it treats alike.
+# Candidates for the variance that a filter is told, over that of the noise; and into how many groups frequencies
+# are gathered that count as alike.
 _TOLD = torch.logspace(-2, 5, 141, dtype=torch.float64)
 _GROUPS = 512
 

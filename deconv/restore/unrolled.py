@@ -53,7 +53,7 @@ class UnrolledDeconvolution(nn.Module):
         How many.
     weights : sequence of float
         :math:`w_k` of the solves in each.
-    width, depth : int
+    width : int
         Of each `CosineGates`.
 
     Attributes
@@ -62,13 +62,11 @@ class UnrolledDeconvolution(nn.Module):
         What builds the like of it.
     """
 
-    def __init__(
-        self, *, stages: int = 1, weights: Sequence[float] = (0.02, 0.15, 1.0), width: int = 128, depth: int = 1
-    ) -> None:
+    def __init__(self, *, stages: int = 1, weights: Sequence[float] = (0.02, 0.15, 1.0), width: int = 128) -> None:
         super().__init__()
-        self.config: dict[str, Any] = {"stages": stages, "weights": list(weights), "width": width, "depth": depth}
+        self.config: dict[str, Any] = {"stages": stages, "weights": list(weights), "width": width}
         _check(**self.config)
-        self.stages = nn.ModuleList(_Stage(weights, width, depth) for _ in range(stages))
+        self.stages = nn.ModuleList(_Stage(weights, width) for _ in range(stages))
 
     @property
     def device(self) -> torch.device:
@@ -102,10 +100,10 @@ def noise_of(statistics: Statistics) -> Tensor:
 class _Stage(nn.Module):
     """What to add to a latent image."""
 
-    def __init__(self, weights: Sequence[float], width: int, depth: int) -> None:
+    def __init__(self, weights: Sequence[float], width: int) -> None:
         super().__init__()
         self.weights = weights
-        self.network = CosineGates(1 + len(weights), width, depth=depth)
+        self.network = CosineGates(1 + len(weights), width)
 
     def forward(self, latent: Tensor, domain: PaddedDomain, roughness: Tensor, sigma: Tensor) -> Tensor:
         """The change, of the shape of `latent`."""
@@ -141,15 +139,15 @@ def _around_zero(covariance: Tensor) -> Tensor:
 
 def check_config(config: Mapping[str, Any], held: int) -> None:
     """Refuse, before it is built, a network that would have more parameters than the `held` numbers of its file."""
-    stages, weights, width, depth = config["stages"], config["weights"], config["width"], config.get("depth", 1)
-    _check(stages, weights, width, depth)
-    announced = stages * width * (9 * width * depth + 63 * len(weights))
+    stages, weights, width = config["stages"], config["weights"], config["width"]
+    _check(stages, weights, width)
+    announced = stages * width * (9 * width + 63 * len(weights))
     if announced > held:
         raise ValueError(f"its configuration announces at least {announced:,} numbers, it holds {held:,}")
 
 
-def _check(stages: int, weights: Sequence[float], width: int, depth: int) -> None:
-    for name, value in {"stages": stages, "width": width, "depth": depth}.items():
+def _check(stages: int, weights: Sequence[float], width: int) -> None:
+    for name, value in {"stages": stages, "width": width}.items():
         if not isinstance(value, int) or value < 1:
             raise ValueError(f"{name}: expected a whole number from 1 on, given {value!r}")
     if not weights or not all(isinstance(weight, (int, float)) and weight > 0 for weight in weights):

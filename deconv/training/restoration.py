@@ -20,7 +20,6 @@ from ..restore.statistics import Statistics
 from ..restore.unrolled import UnrolledDeconvolution
 from .data import Batch
 from .objective import Objective
-from .psf_errors import mismeasured
 
 __all__ = ["RESTORATION", "build_unrolled", "random_psf"]
 
@@ -31,10 +30,6 @@ _WINDOW, _PSFS = 33, 4096
 # contrast that a crop's photograph has.
 _LEAST_NOISE, _LARGEST_NOISE, _NOISE_ERROR = 0.002, 0.05, 0.1
 _CONTRAST, _CONTRAST_SPREAD = 0.22, 0.3
-
-# How many of the psfs are known with an error. What it leaves unexplained counts as noise, and how much of that is told
-# is drawn too, from nothing to all of it: nobody knows.
-_MISMEASURED = 0.3
 
 # Fewer than `deconv.restore.network` has by default, for speed.
 _ITERATIONS = 11
@@ -74,10 +69,7 @@ def random_psf(number: int) -> Tensor:
 
 
 def _random_problem(clean: Tensor, generator: torch.Generator) -> Problem:
-    """An observation of each image in [0, 1], `(B, 1, H, W)`: what a psf of 33 x 33 leaves of it.
-
-    Some psfs are given with an error, and the noise with a part of what that leaves unexplained.
-    """
+    """An observation of each image in [0, 1], `(B, 1, H, W)`: what a psf of 33 x 33 leaves of it."""
 
     def uniform() -> Tensor:
         return torch.rand(len(clean), generator=generator, device=generator.device).to(clean)
@@ -87,19 +79,14 @@ def _random_problem(clean: Tensor, generator: torch.Generator) -> Problem:
 
     numbers = torch.randint(8 * _PSFS, (len(clean),), generator=generator, device=generator.device).tolist()
     psf = torch.stack([_oriented(random_psf(n // 8), n % 8) for n in numbers]).unsqueeze(1).to(clean)
-    wrong = (uniform() < _MISMEASURED).tolist()
-    pairs = zip(psf, wrong, numbers, strict=True)
-    known = torch.stack([mismeasured(h[0], random.Random(n))[None] if w else h for h, w, n in pairs])
     place = (torch.arange(len(clean)).to(clean) + uniform()) / len(clean)
     sigma = _LEAST_NOISE * (_LARGEST_NOISE / _LEAST_NOISE) ** place.view(-1, 1, 1, 1)
     blurred = convolve(clean, psf)
     image = blurred + sigma * normal(blurred)
-    unexplained = (blurred - convolve(clean, known)).square().mean((1, 2, 3), keepdim=True)
-    told = (1 + unexplained / sigma.square()) ** (0.5 * uniform().view_as(sigma))
-    estimated = told * sigma * torch.exp(_NOISE_ERROR * normal(sigma))
+    estimated = sigma * torch.exp(_NOISE_ERROR * normal(sigma))
     contrast = _CONTRAST * torch.exp(_CONTRAST_SPREAD * normal(sigma))
     statistics = replace(Statistics.of(image, estimated.flatten()), contrast=contrast, typical_contrast=contrast)
-    return Problem.of(image, known, num_iter=_ITERATIONS, statistics=statistics)
+    return Problem.of(image, psf, num_iter=_ITERATIONS, statistics=statistics)
 
 
 def _oriented(psf: Tensor, symmetry: int) -> Tensor:
