@@ -11,8 +11,9 @@ from deconv.cli import main as command
 from deconv.imaging import write_image
 from deconv.imaging.convolution import convolve
 from deconv.imaging.psf import camera_shake, gaussian
-from deconv.restore import network
+from deconv.restore import network, tiled
 from deconv.restore.derivatives import Gradient
+from deconv.restore.methods import Method
 from deconv.restore.psf_error import with_psf_error
 from deconv.restore.statistics import Statistics
 
@@ -91,6 +92,21 @@ def test_a_restoration_says_which_noise_it_took():
     counts, exact = (network(image, h, num_iter=2, info=True)[1].sigma for h in (psf, PSF.numpy()))
     assert exact == pytest.approx(alone, rel=1e-3)
     assert counts > 1.5 * alone
+
+
+def test_tiles_count_it_from_the_middle_of_the_whole():
+    told = []
+
+    def method(image, psf, *, sigma, statistics, progress, mask):
+        told.append(float(statistics.sigma))
+        return image
+
+    image, psf = observed()[0, 0].numpy(), mismeasured(0.1)
+    for counts in (False, True):
+        tiled(Method(method, psf_error=counts), image, psf, tile=80, overlap=0, progress=False)
+    assert told[:4] == 4 * told[:1]
+    assert told[4:] == 4 * told[4:5]
+    assert told[4] / told[0] == pytest.approx(counted(observed(), psf, told[0]), rel=0.1)
 
 
 def test_the_command_says_what_the_noise_counts_as(tmp_path, capsys):

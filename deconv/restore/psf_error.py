@@ -34,10 +34,10 @@ from ..imaging.convolution import psf_to_otf
 from .spectra import frequency_counts, log_frequency, periodogram
 from .statistics import Statistics
 
-__all__ = ["with_psf_error"]
+__all__ = ["SIDE", "with_psf_error"]
 
-# Of the middle of the image, so many pixels a side tell.
-_SIDE = 256
+SIDE = 256
+"""Of the middle of an image, so many pixels a side tell."""
 
 # Fisher scoring: the first guess of log e, from where on the psf counts as exact, how many steps, and how long.
 _FIRST, _EXACT, _STEPS, _LONGEST_STEP, _CLOSE_ENOUGH = -9.0, -11.0, 40, 1.0, 1e-2
@@ -78,7 +78,7 @@ def with_psf_error(
     """
     if image.ndim != 4:
         return statistics
-    spare = [max(n - _SIDE, 0) for n in image.shape[2:]]
+    spare = [max(n - SIDE, 0) for n in image.shape[2:]]
     margins = [(n // 2, n - n // 2) for n in spare]
     middle = crop(image.detach(), margins).double().cpu()
     missing = [1 - crop(mask, margins)] if mask is not None else []

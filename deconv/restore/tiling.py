@@ -14,12 +14,14 @@ from torch import Tensor
 from ..devices import usable_device
 from ..foreign_arrays import as_tensor, is_dask, without_labels, without_mask
 from ..imaging.arrays import as_image_batch
+from ..imaging.srgb import to_linear
 from ..progress import ProgressBar
-from .arguments import space_of
+from .arguments import as_psfs, space_of
 from .dask_tiles import restore_chunks
 from .memory import as_bytes, free_bytes, tile_within
 from .methods import as_method
 from .pixel_mask import white_of
+from .psf_error import SIDE, with_psf_error
 from .psf_field import PsfField
 from .run import Image
 from .statistics import Statistics
@@ -109,7 +111,8 @@ def tiled(
     channel_axis : int, optional
         As for the method.
     sigma : float, array or Tensor, optional
-        As for the method; by default measured in the whole image.
+        As for the method; by default measured in the whole image, what the psf gets wrong in its middle, and not for
+        dask arrays.
     statistics : Statistics, optional
         As for the method; by default measured in the whole image.
     progress : bool, optional
@@ -183,6 +186,13 @@ def tiled(
         statistics = streaming_statistics(
             image, axes, middle, mask=mask, white=white, sigma=sigma, linear=linear, channel_axis=channel_axis
         )
+        if restore.psf_error and sigma is None and len(axes) == 2:
+            central = [(max(n - SIDE, 0) // 2, max(n - SIDE, 0) // 2 + min(n, SIDE)) for n in frame]
+            piece, _, pixels, ends = read_piece(
+                image, axes, middle, central, mask=mask, white=level, channel_axis=channel_axis
+            )
+            piece = to_linear(piece) if linear else piece
+            statistics = with_psf_error(statistics, piece, as_psfs(middle, piece), mask=pixels, clipped=ends)
 
     pieces = [_pieces(n, size) for n, size in zip(frame, core, strict=True)]
     # No more than half a tile, so that what is blended on both sides of a small one does not meet.
