@@ -130,3 +130,13 @@ def test_the_table_is_read_without_torch():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_picture_by_channels_takes_no_more_memory_than_speeds_it_up(monkeypatch):
+    from deconv.cli import large
+
+    monkeypatch.setattr(large, "memory_left", lambda memory, device: 2**30 if memory else 2**40)
+    named = command.choose("hyper_laplacian")
+    assert large.memory_for_picture(None, "cpu", named) == large._PICTURE
+    assert large.memory_for_picture("1GiB", "cpu", named) == 2**30
+    assert large.memory_for_picture(None, "cpu", command.choose("wiener")) == 2**40

@@ -16,7 +16,7 @@ from .blind import KERNEL_SIZE, MODEL, STARTS, check_psf_target, estimate_blur, 
 from .blurs import on_voxels, read_blur
 from .deblur_options import check_options
 from .inputs import MAX_PIXELS, WHITE, read_source
-from .large import MEMORY, memory_left, restore_stored
+from .large import MEMORY, memory_for_picture, memory_left, restore_stored
 from .left import leave
 from .light import LINEAR, asked_light, in_light
 from .methods import DEFAULT, best, listing
@@ -227,7 +227,8 @@ def deblur_file(
     }
     drawn = None
     if posterior is None:
-        left = memory_left(memory, device)
+        of_stack = photograph.volume is not None
+        left = memory_left(memory, device) if of_stack else memory_for_picture(memory, device, chosen)
         restored = chosen.call_for_each(photograph.batch, blur.psf, options, defaults, tiles, left)
     else:
         drawn = draw(chosen, posterior, photograph.batch, blur.psf, options, defaults)

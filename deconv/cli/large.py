@@ -20,10 +20,13 @@ if TYPE_CHECKING:
     from ..imaging.picture import Volume
     from .methods import Choice
 
-__all__ = ["MEMORY", "memory_left", "restore_stored"]
+__all__ = ["MEMORY", "memory_for_picture", "memory_left", "restore_stored"]
 
 # Help of the option --memory.
 MEMORY = "What may be taken, 8GiB say: larger images are restored in tiles. By default what is free, on a GPU its own."
+
+# What a channel of a picture is restored in at most: tiles of several megapixels overlap little.
+_PICTURE = 3 * 2**29
 
 # Of such an image, what is held beside what a method takes: the values, the floats and the result.
 _HELD = 3
@@ -40,6 +43,15 @@ def memory_left(memory: str | None, device: str) -> int:
         return free_bytes(place)
     taken = 0 if place.type == "cuda" else resident_bytes()
     return max(as_bytes(memory, name="--memory") - taken, 1)
+
+
+def memory_for_picture(memory: str | None, device: str, chosen: Choice) -> int:
+    """As `memory_left`; of a machine's own memory, where nothing is told, no more than speeds the restoration up."""
+    from ..devices import usable_device
+
+    left = memory_left(memory, device)
+    capped = memory is None and chosen.method.by_channel and usable_device(device, name="--device").type == "cpu"
+    return min(left, _PICTURE) if capped else left
 
 
 @dataclass(frozen=True)

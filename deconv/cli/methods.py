@@ -22,7 +22,7 @@ DEFAULT = "hyper_laplacian"
 AUTO = "auto"
 
 # Of an image of more samples, pixels times channels, one channel keeps all cores busy.
-_LARGE = 2**23
+_LARGE = 2**22
 
 
 @dataclass(frozen=True)
