@@ -70,11 +70,14 @@ def test_hits_of_two_by_two_pixels_are_found():
 
 
 @pytest.mark.parametrize("shape", [(2, 3, 20, 30), (1, 2, 7, 9, 11)])
-def test_a_few_pixels_are_judged_like_all_of_them(shape):
+def test_a_few_pixels_are_judged_like_all_of_them(shape, monkeypatch):
     image = torch.rand(shape, generator=torch.Generator().manual_seed(0)) ** 30  # few are bright
     psf = torch.ones((3,) * (len(shape) - 2)) / 3 ** (len(shape) - 2)
     statistics = Statistics.of(image, 0.01)
+    likely = outliers(image, psf, statistics)
+    monkeypatch.setattr("deconv.restore.pixel_mask._FEW", 0)
     every = outliers(image, psf, statistics)
+    assert torch.equal(likely, every)
     among = torch.rand(shape, generator=torch.Generator().manual_seed(1)) < 0.3
     among[..., 0], among[..., -1] = True, True  # at the border, too
     assert bool((every & among).any())

@@ -34,6 +34,9 @@ _DEVIATIONS, _FAINT = 8.0, 0.02
 _MARGIN, _LEAST_SHARE = 1.25, 0.6
 _SMALL_TAP = 0.01
 
+# Where not even this part of the pixels may be outliers at all, these alone are looked at closely.
+_FEW = 0.1
+
 
 def read_masked(
     image: Any, psf: Any, *, mask: Any = None, white: float | None = None, channel_axis: int | None = None
@@ -157,6 +160,9 @@ def outliers(image: Tensor, psf: Tensor, statistics: Statistics, among: Tensor |
     shares = _allowed_shares(psf.detach(), space)
     noise = torch.maximum(_DEVIATIONS * statistics.sigma, _FAINT * statistics.contrast)
     padded = extend(image.detach(), [(1, 1)] * space, method="reflect")
+    if among is None:
+        likely = _stand_out(image.detach(), padded, noise, space)
+        among = likely if int(likely.sum()) < _FEW * likely.numel() else None
     if among is not None:
         places = among.nonzero().unbind(1)
         noise, *shares = (values.expand_as(image)[places] for values in (noise, *shares))
@@ -170,7 +176,23 @@ def outliers(image: Tensor, psf: Tensor, statistics: Statistics, among: Tensor |
             found |= excess > noise + share * height
     if among is None:
         return found
-    return torch.zeros_like(among).index_put_(places, found)
+    return torch.zeros_like(image, dtype=torch.bool).index_put_(places, found)
+
+
+def _stand_out(image: Tensor, padded: Tensor, noise: Tensor, space: int) -> Tensor:
+    """Which pixels are above all but three of their neighbours by more than noise, or below: as far as those along the
+    axes tell. No other is an outlier."""
+    sizes = padded.shape[-space:]
+    middle = [slice(1, n - 1) for n in sizes]
+    above, below = (torch.zeros_like(image, dtype=torch.uint8) for _ in range(2))
+    for axis, n in enumerate(sizes):
+        for step in (0, 2):
+            index = [*middle[:axis], slice(step, n - 2 + step), *middle[axis + 1 :]]
+            excess = image - padded[(..., *index)]
+            above += excess > noise
+            below += excess < -noise
+    least = 2 * space - (_RANKS - 1)
+    return (above >= least) | (below >= least)
 
 
 def _allowed_shares(psf: Tensor, space: int) -> list[Tensor]:
