@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import fields
 
 import numpy as np
 import pytest
@@ -75,17 +76,46 @@ def test_one_tile_is_the_whole():
 
 
 @pytest.mark.parametrize("shape", [(90, 70), (7, 41), (1, 30), (64, 50, 3)])
+@pytest.mark.parametrize("different", [0, 2**17], ids=["values", "counts"])
 @pytest.mark.parametrize("linear", [False, True])
-def test_statistics_of_strips_are_those_of_the_whole(shape, linear, monkeypatch):
+@pytest.mark.parametrize("stars", [False, True])
+def test_statistics_of_strips_are_those_of_the_whole(shape, different, linear, stars, monkeypatch):
     from deconv.imaging.srgb import to_linear
 
     monkeypatch.setattr("deconv.restore.streaming_statistics._STRIP", 500)
+    monkeypatch.setattr("deconv.restore.streaming_statistics._DIFFERENT", different)
     image = np.random.default_rng(0).random(shape)
+    if stars:
+        image[..., ::20] *= 100 * np.arange(1, 1 + image[..., ::20].shape[-1])
     batch = torch.from_numpy(image if image.ndim == 2 else np.moveaxis(image, -1, 0))[(None,) * (4 - image.ndim)]
     expected = Statistics.of(to_linear(batch) if linear else batch)
     found = streaming_statistics(image, spatial_positions(image, 2), PSF, linear=linear)
-    for name in ("sigma", "contrast", "brightness", "slopes"):
-        torch.testing.assert_close(getattr(found, name), getattr(expected, name))
+    for field in fields(Statistics):
+        torch.testing.assert_close(getattr(found, field.name), getattr(expected, field.name))
+
+
+def test_a_sparse_volume_is_read_a_few_times(monkeypatch):
+    """However many rounds of sigma clipping it takes: its values are counted in one."""
+    monkeypatch.setattr("deconv.restore.streaming_statistics._STRIP", 500)
+    rng = np.random.default_rng(0)
+    volume = rng.poisson(0.2, (12, 20, 30)).astype(np.uint16)
+    for power in range(10):  # every round finds others far
+        volume[power, 3:9, 4] = 30 * 2**power
+    planes = []
+
+    class Watched(np.ndarray):
+        def __getitem__(self, index):
+            part = np.asarray(self)[index]
+            planes.append(part.shape[0])
+            return part
+
+    found = streaming_statistics(volume.view(Watched), [0, 1, 2], PSF[None])
+    expected = Statistics.of(torch.from_numpy(volume.astype(np.float64))[None, None] / 65535)
+    for field in fields(Statistics):
+        torch.testing.assert_close(
+            getattr(found, field.name).double(), getattr(expected, field.name), rtol=1e-5, atol=0
+        )
+    assert sum(planes) <= 4 * len(volume)
 
 
 def test_layouts_depths_and_masks():

@@ -12,7 +12,7 @@ from torch import Tensor
 from ..imaging.noise import estimate_noise
 from .arguments import as_sigma
 
-__all__ = ["Moments", "Statistics", "power_of_two", "sigma_clipped"]
+__all__ = ["Limits", "Moments", "Statistics", "power_of_two", "sigma_clipped", "within"]
 
 # Estimated noise is never below this part of the contrast. No picture is the exact blur of anything by the psf that
 # one has; taken for one, it would be torn apart.
@@ -34,16 +34,17 @@ class Moments:
     ----------
     mean, variance : Tensor
         Of the values.
-    slopes : Tensor
-        Mean squared difference of neighbours, summed over the axes.
     reach : Tensor
         Greatest distance of a value from the mean.
     """
 
     mean: Tensor
     variance: Tensor
-    slopes: Tensor
     reach: Tensor
+
+
+Limits = tuple[Tensor, Tensor]
+"""A centre, and how far a value that counts is from it at most."""
 
 
 @dataclass(frozen=True)
@@ -80,24 +81,32 @@ class Statistics:
         """Measure each channel of `image`, `(B, C, H, W)` or `(B, C, D, H, W)`; the noise only if it is not given."""
         unit = power_of_two(image.detach().abs().amax(tuple(range(1, image.ndim)), keepdim=True))
         scaled = image.detach() / unit  # its squares neither overflow nor vanish
-        every, kept = sigma_clipped(lambda limits: _moments(scaled, limits))
+        every, kept, limits = sigma_clipped(lambda limits: _moments(scaled, limits))
         noise = cls.noise_of(scaled) if sigma is None else None
         deviation = None if sigma is None else as_sigma(sigma, image) / unit
-        return cls.from_moments(every, kept, sigma=deviation, noise=noise).times(unit)
+        slopes = _slopes(scaled, limits)
+        return cls.from_moments(every, kept, slopes, sigma=deviation, noise=noise).times(unit)
 
     @classmethod
     def from_moments(
-        cls, every: Moments, kept: Moments, *, sigma: Tensor | None = None, noise: Tensor | None = None
+        cls,
+        every: Moments,
+        kept: Moments,
+        slopes: Tensor,
+        *,
+        sigma: Tensor | None = None,
+        noise: Tensor | None = None,
     ) -> Statistics:
-        """From the moments of all values, and of those that are not far from the others; the noise as it is given, or
-        else as it was estimated."""
+        """From the moments of all values, and of those that are not far from the others, and the mean squared
+        difference of neighbours among these, summed over the axes; the noise as it is given, or else as it was
+        estimated."""
         if sigma is None:
             if noise is None:
                 raise ValueError("noise: expected what was estimated, as no sigma is given")
             sigma = torch.maximum(noise, _LEAST_NOISE * every.variance.sqrt())
         contrast = _contrast(every, sigma)
         brightness = torch.maximum(every.mean, contrast)
-        return cls(sigma, contrast, every.mean, brightness, _contrast(kept, sigma), kept.slopes.sqrt())
+        return cls(sigma, contrast, every.mean, brightness, _contrast(kept, sigma), slopes.sqrt())
 
     @staticmethod
     def noise_of(image: Tensor) -> Tensor:
@@ -164,29 +173,34 @@ class Statistics:
         return Statistics(*(getattr(self, field.name) * factor for field in fields(self)))
 
 
-def sigma_clipped(
-    measure: Callable[[tuple[Tensor, Tensor] | None], Moments],
-) -> tuple[Moments, Moments]:
+def sigma_clipped(measure: Callable[[Limits | None], Moments]) -> tuple[Moments, Moments, Limits | None]:
     """Moments of all values, and of those that are within ten standard deviations of their own mean.
 
     Parameters
     ----------
     measure : callable
-        The moments of the values whose distance from a centre is within a limit, both given, or of all.
+        The moments of the values within limits, or of all.
 
     Returns
     -------
     every, kept : Moments
         The same where no value is far.
+    limits : tuple of Tensor or None
+        Those of `kept`; None if no value of any channel is far.
     """
     every = kept = measure(None)
+    limits = None
     for _ in range(_MOST_ROUNDS):
         limit = torch.maximum(_OUTLYING * kept.variance.sqrt(), 1e-6 * kept.mean.abs())  # less is rounding
         if bool((kept.reach <= limit).all()):
             break
-        kept = measure((kept.mean, limit))
+        limits = kept.mean, limit
+        kept = measure(limits)
     flat = kept.variance == 0  # all that varies is far: then it is what counts
-    return every, Moments(*(torch.where(flat, getattr(every, f.name), getattr(kept, f.name)) for f in fields(Moments)))
+    if limits is not None:
+        limits = limits[0], torch.where(flat, torch.inf, limits[1])
+    both = (torch.where(flat, getattr(every, field.name), getattr(kept, field.name)) for field in fields(Moments))
+    return every, Moments(*both), limits
 
 
 def power_of_two(size: Tensor) -> Tensor:
@@ -203,22 +217,34 @@ def _contrast(moments: Moments, sigma: Tensor) -> Tensor:
     return torch.where(contrast > 0, contrast, 1)
 
 
-def _moments(image: Tensor, limits: tuple[Tensor, Tensor] | None) -> Moments:
+def _moments(image: Tensor, limits: Limits | None) -> Moments:
     axes = tuple(range(2, image.ndim))
-    kept = None if limits is None else (image - limits[0]).abs() <= limits[1]
-
-    def mean(values: Tensor, counted: Tensor | None) -> Tensor:
-        if counted is None:
-            return values.mean(axes, keepdim=True)
-        total = torch.where(counted, values, 0).sum(axes, keepdim=True)
-        return total / counted.sum(axes, keepdim=True).clamp_min(1)
-
-    centre = mean(image, kept)
+    kept = within(image, limits)
+    centre = _mean(image, kept)
     offset = image - centre if kept is None else torch.where(kept, image - centre, 0)
-    slopes = torch.zeros_like(centre)
-    for axis in axes:
+    return Moments(centre, _mean(offset.square(), kept), offset.abs().amax(axes, keepdim=True))
+
+
+def _slopes(image: Tensor, limits: Limits | None) -> Tensor:
+    kept = within(image, limits)
+    slopes = torch.zeros_like(image[(..., *[slice(1)] * (image.ndim - 2))])
+    for axis in range(2, image.ndim):
         n = image.shape[axis]
         if n > 1:
             pairs = None if kept is None else kept.narrow(axis, 0, n - 1) & kept.narrow(axis, 1, n - 1)
-            slopes = slopes + mean(image.diff(dim=axis).square(), pairs)
-    return Moments(centre, mean(offset.square(), kept), slopes, offset.abs().amax(axes, keepdim=True))
+            slopes = slopes + _mean(image.diff(dim=axis).square(), pairs)
+    return slopes
+
+
+def within(values: Tensor, limits: Limits | None) -> Tensor | None:
+    """Which values count; None for all."""
+    return None if limits is None else (values - limits[0]).abs() <= limits[1]
+
+
+def _mean(values: Tensor, counted: Tensor | None) -> Tensor:
+    """Of each channel, of the values that count."""
+    axes = tuple(range(2, values.ndim))
+    if counted is None:
+        return values.mean(axes, keepdim=True)
+    total = torch.where(counted, values, 0).sum(axes, keepdim=True)
+    return total / counted.sum(axes, keepdim=True).clamp_min(1)

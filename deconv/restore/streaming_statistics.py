@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import fields
+from functools import partial
 from typing import Any
 
 import torch
@@ -18,12 +19,16 @@ from ..imaging.srgb import to_linear
 from .arguments import Space, as_sigma
 from .filling import fill
 from .pixel_mask import read_masked
-from .statistics import Moments, Statistics, power_of_two, sigma_clipped
+from .statistics import Limits, Moments, Statistics, power_of_two, sigma_clipped, within
 
 __all__ = ["clipping_level", "crop_to", "read_piece", "rectangle", "spatial_positions", "streaming_statistics"]
 
 # Values of a strip.
 _STRIP = 2**21
+
+# Of no more different values, as integers have them, it is counted how many there are of each: then one look at the
+# image serves every round of sigma clipping.
+_DIFFERENT = 2**17
 
 
 def streaming_statistics(
@@ -72,50 +77,91 @@ def streaming_statistics(
         return batch if pixels is None else fill(batch, pixels)
 
     step = max(1, _STRIP * height // math.prod(image.shape))
-    every, kept = sigma_clipped(lambda limits: _moments(rows, height, step, limits))
+    spans = [(start, min(start + step, height)) for start in range(0, height, step)]
+    counted = _counted(rows, spans)
+    measure = partial(_moments, rows, spans) if counted is None else partial(_moments_of_counts, *counted)
+    every, kept, limits = sigma_clipped(measure)
+    slopes = _slopes(rows, spans, height, limits)
     sample = rows(0, 1)
     noise = _noise(rows, height, rest).double() if sigma is None else None
     deviation = None if sigma is None else as_sigma(sigma, sample).double()
-    statistics = Statistics.from_moments(every, kept, sigma=deviation, noise=noise)
+    statistics = Statistics.from_moments(every, kept, slopes, sigma=deviation, noise=noise)
     return Statistics(*(getattr(statistics, field.name).to(sample) for field in fields(statistics)))
 
 
-def _moments(
-    rows: Callable[[int, int], Tensor], height: int, step: int, limits: tuple[Tensor, Tensor] | None
-) -> Moments:
-    """The moments that `Statistics.of` measures, strip by strip, in float64."""
-    origin = rows(0, min(step, height)).double()
+Rows = Callable[[int, int], Tensor]
+Spans = Sequence[tuple[int, int]]
+
+
+def _counted(rows: Rows, spans: Spans) -> tuple[Tensor, Tensor] | None:
+    """The different values of an image, ascending, `(N,)`, and how many each channel has of each, `(B, C, 1, N)`, or of
+    a volume `(B, C, 1, 1, N)`; None if there are too many."""
+    values = counts = torch.zeros(0, dtype=torch.float64)
+    for span in spans:
+        strip = rows(*span)
+        own, places = torch.unique(strip, return_inverse=True)
+        before, values = values, torch.cat([values, own.double()]).unique()
+        if len(values) > _DIFFERENT:
+            return None
+        total = torch.zeros(*strip.shape[:2], *[1] * (strip.ndim - 3), len(values), dtype=torch.float64)
+        total[..., torch.searchsorted(values, before)] = counts
+        places = torch.searchsorted(values, own.double())[places].reshape(*total.shape[:-1], -1)
+        counts = total.scatter_add_(-1, places, torch.ones((), dtype=torch.float64).expand_as(places))
+    return values, counts
+
+
+def _moments_of_counts(values: Tensor, counts: Tensor, limits: Limits | None) -> Moments:
+    kept = within(values, limits)
+    counted = counts if kept is None else torch.where(kept, counts, 0)
+    number = counted.sum(-1, keepdim=True)
+    mean = (counted * values).sum(-1, keepdim=True) / number
+    offset = values - mean
+    variance = (counted * offset.square()).sum(-1, keepdim=True) / number
+    return Moments(mean, variance, torch.where(counted > 0, offset.abs(), 0).amax(-1, keepdim=True))
+
+
+def _moments(rows: Rows, spans: Spans, limits: Limits | None) -> Moments:
+    """Strip by strip, in float64."""
+    origin = rows(*spans[0]).double()
     spatial = tuple(range(2, origin.ndim))
     origin = origin.mean(spatial, keepdim=True)
     count = total = square = torch.zeros_like(origin)
     least, greatest = torch.full_like(origin, torch.inf), torch.full_like(origin, -torch.inf)
-    squares, pairs = [torch.zeros_like(origin)] * len(spatial), [torch.zeros_like(origin)] * len(spatial)
-    for start in range(0, height, step):
-        stop = min(start + step, height)
-        strip = rows(start, min(stop + 1, height)).double() - origin  # with the next row: slopes reach there
-        inside = torch.ones_like(strip, dtype=torch.bool)
-        if limits is not None:
-            centre, limit = limits
-            inside = (strip - (centre - origin)).abs() <= limit
-        own, own_inside = (t.narrow(2, 0, stop - start) for t in (strip, inside))
-        values = torch.where(own_inside, own, 0)
-        count = count + own_inside.sum(spatial, keepdim=True)
+    for span in spans:
+        strip = rows(*span).double()
+        inside, strip = within(strip, limits), strip - origin
+        if inside is None:
+            inside = torch.ones_like(strip, dtype=torch.bool)
+        values = torch.where(inside, strip, 0)
+        count = count + inside.sum(spatial, keepdim=True)
         total = total + values.sum(spatial, keepdim=True)
         square = square + values.square().sum(spatial, keepdim=True)
-        least = torch.minimum(least, torch.where(own_inside, own, torch.inf).amin(spatial, keepdim=True))
-        greatest = torch.maximum(greatest, torch.where(own_inside, own, -torch.inf).amax(spatial, keepdim=True))
-        for i, axis in enumerate(spatial):
-            across, both = (strip, inside) if axis == 2 else (own, own_inside)
-            n = across.shape[axis]
-            if n > 1:
-                couple = both.narrow(axis, 0, n - 1) & both.narrow(axis, 1, n - 1)
-                differences = torch.where(couple, across.diff(dim=axis).square(), 0)
-                squares[i] = squares[i] + differences.sum(spatial, keepdim=True)
-                pairs[i] = pairs[i] + couple.sum(spatial, keepdim=True)
+        least = torch.minimum(least, torch.where(inside, strip, torch.inf).amin(spatial, keepdim=True))
+        greatest = torch.maximum(greatest, torch.where(inside, strip, -torch.inf).amax(spatial, keepdim=True))
     offset = total / count
-    slopes = torch.stack([s / p.clamp_min(1) for s, p in zip(squares, pairs, strict=True)]).sum(0)
     variance = (square / count - offset.square()).clamp_min(0)
-    return Moments(origin + offset, variance, slopes, torch.maximum(greatest - offset, offset - least))
+    return Moments(origin + offset, variance, torch.maximum(greatest - offset, offset - least))
+
+
+def _slopes(rows: Rows, spans: Spans, height: int, limits: Limits | None) -> Tensor:
+    """Mean squared difference of neighbours within limits, summed over the axes, in float64."""
+    squares: dict[int, Tensor | float] = {}
+    pairs: dict[int, Tensor | float] = {}
+    for start, stop in spans:
+        strip = rows(start, min(stop + 1, height)).double()  # with the next row: slopes reach there
+        inside = within(strip, limits)
+        for axis in range(2, strip.ndim):
+            part = strip if axis == 2 else strip.narrow(2, 0, stop - start)
+            steps = part.diff(dim=axis).square()
+            spatial = tuple(range(2, strip.ndim))
+            if inside is None:
+                both = torch.ones_like(steps, dtype=torch.bool)
+            else:
+                kept = inside.narrow(2, 0, part.shape[2])
+                both = kept.narrow(axis, 0, steps.shape[axis]) & kept.narrow(axis, 1, steps.shape[axis])
+            squares[axis] = squares.get(axis, 0) + torch.where(both, steps, 0).sum(spatial, keepdim=True)
+            pairs[axis] = pairs.get(axis, 0) + both.sum(spatial, keepdim=True)
+    return torch.stack([squares[axis] / torch.as_tensor(pairs[axis]).clamp_min(1) for axis in squares]).sum(0)
 
 
 def _noise(rows: Callable[[int, int], Tensor], height: int, rest: Sequence[int]) -> Tensor:
