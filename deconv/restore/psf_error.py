@@ -136,10 +136,12 @@ def _fit(plane: Tensor, psf: Tensor, noise: float) -> tuple[Tensor, Tensor, Tens
     power = psf_to_otf(psf, shape).abs().square()
     frequency, count = log_frequency(shape, plane), frequency_counts(shape, plane)
     variance = float((count * measured).sum()) / math.prod(shape)
+    if variance <= noise:  # nothing but noise, or one colour
+        return None
     law = float((count * power * torch.exp(-frequency)).sum()) / math.prod(shape)
     terms = torch.cat([torch.stack([torch.ones_like(frequency), -frequency]), _shape_terms(shape, frequency)])
     theta = torch.zeros(len(terms) + 1).to(plane)
-    theta[0], theta[1] = math.log(max(variance - noise, 1e-12 * variance) / law), 1.0
+    theta[0], theta[1] = math.log((variance - noise) / law), 1.0
     theta[-1] = _FIRST
     for _ in range(_STEPS):
         signal = torch.einsum("k,khw->hw", theta[:-1], terms).exp()
