@@ -14,7 +14,7 @@ from deconv.imaging.psf import camera_shake, gaussian
 from deconv.restore import network, tiled
 from deconv.restore.derivatives import Gradient
 from deconv.restore.methods import Method
-from deconv.restore.psf_error import with_psf_error
+from deconv.restore.psf_error import _fit, with_psf_error
 from deconv.restore.statistics import Statistics
 
 SIDE, PSF = 160, camera_shake(15, seed=1).double()
@@ -56,6 +56,17 @@ def test_the_noise_grows_with_the_error_of_the_psf():
     assert ratios[2] > 1.5
     turned = PSF.rot90(1, (0, 1))
     assert counted(image, turned) > ratios[2]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_variance_of_the_transfer_function_is_found(seed: int):
+    r"""White noise of standard deviation s in N taps of a psf has the power :math:`N s^2` at every frequency."""
+    size = 0.05
+    spectra = _fit(observed()[0, 0], mismeasured(size, seed=seed), 0.002**2)
+    assert spectra is not None
+    signal, _, error, _ = spectra
+    expected = PSF.numel() * float(size * PSF.max()) ** 2
+    assert float((error / signal).mean()) == pytest.approx(expected, rel=0.4)
 
 
 def test_noise_alone_is_noise():

@@ -212,7 +212,7 @@ def deblur_file(
     else:
         light = in_light(photograph, blur) if linear is None else linear
     wrong = blur.psf if known and chosen.method.psf_error else None
-    told, noise, counted = noise_to_tell(photograph, level, linear=light, known=known, strength=strength, psf=wrong)
+    told, noise, effective = noise_to_tell(photograph, level, linear=light, known=known, strength=strength, psf=wrong)
     options |= {
         "sigma": ("--sigma", None if level is None else told),
         "background": ("--background", None if background is None else background / photograph.full),
@@ -254,7 +254,7 @@ def deblur_file(
         words += f" -> {save_psf}"
     done = [
         words,
-        in_words(photograph, noise, estimated=level is None, counted=counted),
+        in_words(photograph, noise, estimated=level is None, effective=effective),
         "linear light" if light else "grey values",
         chosen.name if posterior is None else f"mean of {posterior} draws",
         *lost,

@@ -25,7 +25,7 @@ __all__ = ["MEMORY", "memory_for_picture", "memory_left", "restore_stored"]
 # Help of the option --memory.
 MEMORY = "What may be taken, 8GiB say: larger images are restored in tiles. By default what is free, on a GPU its own."
 
-# What a channel of a picture is restored in at most: tiles of several megapixels overlap little.
+# The most memory for one channel of a picture, in bytes: tiles of several megapixels overlap little.
 _PICTURE = 3 * 2**29
 
 # Of such an image, what is held beside what a method takes: the values, the floats and the result.

@@ -56,11 +56,11 @@ def overall(sigma: Tensor) -> float:
     return float(sigma.square().mean().sqrt())
 
 
-def in_words(source: Source, sigma: float, *, estimated: bool, counted: float = 0.0) -> str:
+def in_words(source: Source, sigma: float, *, estimated: bool, effective: float = 0.0) -> str:
     """The noise for the summary line: a share of white, or in a file of floats whose white is not known, its unit; and
-    what it counted as with the error of the psf, if that is more."""
+    what it counts as with the error of the psf, if that is more."""
     words = _of_picture(source, sigma, estimated=estimated)
-    return f"{words}, {_amount(source, counted)} with the psf's error" if counted > _NO_MORE * sigma else words
+    return f"{words}, {_amount(source, effective)} with the psf's error" if effective > _NO_MORE * sigma else words
 
 
 def _amount(source: Source, sigma: float) -> str:

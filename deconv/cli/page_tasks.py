@@ -200,7 +200,7 @@ def _restored(
     chosen = choose(settings.method) or best(picture.batch, 60)
     blur, light, told = _blur(picture, source, folder, settings, max_pixels)
     known = settings.psf != ESTIMATED
-    sigma, noise, counted = noise_to_tell(
+    sigma, noise, effective = noise_to_tell(
         picture,
         settings.noise,
         linear=light,
@@ -219,7 +219,7 @@ def _restored(
     }
     with redirect_stderr(StringIO()) as said:
         restored = chosen.call(part, blur.psf, {"linear": ("--linear", light)}, defaults, _tiles(part))
-    words = in_words(picture, noise, estimated=settings.noise is None, counted=counted)
+    words = in_words(picture, noise, estimated=settings.noise is None, effective=effective)
     notes = [line.removeprefix("deconv: ") for line in said.getvalue().splitlines() if line]
     doubt = None if told is None else why_not_better(part, restored, blur.psf, sigma=sigma, linear=light)
     facts = {"estimate": told, "doubt": doubt, "psf": blur.words, "noise": words, "light": light, "notes": notes}

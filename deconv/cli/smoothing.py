@@ -58,7 +58,7 @@ def noise_to_tell(
         For the method, one for each channel where it was not given.
     noise : float
         That of the picture, in this light.
-    counted : float
+    effective : float
         The same, with what a given psf gets wrong.
     """
     smoothing = noise_factor(strength)

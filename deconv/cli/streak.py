@@ -30,17 +30,17 @@ def advised_streak(source: Source, estimated: Tensor | None) -> str | None:
     """What ``--psf-from`` would take of a picture whose lights are drawn out in one and the same manner, unlike the psf
     that was estimated; None where there is nothing to advise."""
     from ..blind import kernel_similarity
-    from ..blind.lights import drawn_out_light
+    from ..blind.light_streaks import common_streak
     from ..blind.observation import widest_window
     from ..imaging.srgb import to_linear
 
     if not source.photograph:
         return None
     height, width = source.batch.shape[-2:]
-    figure = drawn_out_light(to_linear(source.batch[0]).mean(0), widest_window((height, width)))
-    if figure is None or (estimated is not None and kernel_similarity(estimated, figure.psf) >= _SIMILAR):
+    streak = common_streak(to_linear(source.batch[0]).mean(0), widest_window((height, width)))
+    if streak is None or (estimated is not None and kernel_similarity(estimated, streak.psf) >= _SIMILAR):
         return None
-    (top, bottom), (left, right) = figure.rows, figure.columns
+    (top, bottom), (left, right) = streak.rows, streak.columns
     return f"{left},{top},{right - left},{bottom - top}"
 
 

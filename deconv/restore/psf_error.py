@@ -1,4 +1,4 @@
-r"""The noise of an observation with what its psf gets wrong.
+r"""The effective noise level of an observation whose psf is not exact.
 
 A measured psf h is not quite the true one, and what it gets wrong, blurring the latent image, is noise to whoever knows
 h only. No estimate of the noise sees it, since it has the spectrum of a blurred image; but it is there at frequencies
@@ -37,14 +37,14 @@ from .statistics import Statistics
 __all__ = ["SIDE", "with_psf_error"]
 
 SIDE = 256
-"""Of the middle of an image, so many pixels a side tell."""
+"""Side of the central crop whose spectrum is fitted, in pixels."""
 
 # Fisher scoring: the first guess of log e, from where on the psf counts as exact, how many steps, and how long.
 _FIRST, _EXACT, _STEPS, _LONGEST_STEP, _CLOSE_ENOUGH = -9.0, -11.0, 40, 1.0, 1e-2
 
-# Candidates for the variance that a filter is told, over that of the noise; and into how many groups frequencies
-# are gathered that count as alike.
-_TOLD = torch.logspace(-2, 5, 141, dtype=torch.float64)
+# Candidates for the effective variance, over that of the noise; and into how many groups frequencies are gathered
+# that count as alike.
+_CANDIDATES = torch.logspace(-2, 5, 141, dtype=torch.float64)
 _GROUPS = 512
 
 # Noise is raised by no less: on photographs of the training part of the Berkeley data set, it is up to 1.15 times with
@@ -58,7 +58,7 @@ _MISSING = 0.005
 def with_psf_error(
     statistics: Statistics, image: Tensor, psf: Tensor, *, mask: Tensor | None = None, clipped: Tensor | None = None
 ) -> Statistics:
-    """Count what a psf gets wrong as noise.
+    """Raise the noise level by what the error of the psf leaves unexplained.
 
     Parameters
     ----------
@@ -99,7 +99,7 @@ def with_psf_error(
 
 
 def _ratio(plane: Tensor, psf: Tensor, sigma: float) -> float:
-    """How many times the noise a method is to be told of one plane `(H, W)`."""
+    """Effective noise level of one plane `(H, W)`, relative to its noise."""
     noise = sigma**2
     spectra = _fit(plane, psf, noise) if noise > 0 else None
     if spectra is None:
@@ -117,14 +117,14 @@ def _ratio(plane: Tensor, psf: Tensor, sigma: float) -> float:
     def of_groups(values: Tensor) -> Tensor:
         return torch.zeros_like(levels).index_add(0, group, (count * values).flatten())
 
-    filters = levels / (levels + noise * _TOLD[:, None])
+    filters = levels / (levels + noise * _CANDIDATES[:, None])
     smoothed = (1 - filters).square() @ of_groups(signal)
 
-    def told(variance: Tensor) -> float:
+    def effective(variance: Tensor) -> float:
         amplified = filters.square() @ of_groups(variance * signal / blurred.clamp_min(1e-300))
-        return float(_TOLD[int((smoothed + amplified).argmin())])
+        return float(_CANDIDATES[int((smoothed + amplified).argmin())])
 
-    ratio = math.sqrt(told(noise + error) / told(torch.full_like(error, noise)))
+    ratio = math.sqrt(effective(noise + error) / effective(torch.full_like(error, noise)))
     return ratio if ratio >= _LEAST_RATIO else 1.0
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from deconv.blind.lights import drawn_out_light
+from deconv.blind.light_streaks import common_streak
 from deconv.blind.metrics import kernel_similarity
 from deconv.cli.inputs import read_source
 from deconv.cli.streak import advised_streak, blur_from_streak
@@ -30,10 +30,10 @@ def night(psf, places=PLACES, *, dark=0.02):
 
 
 def test_lights_that_agree_show_the_psf():
-    figure = drawn_out_light(night(PSF), (41, 41))
-    assert figure is not None
-    assert kernel_similarity(figure.psf, PSF) > 0.85
-    assert any(figure.rows[0] < row < figure.rows[1] for row, _ in PLACES)
+    streak = common_streak(night(PSF), (41, 41))
+    assert streak is not None
+    assert kernel_similarity(streak.psf, PSF) > 0.85
+    assert any(streak.rows[0] < row < streak.rows[1] for row, _ in PLACES)
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def test_lights_that_agree_show_the_psf():
     ],
 )
 def test_there_need_not_be_any(light):
-    assert drawn_out_light(light, (41, 41)) is None
+    assert common_streak(light, (41, 41)) is None
 
 
 def test_the_command_advises_a_streak_that_it_takes(tmp_path):

@@ -1,7 +1,10 @@
-"""Points of light in the dark, which a blur draws out into pictures of its psf.
+"""Light streaks: points of light in the dark, which a blur draws out into pictures of its psf.
 
 A search goes by edges, and a light that is clipped at white misleads it: its edges are no blur of anything. But where
-several lights have been drawn out into one and the same figure, the figure is the psf.
+several lights have become streaks of one and the same shape, that shape is the psf.
+
+Reference: Hu, Cho, Wang and Yang, "Deblurring low-light images with light streaks", CVPR 2014, where they guide the
+estimation.
 """
 
 from __future__ import annotations
@@ -16,26 +19,26 @@ from torch import Tensor
 
 from .support import centred, clean
 
-__all__ = ["Figure", "drawn_out_light"]
+__all__ = ["LightStreak", "common_streak"]
 
 # Levels, as shares of the brightest light above the dark, above which connected pixels are looked at. The dark is the
 # median, and no night is brighter than this share of its lights.
 _LEVELS, _NIGHT = (0.5, 0.2, 0.08, 0.03), 0.15
-# The least length of a figure, in pixels, and the margin around it that must be dark, as a share of it and at least.
+# The least length of a streak, in pixels, and the margin around it that must be dark, as a share of it and at least.
 _LEAST_LENGTH, _MARGIN, _LEAST_MARGIN = 11, 0.2, 3
-# It is dark where less is left than this share of the figure's greatest value, in so many of the margin's pixels.
+# It is dark where less is left than this share of the streak's greatest value, in so many of the margin's pixels.
 _DARK, _MOSTLY = 0.12, 0.9
-# What is fainter in a figure, relative to its greatest value, is taken for dark; and how much of a square around it a
+# What is fainter in a streak, relative to its greatest value, is taken for dark; and how much of a square around it a
 # point of light fills at most.
 _FAINT, _THIN = 0.1, 0.35
-# So many figures of each level are looked at, and compared in all; those of two places agree if they are so similar;
+# So many streaks of each level are looked at, and compared in all; those of two places agree if they are so similar;
 # and with so many one must agree. Of 60 photographs of bsd/train that is so in one, of 16 simulated nights in 9.
 _LOOKED_AT, _COMPARED, _ALIKE, _LEAST_AGREEING = 100, 40, 0.85, 2
 
 
 @dataclass(frozen=True)
-class Figure:
-    """Something bright with dark around it.
+class LightStreak:
+    """An isolated bright thing, with dark around it.
 
     Attributes
     ----------
@@ -52,7 +55,7 @@ class Figure:
     columns: tuple[int, int]
     filled: float
 
-    def is_elsewhere(self, other: Figure) -> bool:
+    def is_elsewhere(self, other: LightStreak) -> bool:
         """Whether another one is a different light, and not part of the same."""
         return max(abs(a - b) for a, b in zip(self.middle, other.middle, strict=True)) > max(self.psf.shape) / 2
 
@@ -62,8 +65,8 @@ class Figure:
         return sum(self.rows) / 2, sum(self.columns) / 2
 
 
-def drawn_out_light(light: Tensor, largest: tuple[int, int]) -> Figure | None:
-    """The figure that most of the lights of a picture agree on, if they do: the thinnest, of the smallest light.
+def common_streak(light: Tensor, largest: tuple[int, int]) -> LightStreak | None:
+    """A streak of the shape that most lights of a picture share, if they do: the thinnest, of the smallest light.
 
     Parameters
     ----------
@@ -74,26 +77,26 @@ def drawn_out_light(light: Tensor, largest: tuple[int, int]) -> Figure | None:
 
     Returns
     -------
-    Figure or None
+    LightStreak or None
     """
-    found = _figures(light.detach().cpu().float().numpy(), largest)
+    found = _streaks(light.detach().cpu().float().numpy(), largest)
     if len(found) <= _LEAST_AGREEING:
         return None
     size = max(f.psf.shape[0] for f in found), max(f.psf.shape[1] for f in found)
     spectra = torch.fft.rfft2(torch.stack([_padded(f.psf, size) for f in found]), s=[2 * n for n in size])
     norms = torch.stack([f.psf.norm() for f in found])
-    most: list[Figure] = []
-    for one, figure in enumerate(found):
+    most: list[LightStreak] = []
+    for one, streak in enumerate(found):
         likeness = torch.fft.irfft2(spectra[one].conj() * spectra).flatten(1).amax(1) / (norms[one] * norms)
-        agreeing = [figure]
+        agreeing = [streak]
         for other, like in zip(found, likeness, strict=True):
             if like >= _ALIKE and all(each.is_elsewhere(other) for each in agreeing):
                 agreeing.append(other)
         most = max(most, agreeing, key=len)
-    return min(most, key=lambda figure: figure.filled) if len(most) > _LEAST_AGREEING else None
+    return min(most, key=lambda streak: streak.filled) if len(most) > _LEAST_AGREEING else None
 
 
-def _figures(values: np.ndarray, largest: tuple[int, int]) -> list[Figure]:
+def _streaks(values: np.ndarray, largest: tuple[int, int]) -> list[LightStreak]:
     """The thinnest of all isolated bright things."""
     from scipy import ndimage
 
@@ -105,8 +108,8 @@ def _figures(values: np.ndarray, largest: tuple[int, int]) -> list[Figure]:
         above = values > dark + level * (peak - dark)
         labels, _ = cast("tuple[np.ndarray, int]", ndimage.label(above, np.ones((3, 3))))
         boxes = [box for box in ndimage.find_objects(labels) if _fits(box, largest)]
-        found += [figure for box in boxes[:_LOOKED_AT] if (figure := _isolated(values, box)) is not None]
-    return sorted(found, key=lambda figure: figure.filled)[:_COMPARED]
+        found += [streak for box in boxes[:_LOOKED_AT] if (streak := _isolated(values, box)) is not None]
+    return sorted(found, key=lambda streak: streak.filled)[:_COMPARED]
 
 
 def _fits(box: tuple[slice, ...], largest: tuple[int, int]) -> bool:
@@ -114,7 +117,7 @@ def _fits(box: tuple[slice, ...], largest: tuple[int, int]) -> bool:
     return max(size) >= _LEAST_LENGTH and all(n <= most for n, most in zip(size, largest, strict=True))
 
 
-def _isolated(values: np.ndarray, box: tuple[slice, ...]) -> Figure | None:
+def _isolated(values: np.ndarray, box: tuple[slice, ...]) -> LightStreak | None:
     """What is in a box, if it is thin and its margin dark."""
     margin = max(_LEAST_MARGIN, round(_MARGIN * max(part.stop - part.start for part in box)))
     rows, columns = ((part.start - margin, part.stop + margin) for part in box)
@@ -131,7 +134,7 @@ def _isolated(values: np.ndarray, box: tuple[slice, ...]) -> Figure | None:
     places = psf.nonzero()
     length = int((places.amax(0) - places.amin(0)).max()) + 1
     filled = len(places) / length**2
-    return Figure(psf, rows, columns, filled) if length >= _LEAST_LENGTH and filled < _THIN else None
+    return LightStreak(psf, rows, columns, filled) if length >= _LEAST_LENGTH and filled < _THIN else None
 
 
 def _padded(psf: Tensor, size: tuple[int, int]) -> Tensor:
