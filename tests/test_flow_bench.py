@@ -38,14 +38,31 @@ def test_a_whole_run(monkeypatch, tmp_path):
         assert word in text
     with (tmp_path / "flows.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert {row["table"] for row in rows} == {"speed", "image side", "kernel size", "bits/dim"}
+    assert {row["table"] for row in rows} == {"speed", "image side", "kernel size", "bits/dim, seed 0"}
     assert {row["flow"] for row in rows} == set(names)
     written = {(row["table"], row["flow"], row["quantity"]): row["value"] for row in rows}
     assert float(written["speed", "finc", "sample_100"]) == report.speeds[1].sample_100 > 0
-    assert float(written["bits/dim", "inverse", "test"]) == report.curves[0].bits
+    assert float(written["bits/dim, seed 0", "inverse", "test"]) == report.curves[0].bits
     assert [point.value for point in report.growth if point.variable == "kernel size"] == [2, 2, 3, 3]
     first, *_, last = (bits for _, _, bits in report.curves[0].points)
     assert last < first
+
+
+def test_seeds_give_error_bars(monkeypatch):
+    """Parameters, images and noise are others for each seed; the same seed gives the same curve again."""
+    layers = ["inverse", "inverse:chain"]
+    report, text = run(monkeypatch, layers=layers, seconds=0, train_steps=3, seeds=2)
+    assert not report.speeds
+    assert not report.growth
+    curves = {(curve.name, curve.seed): curve for curve in report.curves}
+    assert set(curves) == {(name, seed) for name in layers for seed in (0, 1)}
+    bits = [curves["inverse", seed].bits for seed in (0, 1)]
+    assert bits[0] != bits[1]
+    assert f"{sum(bits) / 2:.3f} ± {abs(bits[0] - bits[1]) / 2**0.5:.3f}" in " ".join(text.split())
+    chain = contestants(TINY, ["inverse:chain"], matched=False, device="cpu")[0]
+    assert chain.model.config["corners"] == "chain"
+    again, _ = run(monkeypatch, layers=["inverse"], seconds=0, train_steps=3, seeds=1)
+    assert again.curves[0].bits == bits[0]
 
 
 def test_inverses_are_checked(monkeypatch):
@@ -82,6 +99,7 @@ def test_memory_is_measured():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        ({"seeds": 0}, "seeds: must be at least 1, given 0"),
         ({"shape": "huge"}, "shape: unknown 'huge'"),
         ({"layers": ["maf"]}, "layers: unknown 'maf', allowed are inverse"),
         ({"data": "mnist"}, "root: the data set mnist needs"),

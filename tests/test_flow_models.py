@@ -62,7 +62,13 @@ def test_a_constant_channel_is_only_shifted():
 @pytest.mark.parametrize("name", flows.FLOWS)
 def test_config_rebuilds_the_model(name, generator):
     model = small(
-        name, num_classes=3, preprocessing="logit", coupling="spline", dequantisation="variational", base="logistic"
+        name,
+        num_classes=3,
+        preprocessing="logit",
+        logit_alpha=1e-3,
+        coupling="spline",
+        dequantisation="variational",
+        base="logistic",
     )
     twin = flows.build_flow(**json.loads(json.dumps(model.config)))
     twin.load_state_dict(model.state_dict())

@@ -13,8 +13,9 @@ import pytest
 import torch
 
 import deconv.training.run
+import deconv.training.trainer
 from deconv.imaging.tensors import read_tensors, write_tensors
-from deconv.training import RunConfig, Settings, load_model, train
+from deconv.training import Objective, RunConfig, Settings, fit, load_model, split_dataset, train
 from deconv.training.checkpoint import CHECKPOINT, MODEL
 from deconv.training.lock import folder_lock
 from deconv.training.log import read_log
@@ -248,3 +249,18 @@ def test_a_processor_that_emulates_bfloat16_is_told_of(tmp_path, monkeypatch, ca
     monkeypatch.setattr(deconv.training.run, "emulates_bfloat16", lambda device: emulated)
     train(CONFIG.changed(settings={"steps": 1, "precision": "bfloat16"}), tmp_path, progress=True)
     assert ("--precision float32 is faster" in capsys.readouterr().err) == emulated
+
+
+@pytest.mark.parametrize("emulated", [False, True])
+def test_auto_is_the_precision_that_is_fast(monkeypatch, emulated):
+    """A processor that emulates bfloat16 takes ten times as long in it."""
+    monkeypatch.setattr(deconv.training.trainer, "emulates_bfloat16", lambda device: emulated)
+    layer, seen = torch.nn.Conv2d(1, 1, 3), []
+
+    def loss(model, batch, generator):
+        seen.append(model(batch.images.float()).dtype)
+        return model(batch.images.float()).float().mean((1, 2, 3))
+
+    images = split_dataset(torch.zeros(8, 1, 4, 4, dtype=torch.uint8))
+    fit(layer, images, Objective("mean", loss), Settings(steps=1, batch_size=2, precision="auto"), progress=False)
+    assert seen[0] == (torch.float32 if emulated else torch.bfloat16)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -36,6 +37,7 @@ def main(
     kernel_size: int = 3,
     width: int = 32,
     preprocessing: PreprocessingName = "logit",
+    logit_alpha: float = 0.05,
     layers: Sequence[str] | None = None,
     matched: bool = True,
     batch: int = 32,
@@ -49,6 +51,7 @@ def main(
     root: Path | None = None,
     train_steps: int = 100,
     train_seconds: float | None = None,
+    seeds: int = 1,
     out: Path | None = None,
     console: Console | None = None,
 ) -> Report:
@@ -66,8 +69,11 @@ def main(
         Hidden channels of the couplings in ``"inverse"``.
     preprocessing : {"centre", "logit", "gaussianise"}
         See `deconv.flows.build_flow`.
+    logit_alpha : float
+        See `deconv.flows.build_flow`.
     layers : sequence of str, optional
-        Names out of `deconv.flows.FLOWS`; by default all.
+        Names out of `deconv.flows.FLOWS`, or ``"inverse:chain"``, Inverse-Flow with ``corners="chain"``; by default
+        all of the table.
     matched : bool
         The others' widths make as many parameters; False: the same width for all.
     batch : int
@@ -77,7 +83,7 @@ def main(
     threads : int
         Of the processor.
     seconds : float
-        Spent on one time of one flow.
+        Spent on one time of one flow; 0 leaves the times out.
     memory : bool
         Whether to measure memory.
     sides, kernel_sizes : sequence of int
@@ -90,6 +96,8 @@ def main(
         For all flows alike; 0 leaves the training out.
     train_seconds : float, optional
         Stop each flow after so long instead.
+    seeds : int
+        How often each flow is trained, from other parameters and with other batches each time.
     out : Path, optional
         File for all figures, as comma-separated values.
     console : Console, optional
@@ -103,14 +111,16 @@ def main(
     Raises
     ------
     ValueError
-        An unknown layer or shape, or a file that could not be written at the end.
+        An unknown layer or shape, no seed, or a file that could not be written at the end.
     """
+    if seeds < 1:
+        raise ValueError(f"seeds: must be at least 1, given {seeds}")
     console = console or Console(width=None if sys.stdout.isatty() else 170)
     check_choice("shape", shape, SHAPES)
     if out is not None and not out.absolute().parent.is_dir():
         raise ValueError(f"out: the directory of {out} does not exist")
     names = list(FLOWS) if layers is None else list(layers)
-    backbone = Backbone(SHAPES[shape], levels, steps, kernel_size, width, preprocessing)
+    backbone = Backbone(SHAPES[shape], levels, steps, kernel_size, width, preprocessing, logit_alpha)
     splits = load_data(data, root) if train_steps else None
     report = Report(backbone, device, batch)
     before = torch.get_num_threads()
@@ -119,10 +129,13 @@ def main(
         console.print(f"{machine()['processor']}, threads: {threads}, torch {torch.__version__}, {device}")
         with console.status("building"):
             flows = contestants(backbone, names, matched=matched, device=device)
-        with console.status("speed"):
-            report.speeds = measure_speed(flows, backbone, batch=batch, device=device, seconds=seconds, memory=memory)
-        console.print(speed_table(report))
-        growing = [name for name in _GROWING if name in names]
+        if seconds:
+            with console.status("speed"):
+                report.speeds = measure_speed(
+                    flows, backbone, batch=batch, device=device, seconds=seconds, memory=memory
+                )
+            console.print(speed_table(report))
+        growing = [name for name in _GROWING if name in names and seconds]
         for variable, values in (("image side", sides), ("kernel size", kernel_sizes)):
             if growing and values:
                 with console.status(variable):
@@ -139,7 +152,8 @@ def main(
                 validate_every=max(1, train_steps // 5),
                 validation_images=500,
             )
-            report.curves = _train(flows, replace(backbone, shape=splits.shape), splits, settings, device, console)
+            runs = [replace(settings, seed=seed) for seed in range(seeds)]
+            report.curves = _train(flows, replace(backbone, shape=splits.shape), splits, runs, device, console)
             console.print(curves_table(report.curves))
     finally:
         torch.set_num_threads(before)
@@ -164,15 +178,22 @@ def _series(
 
 
 def _train(
-    flows: Sequence[Contestant], backbone: Backbone, data: Splits, settings: Settings, device: str, console: Console
+    flows: Sequence[Contestant],
+    backbone: Backbone,
+    data: Splits,
+    runs: Sequence[Settings],
+    device: str,
+    console: Console,
 ) -> list[Curve]:
+    """By turns, so that a machine that gets busier slows all of them."""
     curves = []
-    for flow in flows:
-        with console.status(f"training {flow.name}") as status:
+    for settings, flow in itertools.product(runs, flows):
+        what = f"{flow.name}, seed {settings.seed}"
+        with console.status(f"training {what}") as status:
 
-            def show(row: dict, name: str = flow.name, status=status) -> None:
-                status.update(f"training {name}, step {row['step']}, {row['validation']:.3f} bits/dim")
+            def show(row: dict, what: str = what, status=status) -> None:
+                status.update(f"training {what}, step {row['step']}, {row['validation']:.3f} bits/dim")
 
             curves.append(learn(flow, backbone, data, settings, device=device, progress=show))
-        console.print(f"{flow.name}: {curves[-1].bits:.3f} bits/dim after {curves[-1].points[-1][1]:.0f} s")
+        console.print(f"{what}: {curves[-1].bits:.3f} bits/dim after {curves[-1].points[-1][1]:.0f} s")
     return curves

@@ -12,7 +12,10 @@ from ..choices import check_choice
 from ..flows import FLOWS, FlowModel, build_flow
 from ..flows.build import PreprocessingName
 
-__all__ = ["SHAPES", "Backbone", "Contestant", "contestants", "images"]
+__all__ = ["CHAIN", "SHAPES", "Backbone", "Contestant", "contestants", "images"]
+
+# Inverse-Flow with the four corners in every step.
+CHAIN = "inverse:chain"
 
 # `(C, H, W)` of the data sets of the papers' tables.
 SHAPES = {"mnist": (1, 28, 28), "cifar10": (3, 32, 32), "imagenet64": (3, 64, 64)}
@@ -28,10 +31,12 @@ class Backbone:
         `(C, H, W)` of the images.
     levels, steps, kernel_size : int
         See `deconv.flows.build_flow`.
-    preprocessing : {"centre", "logit", "gaussianise"}
-        See `deconv.flows.build_flow`.
     width : int
         Hidden channels of the couplings, in the flow ``"inverse"``.
+    preprocessing : {"centre", "logit", "gaussianise"}
+        See `deconv.flows.build_flow`.
+    logit_alpha : float
+        See `deconv.flows.build_flow`.
     """
 
     shape: tuple[int, int, int]
@@ -40,6 +45,7 @@ class Backbone:
     kernel_size: int = 3
     width: int = 32
     preprocessing: PreprocessingName = "logit"
+    logit_alpha: float = 0.05
 
     def build(self, name: str, *, width: int | None = None, device: str = "cpu") -> FlowModel:
         """A flow that has seen images, so that no layer waits for them."""
@@ -47,17 +53,19 @@ class Backbone:
         model.initialise(images(16, self.shape, device) / 255)
         return model
 
-    def untouched(self, name: str, *, width: int | None = None, device: str = "cpu") -> FlowModel:
+    def untouched(self, name: str, *, width: int | None = None, device: str = "cpu", seed: int = 0) -> FlowModel:
         """A flow that will start from the first images it is trained on."""
         return build_flow(
-            name,
+            "inverse" if name == CHAIN else name,
             self.shape,
             levels=self.levels,
             steps=self.steps,
             kernel_size=self.kernel_size,
             width=width or self.width,
+            corners="chain" if name == CHAIN else "cycle",
             preprocessing=self.preprocessing,
-            seed=0,
+            logit_alpha=self.logit_alpha,
+            seed=seed,
         ).to(device)
 
 
@@ -85,7 +93,7 @@ def contestants(backbone: Backbone, names: Sequence[str], *, matched: bool, devi
     target = _parameters(backbone.untouched("inverse"))
     found = []
     for name in names:
-        check_choice("layers", name, FLOWS)
+        check_choice("layers", name, [*FLOWS, CHAIN])
         width = _matching_width(backbone, name, target) if matched else backbone.width
         found.append(Contestant(name, width, backbone.build(name, width=width, device=device)))
     return found

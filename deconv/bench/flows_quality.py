@@ -13,10 +13,12 @@ __all__ = ["Curve", "learn"]
 
 @dataclass(frozen=True)
 class Curve:
-    """Likelihood of one flow, in bits per dimension.
+    """Likelihood of one flow from one seed, in bits per dimension.
 
     Attributes
     ----------
+    seed : int
+        Of the parameters, of the order of the images, and of all noise.
     points : list of tuple
         ``(step, seconds, bits)`` on held-out images along the way.
     bits, error : float
@@ -25,6 +27,7 @@ class Curve:
 
     name: str
     parameters: int
+    seed: int
     points: list[tuple[int, float, float]]
     bits: float
     error: float
@@ -33,8 +36,8 @@ class Curve:
 def learn(
     flow: Contestant, backbone: Backbone, data: Splits, settings: Settings, *, device: str, progress: Callable
 ) -> Curve:
-    """Train a fresh copy of a flow; the same batches, noise and schedule for all."""
-    model = backbone.untouched(flow.name, width=flow.width, device=device)
+    """Train a fresh copy of a flow; for one seed, the same batches, noise and schedule for all."""
+    model = backbone.untouched(flow.name, width=flow.width, device=device, seed=settings.seed)
     points: list[tuple[int, float, float]] = []
 
     def note(row: dict, _) -> None:
@@ -42,5 +45,5 @@ def learn(
         progress(row)
 
     fitted = fit(model, data, BITS_PER_DIM, settings, callback=note, progress=False)
-    score = evaluate(fitted.model, data.test, BITS_PER_DIM, limit=settings.validation_images, seed=settings.seed)
-    return Curve(flow.name, flow.parameters, points, score.mean, score.standard_error)
+    score = evaluate(fitted.model, data.test, BITS_PER_DIM, limit=settings.validation_images, seed=0)
+    return Curve(flow.name, flow.parameters, settings.seed, points, score.mean, score.standard_error)

@@ -6,6 +6,7 @@ import csv
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from statistics import mean, stdev
 
 from rich.table import Table
 
@@ -56,11 +57,12 @@ class Report:
             for quantity in ("sample", "step"):
                 yield point.variable, point.name, f"{quantity} at {point.value}", getattr(point, quantity)
         for curve in self.curves:
+            table = f"bits/dim, seed {curve.seed}"
             for step, seconds, bits in curve.points:
-                yield "bits/dim", curve.name, f"validation at step {step}", bits
-                yield "bits/dim", curve.name, f"seconds at step {step}", seconds
-            yield "bits/dim", curve.name, "test", curve.bits
-            yield "bits/dim", curve.name, "standard error", curve.error
+                yield table, curve.name, f"validation at step {step}", bits
+                yield table, curve.name, f"seconds at step {step}", seconds
+            yield table, curve.name, "test", curve.bits
+            yield table, curve.name, "standard error", curve.error
 
     def write(self, path: Path) -> None:
         with path.open("w", newline="") as file:
@@ -127,20 +129,32 @@ def growth_table(points: Sequence[Growth]) -> Table:
 
 
 def curves_table(curves: Sequence[Curve]) -> Table:
-    """Bits per dimension on held-out images along the training, and on the test part at its end."""
+    """Bits per dimension on held-out images along the training, and on the test part at its end.
+
+    Means over the seeds and their standard deviation; from one seed, the test part's figure has the standard error over
+    its images.
+    """
     steps = list(dict.fromkeys(step for curve in curves for step, _, _ in curve.points))
     shown = steps if len(steps) <= 6 else [steps[round(k * (len(steps) - 1) / 5)] for k in range(6)]
-    table = Table(title="Bits per dimension after the same training", title_justify="left")
+    seeds = len({curve.seed for curve in curves})
+    spread = f"mean ± standard deviation over {seeds} seeds" if seeds > 1 else "± standard error over the test images"
+    table = Table(title=f"Bits per dimension after the same training, {spread}", title_justify="left")
     table.add_column("flow")
     for title in ("parameters", *(f"step {step}" for step in shown), "seconds", "test"):
         table.add_column(title, justify="right")
-    for curve in curves:
-        bits = {step: value for step, _, value in curve.points}
+    for name in dict.fromkeys(curve.name for curve in curves):
+        own = [curve for curve in curves if curve.name == name]
+        found = [[bits for curve in own for at, _, bits in curve.points if at == step] for step in shown]
+        test = [curve.bits for curve in own]
         table.add_row(
-            curve.name,
-            str(curve.parameters),
-            *(f"{bits[step]:.3f}" if step in bits else "–" for step in shown),
-            f"{curve.points[-1][1]:.0f}",
-            f"{curve.bits:.3f} ± {curve.error:.3f}",
+            name,
+            str(own[0].parameters),
+            *(_mean_and_spread(bits) if bits else "–" for bits in found),
+            f"{mean(curve.points[-1][1] for curve in own):.0f}",
+            _mean_and_spread(test) if seeds > 1 else f"{test[0]:.3f} ± {own[0].error:.3f}",
         )
     return table
+
+
+def _mean_and_spread(values: Sequence[float]) -> str:
+    return f"{mean(values):.3f}" + (f" ± {stdev(values):.3f}" if len(values) > 1 else "")

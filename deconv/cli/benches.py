@@ -82,20 +82,23 @@ def flows(
     kernel_size: Annotated[int, Option(metavar="N", help="Of the layers that have one; odd for all of them.")] = 3,
     width: Annotated[int, Option(metavar="N", help="Hidden channels of the couplings.")] = 32,
     preprocessing: Annotated[str, Option(metavar="NAME", help="centre, logit or gaussianise.")] = "logit",
+    logit_alpha: Annotated[float, Option(metavar="NUMBER", help="Of logit: 0.05, or 1e-6 for digits.")] = 0.05,
     layers: Annotated[
-        str | None, Option(metavar="NAME,NAME", help="Flows, by default all: {deconv.flows.table:names}.")
+        str | None,
+        Option(metavar="NAME,NAME", help="Flows, by default all: {deconv.flows.table:names}; and inverse:chain."),
     ] = None,
     matched: Annotated[bool, Option(help="The same number of parameters, not the same width.")] = True,
     batch: Annotated[int, Option(metavar="N", help="Images of a training step.")] = 32,
     device: Annotated[str, Option(metavar="NAME", help="Where to compute: cpu, cuda, auto, ...")] = "cpu",
     threads: Annotated[int, Option(metavar="N", min=1, help="Of the processor.")] = 1,
-    seconds: Annotated[float, Option(metavar="S", help="Time spent on each figure of each flow.")] = 0.5,
+    seconds: Annotated[float, Option(metavar="S", help="Time spent on each figure of each flow; 0: none.")] = 0.5,
     memory: Annotated[bool, Option(help="Measure memory.")] = True,
     growth: Annotated[bool, Option(help="Vary image side and kernel size.")] = True,
     data: Annotated[str, Option(metavar="NAME", help="Data set for bits per dimension.")] = "patches",
     root: Annotated[Path | None, Option(metavar="DIR", help="Where it is; patches needs none.")] = None,
     train_steps: Annotated[int, Option(metavar="N", help="Training steps of each flow; 0 for none.")] = 100,
     train_seconds: Annotated[float | None, Option(metavar="S", help="Training time of each flow instead.")] = None,
+    seeds: Annotated[int, Option(metavar="N", min=1, help="How often each flow is trained.")] = 1,
     out: Annotated[Path | None, Option(metavar="FILE", help="Also write all figures to this CSV file.")] = None,
 ) -> None:
     """Compare Inverse-Flow with other flows: speed, memory, growth, and bits per dimension after equal training.
@@ -104,7 +107,7 @@ def flows(
     Examples:
       deconv bench flows --out flows.csv
       deconv bench flows -K 16 --width 64 --layers inverse,finc,glow --train-steps 0
-      deconv bench flows --data mnist --root mnist.npz --preprocessing gaussianise --no-growth
+      deconv bench flows --data mnist --root mnist.npz --logit-alpha 1e-6 --seconds 0 --seeds 3
     """
     from ..bench.flows import main
 
@@ -115,6 +118,7 @@ def flows(
         kernel_size=kernel_size,
         width=width,
         preprocessing=preprocessing,
+        logit_alpha=logit_alpha,
         layers=None if layers is None else layers.split(","),
         matched=matched,
         batch=batch,
@@ -127,6 +131,7 @@ def flows(
         root=root,
         train_steps=train_steps,
         train_seconds=train_seconds,
+        seeds=seeds,
         out=out,
     )
 

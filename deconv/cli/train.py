@@ -12,14 +12,14 @@ from typer import Option
 __all__ = ["train"]
 
 _RECIPE = (
-    "Settings that belong together: patches (a few minutes, no download), mnist, or prior (with --root, a folder of "
-    "photographs)."
+    "Settings that belong together: patches (a few minutes, no download), mnist, mnist-paper (as in the papers' "
+    "tables), prior or network (with --root, a folder of photographs)."
 )
 _MODEL = "The layer of the flow: {deconv.flows.table:listing}."
 _DATA = "patches (bundled, or of --root), crops, mnist, cifar10, imagenet32, imagenet64, celeba or folder."
 _OUTPUT = "The folder of the run; by default runs/ and the recipe's name."
 _TIME = "Stop after so long; without --steps, however many steps that takes."
-_PRECISION = "float32, or bfloat16 for the networks inside the layers."
+_PRECISION = "float32; bfloat16 for the networks inside the layers; or auto, which is bfloat16 where it is fast."
 _GRAPH = "Replay each step from a CUDA graph; by default on a GPU."
 
 _ENDLESS = 10**9

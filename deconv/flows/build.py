@@ -37,10 +37,10 @@ _CORNER_ORDERS: dict[CornerOrder, list[tuple[Corner, ...]]] = {
     "chain": [CORNERS],
 }
 _COUPLINGS: dict[CouplingName, Callable[..., Flow]] = {"affine": AffineCoupling, "spline": SplineCoupling}
-_PREPROCESSING: dict[PreprocessingName, Callable[[], Flow]] = {
-    "centre": Centre,
+_PREPROCESSING: dict[PreprocessingName, Callable[[float], Flow]] = {
+    "centre": lambda alpha: Centre(),
     "logit": Logit,
-    "gaussianise": Gaussianise,
+    "gaussianise": lambda alpha: Gaussianise(),
 }
 _DEQUANTISATION: dict[DequantisationName, Callable[[int], UniformDequantisation]] = {
     "uniform": lambda channels: UniformDequantisation(),
@@ -64,6 +64,7 @@ class _Config(NamedTuple):
     preprocessing: PreprocessingName
     dequantisation: DequantisationName
     base: BaseName
+    logit_alpha: float
 
     def arguments(self) -> dict[str, Any]:
         """Of `FlowModel`."""
@@ -88,7 +89,7 @@ class _Config(NamedTuple):
             "step": step,
             "levels": self.levels,
             "steps": self.steps,
-            "preprocessing": _PREPROCESSING[self.preprocessing](),
+            "preprocessing": _PREPROCESSING[self.preprocessing](self.logit_alpha),
             "dequantisation": _DEQUANTISATION[self.dequantisation](self.image_shape[0]),
             "base": _BASES[self.base](),
             "config": self._asdict(),
@@ -130,6 +131,8 @@ class InverseFlow(FlowModel):
         corner, as in the paper.
     coupling, preprocessing, dequantisation, base : str
         See `build_flow`.
+    logit_alpha : float
+        See `build_flow`.
     seed : int, optional
         Of the initial parameters; by default they come from torch's global generator.
 
@@ -160,11 +163,12 @@ class InverseFlow(FlowModel):
         preprocessing: PreprocessingName = "logit",
         dequantisation: DequantisationName = "uniform",
         base: BaseName = "normal",
+        logit_alpha: float = 0.05,
         seed: int | None = None,
     ):
         config = _Config(
             "inverse", list(image_shape), levels, steps, kernel_size, width, num_classes, corners, coupling,
-            preprocessing, dequantisation, base,
+            preprocessing, dequantisation, base, logit_alpha,
         )  # fmt: skip
         with _seeded(seed):
             super().__init__(**config.arguments())
@@ -184,6 +188,7 @@ def build_flow(
     preprocessing: PreprocessingName = "logit",
     dequantisation: DequantisationName = "uniform",
     base: BaseName = "normal",
+    logit_alpha: float = 0.05,
     seed: int | None = None,
 ) -> FlowModel:
     """A multi-scale flow of steps (layer `name`, ActNorm, 1 x 1 convolution, coupling).
@@ -216,6 +221,9 @@ def build_flow(
         Noise added to whole numbers, see `bits_per_dim`.
     base : {"normal", "logistic"}
         Density of the latent.
+    logit_alpha : float
+        What keeps the logarithms of ``"logit"`` finite at black and white, in (0, 1/2). 0.05 suits photographs; 1e-6
+        digits, whose black and white pixels it spreads as widely as all greys between.
     seed : int, optional
         Of the initial parameters; by default they come from torch's global generator.
 
@@ -238,7 +246,7 @@ def build_flow(
     """
     config = _Config(
         name, list(image_shape), levels, steps, kernel_size, width, num_classes, corners, coupling,
-        preprocessing, dequantisation, base,
+        preprocessing, dequantisation, base, logit_alpha,
     )  # fmt: skip
     if name == "inverse":
         options = config._asdict()

@@ -34,7 +34,31 @@ RECIPES: dict[str, RunConfig] = {
             learning_rate=4e-3,
             warmup=400,
             average=0.998,
-            precision="bfloat16",
+            precision="auto",
+            validate_every=250,
+            validation_images=1000,
+        ),
+    ),
+    # Likelihoods like for like with the papers' tables: their depth, affine couplings, grey levels with uniform noise
+    # through the logit, normal latents. An alpha of 0.05 would crowd the black pixels together: 2.27 bits/dim after 120
+    # steps, not 1.60.
+    "mnist-paper": RunConfig(
+        model={
+            "name": "inverse",
+            "levels": 2,
+            "steps": 16,
+            "kernel_size": 3,
+            "width": 32,
+            "preprocessing": "logit",
+            "logit_alpha": 1e-6,
+        },
+        data="mnist",
+        settings=Settings(
+            steps=4000,
+            batch_size=64,
+            learning_rate=4e-3,
+            warmup=100,
+            average=0.998,
             validate_every=250,
             validation_images=1000,
         ),

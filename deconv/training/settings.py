@@ -12,7 +12,7 @@ from .augmentation import Augmentation
 __all__ = ["Settings", "learning_rate", "share_done"]
 
 Decay: TypeAlias = Literal["cosine", "linear", "none"]
-Precision: TypeAlias = Literal["float32", "bfloat16"]
+Precision: TypeAlias = Literal["float32", "bfloat16", "auto"]
 
 
 @dataclass(frozen=True)
@@ -42,9 +42,9 @@ class Settings:
         Decay of the exponential moving average of the parameters, which is what is evaluated and written; 0: none.
     augmentation : {"none", "flip", "dihedral"}
         ``"flip"``: left to right, at random; ``"dihedral"``: all eight symmetries of the square.
-    precision : {"float32", "bfloat16"}
+    precision : {"float32", "bfloat16", "auto"}
         ``"bfloat16"`` trains under autocast, which is for the networks inside the layers; the layers themselves compute
-        in float32. Evaluation always does.
+        in float32. Evaluation always does. ``"auto"``: that, but ``"float32"`` on a processor that emulates bfloat16.
     seed : int
         Of everything random in the run.
     time_limit : float, optional

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
+from ..devices import emulates_bfloat16
 from ..imaging.tensors import write_tensors
 from .augmentation import augment
 from .checkpoint import CHECKPOINT, MODEL, read_checkpoint
@@ -177,8 +178,9 @@ class Trainer:
 
     def _precision(self) -> torch.autocast:
         # A parameter is cast once a step anyway, and a cache would hold tensors of another step where a graph is kept.
-        lowered = self.settings.precision != "float32"
-        return torch.autocast(self.workers.device.type, torch.bfloat16, enabled=lowered, cache_enabled=False)
+        device, precision = self.workers.device, self.settings.precision
+        lowered = precision == "bfloat16" or (precision == "auto" and not emulates_bfloat16(device))
+        return torch.autocast(device.type, torch.bfloat16, enabled=lowered, cache_enabled=False)
 
     def _failure(self, what: str) -> str:
         path = None if self.folder is None else self.folder / CHECKPOINT
