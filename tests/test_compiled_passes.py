@@ -10,20 +10,23 @@ from restorations import PSF, observation, random
 from deconv import restore
 from deconv.restore import compiled
 from deconv.restore.derivatives import Gradient, Hessian, Identity
+from deconv.restore.padded_domain import PaddedDomain
 from deconv.restore.shrinkage import Shrinkage
+from deconv.restore.splitting import Splits, Term
 
 pytest.importorskip("numba")
 
-GROWTH, RELAXATION = 1.3, 1.7
 WEIGHTS = torch.tensor([0.2, 0.9, 0.4], dtype=torch.float64).view(1, 3, 1, 1)
 SOFT, HARD = Shrinkage("soft", 0.5), Shrinkage("hard", 0.5)
 POWERS = Shrinkage("power", WEIGHTS, 2 / 3)
+ROUNDED = Shrinkage("power", 0.5, 0.8)
 CASES = {
-    "first, soft": (Gradient(), SOFT, torch.float64),
-    "first, hard": (Gradient(), HARD, torch.float64),
-    "first, power": (Gradient(), POWERS, torch.float64),
-    "second, power": (Hessian(), POWERS, torch.float64),
-    "second, power, float32": (Hessian(), Shrinkage("power", 0.5, 0.8), torch.float32),
+    "first, soft": ([(Gradient(), SOFT)], torch.float64),
+    "first, hard": ([(Gradient(), HARD)], torch.float64),
+    "first, power": ([(Gradient(), POWERS)], torch.float64),
+    "second, power": ([(Hessian(), POWERS)], torch.float64),
+    "both, power": ([(Gradient(), POWERS), (Hessian(), POWERS)], torch.float64),
+    "both, power, float32": ([(Gradient(), ROUNDED), (Hessian(), ROUNDED)], torch.float32),
 }
 
 
@@ -32,29 +35,32 @@ def at_any_size(monkeypatch):
     monkeypatch.setattr(compiled, "_LEAST_PIXELS", 1)
 
 
+def splits(terms, latent, penalty):
+    """Of the terms on a domain of that image, which is not seen as a whole."""
+    domain = PaddedDomain(
+        latent[..., :-2, :-1] if latent.shape[2] > 2 else latent, torch.ones(1, 1, dtype=latent.dtype)
+    )
+    terms = [Term(analysis, prox, penalty * (1 + k), 1.3 + k) for k, (analysis, prox) in enumerate(terms)]
+    return Splits(terms, domain, domain.start()), domain.shape
+
+
 @pytest.mark.parametrize("case", CASES)
-@pytest.mark.parametrize("shape", [(2, 3, 37, 22), (1, 3, 1, 5), (1, 3, 70, 2)])
-def test_one_iteration(case, shape):
-    analysis, prox, dtype = CASES[case]
+@pytest.mark.parametrize("shape", [(2, 3, 37, 22), (1, 3, 1, 5), (1, 3, 130, 2)])
+def test_iterations(case, shape, monkeypatch):
+    terms, dtype = CASES[case]
     latent = random(*shape, seed=1).to(dtype)
-    responses, duals = (random(*analysis.analyse(latent).shape, seed=seed).to(dtype) for seed in (2, 3))
-    height, width = (max(1, n - 3) for n in shape[2:])
-    step = torch.full((shape[0], 1, 1, 1), 0.7, dtype=dtype)
-    step[-1] *= 2
-    passes = compiled.compiled_passes(analysis, prox, 1.0, latent)
-    assert passes is not None
-
-    pulled = passes.add_adjoint(latent.clone(), responses, duals, 1 / step)
-    expected = latent + analysis.adjoint(responses + duals) / step
-    exact = {"rtol": 1e-12, "atol": 1e-11} if dtype == torch.float64 else {"rtol": 1e-4, "atol": 1e-5}
-    torch.testing.assert_close(pulled, expected, **exact)
-
-    wanted = torch.lerp(responses, analysis.analyse(latent), RELAXATION) - duals
-    shrunk = wanted.clone()
-    shrunk[..., :height, :width] = prox(wanted[..., :height, :width], step)
-    passes.shrink(latent, responses, duals, step, (height, width), RELAXATION, GROWTH)
-    torch.testing.assert_close(responses, shrunk.to(dtype), **exact)
-    torch.testing.assert_close(duals, ((shrunk - wanted) / GROWTH).to(dtype), **exact)
+    penalty = torch.full((shape[0], 1, 1, 1), 1.4, dtype=dtype)
+    penalty[-1] *= 2
+    quick, size = splits(terms, latent, penalty)
+    monkeypatch.setattr(compiled, "_LEAST_PIXELS", 10**9)
+    plain, _ = splits(terms, latent, penalty)
+    assert quick.compiled is not None
+    assert plain.compiled is None
+    exact = {"rtol": 1e-11, "atol": 1e-10} if dtype == torch.float64 else {"rtol": 1e-4, "atol": 1e-4}
+    for seed in range(4):
+        torch.testing.assert_close(quick.pull, plain.pull, **exact)
+        for each in (quick, plain):
+            each.update(random(*shape[:2], *size, seed=seed).to(dtype))
 
 
 @pytest.mark.parametrize("boundary", ["unknown", "reflect"])
@@ -91,25 +97,42 @@ def test_layouts_with_the_channels_last(monkeypatch):
     np.testing.assert_allclose(quick, again, atol=1e-7)
 
 
+@pytest.mark.parametrize(
+    "given", [{"white": 0.6}, {"psf_field": torch.stack([PSF, PSF.flip(0)])[None]}, {"frames": True}]
+)
+def test_the_same_image_for_other_models_of_the_data(given, monkeypatch):
+    image = [observation(), observation()[::-1].copy()] if "frames" in given else observation()
+    options = {"num_iter": 6, "sigma": 0.01, "psf": None if "psf_field" in given else PSF, **given}
+    quick = restore.total_variation(image, **options)
+    monkeypatch.setattr(compiled, "_LEAST_PIXELS", 10**9)
+    np.testing.assert_allclose(quick, restore.total_variation(image, **options), atol=1e-7)
+
+
 @pytest.mark.parametrize("step", [0.0, torch.finfo(torch.float64).max, float("inf"), float("nan")])
 def test_any_threshold_stays_in_the_table(step):
     latent = random(1, 3, 6, 7)
-    responses = Gradient().analyse(latent)
-    passes = compiled.compiled_passes(Gradient(), POWERS, 1.0, latent)
-    passes.shrink(
-        latent, responses, torch.zeros_like(responses), torch.tensor(step).double(), (6, 7), RELAXATION, GROWTH
-    )
-    assert bool((responses.nan_to_num() == 0).all()) == (step != 0)
+    penalty = 1 / torch.tensor(step).double()
+    variables = compiled.compiled_variables([Term(Gradient(), POWERS, penalty)], latent, (6, 7), 1.7)
+    pull = variables.update(latent, [penalty], [1.0])
+    shrunk = -Gradient().adjoint(1.7 * Gradient().analyse(latent) - 0.7 * Gradient().analyse(latent))
+    torch.testing.assert_close(pull, -shrunk if step == 0 else shrunk)
 
 
 def test_what_is_not_compiled():
     latent = random(1, 1, 8, 8)
-    assert compiled.compiled_passes(Identity(), SOFT, 1.0, latent) is None
-    assert compiled.compiled_passes(Gradient(3), SOFT, 1.0, random(1, 1, 4, 8, 8)) is None
-    assert compiled.compiled_passes(Gradient(), lambda v, t: v, 1.0, latent) is None
-    assert compiled.compiled_passes(Gradient(), Shrinkage("soft", latent.abs()), 1.0, latent) is None
-    assert compiled.compiled_passes(Gradient(), Shrinkage("soft", torch.rand(8)), 1.0, latent) is None
-    assert compiled.compiled_passes(Gradient(), SOFT, 1.0, latent.half()) is None
+
+    def found(analysis, prox, image=latent) -> bool:
+        return compiled.compiled_variables([Term(analysis, prox, 1.0)], image, (8, 8), 1.7) is not None
+
+    assert found(Gradient(), SOFT)
+    assert not found(Identity(), SOFT)
+    assert not found(Gradient(3), SOFT, random(1, 1, 4, 8, 8))
+    assert not found(Gradient(), lambda v, t: v)
+    assert not found(Gradient(), Shrinkage("soft", latent.abs()))
+    assert not found(Gradient(), Shrinkage("soft", torch.rand(8)))
+    assert not found(Gradient(), SOFT, latent.half())
+    two = [Term(Gradient(), SOFT, 1.0), Term(Hessian(), HARD, 1.0)]
+    assert compiled.compiled_variables(two, latent, (8, 8), 1.7) is None
 
 
 @pytest.mark.parametrize("shape", [(2, 3, 7, 6, 5), (1, 2, 4, 1, 9), (2, 1, 9, 12), (1, 1, 1, 3)])

@@ -206,6 +206,12 @@ class PaddedDomain:
         """Whether some pixels are clipped, so that only a bound of them is known."""
         return self._side is not None
 
+    @property
+    def bounds(self) -> tuple[Tensor, Tensor] | None:
+        """Where pixels are clipped: at which end, 1 or -1 there and 0 elsewhere, and the value beyond which a blurred
+        latent image explains them; None where none is."""
+        return None if self._side is None else (self._side, self._limit)
+
     def satisfied(self, blurred: Tensor) -> Tensor:
         """Which clipped pixels a blurred latent image explains, being beyond them: bool, on the domain."""
         if self._side is None:

@@ -15,7 +15,9 @@ what remains is shrinkage: `sparse`.
 
 from __future__ import annotations
 
+import functools
 import math
+import operator
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -23,7 +25,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from .compiled import compiled_passes
+from .compiled import compiled_data, compiled_variables
 from .convergence import Minimisation
 from .padded_domain import PaddedDomain
 
@@ -51,8 +53,8 @@ class DataTerm:
 
     def __init__(self, domain: PaddedDomain, latent: Tensor) -> None:
         self.domain = domain
-        self.blurred = domain.blur(latent)
-        self.blurred_dual = torch.zeros_like(self.blurred)
+        self.blurred = domain.blur(latent).contiguous()
+        self.wanted = self.blurred.clone()  # u + multipliers
         if domain.inside is not None:
             self.allowed = latent
             self.allowed_dual = torch.zeros_like(latent)
@@ -61,7 +63,7 @@ class DataTerm:
         if domain.inside is not None:
             self.power = self.power + _BOUNDARY_PENALTY
         if not domain.forward.diagonal:
-            self.spectrum, self.seen = domain.fft(latent), self.blurred  # the last x, and its blur
+            self.spectrum, self.seen = domain.fft(latent), self.blurred.clone()  # the last x, and its blur
 
     def solve(self, power: Tensor | float, pull: Tensor | float = 0.0) -> Tensor:
         r"""Minimise over x, given u and v.
@@ -85,14 +87,13 @@ class DataTerm:
         # Complex numbers are multiplied ten times faster than divided.
         inverse = torch.where(total > 1e-12, total, torch.inf).reciprocal_()
         del total
-        wanted = self.blurred + self.blurred_dual
         if domain.forward.diagonal:
-            seen = domain.forward.spectrum_of_adjoint(wanted)
+            seen = domain.forward.spectrum_of_adjoint(self.wanted)
             tensors = [each for each in (seen, pull, inverse) if torch.is_tensor(each)]
             if any(each.requires_grad for each in tensors):
                 return (pull + _PENALTY * seen) * inverse
             return seen.mul_(_PENALTY).add_(pull).mul_(inverse)  # large images have no room for more buffers
-        missing = pull + _PENALTY * domain.forward.spectrum_of_adjoint(wanted - self.seen) - power * self.spectrum
+        missing = pull + _PENALTY * domain.forward.spectrum_of_adjoint(self.wanted - self.seen) - power * self.spectrum
         if domain.inside is not None:
             missing = missing - _BOUNDARY_PENALTY * self.spectrum
         return self._descend(inverse * missing, missing, power)
@@ -116,9 +117,14 @@ class DataTerm:
         """Minimise over u and v, and update the multipliers, given x and its spectrum."""
         domain = self.domain
         seen = domain.forward.blur_of_spectrum(spectrum) if domain.forward.diagonal else self.seen
-        wanted = torch.lerp(self.blurred, seen, _RELAXATION) - self.blurred_dual
-        self.blurred = self.share * torch.add(domain.target(wanted), wanted, alpha=_PENALTY)
-        self.blurred_dual = self.blurred - wanted
+        quick = compiled_data(domain, seen, self.blurred, self.wanted, self.share)
+        if quick is not None:
+            quick(relaxation=_RELAXATION, penalty=_PENALTY)
+        else:
+            # u + relaxation * (seen - u) - multipliers, and the mirror image of that in the new u.
+            wanted = torch.lerp(self.blurred, seen, _RELAXATION) + (self.blurred - self.wanted)
+            self.blurred = self.share * torch.add(domain.target(wanted), wanted, alpha=_PENALTY)
+            self.wanted = 2 * self.blurred - wanted
         if domain.inside is not None:
             wanted = torch.lerp(self.allowed, latent, _RELAXATION) - self.allowed_dual
             self.allowed = domain.project(wanted)
@@ -224,67 +230,73 @@ def sparse(domain: PaddedDomain, terms: Sequence[Term]) -> Iterator[Tensor]:
 def _sparse_iterates(domain: PaddedDomain, terms: Sequence[Term]) -> Iterator[Tensor]:
     latent = domain.start()
     data_term = DataTerm(domain, latent)
-    splits = [Split(term, domain, latent) for term in terms]
-
-    def solve() -> Tensor:
-        pull, power = latent.new_zeros(latent.shape), latent.new_zeros(())
-        for split in splits:
-            pull = split.pull(pull)
-            power = power + split.penalty * split.power
-        pull = domain.fft(pull)
-        return data_term.solve(power, pull)
-
+    splits = Splits(terms, domain, latent)
     while True:
-        spectrum = solve()
+        spectrum = data_term.solve(splits.power, domain.fft(splits.pull))
         latent = domain.ifft(spectrum)
         yield latent
         data_term.update(spectrum, latent)
         del spectrum
-        for split in splits:
-            split.update(latent)
+        splits.update(latent)
 
 
-class Split:
-    """The variable z = F x of one term, and its scaled multipliers.
+class Splits:
+    """The variables z = F x of the terms of a sparse penalty, and their scaled multipliers.
 
     Parameters
     ----------
-    term : Term
-        The group of the penalty.
+    terms : sequence of Term
+        The groups of the penalty.
     domain : PaddedDomain
         With the observation.
     latent : Tensor
         The image to start from.
+
+    Attributes
+    ----------
+    pull : Tensor
+        What draws x towards z: the sum of the terms' penalties times the adjoint of z + multipliers.
     """
 
-    def __init__(self, term: Term, domain: PaddedDomain, latent: Tensor) -> None:
-        self.term = term
+    def __init__(self, terms: Sequence[Term], domain: PaddedDomain, latent: Tensor) -> None:
+        self.terms = terms
         self.seen = domain.seen
-        self.penalty = term.penalty
-        self.power = term.analysis.power(domain.shape, latent)
-        self.responses = term.analysis.analyse(latent).contiguous()
-        self.duals = torch.zeros_like(self.responses)
-        self.compiled = compiled_passes(term.analysis, term.prox, term.penalty, latent)
+        self.penalties = [term.penalty for term in terms]
+        self.powers = [term.analysis.power(domain.shape, latent) for term in terms]
+        differentiated = latent.requires_grad or domain.forward.power.requires_grad or domain.mask.requires_grad
+        ends = [part.stop for part in self.seen[1:]]
+        self.compiled = None if differentiated else compiled_variables(terms, latent, ends, _RELAXATION)
+        if self.compiled is None:
+            self.responses = [term.analysis.analyse(latent) for term in terms]
+            self.duals = [torch.zeros_like(each) for each in self.responses]
+            self.pull = self._pull()
+        else:
+            self.pull = self.compiled.start(self.penalties)
 
-    def pull(self, total: Tensor) -> Tensor:
-        """A sum with what draws x towards z added."""
-        if self.compiled is not None and not self.responses.requires_grad:
-            return self.compiled.add_adjoint(total, self.responses, self.duals, self.penalty)
-        return total + self.penalty * self.term.analysis.adjoint(self.responses + self.duals)
+    @property
+    def power(self) -> Tensor:
+        """The sum of penalties times squared transfer functions."""
+        return functools.reduce(torch.add, map(operator.mul, self.penalties, self.powers))
 
     def update(self, latent: Tensor) -> None:
         """Minimise over z, and update the multipliers, given x."""
-        growth = self.term.growth
-        if self.compiled is not None and not latent.requires_grad:
-            ends = [part.stop for part in self.seen[1:]]
-            self.compiled.shrink(latent, self.responses, self.duals, 1 / self.penalty, ends, _RELAXATION, growth)
-        else:
-            wanted = torch.lerp(self.responses, self.term.analysis.analyse(latent), _RELAXATION).sub_(self.duals)
-            self.responses = wanted.clone()
-            self.responses[self.seen] = self.term.prox(wanted[self.seen], 1 / self.penalty)
+        last = self.penalties
+        self.penalties = [penalty * term.growth for penalty, term in zip(last, self.terms, strict=True)]
+        if self.compiled is not None:
+            self.pull = self.compiled.update(latent, last, self.penalties)
+            return
+        for number, (term, penalty) in enumerate(zip(self.terms, last, strict=True)):
+            responses, duals = self.responses[number], self.duals[number]
+            wanted = torch.lerp(responses, term.analysis.analyse(latent), _RELAXATION).sub_(duals)
+            shrunk = wanted.clone()
+            shrunk[self.seen] = term.prox(wanted[self.seen], 1 / penalty)
             # Scaled by the penalty, a multiplier shrinks where that grows.
-            self.duals = (self.responses - wanted).div_(growth)
-        self.penalty = self.penalty * growth
+            self.responses[number], self.duals[number] = shrunk, (shrunk - wanted).div_(term.growth)
+        self.pull = self._pull()
+
+    def _pull(self) -> Tensor:
+        given = zip(self.terms, self.penalties, self.responses, self.duals, strict=True)
+        return functools.reduce(torch.add, (p * term.analysis.adjoint(z + d) for term, p, z, d in given))
 
 
 def positive(penalty: Tensor | float, least: float = 1e-6) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib.util
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -13,40 +13,84 @@ from ..derivatives import Gradient, Hessian
 from ..shrinkage import Shrinkage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
-    from .passes import Passes
+    from ..padded_domain import PaddedDomain
+    from ..splitting import Term
+    from .passes import Variables
 
     DivideBySmoothing = Callable[[Tensor, Tensor, Tensor, Tensor, float], Tensor]
 
-__all__ = ["compiled_passes", "compiled_smoothing"]
+__all__ = ["compiled_data", "compiled_smoothing", "compiled_variables"]
 
 # Below so many pixels, importing numba and loading what it compiled takes longer than it saves. The size alone decides,
 # so that the same image gives the same digits whatever has been imported.
 _LEAST_PIXELS = 2**18
 
 
-def compiled_passes(analysis: Any, prox: Any, penalty: Tensor | float, latent: Tensor) -> Passes | None:
-    """Those for differences of two axes and a shrinkage, one for all pixels of a channel; None for anything else."""
-    usual = type(analysis) in (Gradient, Hessian) and len(analysis.axes) == 2 and isinstance(prox, Shrinkage)
-    if not usual or latent.device.type != "cpu" or latent.dtype not in (torch.float32, torch.float64):
-        return None
-    if latent.ndim != 4 or latent.numel() < _LEAST_PIXELS or not _constant(prox.weight) or not _constant(penalty):
-        return None
-    if not _numba_works():
-        return None
-    from .passes import Passes
+def compiled_variables(
+    terms: Sequence[Term], latent: Tensor, seen: Sequence[int], relaxation: float
+) -> Variables | None:
+    """Those of differences of two axes under shrinkage, one for all pixels of a channel; None for anything else.
 
-    return Passes(1 if isinstance(analysis, Gradient) else 2, prox)
+    Parameters
+    ----------
+    terms : sequence of Term
+        Of a sparse penalty.
+    latent : Tensor
+        x to start from; no gradient asks for anything that is computed from it.
+    seen, relaxation
+        As for `deconv.restore.compiled.passes.Variables`.
+    """
+    if not _large_here(latent) or latent.ndim != 4:
+        return None
+    orders = [(Gradient, Hessian).index(type(term.analysis)) for term in terms if _usual(term)]
+    if len(orders) != len(terms) or orders not in ([0], [1], [0, 1]) or not _numba_works():
+        return None
+    if len({(term.prox.kind, term.prox.exponent) for term in terms if isinstance(term.prox, Shrinkage)}) > 1:
+        return None
+    from .passes import Variables
+
+    return Variables(terms, latent, seen, relaxation)
+
+
+def compiled_data(
+    domain: PaddedDomain, seen: Tensor, blurred: Tensor, wanted: Tensor, shares: Tensor
+) -> Callable[..., None] | None:
+    """`deconv.restore.compiled.passes.update_data` for an observation, else None."""
+    tensors = (seen, blurred, wanted, shares, domain.observed)
+    if not _large_here(blurred) or any(each.requires_grad for each in tensors) or not _numba_works():
+        return None
+    bounds = domain.bounds
+    whole = (seen, blurred, wanted, domain.observed, *(bounds or ()))
+    if any(each.shape != blurred.shape or each.dtype != blurred.dtype for each in whole):
+        return None
+    from .passes import update_data
+
+    return functools.partial(
+        update_data, seen, blurred, wanted, domain.observed, shares, space=len(domain.shape), bounds=bounds
+    )
+
+
+def _usual(term: Term) -> bool:
+    """Whether a term is of differences of two axes under one shrinkage for all pixels of a channel."""
+    analysis, prox = term.analysis, term.prox
+    if not isinstance(analysis, Gradient | Hessian) or len(analysis.axes) != 2 or not isinstance(prox, Shrinkage):
+        return False
+    return _constant(prox.weight) and _constant(term.penalty)
+
+
+def _large_here(image: Tensor) -> bool:
+    """Whether an image is on the CPU, and of a type and size that passes are compiled for."""
+    usual = image.device.type == "cpu" and image.dtype in (torch.float32, torch.float64)
+    return usual and image.numel() >= _LEAST_PIXELS
 
 
 def compiled_smoothing(weight: Tensor, flat: Tensor, latent: Tensor) -> DivideBySmoothing | None:
     """`deconv.restore.compiled.contours.divide_by_smoothing`, where weight and f are one for all pixels of a channel,
     else None."""
-    if latent.device.type != "cpu" or latent.dtype not in (torch.float32, torch.float64):
-        return None
     space = latent.ndim - 2
-    if latent.requires_grad or latent.numel() < _LEAST_PIXELS:
+    if latent.requires_grad or not _large_here(latent):
         return None
     if not (_constant(weight, space) and _constant(flat, space) and _numba_works()):
         return None

@@ -15,7 +15,7 @@ from torch import Tensor
 from ...solvers.compiled.cache import cached_cfunc
 from ...solvers.compiled.memory_intrinsics import atomic_next, pointer, read_word, read_words
 from ...solvers.compiled.parallel import run
-from .rows import add_squares, ahead, behind, difference
+from .rows import add_squares, ahead, behind, difference, filled
 
 __all__ = ["divide_by_smoothing"]
 
@@ -91,7 +91,7 @@ def _kernel(itemsize: int):
                     ahead(across, row, one)
                     difference(along, x[q : q + width], row)
                     difference(deep, x[r : r + width], row)
-                    scale[:] = scalar(0)
+                    filled(scale, scalar(0))
                     add_squares(scale, across)
                     add_squares(scale, along)
                     add_squares(scale, deep)

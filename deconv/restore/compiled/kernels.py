@@ -1,4 +1,13 @@
-"""The passes as C functions of a table of words, see `deconv.solvers.compiled.parallel`."""
+r"""The passes as C functions of a table of words, see `deconv.solvers.compiled.parallel`.
+
+Responses z and scaled multipliers d of a term follow from what was shrunk, w, and the factor f that the shrinkage of
+:math:`|w|` gave: :math:`z = f w` and :math:`d = (f - 1) w / g` with the growth g of the penalty. So w and f are kept,
+and an iteration, with over-relaxation a,
+
+.. math:: w \leftarrow a F x + ((1 - a) f + (1 - f) / g)\, w, \qquad z + d = (f + (f - 1) / g)\, w ,
+
+reads and writes them once; what draws x towards z is computed as soon as three rows are there.
+"""
 
 from __future__ import annotations
 
@@ -6,151 +15,233 @@ import math
 from functools import lru_cache
 
 import numpy as np
-from numba import carray, float32, float64
+from numba import carray, float32, float64, njit
 
 from ...solvers.compiled.cache import cached_cfunc
 from ...solvers.compiled.memory_intrinsics import atomic_next, pointer, read_word, read_words
 from .rows import (
-    add,
-    add_squares,
-    ahead,
-    behind,
-    difference,
+    add_mixed,
+    add_second,
+    adjoint_of_first,
+    copied,
+    drawn_to,
+    explain,
+    explain_bounded,
+    filled,
     hard_factors,
+    mirror,
     power_factors,
-    second,
-    second_across,
-    shrink,
+    relax,
+    relax_first,
+    relax_mixed,
+    relax_second,
     soft_factors,
-    summed,
-    wanted,
+    squares_of_three,
+    squares_of_two,
+    wrapped,
 )
 
-__all__ = ["BAND", "adjoint_kernel", "shrink_kernel"]
+__all__ = ["BAND", "PIECE", "data_kernel", "terms_kernel", "work_rows"]
 
-BAND = 32  # rows that a thread takes at a time
+BAND = 64  # rows that a thread takes at a time
+PIECE = 2**12  # values that it takes of what has no rows
+
+CHUNK = 1024  # values of a row that are worked on together, for as long as they are in the nearest cache
+
+_KINDS = ("soft", "hard", "power")
 _ROOT2 = math.sqrt(2)
 
 
+def work_rows(components: int, terms: int) -> int:
+    """Rows of its own, two pixels longer than the image's, that a thread needs for so many responses of so many terms:
+    three of the image and of z + d, and one of w and f."""
+    return 3 + 4 * components + terms
+
+
+@njit(error_model="numpy")
+def _shrink(squares, seen, kind, threshold, last, lookup, one, zero, tiny):
+    """The factors of shrinkage in place of squared lengths, 1 where nothing is shrunk."""
+    shrunk = squares[: max(min(seen, len(squares)), 0)]
+    if kind == 0:
+        soft_factors(shrunk, threshold, one, zero, tiny)
+    elif kind == 1:
+        hard_factors(shrunk, threshold, one, zero)
+    else:
+        power_factors(shrunk, threshold, last, lookup)
+    filled(squares[len(shrunk) :], one)
+
+
 @lru_cache
-def shrink_kernel(itemsize: int, order: int, kind: str):
-    """Words: addresses of image, responses, multipliers; planes, height, width, height and width of what is seen;
-    addresses of relaxation, 1 / growth, and then the threshold of each plane, and of the table of factors; its length;
-    address of five rows for each thread.
+def terms_kernel(itemsize: int, orders: tuple[int, ...], kind: str):
+    """Words: addresses of image, of w and f of each term in turn, and of the sum to write; planes, height, width,
+    height and width of what is seen; addresses of relaxation, and for each term 1 / growth and then for each plane
+    threshold and next penalty; of the table of factors, and its length; of the first and last rows of w and f of each
+    band as they were, and of where to write them; of each thread's rows.
     """
     scalar = float32 if itemsize == 4 else float64
-    hessian, soft, hard = order == 2, kind == "soft", kind == "hard"
-    components = 3 if hessian else 2
+    first_order, second_order = 1 in orders, 2 in orders
+    components = 2 * first_order + 3 * second_order
+    count = components + len(orders)  # of w and f
+    offset, drawn = 3 * first_order, 2 * first_order  # of the second differences
+    kind_number = _KINDS.index(kind)
     one, zero, root2 = scalar(1), scalar(0), scalar(_ROOT2)
     tiny = scalar(np.finfo(np.float32 if itemsize == 4 else np.float64).tiny)
 
     @cached_cfunc
     def kernel(table):
         (
-            image, responses, duals, planes, height, width, seen_height, seen_width, numbers, factors, intervals, rows
-        ) = read_words(table + 24, 12)  # fmt: skip
+            image, variables, total, planes, height, width, seen_height, seen_width,
+            numbers, factors, intervals, edges, edges_after, rows,
+        ) = read_words(table + 24, 14)  # fmt: skip
         size = planes * height * width
-        x = carray(pointer(image, scalar), size)
-        z = carray(pointer(responses, scalar), components * size)
-        d = carray(pointer(duals, scalar), components * size)
-        settings = carray(pointer(numbers, scalar), 2 + planes)
-        lookup = carray(pointer(factors, scalar), intervals + 2)
-        own = carray(pointer(rows + atomic_next(table + 8) * 5 * width * itemsize, scalar), (5, width))
-        squares, spare = own[3], own[4]
         bands = (height + BAND - 1) // BAND
+        x = carray(pointer(image, scalar), size)
+        w = carray(pointer(variables, scalar), count * size)
+        out = carray(pointer(total, scalar), size)
+        settings = carray(pointer(numbers, scalar), 1 + len(orders) * (1 + 2 * planes))
+        lookup = carray(pointer(factors, scalar), intervals + 2)
+        before = carray(pointer(edges, scalar), (planes * bands, 2, count, width))
+        after = carray(pointer(edges_after, scalar), (planes * bands, 2, count, width))
+        needed, long = 3 + 3 * components + count, width + 2
+        own = carray(pointer(rows + atomic_next(table + 8) * needed * long * itemsize, scalar), (needed, long))
+        lines, pulled, spare = own[:3], own[3 : 3 + 3 * components], own[3 + 3 * components :]
+        relaxation, last = settings[0], scalar(intervals)
+        second = 2 + 2 * planes if first_order else 1  # where the settings of the second differences begin
         task = atomic_next(table)
         while task < read_word(table + 16):
             plane, band = task // bands, task % bands
             start = plane * height * width
-            threshold = settings[2 + plane]
-            for i in range(band * BAND, min((band + 1) * BAND, height)):
-                above = start + (i - 1 if i else height - 1) * width
-                here = start + i * width
-                below = start + (i + 1 if i + 1 < height else 0) * width
-                row, after = x[here : here + width], x[below : below + width]
-                if hessian:
-                    second(own[0], x[above : above + width], row, after)
-                    difference(spare, after, row)
-                    ahead(own[1], spare, root2)
-                    second_across(own[2], row)
-                else:
-                    difference(own[0], after, row)
-                    ahead(own[1], row, one)
-                squares[:] = zero
-                for k in range(components):
-                    p = k * size + here
-                    wanted(own[k], z[p : p + width], d[p : p + width], settings[0])
-                    add_squares(squares, own[k])
-                shrunk = seen_width if i < seen_height else 0
-                if hard:
-                    hard_factors(squares[:shrunk], threshold, one, zero)
-                elif soft:
-                    soft_factors(squares[:shrunk], threshold, one, zero, tiny)
-                else:
-                    power_factors(squares[:shrunk], threshold, scalar(intervals), lookup)
-                squares[shrunk:] = one
-                for k in range(components):
-                    p = k * size + here
-                    shrink(z[p : p + width], d[p : p + width], own[k], squares, settings[1])
+            first, stop = band * BAND, min((band + 1) * BAND, height)
+            for i in range(first - 2, first):
+                p = start + (i + 2 * height) % height * width
+                wrapped(lines[i - first + 2], x[p : p + width])
+            for i in range(first - 1, stop + 1):
+                turn = i - first + 1
+                line, line_above, line_below = lines[(turn + 1) % 3], lines[turn % 3], lines[(turn + 2) % 3]
+                p = start + (i + 1) % height * width
+                wrapped(line_below, x[p : p + width])
+                r = (i + height) % height
+                q = start + r * width
+                seen = seen_width if r < seen_height else 0
+                slot = turn % 3 * components
+                # The rows beside the band are another thread's, which has perhaps written them already.
+                beside = i < first or i == stop
+                if beside:
+                    other = (band if band else bands) - 1 if i < first else (band + 1 if band + 1 < bands else 0)
+                    for k in range(count):
+                        copied(spare[k][:width], before[plane * bands + other, 1 if i < first else 0, k])
+                for a in range(0, width, CHUNK):
+                    b = min(a + CHUNK, width)
+                    here, ahead = line[1 + a : 1 + b], line[2 + a : 2 + b]
+                    above, below = line_above[1 + a : 1 + b], line_below[1 + a : 1 + b]
+                    if first_order:
+                        decay, threshold = settings[1], settings[2 + 2 * plane]
+                        slope = one - relaxation - decay
+                        v0 = spare[0][a:b] if beside else w[q + a : q + b]
+                        v1 = spare[1][a:b] if beside else w[size + q + a : size + q + b]
+                        f = spare[2][a:b] if beside else w[2 * size + q + a : 2 * size + q + b]
+                        relax_first(v0, f, here, below, relaxation, slope, decay)
+                        relax_first(v1, f, here, ahead, relaxation, slope, decay)
+                        squares_of_two(f, v0, v1)
+                        _shrink(f, seen - a, kind_number, threshold, last, lookup, one, zero, tiny)
+                        drawn_to(pulled[slot][1 + a : 1 + b], v0, f, one + decay, -decay)
+                        drawn_to(pulled[slot + 1][1 + a : 1 + b], v1, f, one + decay, -decay)
+                    if second_order:
+                        decay, threshold = settings[second], settings[second + 1 + 2 * plane]
+                        slope = one - relaxation - decay
+                        k = offset * size + q
+                        v0 = spare[offset][a:b] if beside else w[k + a : k + b]
+                        v1 = spare[offset + 1][a:b] if beside else w[size + k + a : size + k + b]
+                        v2 = spare[offset + 2][a:b] if beside else w[2 * size + k + a : 2 * size + k + b]
+                        f = spare[offset + 3][a:b] if beside else w[3 * size + k + a : 3 * size + k + b]
+                        across = line_below[2 + a : 2 + b]
+                        relax_second(v0, f, above, here, below, relaxation, slope, decay)
+                        relax_mixed(v1, f, here, ahead, below, across, root2 * relaxation, slope, decay)
+                        relax_second(v2, f, line[a:b], here, ahead, relaxation, slope, decay)
+                        squares_of_three(f, v0, v1, v2)
+                        _shrink(f, seen - a, kind_number, threshold, last, lookup, one, zero, tiny)
+                        drawn_to(pulled[slot + drawn][1 + a : 1 + b], v0, f, one + decay, -decay)
+                        drawn_to(pulled[slot + drawn + 1][1 + a : 1 + b], v1, f, one + decay, -decay)
+                        drawn_to(pulled[slot + drawn + 2][1 + a : 1 + b], v2, f, one + decay, -decay)
+                for k in range(slot, slot + components):
+                    pulled[k][0], pulled[k][width + 1] = pulled[k][width], pulled[k][1]
+                if i == first or i == stop - 1:
+                    for k in range(count):
+                        p = k * size + q
+                        if i == first:
+                            copied(after[plane * bands + band, 0, k], w[p : p + width])
+                        if i == stop - 1:
+                            copied(after[plane * bands + band, 1, k], w[p : p + width])
+                if i > first:
+                    target = out[start + (i - 1) * width : start + i * width]
+                    p, q, r = (turn + 1) % 3 * components, (turn + 2) % 3 * components, slot
+                    if first_order:
+                        along = pulled[q + 1]
+                        adjoint_of_first(
+                            target, pulled[p][1:-1], pulled[q][1:-1], along[:-2], along[1:-1], settings[3 + 2 * plane]
+                        )
+                    else:
+                        filled(target, zero)
+                    if second_order:
+                        penalty = settings[second + 2 + 2 * plane]
+                        p, q, r = p + drawn, q + drawn, r + drawn
+                        add_second(target, pulled[p][1:-1], pulled[q][1:-1], pulled[r][1:-1], penalty)
+                        here, above = pulled[q + 1], pulled[p + 1]
+                        add_mixed(target, here[1:-1], here[:-2], above[1:-1], above[:-2], root2 * penalty)
+                        along = pulled[q + 2]
+                        add_second(target, along[:-2], along[1:-1], along[2:], penalty)
             task = atomic_next(table)
 
     return kernel
 
 
 @lru_cache
-def adjoint_kernel(itemsize: int, order: int):
-    """Words: addresses of the sum, responses, multipliers; planes, height, width; addresses of the planes' penalties,
-    and of five rows for each thread."""
+def data_kernel(itemsize: int, bounded: bool):
+    """Words: addresses of the blurred latent image, of u, and of u + multipliers; lines, values of each; addresses of
+    the observation times W, of the shares, and of where these begin for each line; of relaxation and penalty; and,
+    where pixels are clipped, of their sides and limits.
+
+    The third becomes what is drawn to, in place; the second the new u.
+    """
     scalar = float32 if itemsize == 4 else float64
-    hessian = order == 2
-    components = 3 if hessian else 2
-    one, root2 = scalar(1), scalar(_ROOT2)
 
     @cached_cfunc
     def kernel(table):
-        total, responses, duals, planes, height, width, numbers, rows = read_words(table + 24, 8)
-        size = planes * height * width
-        out = carray(pointer(total, scalar), size)
-        z = carray(pointer(responses, scalar), components * size)
-        d = carray(pointer(duals, scalar), components * size)
-        penalties = carray(pointer(numbers, scalar), planes)
-        own = carray(pointer(rows + atomic_next(table + 8) * 5 * width * itemsize, scalar), (5, width))
-        bands = (height + BAND - 1) // BAND
+        (
+            seen_at,
+            blurred_at,
+            wanted_at,
+            lines,
+            size,
+            observed_at,
+            shares_at,
+            begins_at,
+            numbers,
+            sides_at,
+            limits_at,
+        ) = read_words(table + 24, 11)
+        seen = carray(pointer(seen_at, scalar), lines * size)
+        blurred = carray(pointer(blurred_at, scalar), lines * size)
+        wanted = carray(pointer(wanted_at, scalar), lines * size)
+        observed = carray(pointer(observed_at, scalar), lines * size)
+        settings = carray(pointer(numbers, scalar), 2)
+        relaxation, penalty = settings[0], settings[1]
+        pieces = (size + PIECE - 1) // PIECE
         task = atomic_next(table)
         while task < read_word(table + 16):
-            plane, band = task // bands, task % bands
-            start = plane * height * width
-            penalty = penalties[plane]
-            for i in range(band * BAND, min((band + 1) * BAND, height)):
-                above = start + (i - 1 if i else height - 1) * width
-                here = start + i * width
-                below = start + (i + 1 if i + 1 < height else 0) * width
-                target = out[here : here + width]
-                if hessian:
-                    summed(own[0], z[above : above + width], d[above : above + width])
-                    summed(own[1], z[here : here + width], d[here : here + width])
-                    summed(own[2], z[below : below + width], d[below : below + width])
-                    second(own[3], own[0], own[1], own[2])
-                    add(target, penalty, own[3])
-                    p, q = size + above, size + here
-                    summed(own[0], z[p : p + width], d[p : p + width])
-                    summed(own[1], z[q : q + width], d[q : q + width])
-                    difference(own[2], own[1], own[0])
-                    behind(own[3], own[2], root2)
-                    add(target, -penalty, own[3])
-                    p = 2 * size + here
-                    summed(own[0], z[p : p + width], d[p : p + width])
-                    second_across(own[3], own[0])
-                    add(target, penalty, own[3])
-                else:
-                    summed(own[0], z[above : above + width], d[above : above + width])
-                    summed(own[1], z[here : here + width], d[here : here + width])
-                    difference(own[2], own[0], own[1])
-                    add(target, penalty, own[2])
-                    p = size + here
-                    summed(own[0], z[p : p + width], d[p : p + width])
-                    behind(own[3], own[0], one)
-                    add(target, penalty, own[3])
+            line, piece = task // pieces, task % pieces
+            first, stop = piece * PIECE, min((piece + 1) * PIECE, size)
+            begin = read_word(begins_at + 8 * line)
+            share = carray(pointer(shares_at + begin * itemsize, scalar), size)[first:stop]
+            a, b = line * size + first, line * size + stop
+            relax(wanted[a:b], blurred[a:b], seen[a:b], relaxation)
+            if bounded:
+                side = carray(pointer(sides_at, scalar), lines * size)[a:b]
+                limit = carray(pointer(limits_at, scalar), lines * size)[a:b]
+                explain_bounded(blurred[a:b], wanted[a:b], observed[a:b], share, penalty, side, limit)
+            else:
+                explain(blurred[a:b], wanted[a:b], observed[a:b], share, penalty)
+            mirror(wanted[a:b], blurred[a:b])
             task = atomic_next(table)
 
     return kernel

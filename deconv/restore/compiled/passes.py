@@ -1,4 +1,4 @@
-"""What splitting does to the responses of a term in each iteration, in one pass over memory, compiled by numba.
+"""What splitting does to its variables in each iteration, in one pass over memory, compiled by numba.
 
 In torch, every difference, product and sum is a pass of its own over responses and multipliers, and the memory is what
 takes the time. Only for what is usual: two axes, one group per stack of filters, no gradients asked for.
@@ -6,94 +6,151 @@ takes the time. Only for what is usual: two axes, one group per stack of filters
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor
 
 from ...solvers.compiled.parallel import run
+from ..derivatives import Gradient
 from ..shrinkage import Shrinkage, factor_table
-from .kernels import BAND, adjoint_kernel, shrink_kernel
+from .kernels import BAND, PIECE, data_kernel, terms_kernel, work_rows
 
 if TYPE_CHECKING:
-    from numba.core.ccallback import CFunc
+    from ..splitting import Term
 
-__all__ = ["Passes"]
+__all__ = ["Variables", "update_data"]
 
 
-@dataclass(frozen=True)
-class Passes:
-    """The passes of one term.
+class Variables:
+    """The variables z = F x of the terms of a sparse penalty, and their multipliers.
 
-    Attributes
+    Parameters
     ----------
-    order : int
-        1 or 2, of the differences.
-    prox : Shrinkage
-        What happens to their lengths.
+    terms : sequence of Term
+        First differences, second ones, or both in this order; of one kind of shrinkage and one exponent.
+    latent : Tensor
+        x to start from, `(B, C, H, W)`.
+    seen : sequence of int
+        Height and width of the part that is shrunk.
+    relaxation : float
+        Over-relaxation.
     """
 
-    order: int
-    prox: Shrinkage
+    def __init__(self, terms: Sequence[Term], latent: Tensor, seen: Sequence[int], relaxation: float) -> None:
+        self._terms, self._seen, self._relaxation = terms, seen, relaxation
+        self._orders = tuple(1 if isinstance(term.analysis, Gradient) else 2 for term in terms)
+        parts = []
+        for term in terms:
+            parts += [term.analysis.analyse(latent), torch.ones_like(latent)[None]]  # nothing has been shrunk
+        self._variables = torch.cat(parts)
+        height, width = latent.shape[2:]
+        ends = [end for first in range(0, height, BAND) for end in (first, min(first + BAND, height) - 1)]
+        lines = self._variables[..., ends, :].permute(1, 2, 3, 0, 4)
+        self._edges = lines.reshape(-1, 2, len(self._variables), width).contiguous()
+        self._next_edges = torch.empty_like(self._edges)
 
-    def shrink(
-        self,
-        latent: Tensor,
-        responses: Tensor,
-        duals: Tensor,
-        step: Tensor | float,
-        seen: Sequence[int],
-        relaxation: float,
-        growth: float,
-    ) -> None:
-        """Responses and multipliers of the next iteration, in place.
+    def start(self, penalties: Sequence[Tensor | float]) -> Tensor:
+        """What the first x is drawn to."""
+        parts = self._variables.split([order + 2 for order in self._orders])
+        given = zip(self._terms, penalties, parts, strict=True)
+        return functools.reduce(torch.add, (penalty * term.analysis.adjoint(z[:-1]) for term, penalty, z in given))
+
+    def update(
+        self, latent: Tensor, penalties: Sequence[Tensor | float], next_penalties: Sequence[Tensor | float]
+    ) -> Tensor:
+        """Minimise over z, and update the multipliers.
 
         Parameters
         ----------
         latent : Tensor
-            `(B, C, H, W)`.
-        responses, duals : Tensor
-            `(2, B, C, H, W)` of first differences, `(3, B, C, H, W)` of second ones; contiguous.
-        step : Tensor or float
-            That of the proximal operator, one for all pixels of a channel.
-        seen : sequence of int
-            Height and width of the part that is shrunk.
-        relaxation, growth : float
-            Over-relaxation, and what the multipliers are divided by.
+            x, `(B, C, H, W)`.
+        penalties, next_penalties : sequence of Tensor or float
+            Of each term in this iteration and in the next, one for all pixels of a channel.
+
+        Returns
+        -------
+        Tensor
+            What x is drawn to next: the sum over the terms of their next penalty times the adjoint of z + multipliers.
         """
         latent = latent.contiguous()
-        numbers = _numbers(latent, self.prox.threshold(step), [relaxation, 1 / growth])
-        prox = self.prox
+        total = torch.empty_like(latent)
+        numbers = [latent.new_tensor([self._relaxation])]
+        proxes = [cast(Shrinkage, term.prox) for term in self._terms]
+        for term, prox, penalty, following in zip(self._terms, proxes, penalties, next_penalties, strict=True):
+            of_planes = [_of_planes(each, latent) for each in (prox.threshold(1 / penalty), torch.as_tensor(following))]
+            numbers += [latent.new_tensor([1 / term.growth]), torch.stack(of_planes, 1).flatten()]
+        settings = torch.cat(numbers).contiguous()
+        prox = proxes[0]
         factors = factor_table(prox.exponent).to(latent.dtype) if prox.kind == "power" else latent.new_zeros(2)
         height, width = latent.shape[-2:]
-        planes = latent.shape[0] * latent.shape[1]
-        kernel = shrink_kernel(latent.element_size(), self.order, prox.kind)
-        addresses = (latent.data_ptr(), responses.data_ptr(), duals.data_ptr())
-        words = (*addresses, planes, height, width, *seen, numbers.data_ptr(), factors.data_ptr(), len(factors) - 2)
-        _run(kernel, words, latent)
-
-    def add_adjoint(self, total: Tensor, responses: Tensor, duals: Tensor, penalty: Tensor | float) -> Tensor:
-        """The sum `(B, C, H, W)`, to which the penalty times the adjoint differences of responses + multipliers are
-        added in place."""
-        numbers = _numbers(total, torch.as_tensor(penalty), [])
-        height, width = total.shape[-2:]
-        planes = total.shape[0] * total.shape[1]
-        addresses = (total.data_ptr(), responses.data_ptr(), duals.data_ptr())
-        kernel = adjoint_kernel(total.element_size(), self.order)
-        _run(kernel, (*addresses, planes, height, width, numbers.data_ptr()), total)
+        planes = latent.shape[:2].numel()
+        tasks = planes * -(-height // BAND)
+        threads = max(1, min(torch.get_num_threads(), tasks))
+        components = len(self._variables) - len(self._terms)
+        rows = latent.new_empty(threads, work_rows(components, len(self._terms)), width + 2)
+        kernel = terms_kernel(latent.element_size(), self._orders, prox.kind)
+        words = (
+            *(each.data_ptr() for each in (latent, self._variables, total)),
+            *(planes, height, width, *self._seen),
+            *(settings.data_ptr(), factors.data_ptr(), len(factors) - 2),
+            *(each.data_ptr() for each in (self._edges, self._next_edges, rows)),
+        )
+        run(kernel, words, tasks, threads)
+        self._edges, self._next_edges = self._next_edges, self._edges
         return total
 
 
-def _numbers(image: Tensor, of_planes: Tensor, first: list[float]) -> Tensor:
-    """The first numbers and one for each plane, in one array of the image's type."""
-    values = of_planes.to(image.dtype).expand(*image.shape[:2], 1, 1).flatten()
-    return torch.cat([image.new_tensor(first), values]).contiguous()
+def update_data(
+    seen: Tensor,
+    blurred: Tensor,
+    wanted: Tensor,
+    observed: Tensor,
+    shares: Tensor,
+    *,
+    space: int,
+    relaxation: float,
+    penalty: float,
+    bounds: tuple[Tensor, Tensor] | None,
+) -> None:
+    """Minimise over u, and update the multipliers, both in place.
 
-
-def _run(kernel: CFunc, words: tuple[int, ...], image: Tensor) -> None:
-    tasks = image.shape[:2].numel() * -(-image.shape[2] // BAND)
+    Parameters
+    ----------
+    seen : Tensor
+        The blurred latent image.
+    blurred, wanted : Tensor
+        u, and u + multipliers.
+    observed : Tensor
+        The observation times W. All of one shape.
+    shares : Tensor
+        1 / (W + penalty), broadcasts against these along all but the spatial axes.
+    space : int
+        Number of spatial axes.
+    relaxation, penalty : float
+        Over-relaxation, and the penalty on u - h * x.
+    bounds : pair of Tensor, optional
+        Of clipped pixels the sides, and the limits beyond which they are explained.
+    """
+    seen, observed, shares = seen.contiguous(), observed.contiguous(), shares.contiguous()
+    lead = blurred.shape[:-space]
+    size = blurred.shape[-space:].numel()
+    lines = lead.numel()
+    begins = torch.arange(shares.numel() // size).view(shares.shape[:-space]).mul(size).expand(lead).contiguous()
+    numbers = seen.new_tensor([relaxation, penalty])
+    tasks = lines * -(-size // PIECE)
     threads = max(1, min(torch.get_num_threads(), tasks))
-    rows = image.new_empty(threads, 5, image.shape[3])
-    run(kernel, (*words, rows.data_ptr()), tasks, threads)
+    sides, limits = (observed, observed) if bounds is None else (each.contiguous() for each in bounds)
+    words = (
+        *(each.data_ptr() for each in (seen, blurred, wanted)),
+        *(lines, size),
+        *(each.data_ptr() for each in (observed, shares, begins, numbers, sides, limits)),
+    )
+    run(data_kernel(seen.element_size(), bounds is not None), words, tasks, threads)
+
+
+def _of_planes(value: Tensor, image: Tensor) -> Tensor:
+    """One for each plane."""
+    return value.to(image.dtype).expand(*image.shape[:2], 1, 1).flatten()

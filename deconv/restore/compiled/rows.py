@@ -1,4 +1,5 @@
-"""Loops over rows, of few arrays each: those are what the compiler makes vector instructions of."""
+"""Loops over rows, of few arrays each and one that is written: those are what the compiler makes vector instructions
+of."""
 
 from __future__ import annotations
 
@@ -6,19 +7,29 @@ import numpy as np
 from numba import njit
 
 __all__ = [
-    "add",
+    "add_mixed",
+    "add_second",
     "add_squares",
+    "adjoint_of_first",
     "ahead",
     "behind",
+    "copied",
     "difference",
+    "drawn_to",
+    "explain",
+    "explain_bounded",
+    "filled",
     "hard_factors",
+    "mirror",
     "power_factors",
-    "second",
-    "second_across",
-    "shrink",
+    "relax",
+    "relax_first",
+    "relax_mixed",
+    "relax_second",
     "soft_factors",
-    "summed",
-    "wanted",
+    "squares_of_three",
+    "squares_of_two",
+    "wrapped",
 ]
 
 
@@ -43,43 +54,78 @@ def behind(out, row, factor):
 
 
 @njit(error_model="numpy")
-def second(out, before, row, after):
-    for j in range(len(out)):
-        out[j] = (after[j] - row[j]) - (row[j] - before[j])
-
-
-@njit(error_model="numpy")
-def second_across(out, row):
-    last = len(row) - 1
-    second(out[1:last], row[: last - 1], row[1:last], row[2:])
-    out[0] = (row[1 if last else 0] - row[0]) - (row[0] - row[last])
-    if last:
-        out[last] = (row[0] - row[last]) - (row[last] - row[last - 1])
-
-
-@njit(error_model="numpy")
 def difference(out, a, b):
     for j in range(len(out)):
         out[j] = a[j] - b[j]
 
 
 @njit(error_model="numpy")
-def summed(out, a, b):
-    for j in range(len(out)):
-        out[j] = a[j] + b[j]
-
-
-@njit(error_model="numpy")
-def wanted(out, z, d, relaxation):
-    """Over-relaxed responses less the multipliers, in place of the responses in `out`."""
-    for j in range(len(out)):
-        out[j] = z[j] + relaxation * (out[j] - z[j]) - d[j]
-
-
-@njit(error_model="numpy")
 def add_squares(out, row):
     for j in range(len(out)):
         out[j] += row[j] * row[j]
+
+
+# Loops, as numba takes ten times as long to compile the assignment to a slice.
+
+
+@njit(error_model="numpy")
+def copied(out, row):
+    for j in range(len(out)):
+        out[j] = row[j]
+
+
+@njit(error_model="numpy")
+def filled(out, value):
+    for j in range(len(out)):
+        out[j] = value
+
+
+@njit(error_model="numpy")
+def wrapped(out, row):
+    """The row with the pixel before it and the one after it, around its ends."""
+    last = len(row) - 1
+    copied(out[1 : last + 2], row)
+    out[0] = row[last]
+    out[last + 2] = row[0]
+
+
+# What a variable w of splitting becomes: relaxation * response + (slope * f + constant) * w, see `kernels`.
+
+
+@njit(error_model="numpy")
+def relax_first(w, f, here, ahead, relaxation, slope, constant):
+    """The response is a first difference."""
+    for j in range(len(w)):
+        w[j] = relaxation * (ahead[j] - here[j]) + (slope * f[j] + constant) * w[j]
+
+
+@njit(error_model="numpy")
+def relax_second(w, f, before, here, ahead, relaxation, slope, constant):
+    """The response is a second difference."""
+    for j in range(len(w)):
+        w[j] = relaxation * ((ahead[j] - here[j]) - (here[j] - before[j])) + (slope * f[j] + constant) * w[j]
+
+
+@njit(error_model="numpy")
+def relax_mixed(w, f, here, ahead, below, across, relaxation, slope, constant):
+    """The response is a difference along the row and across it."""
+    for j in range(len(w)):
+        w[j] = relaxation * ((across[j] - ahead[j]) - (below[j] - here[j])) + (slope * f[j] + constant) * w[j]
+
+
+# Squared lengths, and in their place the factors f of shrinkage.
+
+
+@njit(error_model="numpy")
+def squares_of_two(out, a, b):
+    for j in range(len(out)):
+        out[j] = a[j] * a[j] + b[j] * b[j]
+
+
+@njit(error_model="numpy")
+def squares_of_three(out, a, b, c):
+    for j in range(len(out)):
+        out[j] = a[j] * a[j] + b[j] * b[j] + c[j] * c[j]
 
 
 @njit(error_model="numpy")
@@ -100,25 +146,73 @@ def soft_factors(squares, threshold, one, zero, tiny):
 def power_factors(squares, threshold, last, lookup):
     """By linear interpolation; `last` is the index at which lengths are one threshold. A threshold that is not finite
     must not lead out of the table."""
-    following = lookup[1:]
+    # Apart from the table's look-up, whose addresses keep the compiler from vector instructions.
     for j in range(len(squares)):
         length = np.sqrt(squares[j])
         position = last * (threshold / length) if length > threshold else last
-        position = position if position < last else last
-        k = np.uint32(position)
+        squares[j] = position if position < last else last
+    following = lookup[1:]
+    for j in range(len(squares)):
+        k = np.int32(squares[j])
         low = lookup[k]
-        squares[j] = low + (position - np.float32(k)) * (following[k] - low)
+        squares[j] = low + (squares[j] - np.float32(k)) * (following[k] - low)
 
 
 @njit(error_model="numpy")
-def shrink(z, d, wanted, factors, decay):
-    for j in range(len(z)):
-        shrunk = factors[j] * wanted[j]
-        z[j] = shrunk
-        d[j] = (shrunk - wanted[j]) * decay
-
-
-@njit(error_model="numpy")
-def add(out, factor, row):
+def drawn_to(out, w, f, slope, constant):
+    """The sum of response and multiplier, (slope * f + constant) * w."""
     for j in range(len(out)):
-        out[j] += factor * row[j]
+        out[j] = (slope * f[j] + constant) * w[j]
+
+
+# The adjoints of the differences, times a factor.
+
+
+@njit(error_model="numpy")
+def adjoint_of_first(out, above, here, before, along, factor):
+    """Of the differences across the rows, and along them."""
+    for j in range(len(out)):
+        out[j] = factor * ((above[j] - here[j]) + (before[j] - along[j]))
+
+
+@njit(error_model="numpy")
+def add_second(out, before, here, ahead, factor):
+    for j in range(len(out)):
+        out[j] += factor * ((ahead[j] - here[j]) - (here[j] - before[j]))
+
+
+@njit(error_model="numpy")
+def add_mixed(out, here, before, above, across, factor):
+    for j in range(len(out)):
+        out[j] += factor * ((here[j] - above[j]) - (before[j] - across[j]))
+
+
+# The variable u = h * x of the data; `wanted` is u + multipliers before and after, and u - multipliers between.
+
+
+@njit(error_model="numpy")
+def relax(wanted, u, blurred, relaxation):
+    """Over-relaxed blurred image less the multipliers."""
+    for j in range(len(wanted)):
+        wanted[j] = u[j] + relaxation * (blurred[j] - u[j]) - (wanted[j] - u[j])
+
+
+@njit(error_model="numpy")
+def explain(u, wanted, observed, share, penalty):
+    """The mean of what was observed and what is wanted, by their weights."""
+    for j in range(len(u)):
+        u[j] = share[j] * (observed[j] + penalty * wanted[j])
+
+
+@njit(error_model="numpy")
+def explain_bounded(u, wanted, observed, share, penalty, side, limit):
+    """Of clipped pixels that are far enough beyond their limit what is wanted."""
+    for j in range(len(u)):
+        mean = share[j] * (observed[j] + penalty * wanted[j])
+        u[j] = wanted[j] if side[j] * (wanted[j] - limit[j]) > 0 else mean
+
+
+@njit(error_model="numpy")
+def mirror(wanted, u):
+    for j in range(len(u)):
+        wanted[j] = (u[j] - wanted[j]) + u[j]
