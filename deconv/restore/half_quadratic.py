@@ -18,8 +18,9 @@ import torch
 from torch import Tensor
 
 from .damping import DampedSteps
+from .data_term import DataTerm
 from .problem import Problem
-from .splitting import DataTerm, positive
+from .splitting import positive
 
 __all__ = ["falling_noise_levels", "half_quadratic"]
 

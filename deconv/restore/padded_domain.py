@@ -202,14 +202,8 @@ class PaddedDomain:
         return self.forward.adjoint(residual)
 
     @property
-    def bounded(self) -> bool:
-        """Whether some pixels are clipped, so that only a bound of them is known."""
-        return self._side is not None
-
-    @property
     def bounds(self) -> tuple[Tensor, Tensor] | None:
-        """Where pixels are clipped: at which end, 1 or -1 there and 0 elsewhere, and the value beyond which a blurred
-        latent image explains them; None where none is."""
+        """At which end pixels are clipped, 1, -1 or 0, and the value from which on that explains them, if any is."""
         return None if self._side is None else (self._side, self._limit)
 
     def satisfied(self, blurred: Tensor) -> Tensor:

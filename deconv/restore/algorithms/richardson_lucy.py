@@ -228,7 +228,7 @@ def iterates(
             del factor  # buffers of a whole volume, which need not wait for the next step
             if shortened:
                 latent = smoothed(latent, ahead)
-            if not domain.bounded:
+            if domain.bounds is None:
                 latent = latent * balance(latent)
             if stop is not None:
                 explained = explained | done
