@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import mmap
 import platform
@@ -88,6 +89,24 @@ def test_tiles_fit_and_are_no_smaller_than_they_need_be():
     with pytest.raises(ValueError, match="memory: 1 MiB is too little; the smallest tile takes"):
         tile_within(2**20, row, frame, psf, reach, samples=1)
     assert 2**20 < free_bytes() < 2**50
+
+
+def test_of_all_tiles_that_fit_those_with_the_least_padding_are_taken():
+    row, frame, psf, reach = METHODS["richardson_lucy"], (30, 100, 70), (5, 7, 9), (8, 16, 20)
+
+    def cost(tile: list[int]) -> tuple[int, int]:
+        seen = [min(n, t + 2 * r) for n, t, r in zip(frame, tile, reach, strict=True)]
+        needed = working_bytes(row, seen, psf, samples=1)
+        return needed, needed * math.prod(-(-n // t) for n, t in zip(frame, tile, strict=True))
+
+    every = [
+        cost(list(tile))
+        for tile in itertools.product(*(range(r // 2, n + 1) for n, r in zip(frame, reach, strict=True)))
+    ]
+    for memory in (2**23, 2**24, 2**25):
+        needed, total = cost(tile_within(memory, row, frame, psf, reach, samples=1))
+        assert needed <= memory
+        assert total <= 1.0001 * min(all_of_them for one, all_of_them in every if one <= memory)
 
 
 def test_tiles_follow_the_memory():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from deconv.imaging.psf import camera_shake, gaussian, motion
 from deconv.restore.psf_field import PsfField
 from deconv.restore.statistics import Statistics
 from deconv.restore.streaming_statistics import spatial_positions, streaming_statistics
+from deconv.restore.tile_overlap import tile_overlap
 
 
 def photograph() -> np.ndarray:
@@ -43,6 +45,24 @@ def test_tiles_agree_with_the_whole_under_a_large_psf(method):
     image = degrade(data.camera()[100:400, 100:440] / np.float32(255), psf, noise=0.01, seed=0)
     tiles = restore.tiled(method, image, psf, tile=150)
     assert agreement(tiles, getattr(restore, method)(image, psf)) > 50
+
+
+def test_the_overlap_of_richardson_lucy_follows_what_its_iterations_spread():
+    """Each blurs and transposes, a walk of two steps: its width grows like the root of their number."""
+    row, frame = restore.METHODS["richardson_lucy"], (100, 900, 900)
+    wide, narrow = torch.zeros(15, 41, 41), torch.zeros(15, 41, 41)
+    wide[7, 20, ::40] = wide[0, 20, 20] = narrow[7, 20, 20] = 1
+    wide[7, 20, 20] = 18  # a standard deviation of 6.2 pixels in the plane
+    for steps in (4, 16, 49):
+        z, y, x = tile_overlap(row, PsfField(wide), frame, {"num_iter": steps})
+        assert x == min(math.ceil(2.5 * math.sqrt(800 / 21) * math.sqrt(steps)), 3 * 41)
+        assert (y, tile_overlap(row, PsfField(narrow), frame, {"num_iter": steps})) == (16, [16, 16, 16])
+        assert z == max(16, math.ceil(7 / 21 + 2.5 * math.sqrt(49 / 21 - 1 / 9) * math.sqrt(steps)))
+    # By default forty iterations; of a field the widest psf counts; and methods that invert see farther.
+    assert tile_overlap(row, PsfField(wide), frame, {}) == tile_overlap(row, PsfField(wide), frame, {"num_iter": 40})
+    corner = PsfField(lambda z, y, x: wide if x < 10 else narrow)
+    assert tile_overlap(row, corner, frame, {}) == tile_overlap(row, PsfField(wide), frame, {})
+    assert tile_overlap(restore.METHODS["wiener"], PsfField(narrow), frame, {}) == [60, 164, 164]
 
 
 @pytest.mark.parametrize(("tile", "overlap"), [(24, None), (24, 60), ((20, 90), None)])

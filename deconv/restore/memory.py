@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 
@@ -96,9 +97,8 @@ def working_bytes(method: Method, shape: Sequence[int], psf: Sequence[int], *, s
     int
         Bytes.
     """
-    buffers = (method.buffers or _BUFFERS)[len(shape) - 2]
-    domain = math.prod(fast_length(n + _margin(method, s, n)) for n, s in zip(shape, psf, strict=True))
-    return math.ceil(_ALLOWANCE * buffers * domain * samples * itemsize)
+    domain = math.prod(_domain(method, n, s) for n, s in zip(shape, psf, strict=True))
+    return math.ceil(_ALLOWANCE * _buffers(method, len(shape)) * domain * samples * itemsize)
 
 
 def tile_within(
@@ -112,10 +112,10 @@ def tile_within(
     itemsize: int = 4,
     most: int | None = None,
 ) -> list[int]:
-    """Sizes of the largest tiles that are restored within so much memory.
+    """Sizes of the tiles that are restored within so much memory at the least cost.
 
-    The axis that has most of its pixels outside the overlap is divided, again and again, until a tile with its overlap
-    fits.
+    That is the sum of their padded domains: of all ways to divide the axes the one with the least, and of these with
+    the fewest tiles.
 
     Parameters
     ----------
@@ -141,26 +141,50 @@ def tile_within(
         No tile is that small: what is needed at least.
     """
 
-    def tile() -> list[int]:
-        return [-(-n // count) for n, count in zip(frame, counts, strict=True)]
+    ways = []  # along each axis: the tile's side, that of its domain, and those of all domains together
+    for n, s, r in zip(frame, psf, reach, strict=True):
+        found: dict[int, tuple[int, int, int]] = {}
+        least = min(n, max(r // 2, 1))  # smaller than half the overlap, tiles cost more than they save
+        for count in range(1 if most is None else -(-n // most), n + 1):
+            side = max(-(-n // count), least)
+            length = _domain(method, min(n, side + 2 * r), s)
+            found.setdefault(side, (side, length, -(-n // side) * length))
+            if side == least:
+                break
+        ways.append(found.values())
+    of_one = _ALLOWANCE * _buffers(method, len(frame)) * samples * itemsize
+    smallest = of_one * math.prod(min(length for _, length, _ in way) for way in ways)
+    if smallest > memory:
+        raise ValueError(
+            f"memory: {_words(memory)} is too little; the smallest tile takes {_words(math.ceil(smallest))}, with its "
+            f"overlap of {' x '.join(map(str, reach))}"
+        )
+    fitting = (
+        (math.prod(total), -math.prod(lengths), list(sides))
+        for sides, lengths, total in (
+            zip(*way, strict=True) for way in itertools.product(*map(_shorter_or_cheaper, ways))
+        )
+        if math.ceil(of_one * math.prod(lengths)) <= memory
+    )
+    return min(fitting)[2]
 
-    def needed(tile: Sequence[int]) -> int:
-        seen = [min(n, t + 2 * r) for n, t, r in zip(frame, tile, reach, strict=True)]
-        return working_bytes(method, seen, psf, samples=samples, itemsize=itemsize)
 
-    counts = [1 if most is None else -(-n // most) for n in frame]
-    # Smaller than half the overlap, tiles cost more than they save.
-    least = [min(n, max(r // 2, 1)) for n, r in zip(frame, reach, strict=True)]
-    while needed(tile()) > memory:
-        divisible = [axis for axis, (t, low) in enumerate(zip(tile(), least, strict=True)) if t > low]
-        if not divisible:
-            raise ValueError(
-                f"memory: {_words(memory)} is too little; the smallest tile takes {_words(needed(least))}, with its "
-                f"overlap of {' x '.join(map(str, reach))}"
-            )
-        axis = max(divisible, key=lambda axis: tile()[axis] / max(reach[axis], 1))
-        counts[axis] = -(-frame[axis] // max(tile()[axis] * 3 // 4, least[axis]))
-    return tile()
+def _shorter_or_cheaper(way: Iterable[tuple[int, int, int]]) -> list[tuple[int, int, int]]:
+    """Without those that take more memory and more time than another."""
+    kept: list[tuple[int, int, int]] = []
+    for side, length, total in sorted(way, key=lambda each: (each[1], each[2], -each[0])):
+        if not kept or total < kept[-1][2]:
+            kept.append((side, length, total))
+    return kept
+
+
+def _buffers(method: Method, space: int) -> float:
+    return (method.buffers or _BUFFERS)[space - 2]
+
+
+def _domain(method: Method, frame: int, psf: int) -> int:
+    """Length of the padded domain along an axis."""
+    return fast_length(frame + _margin(method, psf, frame))
 
 
 def _margin(method: Method, psf: int, frame: int) -> int:

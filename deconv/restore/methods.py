@@ -76,6 +76,9 @@ class Method:
         Whether it counts what the psf gets wrong as noise, see `deconv.restore.psf_error`, where none is told.
     reach : int
         How far apart pixels are that do not see each other, in sizes of the psf: the overlap of tiles.
+    diffusion : float, optional
+        Of a method whose iterations blur and transpose, and no more: after n of them pixels see each other no farther
+        than so many times sqrt(n) standard deviations of the psf.
     by_channel : bool
         Whether no channel depends on the others, so that one after another gives the same in less memory.
     """
@@ -92,6 +95,7 @@ class Method:
     one_convolution: bool = False
     psf_error: bool = False
     reach: int = 4
+    diffusion: float | None = None
     by_channel: bool = False
 
     def load(self) -> Callable[..., Any]:
@@ -159,6 +163,7 @@ METHODS: dict[str, Method] = {
         buffers=(17, 17),
         apart=False,
         reach=3,
+        diffusion=2.5,
         by_channel=True,
     ),
     "total_variation": Method(

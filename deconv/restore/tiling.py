@@ -33,11 +33,10 @@ from .streaming_statistics import (
     spatial_positions,
     streaming_statistics,
 )
+from .tile_overlap import tile_overlap
 
 __all__ = ["tiled"]
 
-# The least overlap of two tiles on either side of their border, of images and of volumes. It is a few sizes of the psf.
-_LEAST = {2: 48, 3: 16}
 _TILE = 1024
 
 
@@ -96,8 +95,9 @@ def tiled(
         into `memory`, 1024 at most where that is not given; and the chunks of a dask array, merged where they are
         smaller than the overlap.
     overlap : int or sequence of int, optional
-        How far a tile is restored beyond its own pixels; by default four sizes of the psf, three for Richardson-Lucy,
-        and 48 pixels at least, 16 for volumes.
+        How far a tile is restored beyond its own pixels; by default four sizes of the psf, and 48 pixels at least, 16
+        for volumes. For Richardson-Lucy :math:`2.5\sigma\sqrt n` is enough, with the standard deviation of the psf and
+        the number of iterations, and three sizes.
     memory : int or str, optional
         What restoring a tile may take beside `image` and `out`, in bytes or as ``"8GiB"``; by default four fifths of
         what is free, on a GPU its own. It is kept with some allowance, for known methods; chunks of dask arrays are not
@@ -153,8 +153,10 @@ def tiled(
     array: Any = image
     frame = [array.shape[axis] for axis in axes]
     size = field.size(frame)
-    reach = [max(_LEAST[len(axes)], restore.reach * s) for s in size]
-    reach = reach if overlap is None else _sizes("overlap", overlap, len(axes), 0)
+    if overlap is None:
+        reach = tile_overlap(restore, field, frame, options)
+    else:
+        reach = _sizes("overlap", overlap, len(axes), 0)
     if tile is not None or is_dask(image):
         core = _sizes("tile", _TILE if tile is None else tile, len(axes), 1)
     else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-__all__ = ["centroid", "spread", "widths"]
+__all__ = ["centroid", "deviations", "spread", "widths"]
 
 
 def centroid(psf: Tensor, *, space: int | None = None) -> Tensor:
@@ -35,6 +35,40 @@ def centroid(psf: Tensor, *, space: int | None = None) -> Tensor:
     return torch.stack([(profile * place).sum(-1) / total for profile, place in _profiles(psf, space)], -1)
 
 
+def deviations(psf: Tensor, *, space: int | None = None) -> Tensor:
+    r"""Standard deviation of the mass of a psf along each axis.
+
+    .. math:: \sigma_a = \sqrt{\sum_p (p_a - c_a - m_a)^2\, h(p) / \sum_p h(p)}
+
+    with the centroid m and the centre c.
+
+    Parameters
+    ----------
+    psf : Tensor
+        `(..., kh, kw)` or `(..., kd, kh, kw)`, of any positive sum.
+    space : int, optional
+        Number of spatial axes, the last ones; by default all.
+
+    Returns
+    -------
+    Tensor
+        `(..., space)`, in pixels.
+
+    Examples
+    --------
+    >>> deviations(torch.tensor([[0.5, 0.0, 0.5]]))
+    tensor([0., 1.])
+    """
+    space = psf.ndim if space is None else space
+    total = psf.sum(tuple(range(-space, 0)))
+    middle = centroid(psf, space=space).unbind(-1)
+    variances = [
+        (profile * (place - mean[..., None]).square()).sum(-1) / total
+        for (profile, place), mean in zip(_profiles(psf, space), middle, strict=True)
+    ]
+    return torch.stack(variances, -1).clamp_min(0).sqrt()
+
+
 def spread(psf: Tensor) -> float:
     r"""Root mean square distance of the mass of a psf from its centroid, in pixels.
 
@@ -50,13 +84,7 @@ def spread(psf: Tensor) -> float:
     float
         In pixels; 0 for no blur.
     """
-    total = psf.sum()
-    middle = centroid(psf)
-    variance = sum(
-        (profile * (place - mean).square()).sum() / total
-        for (profile, place), mean in zip(_profiles(psf, psf.ndim), middle, strict=True)
-    )
-    return float(variance) ** 0.5
+    return float(deviations(psf).square().sum()) ** 0.5
 
 
 def widths(psf: Tensor) -> tuple[float, ...]:
