@@ -11,15 +11,13 @@ import pytest
 
 from deconv.restore import richardson_lucy, tiled
 
-pytest.importorskip("dask.array")  # which is quick, as distributed is not: that waits until the test runs
-
 # For what takes a moment on an idle machine.
 PATIENCE = 120
 
 
 @pytest.fixture
 def client():
-    distributed = pytest.importorskip("distributed")
+    distributed = pytest.importorskip("distributed")  # here, where it slows no other test's collection
     import dask
     from distributed.utils import get_mp_context
 
