@@ -39,6 +39,19 @@ def test_suffixes():
     assert outputs("in", ending=".png") == {"in/a.jpg": "out/a.png", "in/b.PNG": "out/b.png"}
 
 
+def test_endings_of_two_parts():
+    """A frame that is packed is written unpacked, and not as a PNG; what says OME stays at the end."""
+    for name in ("sky/a.fits.fz", "sky/b.fits.gz", "sky/notes.txt.gz", "sky/cells.ome.tif"):
+        Path(name).parent.mkdir(exist_ok=True)
+        Path(name).write_bytes(b"")
+    assert outputs("sky", suffix="-sharp") == {
+        "sky/a.fits.fz": "out/a-sharp.fits",
+        "sky/b.fits.gz": "out/b-sharp.fits",
+        "sky/cells.ome.tif": "out/cells-sharp.ome.tif",
+    }
+    assert outputs("sky/a.fits.fz", suffix=".tif") == {"sky/a.fits.fz": "out/a.tif"}
+
+
 def test_what_earlier_runs_have_made_is_no_picture():
     expected = outputs("in", to="in", suffix="-sharp", recursive=True)
     assert len(expected) == 4

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import imageio.v3 as imageio
 import numpy as np
 import pytest
 import skimage.data
@@ -98,6 +99,9 @@ def test_diagnosis_in_words_and_json(tmp_path, monkeypatch, capsys):
     assert facts["white"] == 1
     assert facts["jpeg_quality"] == pytest.approx(95, abs=2)
     assert "one colour" in facts["found"]
+    imageio.imwrite("flat.bmp", np.full((64, 80), 255, np.uint8))
+    assert main(["diagnose", "flat.bmp", "--json"]) == 0
+    assert "flat.bmp -o sharp.png" in json.loads(capsys.readouterr().out)["advice"]  # BMP is not written
     write_image("in.png", deconv.degrade(sharp, motion(9, 0), noise=0.003, seed=0))
     assert main(["diagnose", "in.png", "-k", "15", "--starts", "1"]) == 0
     said = capsys.readouterr().out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import sys
 
 import numpy as np
@@ -43,6 +44,24 @@ def test_scaled_blank_and_packed(tmp_path, fits):
     packed = fits.CompImageHDU(np.arange(5120, dtype=np.int16).reshape(64, 80))
     fits.HDUList([fits.PrimaryHDU(), packed]).writeto(tmp_path / "b.fits.fz")
     np.testing.assert_array_equal(read_image(tmp_path / "b.fits.fz"), packed.data)
+
+
+def test_gzip(tmp_path, fits):
+    """Frames of surveys come as ``.fits.gz``; how much is in one is looked at before it is unpacked."""
+    values = RNG.random((6, 7)).astype(np.float32)
+    fits.writeto(tmp_path / "a.fits.gz", values)
+    np.testing.assert_array_equal(read_image(tmp_path / "a.fits.gz"), values)
+    fits.writeto(tmp_path / "cube.fits.gz", np.stack([values] * 3))
+    assert read_stack(tmp_path / "cube.fits.gz").shape == (3, 6, 7)
+    with pytest.raises(ValueError, match="it declares 6 x 7 pixels, more than the 41 that are read"):
+        read_image(tmp_path / "a.fits.gz", max_pixels=41)
+    cut = (tmp_path / "a.fits.gz").read_bytes()[:-40]
+    (tmp_path / "b.fits.gz").write_bytes(cut)
+    with pytest.raises(ValueError, match=r"b\.fits\.gz: the file is damaged"):
+        read_image(tmp_path / "b.fits.gz")
+    (tmp_path / "notes.gz").write_bytes(gzip.compress(b"some notes"))
+    with pytest.raises(ValueError, match=r"notes\.gz: it is a gzip of something else than FITS; unpack it"):
+        read_image(tmp_path / "notes.gz")
 
 
 def test_a_frame_is_restored_and_its_header_kept(tmp_path, fits, capsys):

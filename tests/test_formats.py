@@ -10,7 +10,16 @@ import numpy as np
 import pytest
 
 from deconv.imaging import formats, read_image, read_stack, write_image, write_stack
-from deconv.imaging.formats import FORMATS, Format, format_of_bytes, format_of_name, listing, suffixes
+from deconv.imaging.formats import (
+    FORMATS,
+    Format,
+    format_of_bytes,
+    format_of_name,
+    listing,
+    split_name,
+    suffixes,
+    written_ending,
+)
 from deconv.imaging.picture import Picture, Volume
 from deconv.training import load_data
 
@@ -98,6 +107,40 @@ def test_a_file_is_told_by_its_whole_magic():
     for data in (b"RIFF\x10\0\0\0WAVEfmt ", b"RIFF", b"", b"%!PS-Adobe-3.0 EPSF-3.0"):
         with pytest.raises(ValueError, match="it is not an image, or of a kind that is not known"):
             format_of_bytes(data)
+
+
+@pytest.mark.parametrize(
+    ("beginning", "words"),
+    [
+        (
+            b"ZISRAWFILE",
+            "a CZI file of a Zeiss microscope, a kind that is not read; convert it to OME-TIFF with bfconvert",
+        ),
+        (b"p\0\0\0\x1a\2\0\0*", "a LIF file"),
+        (bytes(96) + b"\xa0\xc0", "a DV file of a DeltaVision"),
+        (b"\t\nics_version\t1.0", "an ICS file"),
+        (b"XISF0100", "PixInsight, a kind that is not read; save it as FITS"),
+        (b"\xff\x0a", "a JPEG XL picture"),
+        (b"PK\3\4", "unpack it, and give the .npy file or the folder .ome.zarr"),
+    ],
+)
+def test_what_is_not_read_is_called_by_its_name(beginning, words):
+    with pytest.raises(ValueError, match=r"^it is a") as caught:
+        format_of_bytes(beginning + bytes(16))
+    assert words in str(caught.value)
+
+
+def test_names_in_two():
+    assert split_name("deep/m31.fits.gz") == ("m31", ".fits")
+    assert split_name("m31.fits.FZ") == ("m31", ".fits")
+    assert split_name("cells.OME.TIFF") == ("cells", ".OME.TIFF")
+    assert split_name("cells.ome.zarr") == ("cells", ".ome.zarr")
+    assert split_name("a.b.jpg") == ("a.b", ".jpg")
+    assert split_name("a.gz") == ("a", ".gz")
+    assert split_name("a") == ("a", "")
+    assert [written_ending(ending) for ending in (".ome.tif", ".fits", ".BMP", ".cr2", ".gz", "")] == [
+        ".ome.tif", ".fits", ".png", ".tif", ".png", ".png",
+    ]  # fmt: skip
 
 
 def test_lists():

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer import Argument, Option
 
-from ..imaging.formats import listing
+from ..imaging.formats import listing, split_name, written_ending
 from .blind import KERNEL_SIZE, MODEL, find_blur, model_of
 from .inputs import MAX_PIXELS, WHITE, Source, read_source
 from .noise import estimate, overall
@@ -86,7 +86,7 @@ def _quality(loss: float) -> int:
 
 def _advice(path: Path, facts: dict[str, Any], spec: str | None) -> str:
     """The command to try next."""
-    command = f"deconv deblur {path} -o sharp{path.suffix}"
+    command = f"deconv deblur {path} -o sharp{written_ending(split_name(path)[1])}"
     if facts["blur"] is None:
         say = f"{command} --psf motion:LENGTH,ANGLE or --psf disk:RADIUS"
         return f"if it is blurred, say how, {say}, or widen the search, --kernel-size 65"

@@ -21,7 +21,7 @@ from PIL import Image
 
 from ..blind.comparison import why_not_better
 from ..blind.description import describe
-from ..imaging.formats import written_ending
+from ..imaging.formats import split_name, written_ending
 from ..imaging.psf import parse
 from ..imaging.viewing import psf_close_up
 from ..page.settings import ESTIMATED, FILE, Settings
@@ -247,4 +247,5 @@ def _around(
 
 def _saved_name(source: Path, ending: str | None) -> str:
     """``holiday-sharp.jpg``: as the source, where that is written, or as asked."""
-    return f"{source.stem}-sharp{ending or written_ending(source.suffix)}"
+    stem, own = split_name(source)
+    return f"{stem}-sharp{ending or written_ending(own)}"

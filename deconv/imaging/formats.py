@@ -12,6 +12,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from .foreign_formats import advice_on, starts_with
+
 if TYPE_CHECKING:
     from .codec import Codec
 
@@ -22,9 +24,13 @@ __all__ = [
     "format_of_folder",
     "format_of_name",
     "listing",
+    "split_name",
     "suffixes",
     "written_ending",
 ]
+
+# What follows the ending of a compressed FITS file.
+_PACKED = (".gz", ".fz")
 
 
 @dataclass(frozen=True)
@@ -81,10 +87,7 @@ class Format:
 
     def begins(self, data: bytes) -> bool:
         """Whether a file's bytes begin as this format's do."""
-        return any(
-            len(data) >= len(magic) and all(m in (b, ord("?")) for m, b in zip(magic, data, strict=False))
-            for magic in self.magic
-        )
+        return any(starts_with(data, magic) for magic in self.magic)
 
 
 FORMATS: tuple[Format, ...] = (
@@ -120,7 +123,7 @@ FORMATS: tuple[Format, ...] = (
     Format(
         "FITS",
         (".fits", ".fit", ".fts"),
-        (b"SIMPLE  =",),
+        (b"SIMPLE  =", b"\x1f\x8b"),  # the second begins a gzip
         "fits",
         ("float32", "uint8", "uint16", "float64"),
         volumes=True,
@@ -187,12 +190,12 @@ def format_of_bytes(data: bytes) -> Format:
     Raises
     ------
     ValueError
-        It is of none of them.
+        It is of none of them; the message says which those are, or what the file is and what to do with it.
     """
     for format in FORMATS:
         if format.begins(data):
             return format
-    raise ValueError(f"it is not an image, or of a kind that is not known; known are {listing()}")
+    raise ValueError(advice_on(data) or f"it is not an image, or of a kind that is not known; known are {listing()}")
 
 
 def format_of_folder(path: str | os.PathLike) -> Format | None:
@@ -244,11 +247,34 @@ def suffixes(*, written: bool = False, volumes: bool = False, photographs: bool 
     return tuple(suffix for format in _chosen(written, volumes, photographs) for suffix in format.suffixes)
 
 
-def written_ending(suffix: str) -> str:
-    """The ending of a picture made of a file with this one: the same where such files are written."""
+def split_name(path: str | os.PathLike) -> tuple[str, str]:
+    """The name of a file in two: what people call it, and what says its kind.
+
+    Parameters
+    ----------
+    path : path-like
+        A file; only its name is looked at.
+
+    Returns
+    -------
+    stem, ending : str
+        ``"m31", ".fits"`` of ``m31.fits.gz``, since such a file is written unpacked; ``"cells", ".ome.tif"`` of
+        ``cells.ome.tif``.
+    """
+    name = Path(path)
+    if name.suffix.lower() in _PACKED and Path(name.stem).suffix:
+        name = Path(name.stem)
+    stem = Path(name.stem)
+    if stem.suffix.lower() == ".ome":
+        return stem.stem, stem.suffix + name.suffix
+    return name.stem, name.suffix
+
+
+def written_ending(ending: str) -> str:
+    """The ending of a picture made of a file with this one, as `split_name` gives it; the same where it is written."""
     for format in FORMATS:
-        if suffix.lower() in format.suffixes:
-            return suffix if format.dtypes else format.becomes
+        if ending.lower().endswith(format.suffixes):
+            return ending if format.dtypes else format.becomes
     return ".png"
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ...imaging.formats import format_of_folder, suffixes, written_ending
+from ...imaging.formats import format_of_folder, split_name, suffixes, written_ending
 from ..outputs import is_our_psf
 
 __all__ = ["Job", "are_many", "find_jobs"]
@@ -101,7 +101,8 @@ def _expand(source: Path, folder: Path, recursive: bool) -> Iterator[tuple[Path,
         readable = suffixes()
         inside = folder.resolve() if folder.resolve() != source.resolve() else None
         for path in sorted(source.rglob("*") if recursive else source.iterdir()):
-            if path.suffix.lower() not in readable or path.name.startswith(".") or not _is_picture(path):
+            ending = split_name(path)[1].lower()
+            if not ending.endswith(readable) or path.name.startswith(".") or not _is_picture(path):
                 continue
             if inside in path.resolve().parents or (path.stem.endswith("-psf") and is_our_psf(path)):
                 continue
@@ -123,9 +124,10 @@ def _before_wildcards(pattern: Path) -> Iterator[str]:
 
 
 def _renamed(path: Path, suffix: str, ending: str | None) -> str:
+    stem, own = split_name(path)
     if Path(f"x{suffix}").suffix:
-        return path.stem + suffix
-    return path.stem + suffix + (ending or written_ending(path.suffix))
+        return stem + suffix
+    return stem + suffix + (ending or written_ending(own))
 
 
 def _checked(jobs: list[Job], sources: Sequence[Path]) -> list[Job]:

@@ -6,6 +6,7 @@ Values have no white; integers become floats, scaled as the header says, and wha
 
 from __future__ import annotations
 
+import gzip
 import io
 from importlib import import_module
 from typing import Any
@@ -68,8 +69,14 @@ def _fits() -> Any:
 
 
 def _opened(data: bytes) -> Any:
+    """Its HDUs; their values are unpacked when they are asked for, so after the size that their header declares."""
     fits = _fits()
-    return fits.open(io.BytesIO(data), memmap=False)
+    if not data.startswith(b"\x1f\x8b"):
+        return fits.open(io.BytesIO(data), memmap=False)
+    unpacked = gzip.GzipFile(fileobj=io.BytesIO(data))
+    if not unpacked.peek(6).startswith(b"SIMPLE"):
+        raise ValueError("it is a gzip of something else than FITS; unpack it")
+    return fits.open(unpacked, memmap=False)
 
 
 def _chosen(hdus: Any, part: int | None) -> Any:
