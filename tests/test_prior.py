@@ -18,6 +18,7 @@ from deconv.prior import (
     load_prior,
 )
 from deconv.prior.patches import PatchGrid
+from deconv.prior.tilings import tiling_margins
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -293,7 +294,28 @@ def test_the_flow_knows_photographs_better_than_its_mixture():
         assert float(lead) / image.numel() > 0.003
 
 
-def test_large_images_are_denoised_in_squares(monkeypatch):
+@pytest.mark.parametrize("sigma", [0.01, 0.1])
+def test_the_quick_score_of_the_flow_is_the_exact_one(sigma):
+    """What a denoiser moves an image by, in units of the noise."""
+    flow = load_prior("flow")
+    noisy = photograph(48, 64).float() + sigma * torch.randn(1, 1, 48, 64, generator=generator())
+    exact, quick = (sigma * score(noisy, sigma) for score in (flow.block_score, flow._denoising_score))
+    assert (quick - exact).square().mean().sqrt() < 0.01
+    assert exact.square().mean().sqrt() > 0.5
+
+
+def test_tilings_are_a_quincunx_that_begins_anywhere():
+    drawn = [
+        [tuple(before % 8 for before, _ in margins) for margins in tiling_margins(8, 4, (20, 33), generator(seed))]
+        for seed in range(600)
+    ]
+    assert all(((a - c) % 8, (b - d) % 8) == (4, 4) for (a, b), (c, d) in drawn)
+    assert len({place for places in drawn for place in places}) == 64
+    assert len(list(tiling_margins(8, 8, (20, 33), None))) == 1
+    assert len(list(tiling_margins(8, 2, (20, 33), None))) == 8
+
+
+def test_large_images_are_denoised_in_parts(monkeypatch):
     flow, image = load_prior("flow"), photograph(90, 120).float()
     whole = flow.denoise(image, 0.05, passes=1, stride=8)
     monkeypatch.setattr("deconv.prior.tilings._PART", 40)

@@ -185,17 +185,21 @@ class FlowPrior(ImagePrior):
         Tensor
             Nats, `(B,)`.
         """
-        levels = torch.as_tensor(sigma, dtype=image.dtype, device=image.device).reshape(-1)
-        unit = levels.view(-1, 1, 1, 1)
-        transformed, ladj = self.transform(image / unit, levels)
-        blocks = pixel_unshuffle(transformed * unit, self.size).movedim(1, -1).flatten(1, 2)
-        blocks = blocks @ cosine_basis(self.size).to(image).T
+        blocks, levels, ladj = self._coefficients(image, sigma)
         parts = blocks.split(len(image) // len(levels))
         base = [
             self.base.patch_log_prob(part.flatten(0, 1), level).view(len(part), -1).sum(1)
             for part, level in zip(parts, levels.tolist(), strict=True)
         ]
         return torch.cat(base) + ladj
+
+    def _coefficients(self, image: Tensor, sigma: Tensor | float) -> tuple[Tensor, Tensor, Tensor]:
+        """What f makes of the blocks, `(B, blocks, 63)` in the cosine basis, the levels of noise, and the ladj."""
+        levels = torch.as_tensor(sigma, dtype=image.dtype, device=image.device).reshape(-1)
+        unit = levels.view(-1, 1, 1, 1)
+        transformed, ladj = self.transform(image / unit, levels)
+        blocks = pixel_unshuffle(transformed * unit, self.size).movedim(1, -1).flatten(1, 2)
+        return blocks @ cosine_basis(self.size).to(image).T, levels, ladj
 
     def block_score(self, image: Tensor, sigma: Tensor | float) -> Tensor:
         """Gradient of `block_log_prob`, of the image's shape; itself differentiable where gradients are recorded."""
@@ -244,8 +248,23 @@ class FlowPrior(ImagePrior):
         tilings, total = list(tiling_margins(self.size, stride, image.shape[-2:], generator)), torch.zeros_like(planes)
         for margins in tilings:
             wide = extend(planes, margins, method="reflect")
-            total += crop(evaluate_by_parts(lambda x: self.block_score(x, level), wide, self.size), margins)
+            total += crop(evaluate_by_parts(lambda x: self._denoising_score(x, level), wide, self.size), margins)
         return (planes + min(sigma, level) ** 2 * total / len(tilings)).view_as(image).to(image.dtype)
+
+    def _denoising_score(self, image: Tensor, level: float) -> Tensor:
+        r"""`block_score` without the components of q that hardly count.
+
+        .. math:: f'^T \nabla \log q + \nabla \log |\det f'|
+        """
+        if torch.is_grad_enabled() and (self.training or image.requires_grad):
+            return self.block_score(image, level)
+        with torch.enable_grad():
+            x = image.detach().requires_grad_()
+            blocks, _, ladj = self._coefficients(x, level)
+        seen = blocks.detach().flatten(0, 1)
+        pull = ((self.base.patch_denoise(seen, level) - seen) / level**2).view_as(blocks)
+        (score,) = torch.autograd.grad([blocks, ladj], x, [pull, torch.ones_like(ladj)])
+        return score
 
     def sample(self, count: int, sigma: float, *, generator: torch.Generator | None = None) -> Tensor:
         """Draw noisy blocks of mean zero.

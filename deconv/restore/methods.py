@@ -216,7 +216,7 @@ METHODS: dict[str, Method] = {
         "flow_map",
         "photographs: a normalizing flow; slow, and the best for them",
         volumes=False,
-        pace=100.0,
+        pace=60.0,
         automatic=True,
         learnable=("weight",),
         psf_error=True,
