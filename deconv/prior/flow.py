@@ -14,6 +14,7 @@ from torch.nn.functional import pixel_shuffle, pixel_unshuffle
 from ..imaging.boundary import crop, extend
 from . import haar
 from .detail_step import DetailStep
+from .flow_config import check_config, scales
 from .image_prior import ImagePrior
 from .mixture import GaussianMixturePrior
 from .patches import cosine_basis
@@ -22,7 +23,7 @@ from .tilings import evaluate_by_parts, tiling_margins, tiling_windows
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = ["FlowPrior", "check_config"]
+__all__ = ["FlowPrior"]
 
 # Gaussian bumps over the logarithm of the noise, by which the networks know it.
 _BUMPS = 8
@@ -76,7 +77,7 @@ class FlowPrior(ImagePrior):
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__(base.size, sigma_min, sigma_max)
-        if base.size != 2 ** _scales(base.size):
+        if base.size != 2 ** scales(base.size):
             raise ValueError(f"base: expected blocks of 2, 4, 8, ... pixels a side, given {base.size}")
         own = {"kernel_size": kernel_size, "width": width, "depth": depth, "gates": gates}
         self._numbers = {"steps": steps, **own}
@@ -92,7 +93,7 @@ class FlowPrior(ImagePrior):
                 torch.default_generator.manual_seed(int(torch.randint(2**62, (), generator=generator)))
             self.scales = nn.ModuleList(
                 nn.ModuleList(DetailStep(k, **own, features=_BUMPS) for k in range(steps))
-                for _ in range(_scales(self.size))
+                for _ in range(scales(self.size))
             )
 
     @property
@@ -252,10 +253,7 @@ class FlowPrior(ImagePrior):
         return (planes + min(sigma, level) ** 2 * total / len(tilings)).view_as(image).to(image.dtype)
 
     def _denoising_score(self, image: Tensor, level: float) -> Tensor:
-        r"""`block_score` without the components of q that hardly count.
-
-        .. math:: f'^T \nabla \log q + \nabla \log |\det f'|
-        """
+        r"""`block_score`, :math:`f'^T \nabla \log q + \nabla \log |\det f'|`, by the components of q that count."""
         if torch.is_grad_enabled() and (self.training or image.requires_grad):
             return self.block_score(image, level)
         with torch.enable_grad():
@@ -263,8 +261,7 @@ class FlowPrior(ImagePrior):
             blocks, _, ladj = self._coefficients(x, level)
         seen = blocks.detach().flatten(0, 1)
         pull = ((self.base.patch_denoise(seen, level) - seen) / level**2).view_as(blocks)
-        (score,) = torch.autograd.grad([blocks, ladj], x, [pull, torch.ones_like(ladj)])
-        return score
+        return torch.autograd.grad([blocks, ladj], x, [pull, torch.ones_like(ladj)])[0]
 
     def sample(self, count: int, sigma: float, *, generator: torch.Generator | None = None) -> Tensor:
         """Draw noisy blocks of mean zero.
@@ -301,19 +298,3 @@ class FlowPrior(ImagePrior):
     def _features(self, levels: Tensor) -> Tensor:
         width = self.centres[1] - self.centres[0]
         return torch.exp(-0.5 * ((levels.log()[:, None] - self.centres) / width).square())
-
-
-def check_config(config: Mapping[str, Any], held: int, *, size: int = 8) -> None:
-    """Refuse, before it is built, a flow that would have more parameters than the `held` numbers of its file."""
-    for name, value in config.items():
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
-            raise ValueError(f"{name}: expected a number, given {value!r}")
-    each = {name: config[name] for name in ("width", "depth", "kernel_size", "gates")}
-    announced = _scales(size) * config["steps"] * DetailStep.least_parameters(**each)
-    if announced > held:
-        raise ValueError(f"its configuration announces at least {announced:,} numbers, it holds {held:,}")
-
-
-def _scales(size: int) -> int:
-    """Haar transforms down to the mean of a block."""
-    return round(math.log2(size))

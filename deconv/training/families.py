@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ..flows import FlowModel, bits_per_dim, build_flow
 from ..prior import ImagePrior, save_prior
-from ..prior.flow import check_config as check_prior_config
+from ..prior.flow_config import check_config as check_prior_config
 from ..restore.networks import save_network
 from ..restore.unrolled import check_config as check_unrolled_config
 from .data import Batch
