@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ..derivatives import Gradient, Hessian
+from ..forward import Convolution
 from ..shrinkage import Shrinkage
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     DivideBySmoothing = Callable[[Tensor, Tensor, Tensor, Tensor, float], Tensor]
 
-__all__ = ["compiled_data", "compiled_smoothing", "compiled_variables"]
+__all__ = ["compiled_data", "compiled_smoothing", "compiled_solution", "compiled_variables"]
 
 # Below so many pixels, importing numba and loading what it compiled takes longer than it saves. The size alone decides,
 # so that the same image gives the same digits whatever has been imported.
@@ -70,6 +71,36 @@ def compiled_data(
     return functools.partial(
         update_data, seen, blurred, wanted, domain.observed, shares, space=len(domain.shape), bounds=bounds
     )
+
+
+def compiled_solution(
+    domain: PaddedDomain,
+    wanted: Tensor,
+    pull: Tensor | float,
+    power: Tensor,
+    smoothing: Tensor | float,
+    *,
+    penalty: float,
+) -> Tensor | None:
+    """The spectrum of x by `deconv.restore.compiled.passes.solve_spectrum`, of an observation by one convolution, given
+    u + multipliers; else None."""
+    forward = domain.forward
+    if not isinstance(forward, Convolution) or forward.shares is not None or not _large_here(wanted):
+        return None
+    if not (torch.is_tensor(pull) and torch.is_tensor(smoothing)) or not _numba_works():
+        return None
+    if any(each.requires_grad for each in (wanted, pull, forward.otf, power, smoothing)):
+        return None
+    space = len(domain.shape)
+    frequencies = forward.otf.shape[-space:]
+    fits = pull.shape == (*wanted.shape[:-space], *frequencies) and pull.is_contiguous() and not pull.is_conj()
+    if not fits or any(each.dtype != wanted.dtype or each.shape[-space:] != frequencies for each in (power, smoothing)):
+        return None
+    from .passes import solve_spectrum
+
+    spectrum = domain.fft(wanted).contiguous()
+    solve_spectrum(spectrum, pull, forward.otf, power, smoothing, space=space, penalty=penalty)
+    return spectrum
 
 
 def _usual(term: Term) -> bool:

@@ -15,7 +15,7 @@ import math
 from functools import lru_cache
 
 import numpy as np
-from numba import carray, float32, float64, njit
+from numba import carray, complex64, complex128, float32, float64, njit
 
 from ...solvers.compiled.cache import cached_cfunc
 from ...solvers.compiled.memory_intrinsics import atomic_next, pointer, read_word, read_words
@@ -24,6 +24,7 @@ from .rows import (
     add_second,
     adjoint_of_first,
     copied,
+    divided,
     drawn_to,
     explain,
     explain_bounded,
@@ -41,12 +42,15 @@ from .rows import (
     wrapped,
 )
 
-__all__ = ["BAND", "PIECE", "data_kernel", "terms_kernel", "work_rows"]
+__all__ = ["BAND", "LEAST_POWER", "PIECE", "data_kernel", "spectrum_kernel", "terms_kernel", "work_rows"]
 
 BAND = 64  # rows that a thread takes at a time
 PIECE = 2**12  # values that it takes of what has no rows
 
 CHUNK = 1024  # values of a row that are worked on together, for as long as they are in the nearest cache
+
+# A frequency of which less is seen stays zero.
+LEAST_POWER = 1e-12
 
 _KINDS = ("soft", "hard", "power")
 _ROOT2 = math.sqrt(2)
@@ -242,6 +246,44 @@ def data_kernel(itemsize: int, bounded: bool):
             else:
                 explain(blurred[a:b], wanted[a:b], observed[a:b], share, penalty)
             mirror(wanted[a:b], blurred[a:b])
+            task = atomic_next(table)
+
+    return kernel
+
+
+@lru_cache
+def spectrum_kernel(itemsize: int):
+    """Words: addresses of the spectrum of u + multipliers, of that of what else draws x, of transfer functions and
+    where these begin for each line, of their power and where this begins, of the power of the penalty and where this
+    begins; lines, frequencies of each; address of the penalty.
+
+    The first becomes the spectrum of x, in place.
+    """
+    scalar, number = (float32, complex64) if itemsize == 4 else (float64, complex128)
+    one, zero, least = scalar(1), scalar(0), scalar(LEAST_POWER)
+
+    @cached_cfunc
+    def kernel(table):
+        (
+            spectrum_at, pull_at, otf_at, otf_begins, power_at, power_begins, penalty_at, penalty_begins,
+            lines, size, settings_at,
+        ) = read_words(table + 24, 11)  # fmt: skip
+        spectrum = carray(pointer(spectrum_at, number), lines * size)
+        pull = carray(pointer(pull_at, number), lines * size)
+        penalty = carray(pointer(settings_at, scalar), 1)[0]
+        pieces = (size + PIECE - 1) // PIECE
+        task = atomic_next(table)
+        while task < read_word(table + 16):
+            line, piece = task // pieces, task % pieces
+            first, stop = piece * PIECE, min((piece + 1) * PIECE, size)
+            a, b = line * size + first, line * size + stop
+            begin = read_word(otf_begins + 8 * line)
+            otf = carray(pointer(otf_at + 2 * begin * itemsize, number), size)[first:stop]
+            begin = read_word(power_begins + 8 * line)
+            power = carray(pointer(power_at + begin * itemsize, scalar), size)[first:stop]
+            begin = read_word(penalty_begins + 8 * line)
+            smoothing = carray(pointer(penalty_at + begin * itemsize, scalar), size)[first:stop]
+            divided(spectrum[a:b], pull[a:b], otf, power, smoothing, penalty, one, zero, least)
             task = atomic_next(table)
 
     return kernel

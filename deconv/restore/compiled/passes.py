@@ -16,12 +16,12 @@ from torch import Tensor
 from ...solvers.compiled.parallel import run
 from ..derivatives import Gradient
 from ..shrinkage import Shrinkage, factor_table
-from .kernels import BAND, PIECE, data_kernel, terms_kernel, work_rows
+from .kernels import BAND, PIECE, data_kernel, spectrum_kernel, terms_kernel, work_rows
 
 if TYPE_CHECKING:
     from ..splitting import Term
 
-__all__ = ["Variables", "update_data"]
+__all__ = ["Variables", "solve_spectrum", "update_data"]
 
 
 class Variables:
@@ -138,7 +138,7 @@ def update_data(
     lead = blurred.shape[:-space]
     size = blurred.shape[-space:].numel()
     lines = lead.numel()
-    begins = torch.arange(shares.numel() // size).view(shares.shape[:-space]).mul(size).expand(lead).contiguous()
+    begins = _begins(shares, lead, space)
     numbers = seen.new_tensor([relaxation, penalty])
     tasks = lines * -(-size // PIECE)
     threads = max(1, min(torch.get_num_threads(), tasks))
@@ -149,6 +149,43 @@ def update_data(
         *(each.data_ptr() for each in (observed, shares, begins, numbers, sides, limits)),
     )
     run(data_kernel(seen.element_size(), bounds is not None), words, tasks, threads)
+
+
+def solve_spectrum(
+    spectrum: Tensor, pull: Tensor, otf: Tensor, power: Tensor, smoothing: Tensor, *, space: int, penalty: float
+) -> None:
+    """Minimise over x, in place of the spectrum of u + multipliers.
+
+    Parameters
+    ----------
+    spectrum, pull : Tensor
+        Of u + multipliers, and of what else draws x; of one shape.
+    otf, power, smoothing : Tensor
+        H, the penalty times its squared magnitude, and the power of other penalties; broadcast against these along all
+        but the spatial axes.
+    space : int
+        Number of spatial axes.
+    penalty : float
+        On u - h * x.
+    """
+    lead, size = spectrum.shape[:-space], spectrum.shape[-space:].numel()
+    lines = lead.numel()
+    otf, power, smoothing = (each.resolve_conj().contiguous() for each in (otf, power, smoothing))
+    begins = [_begins(each, lead, space) for each in (otf, power, smoothing)]
+    tasks = lines * -(-size // PIECE)
+    threads = max(1, min(torch.get_num_threads(), tasks))
+    number = power.new_tensor([penalty])
+    words = [spectrum.data_ptr(), pull.data_ptr()]
+    for each, begin in zip((otf, power, smoothing), begins, strict=True):
+        words += [each.data_ptr(), begin.data_ptr()]
+    run(spectrum_kernel(power.element_size()), (*words, lines, size, number.data_ptr()), tasks, threads)
+
+
+def _begins(values: Tensor, lead: Sequence[int], space: int) -> Tensor:
+    """Where in memory the values of each of the leading indices begin, `values` broadcast along them."""
+    size = values.shape[-space:].numel()
+    starts = torch.arange(values.numel() // size).mul(size).view(values.shape[:-space])
+    return starts.expand(tuple(lead)).contiguous()
 
 
 def _of_planes(value: Tensor, image: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ __all__ = [
     "behind",
     "copied",
     "difference",
+    "divided",
     "drawn_to",
     "explain",
     "explain_bounded",
@@ -216,3 +217,16 @@ def explain_bounded(u, wanted, observed, share, penalty, side, limit):
 def mirror(wanted, u):
     for j in range(len(u)):
         wanted[j] = (u[j] - wanted[j]) + u[j]
+
+
+@njit(error_model="numpy")
+def divided(spectrum, pull, otf, power, smoothing, penalty, one, zero, least):
+    """(pull + penalty * conj(H) * spectrum) / (power + smoothing), in place."""
+    for j in range(len(spectrum)):
+        total = power[j] + smoothing[j]
+        inverse = one / total if total > least else zero
+        scale = penalty * inverse
+        s, h, t = spectrum[j], otf[j], pull[j]
+        real = inverse * t.real + scale * (h.real * s.real + h.imag * s.imag)
+        imaginary = inverse * t.imag + scale * (h.real * s.imag - h.imag * s.real)
+        spectrum[j] = complex(real, imaginary)
