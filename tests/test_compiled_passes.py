@@ -108,6 +108,14 @@ def test_the_same_image_for_other_models_of_the_data(given, monkeypatch):
     np.testing.assert_allclose(quick, restore.total_variation(image, **options), atol=1e-7)
 
 
+def test_the_same_image_with_a_psf_for_each_channel(monkeypatch):
+    image = np.stack([observation(), observation()[::-1]], -1)
+    psfs = torch.stack([PSF, PSF.flip(0)])[None]
+    quick = restore.total_variation(image, psfs, sigma=0.01, num_iter=6)
+    monkeypatch.setattr(compiled, "_LEAST_PIXELS", 10**9)
+    np.testing.assert_allclose(quick, restore.total_variation(image, psfs, sigma=0.01, num_iter=6), atol=1e-7)
+
+
 @pytest.mark.parametrize("step", [0.0, torch.finfo(torch.float64).max, float("inf"), float("nan")])
 def test_any_threshold_stays_in_the_table(step):
     latent = random(1, 3, 6, 7)
