@@ -28,6 +28,9 @@ MEMORY = "What may be taken, 8GiB say: larger images are restored in tiles. By d
 # The most memory for one channel of a picture, in bytes: tiles of several megapixels overlap little.
 _PICTURE = 3 * 2**29
 
+# Of the memory, what the buffers of a tile may take: those that were freed are kept, and lie in pieces.
+_UNBROKEN = 0.6
+
 # Of such an image, what is held beside what a method takes: the values, the floats and the result.
 _HELD = 3
 
@@ -149,11 +152,12 @@ def restore_stored(
         options = {**options, "background": ("--background", background)}
         keywords = chosen.keywords(options, {"progress": False if quiet else None})
         shape = volume.values.shape
+        # Once, as what later volumes find taken is what the first one has left for them.
+        left = max(int(_UNBROKEN * memory_left(memory, device)), 1)
+        how = {"strength": strength, "clipped": clipped, "memory": left, "tile": tile, "device": device}
         with scratch_array(output.parent, shape, "float32") as result:
             noise = []
             for place in _volumes(volume):
-                left = memory_left(memory, device)
-                how = {"strength": strength, "clipped": clipped, "memory": left, "tile": tile, "device": device}
                 with warnings_in_lines():
                     noise.append(_restore(volume, result, place, blur, chosen, keywords, **how))
             lost = _write(output, result, volume, bits)
