@@ -7,9 +7,12 @@ import pytest
 import tifffile
 from restorations import latent_image
 
+import deconv.restore
 from deconv.cli import main
 from deconv.imaging import degrade, psnr
 from deconv.imaging.psf import motion
+from deconv.restore import tiled
+from deconv.restore.memory import as_bytes
 
 
 @pytest.fixture
@@ -45,6 +48,21 @@ def test_frames_of_floats_keep_their_unit_and_backgrounds(folder):
     restored = tifffile.imread("out.tif")
     assert restored.dtype == np.float32
     assert restored.mean() == pytest.approx(1000 * latent_image().mean(), rel=0.02)
+
+
+def test_within_little_memory_frames_are_combined_in_tiles(folder, monkeypatch):
+    for name, angle in (("a", 0), ("b", 90)):
+        seen = degrade(np.tile(latent_image(), (4, 4)), motion(9, angle).double(), noise=0.01, seed=angle)
+        tifffile.imwrite(f"{name}.tif", seen[:180, :180].astype(np.float32))
+    how = ["combine", "a.tif", "b.tif", *PSFS, "-m", "richardson-lucy", "--iterations", "5", "-q"]
+    assert main([*how, "-o", "whole.tif"]) == 0
+    calls = []
+    monkeypatch.setattr(deconv.restore, "tiled", lambda *given, **options: calls.append(1) or tiled(*given, **options))
+    monkeypatch.setattr("deconv.cli.combine.memory_left", lambda memory, device: as_bytes(memory))
+    assert main([*how, "-o", "tiles.tif", "--memory", "4MiB"]) == 0
+    assert calls
+    assert psnr(tifffile.imread("tiles.tif"), tifffile.imread("whole.tif")) > 50
+    assert main([*how, "-o", "none.tif", "--memory", "1KiB"]) == 2
 
 
 @pytest.mark.parametrize(

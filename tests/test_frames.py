@@ -184,12 +184,35 @@ def test_what_frames_are_not():
         restore.unsupervised_wiener([y, y], PSF)
     with pytest.raises(ValueError, match='"recursive" is for one image and psf'):
         restore.wiener([y, y], PSF, division="recursive")
-    with pytest.raises(ValueError, match="image: tiles are of one frame"):
-        restore.tiled("wiener", [y, y], PSF)
-    with pytest.raises(ValueError, match="frames: tiles take False only"):
-        restore.tiled("wiener", y, PSF, frames=True)
+    with pytest.raises(ValueError, match="psf: expected one for all frames, or a list of 2, given 3"):
+        restore.tiled("wiener", [y, y], [PSF] * 3)
+    with pytest.raises(ValueError, match="psf: expected as many axes for each frame, given some for images and some"):
+        restore.tiled("wiener", [y, y], [PSF, PSF[None]])
+    with pytest.raises(ValueError, match="out: must not be the image itself"):
+        restore.tiled("wiener", [y, y], PSF, out=y)
     with pytest.raises(ValueError, match="flow_posterior takes one frame"):
         restore.flow_posterior([y, y], PSF)
+
+
+@pytest.mark.parametrize("method", ["richardson_lucy", "total_variation"])
+def test_tiles_of_frames_agree_with_the_whole(method):
+    """Noise, masks and psfs of their own; a tile without any pixel of a frame is made of the others."""
+    sharp = np.tile(SHARP, (4, 3))
+    psfs = [motion(9, 0).double(), motion(7, 90).double()]
+    frames = [
+        degrade(sharp, psf, noise=noise, boundary="reflect", seed=seed)
+        for psf, noise, seed in zip(psfs, (0.02, 0.015), (0, 1), strict=True)
+    ]
+    known = np.ones(sharp.shape, bool)
+    known[20:100, 30:90] = False
+    whole = getattr(restore, method)(frames, psfs, mask=[None, known])
+    tiles = restore.tiled(method, frames, psfs, mask=[None, known], tile=100)
+    assert tiles.shape == sharp.shape
+    assert psnr(tiles, whole) > 50
+    batch = restore.tiled(method, np.stack(frames), psfs, mask=[None, known], tile=100, frames=True)
+    np.testing.assert_array_equal(batch, tiles)
+    alone = restore.tiled(method, frames[0], psfs[0], tile=100)
+    assert psnr(tiles, sharp) > psnr(alone, sharp) + 0.3
 
 
 def test_statistics_of_frames_are_those_of_their_mean():

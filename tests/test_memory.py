@@ -154,7 +154,7 @@ def test_a_stack_is_restored_from_file_to_file(tmp_path, compression, monkeypatc
     notes = {"axes": "ZCYX", "spacing": 0.3, "unit": "um", "PhysicalSizeZ": 0.3, "PhysicalSizeX": 0.1}
     tifffile.imwrite(tmp_path / "in.tif", volume, metadata=notes, **kind)
     whole = restored(tmp_path, tmp_path / "in.tif")
-    monkeypatch.setattr("deconv.cli.large.memory_left", lambda *_: 6 * 2**20)
+    monkeypatch.setattr("deconv.cli.large.memory_left", lambda *_: 12 * 2**20)
     monkeypatch.setattr("deconv.imaging.decoding.MAX_PIXELS", 1000)
     tiles = restored(tmp_path, tmp_path / "in.tif")
     assert tiles.dtype == np.float32

@@ -177,7 +177,7 @@ def test_tiff_and_zarr_become_each_other(folder, given, made):
 def test_larger_than_the_memory_it_goes_from_file_to_file(folder, capsys, monkeypatch):
     make(folder / "in.ome.zarr", beads(2, 12, 40, 36), "czyx", "0.5", levels=2)
     assert deblur("in.ome.zarr", "-o", "whole.zarr", "--psf", "psf.tif") == 0
-    monkeypatch.setattr("deconv.cli.large.memory_left", lambda *_: 4 * 2**20)
+    monkeypatch.setattr("deconv.cli.large.memory_left", lambda *_: 8 * 2**20)
     monkeypatch.setattr("deconv.imaging.decoding.MAX_PIXELS", 1000)
     assert deblur("in.ome.zarr", "-o", "tiles.zarr", "--psf", "psf.tif") == 0
     assert "from file to file" in capsys.readouterr().out

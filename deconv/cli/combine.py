@@ -11,7 +11,8 @@ from typer import Argument, Option
 
 from .blurs import on_voxels, read_blur
 from .inputs import MAX_PIXELS, WHITE, Source, fraction, read_source
-from .methods import DEFAULT, choose, warnings_in_lines
+from .large import MEMORY, memory_left
+from .methods import DEFAULT, choose
 from .outputs import OVERWRITE, check_outputs
 from .summary_line import summary_line
 
@@ -45,6 +46,7 @@ def combine(
     bits: Annotated[int | None, Option(metavar="N", help="Depth of the output; that of the first frame.")] = None,
     series: Annotated[int | None, Option("--series", "--hdu", metavar="N", help="Which image of each file.")] = None,
     device: Annotated[str, Option(metavar="NAME", help="Where to compute: cpu, cuda, auto, ...")] = "cpu",
+    memory: Annotated[str | None, Option(metavar="SIZE", help=MEMORY)] = None,
     overwrite: Annotated[bool, Option("--overwrite", help=OVERWRITE)] = False,
     max_pixels: Annotated[int | None, Option(metavar="N", help=MAX_PIXELS)] = None,
     quiet: Annotated[bool, Option("--quiet", "-q", help="No progress, no closing line.")] = False,
@@ -93,12 +95,8 @@ def combine(
         "progress": False if quiet else None,
     }
     started = time.perf_counter()
-    with warnings_in_lines():
-        restored = chosen.method(
-            [frame.batch for frame in frames],
-            [blur.psf.to(first.batch) for blur in blurs],
-            **chosen.keywords(options, defaults),
-        )
+    batches, psfs = [frame.batch for frame in frames], [blur.psf.to(first.batch) for blur in blurs]
+    restored = chosen.call_for_frames(batches, psfs, options, defaults, memory_left(memory, device))
     seconds = time.perf_counter() - started
     lost = first.write(output, restored, bits=bits)
     if not quiet:

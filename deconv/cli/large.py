@@ -29,7 +29,7 @@ MEMORY = "What may be taken, 8GiB say: larger images are restored in tiles. By d
 _PICTURE = 3 * 2**29
 
 # Of the memory, what the buffers of a tile may take: those that were freed are kept, and lie in pieces.
-_UNBROKEN = 0.6
+_UNBROKEN = 0.5
 
 # Of such an image, what is held beside what a method takes: the values, the floats and the result.
 _HELD = 3

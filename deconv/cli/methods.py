@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -71,14 +71,32 @@ class Choice:
         keywords = self.keywords(options, defaults)
         space = image.ndim - 2
         with warnings_in_lines():
-            if tile is None and (memory is None or not self._exceeds(memory, image, psf, keywords)):
+            size = psf.shape[2 - image.ndim :]
+            if tile is None and (memory is None or not self._exceeds(memory, image, size, keywords)):
                 restored = self.method(image, psf, **keywords)
             else:
-                field: Any = psf
-                if psf.ndim > space:  # of so many axes it would be a grid of psfs
-                    field = (lambda y, x: psf) if space == 2 else (lambda z, y, x: psf)
-                restored = tiled(self.method, image, field, tile=tile, memory=memory, **keywords)
+                restored = tiled(self.method, image, _everywhere(psf, space), tile=tile, memory=memory, **keywords)
         return restored
+
+    def call_for_frames(
+        self,
+        frames: Sequence[Tensor],
+        psfs: Sequence[Tensor],
+        options: Mapping[str, tuple[str, Any]],
+        defaults: Mapping[str, Any],
+        memory: int,
+    ) -> Tensor:
+        """`call` for several frames of one latent image, with a psf for each."""
+        from ..restore import tiled
+
+        keywords = self.keywords(options, defaults)
+        space = frames[0].ndim - 2
+        size = [max(sides) for sides in zip(*(psf.shape[-space:] for psf in psfs), strict=True)]
+        with warnings_in_lines():
+            if not self._exceeds(memory, frames[0], size, keywords, count=len(frames)):
+                return self.method(list(frames), list(psfs), **keywords)
+            fields = [_everywhere(psf, space) for psf in psfs]
+            return tiled(self.method, list(frames), fields, memory=memory, **keywords)
 
     def keywords(self, options: Mapping[str, tuple[str, Any]], defaults: Mapping[str, Any]) -> dict[str, Any]:
         """What the method is called with; arguments and errors as for `call`."""
@@ -90,15 +108,17 @@ class Choice:
         keywords = {name: value for name, value in defaults.items() if self.takes(name)}
         return keywords | {name: value for name, (_, value) in given.items()}
 
-    def _exceeds(self, memory: int, image: Tensor, psf: Tensor, keywords: Mapping[str, Any]) -> bool:
-        """Whether the image as a whole takes more, and may be restored in tiles."""
+    def _exceeds(
+        self, memory: int, image: Tensor, psf: Sequence[int], keywords: Mapping[str, Any], count: int = 1
+    ) -> bool:
+        """Whether so many images as a whole take more, and may be restored in tiles."""
         from ..restore.memory import working_bytes
 
         if self.method.buffers is None or keywords.get("boundary", "unknown") != "unknown":
             return False
-        frame, size = image.shape[2:], psf.shape[2 - image.ndim :]
-        samples = image.shape[0] * image.shape[1]
-        return working_bytes(self.method, frame, size, samples=samples, itemsize=image.element_size()) > memory
+        samples = count * image.shape[0] * image.shape[1]
+        width = image.element_size()
+        return working_bytes(self.method, image.shape[2:], psf, samples=samples, itemsize=width) > memory
 
     def call_for_each(
         self,
@@ -146,6 +166,13 @@ class Choice:
                         memory,
                     )
         return restored
+
+
+def _everywhere(psf: Tensor, space: int) -> Any:
+    """A psf for tiles: one for each sample and channel would be taken for a grid of psfs."""
+    if psf.ndim == space:
+        return psf
+    return (lambda y, x: psf) if space == 2 else (lambda z, y, x: psf)
 
 
 @contextmanager

@@ -13,11 +13,11 @@ from torch import Tensor
 
 from ..devices import usable_device
 from ..foreign_arrays import as_tensor, is_dask, without_labels, without_mask
-from ..imaging.arrays import as_image_batch
 from ..imaging.srgb import to_linear
 from ..progress import ProgressBar
-from .arguments import as_psfs, space_of
+from .arguments import as_psfs
 from .dask_tiles import restore_chunks
+from .frames import frames_of, one_for_each
 from .memory import as_bytes, free_bytes, tile_within
 from .methods import as_method
 from .pixel_mask import white_of
@@ -29,10 +29,10 @@ from .streaming_statistics import (
     clipping_level,
     crop_to,
     read_piece,
-    rectangle,
     spatial_positions,
     streaming_statistics,
 )
+from .tile_blending import blend, equal_pieces
 from .tile_overlap import tile_overlap
 
 __all__ = ["tiled"]
@@ -81,6 +81,7 @@ def tiled(
     image : array or Tensor
         As for the method, or anything with `shape`, `dtype` and NumPy's slicing, such as a memory map (also
         `tifffile.memmap`); it is read one tile at a time. Or a dask array, or an xarray `DataArray` of any of these.
+        Several frames as for the method, as a list, or with ``frames=True``; psf, mask and sigma then may be lists.
     psf : array, Tensor or callable
         As for the method, for the whole image, `(kh, kw)`; or one for each tile: an array `(gy, gx, kh, kw)`, psfs at
         the centres of a grid of equal patches, interpolated linearly to the centre of each tile, which then is no
@@ -132,71 +133,84 @@ def tiled(
         dask array `out`, a progress bar, a mask other than ``"auto"``, more than one psf.
     """
     restore = as_method(method)
-    if isinstance(image, list | tuple):
-        raise ValueError("image: tiles are of one frame, given a list; give several to the method itself")
-    for name, allowed in (
-        ("boundary", "unknown"),
-        ("callback", None),
-        ("info", False),
-        ("frames", False),
-        ("psf_field", None),
-    ):
+    for name, allowed in (("boundary", "unknown"), ("callback", None), ("info", False), ("psf_field", None)):
         if options.get(name, allowed) != allowed:
             raise ValueError(f"{name}: tiles take {allowed!r} only, given {options[name]!r}")
-    field = PsfField(psf)
-    image, channel_axis, relabel = without_labels(image, space=field.space, channel_axis=channel_axis, name="image")
-    image, missing, rewrap = without_mask(image)
-    image, mask = _own_mask(image, missing, mask)
-    axes = spatial_positions(image, field.space, channel_axis)
-    where = image.device if isinstance(image, Tensor) else torch.device("cpu")
+    listed = frames_of(image, bool(options.pop("frames", False)))
+    each: list[Any] = [image] if listed is None else listed
+    fields = [PsfField(own) for own in ([psf] if listed is None else one_for_each("psf", psf, len(each)))]
+    masks = [mask] if listed is None else one_for_each("mask", mask, len(each))
+    if len({field.space for field in fields}) > 1:
+        raise ValueError("psf: expected as many axes for each frame, given some for images and some for volumes")
+    ways_back, positions = [], channel_axis
+    for number, own in enumerate(each):
+        own, positions, relabel = without_labels(own, space=fields[0].space, channel_axis=channel_axis, name="image")
+        own, missing, rewrap = without_mask(own)
+        each[number], masks[number] = _own_mask(own, missing, masks[number])
+        ways_back.append((relabel, rewrap))
+    (relabel, rewrap), channel_axis = ways_back[0], positions  # the result is as the first frame
+    array: Any = each[0]
+    axes = spatial_positions(array, fields[0].space, channel_axis)
+    where = array.device if isinstance(array, Tensor) else torch.device("cpu")
     where = where if device is None else usable_device(device)
-    array: Any = image
     frame = [array.shape[axis] for axis in axes]
-    size = field.size(frame)
+    size = [max(sides) for sides in zip(*(field.size(frame) for field in fields), strict=True)]
     if overlap is None:
-        reach = tile_overlap(restore, field, frame, options)
+        distances = [tile_overlap(restore, field, frame, options) for field in fields]
+        reach = [max(along) for along in zip(*distances, strict=True)]
     else:
         reach = _sizes("overlap", overlap, len(axes), 0)
-    if tile is not None or is_dask(image):
+    if tile is not None or is_dask(array):
         core = _sizes("tile", _TILE if tile is None else tile, len(axes), 1)
     else:
-        fits = {"samples": math.prod(array.shape) // max(math.prod(frame), 1), "itemsize": _width(array.dtype)}
+        samples = len(each) * math.prod(array.shape) // max(math.prod(frame), 1)
         most = free_bytes(where) if memory is None else as_bytes(memory)
-        core = tile_within(most, restore, frame, size, reach, most=_TILE if memory is None else None, **fits)
-    if field.grid is not None:
-        core = [min(size, -(-n // count)) for size, n, count in zip(core, frame, field.grid, strict=True)]
-    if is_dask(image):
-        _check_lazy(frame, out, mask, field, progress)
+        fits = {"samples": samples, "itemsize": _width(array.dtype), "most": _TILE if memory is None else None}
+        core = tile_within(most, restore, frame, size, reach, **fits)
+    for grid in (field.grid for field in fields if field.grid is not None):
+        core = [min(size, -(-n // count)) for size, n, count in zip(core, frame, grid, strict=True)]
+    if any(is_dask(own) for own in each):
+        if listed is not None:
+            raise ValueError("image: tiles of several frames are of arrays that are there, given dask arrays")
+        _check_lazy(frame, out, mask, fields[0], progress)
         place = {"axes": axes, "tile": None if tile is None else core, "reach": reach}
         place["device"] = None if device is None else where
         known = {"mask": mask, "white": white, "sigma": sigma, "statistics": statistics, "channel_axis": channel_axis}
-        return relabel(restore_chunks(restore, image, psf, **place, **known, **options))
+        return relabel(restore_chunks(restore, array, psf, **place, **known, **options))
     made = out is None
     if out is None:
-        out = torch.zeros_like(image) if isinstance(image, Tensor) else np.zeros(array.shape, array.dtype)
+        out = torch.zeros_like(array) if isinstance(array, Tensor) else np.zeros(array.shape, array.dtype)
     elif tuple(out.shape) != tuple(array.shape):
         raise ValueError(f"out: expected the image's shape {tuple(array.shape)}, given {tuple(out.shape)}")
-    elif out is image:
+    elif any(out is own for own in each):
         raise ValueError("out: must not be the image itself, whose pixels are needed by more than one tile")
-    if white is None and isinstance(mask, str):
-        white = clipping_level(image, axes)
-    dtype = as_tensor(crop_to(image, axes, [(0, 1)] * len(axes)), name="image")[0].dtype
-    level = white_of(dtype, white, sought=isinstance(mask, str))
-    if statistics is None:
-        middle = field([(n - 1) / 2 for n in frame], frame)
-        linear = bool(options.get("linear"))
-        statistics = streaming_statistics(
-            image, axes, middle, mask=mask, white=white, sigma=sigma, linear=linear, channel_axis=channel_axis
-        )
+    sought = any(isinstance(own, str) for own in masks)
+    if white is None and sought:
+        levels = {clipping_level(own, axes) for own in each}
+        white = levels.pop() if len(levels) == 1 else None
+    dtype = as_tensor(crop_to(array, axes, [(0, 1)] * len(axes)), name="image")[0].dtype
+    level = white_of(dtype, white, sought=sought)
+    layout = {"white": white, "channel_axis": channel_axis}
+    middle = [field([(n - 1) / 2 for n in frame], frame) for field in fields]
+    linear = bool(options.get("linear"))
+    if listed is not None:
+        levels_of_noise = one_for_each("sigma", sigma, len(each))
+        measured = [
+            streaming_statistics(own, axes, blur, mask=pixels, sigma=noise, linear=linear, **layout)
+            for own, blur, pixels, noise in zip(each, middle, masks, levels_of_noise, strict=True)
+        ]
+        sigma = [own.sigma.flatten(1).to(where) for own in measured]
+        statistics = Statistics.of_frames(measured, len(axes))[0] if statistics is None else statistics
+    elif statistics is None:
+        statistics = streaming_statistics(array, axes, middle[0], mask=masks[0], sigma=sigma, linear=linear, **layout)
         if restore.psf_error and sigma is None and len(axes) == 2:
             central = [(max(n - SIDE, 0) // 2, max(n - SIDE, 0) // 2 + min(n, SIDE)) for n in frame]
-            piece, _, pixels, ends = read_piece(
-                image, axes, middle, central, mask=mask, white=level, channel_axis=channel_axis
-            )
+            seen_as = {"mask": masks[0], "white": level, "channel_axis": channel_axis}
+            piece, _, pixels, ends = read_piece(array, axes, middle[0], central, **seen_as)
             piece = to_linear(piece) if linear else piece
-            statistics = with_psf_error(statistics, piece, as_psfs(middle, piece), mask=pixels, clipped=ends)
+            statistics = with_psf_error(statistics, piece, as_psfs(middle[0], piece), mask=pixels, clipped=ends)
 
-    pieces = [_pieces(n, size) for n, size in zip(frame, core, strict=True)]
+    pieces = [equal_pieces(n, size) for n, size in zip(frame, core, strict=True)]
     # No more than half a tile, so that what is blended on both sides of a small one does not meet.
     widths = [min(b - a for a, b in along) // 2 for along in pieces]
     cores = list(itertools.product(*pieces))
@@ -204,49 +218,22 @@ def tiled(
     with ProgressBar(title, len(cores), shown=progress, delay=1.0, unit="tile") as bar:
         for own in cores:
             seen = [(max(a - r, 0), min(b + r, n)) for (a, b), r, n in zip(own, reach, frame, strict=True)]
-            blur = field([(a + b - 1) / 2 for a, b in own], frame)
-            piece, _, pixels, _ = read_piece(image, axes, blur, seen, mask=mask, white=white, channel_axis=channel_axis)
-            piece, pixels = piece.to(where), pixels if pixels is None else pixels.to(where)
-            known = {"mask": pixels, "sigma": sigma, "statistics": statistics.to(where), "progress": False}
+            blurs = [field([(a + b - 1) / 2 for a, b in own], frame) for field in fields]
+            parts, kept = [], []
+            for whole, blur, pixels in zip(each, blurs, masks, strict=True):
+                piece, _, pixels, _ = read_piece(whole, axes, blur, seen, mask=pixels, **layout)
+                parts.append(piece.to(where))
+                kept.append(pixels if pixels is None else pixels.to(where))
+            known = {"sigma": sigma, "statistics": statistics.to(where), "progress": False}
             if level is not None:  # a method of one's own need not know of white
                 known["white"] = level
-            _blend(out, axes, channel_axis, own, seen, frame, widths, restore(piece, blur, **options, **known))
+            if listed is None:
+                restored = restore(parts[0], blurs[0], mask=kept[0], **options, **known)
+            else:
+                restored = restore(parts, blurs, mask=kept, **options, **known)
+            blend(out, axes, channel_axis, own, seen, frame, widths, restored)
             bar.advance()
     return relabel(rewrap(out)) if made else out
-
-
-def _blend(
-    out: Any,
-    axes: Sequence[int],
-    channel_axis: int | None,
-    own: Sequence[tuple[int, int]],
-    seen: Sequence[tuple[int, int]],
-    frame: Sequence[int],
-    widths: Sequence[int],
-    restored: Tensor,
-) -> None:
-    """Lay a restored piece over what is there: all of it inside, less and less across the borders to earlier tiles.
-
-    The blending takes the inner half of the overlap, and so many pixels at most; the rest is dropped.
-    """
-    kept, ramps = [], []
-    for (a, b), (low, high), n, width in zip(own, seen, frame, widths, strict=True):
-        before, after = min((a - low) // 2, width), min((high - b) // 2, width)
-        start, stop = (a - before if a else 0), (b + after if b < n else n)
-        kept.append((start, stop))
-        place = torch.arange(start, stop, dtype=restored.dtype, device=restored.device)
-        ramp = ((place - start + 0.5) / max(a + before - start, 1)).clamp_max(1) if a else torch.ones_like(place)
-        ramps.append(0.5 - 0.5 * torch.cos(torch.pi * ramp))
-    inside = [(a - low, b - low) for (a, b), (low, _) in zip(kept, seen, strict=True)]
-    restored = crop_to(restored, range(2, restored.ndim), inside)
-    share = restored.new_ones(())
-    for ramp in ramps:
-        share = share.unsqueeze(-1) * ramp
-    # What no earlier tile has written may hold anything.
-    out[rectangle(axes, [(2 * a - start, stop) for (a, _), (start, stop) in zip(own, kept, strict=True)])] = 0
-    place = rectangle(axes, kept)
-    earlier, back = as_image_batch(out[place], space=space_of(restored), name="out", channel_axis=channel_axis)
-    out[place] = back(torch.lerp(earlier.to(restored), restored, share).to(earlier.device))
 
 
 def _own_mask(image: Any, missing: Any, mask: Any) -> tuple[Any, Any]:
@@ -277,13 +264,6 @@ def _check_lazy(frame: Sequence[float], out: Any, mask: Any, field: PsfField, pr
 def _width(dtype: Any) -> int:
     """Bytes of a value while it is computed with."""
     return 8 if str(dtype).endswith(("float64", "complex128")) else 4
-
-
-def _pieces(n: int, size: int) -> list[tuple[int, int]]:
-    """n pixels in pieces as equal as possible, `size` at most."""
-    count = -(-n // size)
-    ends = [n * i // count for i in range(count + 1)]
-    return list(itertools.pairwise(ends))
 
 
 def _sizes(name: str, given: int | Sequence[int], space: int, least: int) -> list[int]:
