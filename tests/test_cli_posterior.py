@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from restorations import observation
 
 from deconv.cli import main
+from deconv.cli.posterior import write_posterior
 from deconv.imaging import read_image, write_image
+from deconv.restore import Posterior
 
 QUICK = "--psf motion:5,30 --prior gmm --iterations 2 --posterior 2 --boundary circular"
 
@@ -41,6 +44,13 @@ def test_mean_deviation_and_samples_are_written(here, capsys):
     order = np.argsort(numbers.ravel())
     assert heat.astype(int).sum(-1).ravel()[order[-20:]].min() > heat.astype(int).sum(-1).ravel()[order[:20]].max()
     assert "mean of 2 draws" in line
+
+
+def test_the_line_says_how_far_chains_agree(tmp_path):
+    image = torch.rand(1, 1, 8, 8)
+    drawn = Posterior([image] * 4, image, torch.rand(1, 1, 8, 8), r_hat=1.25, effective_samples=3.4)
+    words = write_posterior({name: tmp_path / f"{name}.png" for name in ("deviation", "samples")}, drawn)
+    assert words[1:] == ["R-hat 1.25, worth 3 independent draws"]
 
 
 def test_pictures_of_integers_get_no_numbers(here):

@@ -98,7 +98,7 @@ def write_posterior(files: Mapping[str, Path], posterior: Posterior[Tensor]) -> 
     root = float(grey.square().mean().sqrt())
     words = [f"deviation {root:.2%} of white, white in {files['deviation']} is {top:.2%} and more"]
     if posterior.r_hat == posterior.r_hat:
-        words.append(f"R-hat {posterior.r_hat:.2f}")
+        words.append(f"R-hat {posterior.r_hat:.2f}, worth {posterior.effective_samples:.0f} independent draws")
     return words
 
 
