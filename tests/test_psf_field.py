@@ -17,6 +17,7 @@ from deconv.restore.derivatives import Gradient
 from deconv.restore.padded_domain import PaddedDomain
 from deconv.restore.psf_components import PsfComponents
 from deconv.restore.psf_field import PsfField
+from deconv.restore.sampled_field import sampled
 
 METHODS = ["wiener", "tikhonov", "total_variation", "richardson_lucy", "hyper_laplacian", "plug_and_play"]
 
@@ -194,6 +195,43 @@ def test_a_volume_whose_psf_grows_along_z():
         gain = psnr(method(seen, psf_field=psfs)[inside], sharp[inside])
         gain -= psnr(method(seen, psfs[2, 0, 0])[inside], sharp[inside])
         assert gain > 0.5
+
+
+def test_a_function_of_the_place_is_taken_on_a_grid_that_is_fine_enough():
+    """Where it is linear between the centres of three patches, the result is that of this grid."""
+    wide, narrow, frame = gaussian(2.0, 9), gaussian(1.0, 9), (60, 48)
+
+    def linear(y: float, x: float) -> torch.Tensor:
+        return torch.lerp(narrow, wide, (y + 0.5) / 60)
+
+    image = latent_image()[:60, :48].astype(np.float32)
+    grid = torch.stack([linear(10 * (2 * i + 1) - 0.5, 0.0) for i in range(3)])[:, None].expand(3, 3, 9, 9)
+    assert (
+        agreement(
+            restore.wiener(image, psf_field=linear, noise_to_signal=0.01),
+            restore.wiener(image, psf_field=grid, noise_to_signal=0.01),
+        )
+        > 90
+    )
+
+    def bent(y: float, x: float) -> torch.Tensor:
+        return torch.lerp(narrow, wide, 0.5 + 0.5 * float(np.cos(x / 6)))
+
+    psfs = sampled(PsfField(bent), frame)
+    assert len(psfs) == 3 < psfs.shape[1] <= 24
+    # Between the outermost centres; beyond these it is constant.
+    between = torch.stack([bent(0.0, float(x)) for x in range(2, 46)])
+    field = PsfField(psfs)
+    missing = torch.stack([field([30.0, float(x)], frame) for x in range(2, 46)]) - between
+    assert float(missing.abs().sum((1, 2)).max()) < 0.03
+    with pytest.raises(ValueError, match="psf_field: the psf changes too fast along axis 1 for 24 patches; restore"):
+        sampled(PsfField(lambda y, x: wide if x > 400 else narrow), (600, 600))
+    with pytest.raises(
+        ValueError, match="psf_field: expected a function that gives psfs of 2 axes and one size, given"
+    ):
+        sampled(PsfField(lambda y, x: gaussian(1.0, 9 if x < 20 else 11)), frame)
+    with pytest.raises(ValueError, match="psf_field: is for one image, given several frames"):
+        restore.wiener([image, image], psf_field=linear)
 
 
 def test_the_layer_takes_a_field():

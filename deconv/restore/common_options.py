@@ -21,11 +21,12 @@ class CommonOptions(TypedDict, total=False):
 
     Attributes
     ----------
-    psf_field : array or Tensor, optional
+    psf_field : array, Tensor or callable, optional
         In the place of `psf`, one that varies over the field: psfs at the centres of a grid of equal patches,
-        `(gy, gx, kh, kw)`, or `(gz, gy, gx, kd, kh, kw)`; a patch sees what a point of light there becomes. They are
+        `(gy, gx, kh, kw)`, or `(gz, gy, gx, kd, kh, kw)`; a patch sees what a point of light there becomes. Or a
+        function ``psf(y, x)`` or ``psf(z, y, x)`` of the place in pixels, which is taken on such a grid. They are
         taken apart into the fewest principal components that keep 97 % of the light of each in place, and the whole is
-        one solve.
+        one solve. For one image, not for several frames.
     frames : bool
         The first axis of `image` counts frames: registered observations of one latent image, in one unit. A list or
         tuple of images is frames anyway. `psf`, `sigma`, `mask` and `background` then are one for all, or a list with
@@ -64,7 +65,7 @@ class CommonOptions(TypedDict, total=False):
         Return the pair ``(restored, ConvergenceInfo)`` in place of the restored image.
     """
 
-    psf_field: np.ndarray | Tensor | None
+    psf_field: np.ndarray | Tensor | Callable[..., Any] | None
     frames: bool
     sigma: float | Sequence[float] | np.ndarray | Tensor | None
     boundary: Boundary

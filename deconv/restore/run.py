@@ -26,6 +26,8 @@ from .methods import METHODS
 from .pixel_mask import outliers, read_masked
 from .problem import Problem
 from .psf_components import PsfComponents
+from .psf_field import PsfField
+from .sampled_field import sampled
 from .statistics import Statistics, power_of_two
 
 __all__ = ["Image", "RestorationWarning", "run", "warn_of_ripples"]
@@ -114,8 +116,13 @@ def run(
     if field is not None:
         if frames is not None:
             raise ValueError("psf_field: is for one image, given several frames; these take psf")
-        components = PsfComponents.of(field)
-        seen, back = _observe(image, components.sharpest, common.get("mask"), **layout)
+        if callable(field) and not hasattr(field, "ndim"):
+            function = PsfField(field)
+            seen, back = _observe(image, function([0.0] * function.space, ()), common.get("mask"), **layout)
+            components = PsfComponents.of(sampled(function, seen.image.shape[2:]))
+        else:
+            components = PsfComponents.of(field)
+            seen, back = _observe(image, components.sharpest, common.get("mask"), **layout)
         blur = components.to(seen.image)
     elif frames is None:
         seen, back = _observe(image, psf, common.get("mask"), **layout)
