@@ -205,13 +205,13 @@ def test_tiles_of_frames_agree_with_the_whole(method):
     ]
     known = np.ones(sharp.shape, bool)
     known[20:100, 30:90] = False
-    whole = getattr(restore, method)(frames, psfs, mask=[None, known])
-    tiles = restore.tiled(method, frames, psfs, mask=[None, known], tile=100)
+    whole = getattr(restore, method)(frames, psfs, mask=[None, known], **QUICK[method])
+    tiles = restore.tiled(method, frames, psfs, mask=[None, known], tile=100, **QUICK[method])
     assert tiles.shape == sharp.shape
     assert psnr(tiles, whole) > 50
-    batch = restore.tiled(method, np.stack(frames), psfs, mask=[None, known], tile=100, frames=True)
+    batch = restore.tiled(method, np.stack(frames), psfs, mask=[None, known], tile=100, frames=True, **QUICK[method])
     np.testing.assert_array_equal(batch, tiles)
-    alone = restore.tiled(method, frames[0], psfs[0], tile=100)
+    alone = restore.tiled(method, frames[0], psfs[0], tile=100, **QUICK[method])
     assert psnr(tiles, sharp) > psnr(alone, sharp) + 0.3
 
 
