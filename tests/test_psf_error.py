@@ -75,6 +75,13 @@ def test_noise_alone_is_noise():
         assert counted(image, psf, 0.01) == pytest.approx(1)
 
 
+def test_an_error_that_leaves_no_signal_is_none(monkeypatch):
+    """Found by chance in small crops: noise of twenty times what it is, beyond the contrast."""
+    for ratio in (2.0, 1e4):
+        monkeypatch.setattr("deconv.restore.psf_error._ratio", lambda *given, ratio=ratio: ratio)
+        assert counted(observed(), PSF) == pytest.approx(2.0 if ratio == 2.0 else 1.0)
+
+
 def test_each_channel_has_its_own_psf_and_the_unit_makes_no_difference():
     image = torch.cat([observed(), observed(seed=1)], 1)
     psfs = torch.stack([mismeasured(0.1), PSF])[None]

@@ -95,7 +95,9 @@ def with_psf_error(
             middle.flatten(0, 1), psfs.flatten(0, 1), sigma.flatten().double().tolist(), strict=True
         )
     ]
-    return replace(statistics, sigma=sigma * torch.tensor(ratios).to(sigma).view_as(sigma))
+    raised = sigma * torch.tensor(ratios).to(sigma).view_as(sigma)
+    # A spectrum of few frequencies may be fitted by an error that leaves no signal: that is none.
+    return replace(statistics, sigma=torch.where(raised < statistics.contrast, raised, sigma))
 
 
 def _ratio(plane: Tensor, psf: Tensor, sigma: float) -> float:
