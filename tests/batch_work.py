@@ -12,7 +12,7 @@ from deconv.cli.outcome import Outcome
 from deconv.progress import ProgressBar
 
 
-def work(source: Path, output: Path, *, letter: str) -> Outcome:
+def work(source: Path, output: Path, letter: str) -> Outcome:
     """The name of the picture says how it ends."""
     with ProgressBar("working", 2.0, shown=False) as bar:
         bar.advance()

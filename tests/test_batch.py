@@ -37,7 +37,7 @@ def jobs(*names: str) -> list[Job]:
 
 def outcomes(found: list[Job], **options) -> dict[str, tuple[Outcome, list[str]]]:
     seen = {}
-    for job, message in pool.work_through(found, work, {"letter": "x"}, **({"processes": 2, "threads": 1} | options)):
+    for job, message in pool.work_through(found, work, "x", **({"processes": 2, "threads": 1} | options)):
         if isinstance(message[0], Outcome):
             assert job.source.name not in seen
             seen[job.source.name] = message
@@ -59,14 +59,14 @@ def test_what_fails_leaves_the_others_alone():
 
 
 def test_stages_are_told():
-    events = list(pool.work_through(jobs("a"), work, {"letter": "x"}, processes=1, threads=1))
+    events = list(pool.work_through(jobs("a"), work, "x", processes=1, threads=1))
     assert [message for _, message in events[:2]] == [("starting", 0.0), ("working", 0.0)]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows ends a process without asking it")
 def test_an_end_leaves_nothing_unfinished_within_two_seconds():
     """Also of a process that does not listen."""
-    running = pool.work_through(jobs("slow", "deaf"), work, {"letter": "x"}, processes=2, threads=1)
+    running = pool.work_through(jobs("slow", "deaf"), work, "x", processes=2, threads=1)
     for _ in range(4):  # both start, and both tell of their one stage
         next(running)
     while len(list(Path("out").glob(".*.part"))) < 2:

@@ -254,6 +254,9 @@ def test_volumes_are_blurred_and_deblurred(capsys):
             "--sigma: expected a finite number of at least 0",
         ),
         ("deblur sharp.png -o out.png --psf disk:3 --boundary odd", "boundary: unknown 'odd'"),
+        ("deblur sharp.png nan.tif -o there --kernel-size big", "--kernel-size: expected a number of pixels, or two"),
+        ("estimate-kernel sharp.png nan.tif -o there --model magic", "--model: unknown 'magic', allowed are auto"),
+        ("blur sharp.png nan.tif -o there --psf disk", "psf: 'disk' does not read as disk:radius[,size]"),
         ("deblur sharp.png -o out.png --psf disk:3 --bits 7", "bits: a .png file holds 8, 16"),
         (
             "deblur sharp.png -o out.png --psf disk:3 --device abacus",

@@ -9,6 +9,8 @@ import typer
 from typer import Option
 
 from .late_help import LateHelp
+from .options import Device, Json, Photographs, PriorUnderTest
+from .values import fraction, whole_numbers
 
 if TYPE_CHECKING:
     from ..bench.blind import Suite
@@ -34,11 +36,11 @@ def bench(context: typer.Context) -> None:
 @benches.command()
 def solver(
     solver: Annotated[str | None, Option(metavar="NAME", help="One solver; by default the best.")] = None,
-    device: Annotated[str, Option(metavar="NAME", help="Where to compute: cpu, cuda, auto, ...")] = "cpu",
+    device: Device = "cpu",
     threads: Annotated[str, Option(metavar="N,N", help="Numbers of threads to measure with.")] = "1,2",
     rows: Annotated[str | None, Option(metavar="N,N", help="Rows of the table, from 1; by default all.")] = None,
     seconds: Annotated[float, Option(metavar="S", help="Time spent on each row.")] = 1.5,
-    json: Annotated[Path | None, Option(metavar="FILE", help="Also write the figures to this file.")] = None,
+    json: Json = None,
     plot: Annotated[Path | None, Option(metavar="FILE", help="Also draw the growth to this file.")] = None,
     memory: Annotated[bool, Option(help="Measure memory.")] = True,
     rivals: Annotated[bool, Option(help="Time what one would use instead.")] = True,
@@ -53,8 +55,8 @@ def solver(
       deconv bench solver --json solver.json --plot growth.png
       deconv bench solver --rows 1,8 --threads 1 --no-growth --no-rivals
     """
-    counts = _whole_numbers("--threads", threads)
-    chosen = None if rows is None else _whole_numbers("--rows", rows)
+    counts = whole_numbers(threads, "--threads")
+    chosen = None if rows is None else whole_numbers(rows, "--rows")
 
     from ..bench.solver import main
 
@@ -89,7 +91,7 @@ def flows(
     ] = None,
     matched: Annotated[bool, Option(help="The same number of parameters, not the same width.")] = True,
     batch: Annotated[int, Option(metavar="N", help="Images of a training step.")] = 32,
-    device: Annotated[str, Option(metavar="NAME", help="Where to compute: cpu, cuda, auto, ...")] = "cpu",
+    device: Device = "cpu",
     threads: Annotated[int, Option(metavar="N", min=1, help="Of the processor.")] = 1,
     seconds: Annotated[float, Option(metavar="S", help="Time spent on each figure of each flow; 0: none.")] = 0.5,
     memory: Annotated[bool, Option(help="Measure memory.")] = True,
@@ -136,16 +138,6 @@ def flows(
     )
 
 
-def _whole_numbers(flag: str, text: str) -> list[int]:
-    try:
-        numbers = [int(part) for part in text.split(",")]
-    except ValueError:
-        numbers = []
-    if not numbers or min(numbers) < 1:
-        raise ValueError(f"{flag}: expected whole numbers from 1, like 1,2, given {text!r}")
-    return numbers
-
-
 @benches.command()
 def blind(
     suite: Annotated[
@@ -169,7 +161,7 @@ def blind(
     calibrate: Annotated[
         bool, Option("--calibrate", help="Also fit the weights of the confidence to these cases, and print them.")
     ] = False,
-    json: Annotated[Path | None, Option(metavar="FILE", help="Also write the figures to this file.")] = None,
+    json: Json = None,
 ) -> None:
     """Estimate psfs that are known, and compare what they restore.
 
@@ -179,8 +171,6 @@ def blind(
       deconv bench blind --root levin --psfs levin/rivals
       deconv bench blind --suite wide --root photographs --half report
     """
-    from .inputs import fraction
-
     added = None if noise is None else fraction(noise, "--noise")
 
     from ..bench.blind import main
@@ -203,7 +193,7 @@ def blind(
 def fields(
     methods: Annotated[str | None, Option(metavar="LIST", help="Which methods; by default four.")] = None,
     grid: Annotated[int, Option(metavar="N", min=1, help="Psfs that are known along each axis.")] = 4,
-    json: Annotated[Path | None, Option(metavar="FILE", help="Also write the figures to this file.")] = None,
+    json: Json = None,
 ) -> None:
     """Compare one solve for a psf that varies over the field with tiles and with one psf.
 
@@ -230,7 +220,7 @@ def restore(
         bool, Option("--volumes", help="Richardson-Lucy on simulated stacks, beside RedLionfish and scikit-image.")
     ] = False,
     quick: Annotated[bool, Option("--quick", help="Small stacks of --volumes: whether it runs, not how well.")] = False,
-    json: Annotated[Path | None, Option(metavar="FILE", help="Also write the figures to this file.")] = None,
+    json: Json = None,
 ) -> None:
     """Compare what the restoration methods make of known blurs.
 
@@ -249,8 +239,6 @@ def restore(
         return
     if quick:
         raise ValueError("--quick: it is for --volumes")
-    from .inputs import fraction
-
     noises = [fraction(part, "--noise") for part in noise.split(",")]
 
     from ..bench.restore import main
@@ -261,10 +249,10 @@ def restore(
 
 @benches.command()
 def prior(
-    root: Annotated[Path, Option(metavar="DIR", help="Photographs, in folders train and val or all together.")],
-    prior: Annotated[str, Option(metavar="NAME|FILE", help="A prior of the package, or a file.")] = "flow",
+    root: Photographs,
+    prior: PriorUnderTest = "flow",
     crops: Annotated[int, Option(metavar="N", help="Crops of 128 x 128 to measure on.")] = 96,
-    json: Annotated[Path | None, Option(metavar="FILE", help="Also write the figures to this file.")] = None,
+    json: Json = None,
 ) -> None:
     """Compare a prior's density of photographs with that of Gaussians.
 
@@ -279,12 +267,12 @@ def prior(
 
 @benches.command()
 def posterior(
-    root: Annotated[Path, Option(metavar="DIR", help="Photographs, in folders train and val or all together.")],
-    prior: Annotated[str, Option(metavar="NAME|FILE", help="A prior of the package, or a file.")] = "flow",
+    root: Photographs,
+    prior: PriorUnderTest = "flow",
     cases: Annotated[int, Option(metavar="N", help="Crops of 64 x 64, each under another shake.")] = 24,
     samples: Annotated[int, Option(metavar="N", help="Draws for each.")] = 16,
     training: Annotated[bool, Option("--training", help="On those for training, to choose a spread by.")] = False,
-    json: Annotated[Path | None, Option(metavar="FILE", help="Also write the figures to this file.")] = None,
+    json: Json = None,
 ) -> None:
     """Compare draws from the posterior with the truth: are deviations as large as errors?
 

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, cast
 
 import typer
 
-from ..choices import check_choice
 from .blurs import Blur
 from .inputs import Source
 from .noise import estimate as noise_levels
 from .noise import in_light, overall
+from .values import window
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -19,24 +19,7 @@ if TYPE_CHECKING:
     from ..blind import KernelEstimate
     from ..blind.api import Model
 
-__all__ = [
-    "KERNEL_SIZE",
-    "MODEL",
-    "STARTS",
-    "check_psf_target",
-    "estimate_blur",
-    "find_blur",
-    "kernel_size_of",
-    "model_of",
-    "with_inexact_psf",
-]
-
-KERNEL_SIZE = "Window of the psf in pixels, 31 or 31x21: somewhat more than the blur's extent. By default it is chosen."
-MODEL = (
-    "What to look for: shake, any path; motion, straight; focus, a disk; or auto, any path and, where none is found, "
-    "motion and focus."
-)
-STARTS = "How many starts to choose from, 1 (quickest) to 16."
+__all__ = ["check_psf_target", "estimate_blur", "find_blur", "with_inexact_psf"]
 
 
 def estimate_blur(
@@ -48,7 +31,7 @@ def estimate_blur(
     linear: bool | None,
     quiet: bool,
     prior: str | None = None,
-    model: Model = "auto",
+    model: str = "auto",
 ) -> tuple[Blur, float | None, bool]:
     """The psf of a picture, its confidence, and whether it is one of light. The confidence is None where the psf is
     that of no blur; why that is so is said on standard error."""
@@ -76,7 +59,7 @@ def find_blur(
     linear: bool | None,
     quiet: bool,
     prior: str | None = None,
-    model: Model = "auto",
+    model: str = "auto",
 ) -> tuple[KernelEstimate, bool]:
     """What `deconv.blind.estimate` finds, and whether in linear light.
 
@@ -96,10 +79,10 @@ def find_blur(
             noise = overall(noise_levels(photograph, linear=light))
         return estimate(
             to_linear(photograph.batch) if light else photograph.batch,
-            kernel_size_of(kernel_size),
+            None if kernel_size is None else window(kernel_size, "--kernel-size"),
             starts=starts,
             prior=prior,
-            model=model,
+            model=cast("Model", model),
             sigma=noise,
             progress=False if quiet else None,
         )
@@ -113,33 +96,12 @@ def find_blur(
     return found, light
 
 
-def kernel_size_of(text: str | None) -> int | tuple[int, int] | None:
-    """``31`` or ``31x21``, rows by columns."""
-    if text is None:
-        return None
-    try:
-        sides = [int(part) for part in text.lower().split("x")]
-    except ValueError:
-        sides = []
-    if len(sides) not in (1, 2):
-        raise ValueError(f"--kernel-size: expected a number of pixels, or two like 31x21, given {text!r}")
-    return sides[0] if len(sides) == 1 else (sides[0], sides[1])
-
-
 def with_inexact_psf(photograph: Source, noise: Tensor, *, linear: bool) -> Tensor:
     """The noise of each channel, and no less than what an estimated psf leaves unexplained."""
     from ..blind.observation import effective_noise
     from ..imaging.srgb import to_linear
 
     return noise.maximum(effective_noise(to_linear(photograph.batch) if linear else photograph.batch))
-
-
-def model_of(text: str) -> Model:
-    """What ``--model`` says."""
-    from ..blind.api import MODELS
-
-    check_choice("--model", text, MODELS)
-    return cast("Model", text)
 
 
 def check_psf_target(path: Path, *, volume: bool = False) -> None:

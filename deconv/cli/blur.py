@@ -3,57 +3,69 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-from typer import Argument, Option
+from typer import Option
 
 from ..imaging.formats import listing
 from .batch import for_many
 from .blurs import read_blur
-from .inputs import MAX_PIXELS, WHITE, fraction, read_source
+from .inputs import read_source
+from .options import (
+    ClosingQuiet,
+    MaxPixels,
+    Overwrite,
+    Recentre,
+    White,
+    noise_option,
+    pictures_in,
+    pictures_out,
+)
 from .outcome import Outcome
-from .outputs import OVERWRITE, check_outputs
+from .outputs import check_outputs
 from .summary_line import summary_line
+from .values import fraction
 
-__all__ = ["blur", "blur_file"]
+__all__ = ["BlurOptions", "blur", "blur_file"]
 
 _PSF = "The blur: a text such as shake:31,seed=7, motion:15,30 or gaussian:2.0, or a file (image, .npy, .mat)."
+_PHOTONS = "Poisson noise: photons that a white pixel counts."
 _BOUNDARY = (
     "What lies outside the frame: valid keeps the part that needs no outside; circular, reflect, replicate and zero "
     "keep the size."
 )
+_LINEAR = "Blur linear light, as a lens does, and not the values in the file."
+
+
+@dataclass(frozen=True, kw_only=True)
+class BlurOptions:
+    """What ``deconv blur`` is told."""
+
+    psf: Annotated[str, Option("--psf", "-p", metavar="FILE|SPEC", help=_PSF)]
+    noise: Annotated[str, noise_option("White noise as a share of full scale.")] = "0"
+    photons: Annotated[float | None, Option(metavar="N", help=_PHOTONS)] = None
+    boundary: Annotated[str, Option(metavar="NAME", help=_BOUNDARY)] = "valid"
+    linear: Annotated[bool, Option("--linear", help=_LINEAR)] = False
+    seed: Annotated[int | None, Option(metavar="N", help="Makes the noise reproducible.")] = None
+    recentre: Recentre = False
+    white: White = None
+    bits: Annotated[int | None, Option(metavar="N", help="Depth of the output; the input's by default.")] = None
+    overwrite: Overwrite = False
+    max_pixels: MaxPixels = None
+    quiet: ClosingQuiet = False
+
+    def check(self, *, many: bool) -> None:
+        """Raise what would be wrong with every picture."""
+        if many:
+            read_blur(self.psf, recentre=self.recentre)
 
 
 def blur_file(
-    source: Annotated[
-        Path, Argument(metavar="IN...", help=f"The sharp picture: {listing()}; - for standard input. Or several.")
-    ],
-    output: Annotated[
-        Path,
-        Option(
-            "--output",
-            "-o",
-            metavar="OUT|DIR",
-            help="The blurred picture, - for standard output; a folder for several.",
-        ),
-    ],
-    psf: Annotated[str, Option("--psf", "-p", metavar="FILE|SPEC", help=_PSF)],
-    noise: Annotated[str, Option(metavar="NUMBER", help="White noise as a share of full scale.")] = "0",
-    photons: Annotated[
-        float | None, Option(metavar="N", help="Poisson noise: photons that a white pixel counts.")
-    ] = None,
-    boundary: Annotated[str, Option(metavar="NAME", help=_BOUNDARY)] = "valid",
-    linear: Annotated[
-        bool, Option("--linear", help="Blur linear light, as a lens does, and not the values in the file.")
-    ] = False,
-    seed: Annotated[int | None, Option(metavar="N", help="Makes the noise reproducible.")] = None,
-    recentre: Annotated[bool, Option("--recentre", help="Centre a psf from a file on its centroid.")] = False,
-    white: Annotated[float | None, Option(metavar="NUMBER", help=WHITE)] = None,
-    bits: Annotated[int | None, Option(metavar="N", help="Depth of the output; the input's by default.")] = None,
-    overwrite: Annotated[bool, Option("--overwrite", help=OVERWRITE)] = False,
-    max_pixels: Annotated[int | None, Option(metavar="N", help=MAX_PIXELS)] = None,
-    quiet: Annotated[bool, Option("--quiet", "-q", help="No closing line.")] = False,
+    source: Annotated[Path, pictures_in(f"The sharp picture: {listing()}; - for standard input. Or several.")],
+    output: Annotated[Path, pictures_out("The blurred picture, - for standard output; a folder for several.")],
+    options: BlurOptions,
 ) -> Outcome:
     """Blur pictures and add noise.
 
@@ -64,25 +76,22 @@ def blur_file(
     from ..imaging import degrade
     from ..imaging.srgb import to_linear, to_srgb
 
-    sigma = fraction(noise, "--noise")
-    given = read_blur(psf, recentre=recentre)
-    sharp = read_source(source, given, white=white, max_pixels=max_pixels)
-    sharp.check_target(output, bits=bits)
-    check_outputs({"--output": output}, (source, psf), overwrite=overwrite)
+    noise = fraction(options.noise, "--noise")
+    given = read_blur(options.psf, recentre=options.recentre)
+    sharp = read_source(source, given, white=options.white, max_pixels=options.max_pixels)
+    sharp.check_target(output, bits=options.bits)
+    check_outputs({"--output": output}, (source, options.psf), overwrite=options.overwrite)
     started = time.perf_counter()
-    light = to_linear(sharp.batch) if linear else sharp.batch
-    blurred = degrade(light, given.psf, noise=sigma, photons=photons, boundary=boundary, seed=seed)
-    blurred = to_srgb(blurred) if linear else blurred
+    image = to_linear(sharp.batch) if options.linear else sharp.batch
+    blurred = degrade(
+        image, given.psf, noise=noise, photons=options.photons, boundary=options.boundary, seed=options.seed
+    )
+    blurred = to_srgb(blurred) if options.linear else blurred
     seconds = time.perf_counter() - started
-    lost = sharp.write(output, blurred, bits=bits)
-    said = ["linear light"] if linear else []
-    done = [f"psf {given.words}", f"noise {sigma:.2%}", *said, boundary, *lost]
+    lost = sharp.write(output, blurred, bits=options.bits)
+    said = ["linear light"] if options.linear else []
+    done = [f"psf {given.words}", f"noise {noise:.2%}", *said, options.boundary, *lost]
     return Outcome("blurred", summary_line(sharp, output, blurred, done, seconds), given.size, None, seconds)
 
 
-def _check(*, psf: str, noise: str, recentre: bool, **others: Any) -> None:
-    fraction(noise, "--noise")
-    read_blur(psf, recentre=recentre)
-
-
-blur = for_many(blur_file, check=_check)
+blur = for_many(blur_file)

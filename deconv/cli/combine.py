@@ -10,11 +10,13 @@ import typer
 from typer import Argument, Option
 
 from .blurs import on_voxels, read_blur
-from .inputs import MAX_PIXELS, WHITE, Source, fraction, read_source
-from .large import MEMORY, memory_left
+from .inputs import Source, read_source
+from .large import memory_left
 from .methods import DEFAULT, choose
-from .outputs import OVERWRITE, check_outputs
+from .options import Device, MaxPixels, Memory, Overwrite, Quiet, White, noise_option
+from .outputs import check_outputs
 from .summary_line import summary_line
+from .values import fraction
 
 __all__ = ["combine"]
 
@@ -34,7 +36,7 @@ def combine(
     output: Annotated[Path, Option("--output", "-o", metavar="OUT", help="The restored picture.")],
     psf: Annotated[list[str], Option("--psf", "-p", metavar="FILE|SPEC", help=_PSF)],
     method: Annotated[str, Option("--method", "-m", metavar="NAME", help=_METHOD)] = DEFAULT,
-    sigma: Annotated[list[str] | None, Option(metavar="NUMBER", help=_SIGMA)] = None,
+    sigma: Annotated[list[str] | None, noise_option(_SIGMA)] = None,
     background: Annotated[list[float] | None, Option(metavar="NUMBER", help=_BACKGROUND)] = None,
     weight: Annotated[float | None, Option(metavar="NUMBER", help="Strength of the prior.")] = None,
     boundary: Annotated[str | None, Option(metavar="NAME", help="What lies outside the frame; unknown.")] = None,
@@ -42,14 +44,14 @@ def combine(
     stop: Annotated[str | None, Option(metavar="NAME", help="For richardson_lucy: consensus or discrepancy.")] = None,
     linear: Annotated[bool, Option("--linear", help="Restore the linear light of sRGB photographs.")] = False,
     recentre: Annotated[bool, Option("--recentre", help="Centre psfs from files on their centroids.")] = False,
-    white: Annotated[float | None, Option(metavar="NUMBER", help=WHITE)] = None,
+    white: White = None,
     bits: Annotated[int | None, Option(metavar="N", help="Depth of the output; that of the first frame.")] = None,
     series: Annotated[int | None, Option("--series", "--hdu", metavar="N", help="Which image of each file.")] = None,
-    device: Annotated[str, Option(metavar="NAME", help="Where to compute: cpu, cuda, auto, ...")] = "cpu",
-    memory: Annotated[str | None, Option(metavar="SIZE", help=MEMORY)] = None,
-    overwrite: Annotated[bool, Option("--overwrite", help=OVERWRITE)] = False,
-    max_pixels: Annotated[int | None, Option(metavar="N", help=MAX_PIXELS)] = None,
-    quiet: Annotated[bool, Option("--quiet", "-q", help="No progress, no closing line.")] = False,
+    device: Device = "cpu",
+    memory: Memory = None,
+    overwrite: Overwrite = False,
+    max_pixels: MaxPixels = None,
+    quiet: Quiet = False,
 ) -> None:
     """Restore several frames of one latent image, each with its own psf, into one picture.
 

@@ -1,52 +1,209 @@
-"""Options of ``deconv deblur`` that do not go together, or are none."""
+"""The options of ``deconv deblur``, and which of them do not go together."""
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
-from ..choices import check_choice
-from .blind import model_of
-from .inputs import fraction
-from .methods import Choice, choose
+from typer import Option
 
-__all__ = ["check_options"]
+from .blurs import read_blur
+from .light import asked_light
+from .methods import DEFAULT, Choice, choose, listing
+from .options import (
+    Device,
+    KernelSize,
+    LightOrValues,
+    MaxPixels,
+    Memory,
+    Model,
+    Overwrite,
+    Quiet,
+    Recentre,
+    Starts,
+    White,
+    checked,
+    noise_option,
+    one_of,
+)
+from .posterior import METHOD_OF_DRAWS, check_posterior
+from .values import fraction
+
+if TYPE_CHECKING:
+    from .inputs import Source
+
+__all__ = ["DeblurOptions"]
+
+# How many starts the estimation for a preview has.
+_QUICK = 4
+
+_PSF = (
+    "The blur: a file (image, .npy, .mat), or a text such as motion:15,30, of the forms "
+    "{deconv.imaging.psf.spec:listing}. By default it is estimated from the picture. Several, or a file with channels: "
+    "one for each channel."
+)
+_PSF_FROM = (
+    "Take the psf from a point of light that the blur has drawn out: the rectangle around it, in pixels, from the left "
+    "and from the top."
+)
+_DENOISE_ONLY = "Take no blur away, only the noise."
+_PRIOR = (
+    "A density of photographs, flow, gmm or a file: what the methods epll and flow go by. Where the psf is estimated, "
+    "it is refined under it, too, which is slow."
+)
+_ON_DOUBT = (
+    "Where no psf is to be trusted: copy the picture as it is, the default, or skip it, both with exit status 3; or "
+    "fail with 2."
+)
+_SAVE_PSF = "Also write the psf. One that was estimated is by default written beside OUT, as OUT-psf.png."
+_BUDGET = "What --method auto may take, on one core of a CPU; 60 by default."
+_POSTERIOR = (
+    "Draw N restorations from the posterior under --prior, and write their mean as OUT, their deviation as a heat map, "
+    "OUT-deviation.png, and themselves side by side, OUT-samples.png; where OUT holds floats, the deviation also as "
+    "numbers, OUT-deviation.tif, in parts of white."
+)
+_SIGMA = "Standard deviation of the noise as a share of full scale, 0.01 or 1%. Estimated by default."
+_RATIO = "Noise power over signal power, for Wiener filters. Estimated by default."
+_WEIGHT = "Strength of the prior. By default it follows from the noise."
+_STRENGTH = "How strongly to smooth, relative to what the noise calls for: 2 for twice as much, 0.5 for half."
+_BOUNDARY = (
+    "What lies outside the frame: unknown; circular, reflect, replicate or zero for blur made by a computer. "
+    "By default unknown."
+)
+_TILES = "Restore a large image tile by tile, of so many pixels a side, 1024 say, to save memory."
+_ITERATIONS = "At most so many, where there are any."
+_STOP = "Let richardson_lucy stop before it fits the noise: consensus, or discrepancy where --sigma is well known."
+_BACKGROUND = (
+    "What the values have beside the blurred light, in their unit: the camera's offset, 100 say, or the sky. For "
+    "richardson_lucy, whose result is without it."
+)
+_CLIPPED = "Take white for white or more, and black for black or less, or every value for what it is."
+_BITS = "Depth of the output; by default the input's, and 32, floats, for stacks."
+_SERIES = "Which series of a TIFF, or HDU of a FITS file, from 0 on; by default the first that has an image."
+_CHANNEL_AXIS = "Which axis of a stack counts channels, where its file does not say so."
+_PREVIEW = "Restore the 512 x 512 pixels of most detail only, and write them before and after, side by side."
 
 
-def check_options(
-    *,
-    method: str,
-    budget: float | None,
-    psf: list[str] | None,
-    psf_from: str | None,
-    denoise_only: bool,
-    kernel_size: str | None,
-    model: str,
-    strength: float,
-    sigma: str | None,
-    on_doubt: str,
-    **others: Any,
-) -> tuple[Choice | None, float | None]:
-    """The method, None for ``auto``, and the noise, None where it is to be estimated.
+def _check_strength(value: float, flag: str) -> None:
+    if not 0 < value < float("inf"):
+        raise ValueError(f"{flag}: expected a positive number, given {value:g}")
 
-    Raises
-    ------
-    ValueError
-        Naming the option, whatever the picture.
-    """
-    model_of(model)
-    check_choice("--on-doubt", on_doubt, ("copy", "skip", "fail"))
-    chosen = choose(method)
-    if budget is not None and chosen is not None:
-        raise ValueError(f"--budget: is for --method auto, given --method {chosen.name}")
-    if budget is not None and not budget > 0:
-        raise ValueError(f"--budget: expected a positive number of seconds, given {budget}")
-    given = [flag for flag, value in (("--psf", psf), ("--psf-from", psf_from)) if value is not None]
-    given += ["--denoise-only"] if denoise_only else []
-    if len(given) > 1:
-        raise ValueError(f"{given[1]}: is a psf of its own, and {given[0]} is given")
-    if given and kernel_size is not None:
-        raise ValueError(f"--kernel-size: is for a psf to be estimated, and {given[0]} is given")
-    if not 0 < strength < float("inf"):
-        raise ValueError(f"--strength: expected a positive number, given {strength:g}")
-    level = None if sigma is None else fraction(sigma, "--sigma")
-    return chosen, level
+
+def _check_budget(value: float, flag: str) -> None:
+    if not value > 0:
+        raise ValueError(f"{flag}: expected a positive number of seconds, given {value:g}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeblurOptions:
+    """What ``deconv deblur`` is told."""
+
+    psf: Annotated[list[str] | None, Option("--psf", "-p", metavar="FILE|SPEC", help=_PSF)] = None
+    psf_from: Annotated[str | None, Option("--psf-from", metavar="X,Y,W,H", help=_PSF_FROM)] = None
+    denoise_only: Annotated[bool, Option("--denoise-only", help=_DENOISE_ONLY)] = False
+    kernel_size: KernelSize = None
+    model: Model = "auto"
+    starts: Starts = 16
+    prior: Annotated[str | None, Option(metavar="NAME|FILE", help=_PRIOR)] = None
+    on_doubt: Annotated[
+        str, Option("--on-doubt", metavar="WHAT", help=_ON_DOUBT, callback=checked(one_of("copy", "skip", "fail")))
+    ] = "copy"
+    save_psf: Annotated[Path | None, Option("--save-psf", metavar="FILE", help=_SAVE_PSF)] = None
+    method: Annotated[str, Option("--method", "-m", metavar="NAME", help=f"{listing()}.")] = DEFAULT
+    budget: Annotated[float | None, Option(metavar="SECONDS", help=_BUDGET, callback=checked(_check_budget))] = None
+    posterior: Annotated[int | None, Option(metavar="N", help=_POSTERIOR)] = None
+    sigma: Annotated[str | None, noise_option(_SIGMA)] = None
+    noise_to_signal: Annotated[float | None, Option(metavar="NUMBER", help=_RATIO)] = None
+    weight: Annotated[float | None, Option(metavar="NUMBER", help=_WEIGHT)] = None
+    strength: Annotated[float, Option(metavar="NUMBER", help=_STRENGTH, callback=checked(_check_strength))] = 1.0
+    boundary: Annotated[str | None, Option(metavar="NAME", help=_BOUNDARY)] = None
+    tiles: Annotated[int | None, Option(metavar="SIDE", help=_TILES)] = None
+    memory: Memory = None
+    iterations: Annotated[int | None, Option(metavar="N", help=_ITERATIONS)] = None
+    stop: Annotated[str | None, Option(metavar="NAME", help=_STOP)] = None
+    background: Annotated[float | None, Option(metavar="NUMBER", help=_BACKGROUND)] = None
+    clipped: Annotated[bool, Option("--clipped/--no-clipped", help=_CLIPPED)] = True
+    linear: LightOrValues = None
+    recentre: Recentre = False
+    white: White = None
+    bits: Annotated[int | None, Option(metavar="N", help=_BITS)] = None
+    series: Annotated[int | None, Option("--series", "--hdu", metavar="N", help=_SERIES)] = None
+    channel_axis: Annotated[int | None, Option("--channel-axis", metavar="N", help=_CHANNEL_AXIS)] = None
+    device: Device = "cpu"
+    preview: Annotated[bool, Option("--preview", help=_PREVIEW)] = False
+    overwrite: Overwrite = False
+    max_pixels: MaxPixels = None
+    quiet: Quiet = False
+
+    def check(self, *, many: bool) -> None:
+        """Raise what is wrong whatever the picture shows.
+
+        Raises
+        ------
+        ValueError
+            Naming the option.
+        """
+        chosen = choose(self.method)
+        if self.budget is not None and chosen is not None:
+            raise ValueError(f"--budget: is for --method auto, given --method {chosen.name}")
+        given = [flag for flag, value in (("--psf", self.psf), ("--psf-from", self.psf_from)) if value is not None]
+        given += ["--denoise-only"] if self.denoise_only else []
+        if len(given) > 1:
+            raise ValueError(f"{given[1]}: is a psf of its own, and {given[0]} is given")
+        if given and self.kernel_size is not None:
+            raise ValueError(f"--kernel-size: is for a psf to be estimated, and {given[0]} is given")
+        others = {name: getattr(self, name) for name in ("budget", "tiles", "memory", "preview")}
+        check_posterior(self.posterior, self.method, **others)
+        if many and self.save_psf is not None:
+            raise ValueError(
+                "--save-psf: is one file, and there are several pictures; each psf is written beside its output"
+            )
+        if many and self.psf is not None:
+            read_blur(self.psf, recentre=self.recentre)
+
+    @property
+    def known(self) -> bool:
+        """The psf is not to be estimated."""
+        return self.psf is not None or self.psf_from is not None or self.denoise_only
+
+    @property
+    def noise(self) -> float | None:
+        """The standard deviation of the noise; None where it is to be estimated."""
+        return None if self.sigma is None else fraction(self.sigma, "--sigma")
+
+    @property
+    def choice(self) -> Choice | None:
+        """The method, None for ``auto``."""
+        return choose(self.method if self.posterior is None else METHOD_OF_DRAWS)
+
+    @property
+    def progress(self) -> bool | None:
+        """What functions with a progress bar are told."""
+        return False if self.quiet else None
+
+    def of_the_method(self, *, sigma: Any, linear: bool | None, background: float | None) -> dict[str, tuple[str, Any]]:
+        """By the keyword of a restoration method, the flag and its value; of some what it comes to for the picture."""
+        return {
+            "sigma": ("--sigma", sigma),
+            "noise_to_signal": ("--noise-to-signal", self.noise_to_signal),
+            "weight": ("--weight", self.weight),
+            "boundary": ("--boundary", self.boundary),
+            "num_iter": ("--iterations", self.iterations),
+            "stop": ("--stop", self.stop),
+            "background": ("--background", background),
+            "prior": ("--prior", self.prior),
+            "linear": ("--linear", linear),
+        }
+
+    def settled_for(self, photograph: Source, output: Path) -> DeblurOptions:
+        """The same, with what follows from the picture and from other options where nothing was said."""
+        bits, save_psf, starts, on_doubt = self.bits, self.save_psf, self.starts, self.on_doubt
+        if photograph.volume is not None and self.known and bits is None and photograph.values.dtype.name != "float64":
+            bits = 32
+        if not self.known and save_psf is None:
+            save_psf = output.with_name(f"{output.stem}-psf.png")
+        if self.preview:
+            starts, on_doubt = min(starts, _QUICK), "skip" if on_doubt == "copy" else on_doubt
+        linear = asked_light(photograph, self.linear)
+        return replace(self, linear=linear, bits=bits, save_psf=save_psf, starts=starts, on_doubt=on_doubt)

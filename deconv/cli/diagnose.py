@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from typer import Argument, Option
 
 from ..imaging.formats import listing, split_name, written_ending
-from .blind import KERNEL_SIZE, MODEL, find_blur, model_of
-from .inputs import MAX_PIXELS, WHITE, Source, read_source
+from .blind import find_blur
+from .inputs import Source, read_source
 from .noise import estimate, overall
-
-if TYPE_CHECKING:
-    from ..blind.api import Model
+from .options import KernelSize, MaxPixels, Model, White
 
 __all__ = ["diagnose"]
 
@@ -29,11 +27,11 @@ _NOISY, _COARSE = 0.05, 60
 def diagnose(
     source: Annotated[Path, Argument(metavar="IN", help=f"The picture: {listing()}.")],
     as_json: Annotated[bool, Option("--json", help="Print one JSON object.")] = False,
-    kernel_size: Annotated[str | None, Option("--kernel-size", "-k", metavar="N|HxW", help=KERNEL_SIZE)] = None,
-    model: Annotated[str, Option("--model", metavar="NAME", help=MODEL)] = "auto",
+    kernel_size: KernelSize = None,
+    model: Model = "auto",
     starts: Annotated[int, Option(metavar="N", help="How many starts the estimation has, 1 to 16.")] = 4,
-    white: Annotated[float | None, Option(metavar="NUMBER", help=WHITE)] = None,
-    max_pixels: Annotated[int | None, Option(metavar="N", help=MAX_PIXELS)] = None,
+    white: White = None,
+    max_pixels: MaxPixels = None,
 ) -> None:
     """Say whether a picture is blurred, how, how noisy it is, and which command is advised.
 
@@ -43,7 +41,7 @@ def diagnose(
       deconv diagnose blurred.jpg --json
     """
     picture = read_source(source, None, white=white, max_pixels=max_pixels)
-    facts = _facts(picture, kernel_size, starts, model_of(model), quiet=as_json)
+    facts = _facts(picture, kernel_size, starts, model, quiet=as_json)
     if as_json:
         typer.echo(json.dumps(facts))
         return
@@ -52,7 +50,7 @@ def diagnose(
             typer.echo(f"{name.replace('_', ' '):<12} {_in_words(name, value)}")
 
 
-def _facts(picture: Source, kernel_size: str | None, starts: int, model: Model, *, quiet: bool) -> dict[str, Any]:
+def _facts(picture: Source, kernel_size: str | None, starts: int, model: str, *, quiet: bool) -> dict[str, Any]:
     """What is found, by name, ready for JSON."""
     from ..blind.description import describe
     from ..imaging.clipping import clipped_ends

@@ -3,47 +3,63 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-from typer import Argument, Option
+from typer import Option
 
 from ..imaging.formats import listing
 from .batch import for_many
-from .blind import KERNEL_SIZE, MODEL, STARTS, check_psf_target, estimate_blur, kernel_size_of, model_of
-from .inputs import MAX_PIXELS, WHITE, fraction, read_source
-from .light import LINEAR, asked_light
+from .blind import check_psf_target, estimate_blur
+from .inputs import read_source
+from .light import asked_light
+from .options import (
+    KernelSize,
+    LightOrValues,
+    MaxPixels,
+    Model,
+    Overwrite,
+    Quiet,
+    Starts,
+    White,
+    noise_option,
+    pictures_in,
+    pictures_out,
+)
 from .outcome import Outcome
-from .outputs import OVERWRITE, check_outputs, write_psf
+from .outputs import check_outputs, write_psf
+from .values import fraction
 
-__all__ = ["estimate_kernel", "estimate_kernel_file"]
+__all__ = ["EstimateKernelOptions", "estimate_kernel", "estimate_kernel_file"]
 
+_OUTPUT = "The psf: a picture, its greatest value white, or .npy; - for standard output; a folder for several."
 _PRIOR = "Refine the psf under a density of photographs: flow, gmm or a file. Slow."
 
 
+@dataclass(frozen=True, kw_only=True)
+class EstimateKernelOptions:
+    """What ``deconv estimate-kernel`` is told."""
+
+    kernel_size: KernelSize = None
+    model: Model = "auto"
+    starts: Starts = 16
+    prior: Annotated[str | None, Option(metavar="NAME|FILE", help=_PRIOR)] = None
+    sigma: Annotated[str | None, noise_option("Noise as a share of full scale; estimated.")] = None
+    linear: LightOrValues = None
+    white: White = None
+    overwrite: Overwrite = False
+    max_pixels: MaxPixels = None
+    quiet: Quiet = False
+
+    def check(self, *, many: bool) -> None:
+        """Every option has been checked by itself."""
+
+
 def estimate_kernel_file(
-    source: Annotated[
-        Path, Argument(metavar="IN...", help=f"The blurred picture: {listing()}; - for standard input. Or several.")
-    ],
-    output: Annotated[
-        Path,
-        Option(
-            "--output",
-            "-o",
-            metavar="OUT|DIR",
-            help="The psf: a picture, its greatest value white, or .npy; - for standard output; a folder for several.",
-        ),
-    ],
-    kernel_size: Annotated[str | None, Option("--kernel-size", "-k", metavar="N|HxW", help=KERNEL_SIZE)] = None,
-    model: Annotated[str, Option("--model", metavar="NAME", help=MODEL)] = "auto",
-    starts: Annotated[int, Option(metavar="N", help=STARTS)] = 16,
-    prior: Annotated[str | None, Option(metavar="NAME|FILE", help=_PRIOR)] = None,
-    sigma: Annotated[str | None, Option(metavar="NUMBER", help="Noise as a share of full scale; estimated.")] = None,
-    linear: Annotated[bool | None, Option("--linear/--no-linear", help=LINEAR)] = None,
-    white: Annotated[float | None, Option(metavar="NUMBER", help=WHITE)] = None,
-    overwrite: Annotated[bool, Option("--overwrite", help=OVERWRITE)] = False,
-    max_pixels: Annotated[int | None, Option(metavar="N", help=MAX_PIXELS)] = None,
-    quiet: Annotated[bool, Option("--quiet", "-q", help="No progress, no closing line.")] = False,
+    source: Annotated[Path, pictures_in(f"The blurred picture: {listing()}; - for standard input. Or several.")],
+    output: Annotated[Path, pictures_out(_OUTPUT)],
+    options: EstimateKernelOptions,
 ) -> Outcome:
     """Estimate the psfs that have blurred photographs.
 
@@ -53,15 +69,22 @@ def estimate_kernel_file(
     Example:
       deconv estimate-kernel blurred.jpg -o psf.png --kernel-size 31
     """
-    level = None if sigma is None else fraction(sigma, "--sigma")
-    photograph = read_source(source, None, white=white, max_pixels=max_pixels)
-    photograph.check_noise(level)
-    linear = asked_light(photograph, linear)
+    noise = None if options.sigma is None else fraction(options.sigma, "--sigma")
+    photograph = read_source(source, None, white=options.white, max_pixels=options.max_pixels)
+    photograph.check_noise(noise)
     check_psf_target(output)
-    check_outputs({"--output": output}, (source, prior), psf="--output", overwrite=overwrite)
+    check_outputs({"--output": output}, (source, options.prior), psf="--output", overwrite=options.overwrite)
     started = time.perf_counter()
-    how = {"model": model_of(model), "starts": starts, "prior": prior, "sigma": level, "linear": linear, "quiet": quiet}
-    blur, confidence, light = estimate_blur(photograph, kernel_size, **how)
+    blur, confidence, light = estimate_blur(
+        photograph,
+        options.kernel_size,
+        model=options.model,
+        starts=options.starts,
+        prior=options.prior,
+        sigma=noise,
+        linear=asked_light(photograph, options.linear),
+        quiet=options.quiet,
+    )
     seconds = time.perf_counter() - started
     write_psf(output, blur.psf)
     said = "linear light" if light else "grey values"
@@ -69,11 +92,4 @@ def estimate_kernel_file(
     return Outcome("estimated" if confidence is not None else "no blur found", line, blur.size, confidence, seconds)
 
 
-def _check(*, kernel_size: str | None, model: str, sigma: str | None, **others: Any) -> None:
-    kernel_size_of(kernel_size)
-    model_of(model)
-    if sigma is not None:
-        fraction(sigma, "--sigma")
-
-
-estimate_kernel = for_many(estimate_kernel_file, check=_check, ending=".png")
+estimate_kernel = for_many(estimate_kernel_file, ending=".png")

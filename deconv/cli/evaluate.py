@@ -6,21 +6,23 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from typer import Argument, Option
+from typer import Option
+
+from .options import Checkpoint, Device, Grey, Side
 
 __all__ = ["evaluate"]
 
 
 def evaluate(
-    checkpoint: Annotated[Path, Argument(metavar="CKPT", help="A run's folder, or one of its files.")],
+    checkpoint: Checkpoint,
     data: Annotated[str | None, Option(metavar="NAME", help="Data set; by default the run's own.")] = None,
     root: Annotated[Path | None, Option(metavar="PATH", help="Its file or folder; by default the run's.")] = None,
     split: Annotated[str, Option(metavar="NAME", help="train, validation or test.")] = "test",
-    size: Annotated[int | None, Option(metavar="N", help="Pixels a side: patches, folder, celeba.")] = None,
-    grey: Annotated[bool | None, Option("--grey/--colour", help="Grey or colour: patches, folder, celeba.")] = None,
+    size: Side = None,
+    grey: Grey = None,
     limit: Annotated[int, Option(metavar="N", help="The first N images only; 0: all.")] = 0,
     seed: Annotated[int, Option(metavar="N", help="Of the dequantisation noise.")] = 0,
-    device: Annotated[str, Option(metavar="NAME", help="Where to compute: cpu, cuda, auto, ...")] = "cpu",
+    device: Device = "cpu",
 ) -> None:
     """Print the mean bits per dimension of images, and its standard error.
 

@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from typer import Argument, Option
+from typer import Option
+
+from .options import Checkpoint, ClosingQuiet
 
 __all__ = ["export"]
 
@@ -14,9 +16,9 @@ _OUTPUT = "A sampler: .pt2 or .onnx; a prior or a network: .safetensors."
 
 
 def export(
-    checkpoint: Annotated[Path, Argument(metavar="CKPT", help="A run's folder, or one of its files.")],
+    checkpoint: Checkpoint,
     output: Annotated[Path, Option("--output", "-o", metavar="OUT", help=_OUTPUT)],
-    quiet: Annotated[bool, Option("--quiet", "-q", help="No closing line.")] = False,
+    quiet: ClosingQuiet = False,
 ) -> None:
     """Write a trained flow's sampler to a file that runs without this toolkit; a prior or a network to one for it.
 

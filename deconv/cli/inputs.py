@@ -1,4 +1,4 @@
-"""What the commands read and write: numbers, psfs and pictures, as people give them."""
+"""Pictures and stacks that the commands read, and files like theirs that they write."""
 
 from __future__ import annotations
 
@@ -13,11 +13,7 @@ if TYPE_CHECKING:
     from ..imaging.picture import Picture, Volume
     from .blurs import Blur
 
-__all__ = ["MAX_PIXELS", "WHITE", "Source", "fraction", "read_source"]
-
-# Help of the options --white and --max-pixels.
-WHITE = "The value of white in a file of floats, 255 or 4095, say. By default 1."
-MAX_PIXELS = "Read files that declare up to so many pixels; 250 million by default."
+__all__ = ["Source", "read_source"]
 
 # A picture of floats has another white than 1 where more than this share of it is brighter.
 _MOSTLY = 0.5
@@ -167,18 +163,6 @@ class Source:
             words += "" if self.picture is None or self.picture.alpha is None else " with opacity"
             words += f" ({self.picture.part})" if self.picture is not None and self.picture.part else ""
         return f"{words}, {8 * self.values.dtype.itemsize} bits"
-
-
-def fraction(text: str, flag: str) -> float:
-    """A share of full scale given to `flag`, ``0.01`` or ``1%``."""
-    number = text.strip()
-    try:
-        value = float(number.removesuffix("%")) / (100 if number.endswith("%") else 1)
-    except ValueError:
-        raise ValueError(f"{flag}: {text!r} is not a number; expected one like 0.01 or 1%") from None
-    if not 0 <= value < float("inf"):
-        raise ValueError(f"{flag}: expected a finite number of at least 0, given {text}")
-    return value
 
 
 def read_source(

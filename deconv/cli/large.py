@@ -20,10 +20,7 @@ if TYPE_CHECKING:
     from ..imaging.picture import Volume
     from .methods import Choice
 
-__all__ = ["MEMORY", "memory_for_picture", "memory_left", "restore_stored"]
-
-# Help of the option --memory.
-MEMORY = "What may be taken, 8GiB say: larger images are restored in tiles. By default what is free, on a GPU its own."
+__all__ = ["memory_for_picture", "memory_left", "restore_stored"]
 
 # The most memory for one channel of a picture, in bytes: tiles of several megapixels overlap little.
 _PICTURE = 3 * 2**29

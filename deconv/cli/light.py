@@ -8,13 +8,7 @@ if TYPE_CHECKING:
     from .blurs import Blur
     from .inputs import Source
 
-__all__ = ["LINEAR", "asked_light", "in_light"]
-
-# Help of the option --linear of the commands that undo blur.
-LINEAR = (
-    "Work on linear light, which a lens blurs, or on the values in the file. By default photographs are taken for "
-    "blurred in light unless their values explain them better."
-)
+__all__ = ["asked_light", "in_light"]
 
 
 def asked_light(source: Source, linear: bool | None) -> bool | None:

@@ -13,9 +13,7 @@ if TYPE_CHECKING:
 
     from ..imaging.picture import VoxelSize
 
-__all__ = ["OVERWRITE", "check_outputs", "is_our_psf", "write_psf"]
-
-OVERWRITE = "Replace files that exist; never the input."
+__all__ = ["check_outputs", "is_our_psf", "write_psf"]
 
 # The Exif tag of the software that made a picture, and what it says of psfs.
 _SOFTWARE, _MADE_HERE = 0x0131, "deconv: psf"

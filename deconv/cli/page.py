@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from typer import Option
 
-from .inputs import MAX_PIXELS
+from .options import MaxPixels
 
 __all__ = ["choices", "page", "tasks"]
 
@@ -21,7 +21,7 @@ _BYTES, _ELSE = 8, 1 << 24
 def page(
     port: Annotated[int, Option(metavar="N", min=0, max=65535, help=_PORT)] = 0,
     browser: Annotated[bool, Option("--browser/--no-browser", help=_BROWSER)] = True,
-    max_pixels: Annotated[int | None, Option(metavar="N", help=MAX_PIXELS)] = None,
+    max_pixels: MaxPixels = None,
 ) -> None:
     """Open a page to restore photographs: drop them, look at the blur, compare, save.
 
@@ -35,10 +35,10 @@ def page(
         from ..page.server import listen, serve
     except ModuleNotFoundError as error:
         raise ValueError(f'app: needs {error.name}; install the extra: pip install "deconv-toolkit[app]"') from None
-    from ..imaging.decoding import MAX_PIXELS as USUAL
+    from ..imaging.decoding import MAX_PIXELS
     from ..page.session import Session
 
-    limit = USUAL if max_pixels is None else max_pixels
+    limit = MAX_PIXELS if max_pixels is None else max_pixels
     sock = listen(port)
     work, examples = tasks(limit)
     session = Session(work, examples, max_bytes=_BYTES * limit + _ELSE)

@@ -14,16 +14,10 @@ if TYPE_CHECKING:
 
     from ..restore import Posterior
 
-__all__ = ["POSTERIOR", "check_posterior", "draw", "posterior_files", "write_posterior"]
-
-POSTERIOR = (
-    "Draw N restorations from the posterior under --prior, and write their mean as OUT, their deviation as a heat map, "
-    "OUT-deviation.png, and themselves side by side, OUT-samples.png; where OUT holds floats, the deviation also as "
-    "numbers, OUT-deviation.tif, in parts of white."
-)
+__all__ = ["METHOD_OF_DRAWS", "check_posterior", "draw", "posterior_files", "write_posterior"]
 
 # The method whose prior the draws have.
-_METHOD = "flow"
+METHOD_OF_DRAWS = "flow"
 
 # Pixels between two samples of the strip.
 _GAP = 4
@@ -32,8 +26,8 @@ _GAP = 4
 _HOTTEST = 0.995
 
 
-def check_posterior(count: int | None, method: str, **others: Any) -> Choice | None:
-    """The method that the draws go by, None where none are asked for.
+def check_posterior(count: int | None, method: str, **others: Any) -> None:
+    """Refuse draws that make no sense.
 
     Raises
     ------
@@ -41,16 +35,17 @@ def check_posterior(count: int | None, method: str, **others: Any) -> Choice | N
         For too few draws, another method, or an option (of `others`, by its name) that draws know nothing of.
     """
     if count is None:
-        return None
+        return
     if count < 2:
         raise ValueError(f"--posterior: expected at least 2 draws, given {count}")
     chosen = choose(method)
-    if chosen is None or chosen.name not in (DEFAULT, _METHOD):
-        raise ValueError(f"--posterior: is a method of its own, under the prior of {_METHOD}; given --method {method}")
+    if chosen is None or chosen.name not in (DEFAULT, METHOD_OF_DRAWS):
+        raise ValueError(
+            f"--posterior: is a method of its own, under the prior of {METHOD_OF_DRAWS}; given --method {method}"
+        )
     for name, value in others.items():
         if value is not None and value is not False:
             raise ValueError(f"--{name.replace('_', '-')}: does not go with --posterior")
-    return choose(_METHOD)
 
 
 def posterior_files(output: Path, photograph: Source, bits: int | None) -> dict[str, Path]:

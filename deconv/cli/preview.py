@@ -11,9 +11,7 @@ from .inputs import Source
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["PREVIEW", "check_preview", "detailed_part", "write_pair"]
-
-PREVIEW = "Restore the 512 x 512 pixels of most detail only, and write them before and after, side by side."
+__all__ = ["check_preview", "detailed_part", "write_pair"]
 
 # Pixels on each side, and between before and after; how many places are looked at along a side of it.
 _SIDE, _GAP, _PLACES = 512, 8, 8

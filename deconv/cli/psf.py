@@ -10,7 +10,8 @@ from typer import Argument, Option
 
 from .late_help import LateHelp
 from .psf_microscopes import confocal, gibson_lanni, vectorial
-from .psf_values import SIZE, Output, Overwrite, read_psf, save_psf, say, sides
+from .psf_values import SIZE, Output, Overwrite, read_psf, save_psf, say
+from .values import sides
 
 __all__ = ["psfs"]
 

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 from typer import Option
 
-from .psf_values import SIZE, Output, Overwrite, length, save_psf, sides
+from .options import checked, one_of
+from .psf_values import SIZE, Output, Overwrite, save_psf
+from .values import length, sides
 
 if TYPE_CHECKING:
     from ..imaging.picture import VoxelSize
@@ -24,12 +26,10 @@ _Sample = Annotated[float, Option("--n-sample", metavar="NUMBER", help="Refracti
 _Immersion = Annotated[
     float, Option("--n-immersion", metavar="NUMBER", help="Refractive index of the immersion medium.")
 ]
-_Order = Annotated[
-    str,
-    Option(
-        "--z", metavar="NAME", help="Slices by their focus: sample, from the coverslip on, or stage, to the coverslip."
-    ),
-]
+_ORDER = "Slices by their focus: sample, from the coverslip on, or stage, to the coverslip."
+_Order = Annotated[str, Option("--z", metavar="NAME", help=_ORDER, callback=checked(one_of("stage", "sample")))]
+_MODEL = "The theory: vectorial, or scalar."
+_Model = Annotated[str, Option(metavar="NAME", help=_MODEL, callback=checked(one_of("vectorial", "scalar")))]
 
 
 def gibson_lanni(
@@ -54,7 +54,7 @@ def gibson_lanni(
     from ..imaging import psf
 
     optics = _optics(na, pixel, step, depth, n_sample, n_immersion, z)
-    h = psf.gibson_lanni(_volume(size), wavelength=length("--wavelength", wavelength), **optics)
+    h = psf.gibson_lanni(_volume(size), wavelength=length(wavelength, "--wavelength"), **optics)
     save_psf(output, h, "Gibson and Lanni", _voxel(optics), (), overwrite)
 
 
@@ -80,7 +80,7 @@ def vectorial(
     from ..imaging import psf
 
     optics = _optics(na, pixel, step, depth, n_sample, n_immersion, z)
-    h = psf.vectorial(_volume(size), wavelength=length("--wavelength", wavelength), **optics)
+    h = psf.vectorial(_volume(size), wavelength=length(wavelength, "--wavelength"), **optics)
     save_psf(output, h, "Richards and Wolf", _voxel(optics), (), overwrite)
 
 
@@ -93,7 +93,7 @@ def confocal(
     pixel: _Pixel,
     step: _Step,
     pinhole: Annotated[float, Option(metavar="NUMBER", help="Diameter of the pinhole in Airy units.")] = 1.0,
-    model: Annotated[str, Option(metavar="NAME", help="The theory: vectorial, or scalar.")] = "vectorial",
+    model: _Model = "vectorial",
     depth: _Depth = "0um",
     n_sample: _Sample = 1.33,
     n_immersion: _Immersion = 1.515,
@@ -106,15 +106,13 @@ def confocal(
     Example:
       deconv psf confocal --na 1.4 --excitation 488nm --emission 520nm --pixel 50nm --step 150nm --size 31 -o h.tif
     """
-    from ..choices import check_choice
     from ..imaging import psf
 
-    check_choice("--model", model, ("vectorial", "scalar"))
     optics = _optics(na, pixel, step, depth, n_sample, n_immersion, z)
     h = psf.confocal(
         _volume(size),
-        excitation=length("--excitation", excitation),
-        emission=length("--emission", emission),
+        excitation=length(excitation, "--excitation"),
+        emission=length(emission, "--emission"),
         pinhole=pinhole,
         model=cast('Literal["vectorial", "scalar"]', model),
         **optics,
@@ -123,14 +121,11 @@ def confocal(
 
 
 def _optics(na: float, pixel: str, step: str, depth: str, n_sample: float, n_immersion: float, z: str) -> Optics:
-    from ..choices import check_choice
-
-    check_choice("--z", z, ("stage", "sample"))
     return {
         "aperture": na,
-        "pixel": length("--pixel", pixel),
-        "step": length("--step", step),
-        "depth": length("--depth", depth),
+        "pixel": length(pixel, "--pixel"),
+        "step": length(step, "--step"),
+        "depth": length(depth, "--depth"),
         "n_sample": n_sample,
         "n_immersion": n_immersion,
         "n_immersion_design": n_immersion,  # an objective made for the medium it is used with

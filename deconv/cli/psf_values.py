@@ -1,8 +1,7 @@
-"""Psfs that the commands of ``deconv psf`` read, write and describe; sizes and lengths as people write them."""
+"""Psfs that the commands of ``deconv psf`` read, write and describe."""
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
 
     from ..imaging.picture import VoxelSize
 
-__all__ = ["SIZE", "Output", "Overwrite", "length", "read_psf", "save_psf", "say", "sides"]
+__all__ = ["SIZE", "Output", "Overwrite", "read_psf", "save_psf", "say"]
 
 Output = Annotated[
     Path,
@@ -24,9 +23,6 @@ Output = Annotated[
 ]
 Overwrite = Annotated[bool, Option("--overwrite", help="Write over the input, and over an existing file, too.")]
 SIZE = "Slices by rows by columns, 31x63x63; rows by columns, 31x31."
-
-# Lengths as people write them, in micrometres.
-_UNITS = {"": 1.0, "um": 1.0, "µm": 1.0, "μm": 1.0, "nm": 1e-3, "mm": 1e3}
 
 
 def read_psf(path: Path) -> tuple[Tensor, VoxelSize | None, str]:
@@ -73,22 +69,3 @@ def _facts(h: Tensor, voxel: VoxelSize | None) -> str:
     if metric and None not in metric:
         words[-1] += f", {' x '.join(f'{m:.3g}' for m in metric)} um"
     return "; ".join(words)
-
-
-def sides(text: str, count: int) -> tuple[int, ...]:
-    """A size such as ``31x63x63``; one number is the side along every axis."""
-    parts = text.lower().split("x")
-    if len(parts) == 1 and parts[0].isdigit():
-        parts = parts * count
-    if len(parts) != count or not all(part.isdigit() and int(part) > 0 for part in parts):
-        raise ValueError(f"--size: expected {count} whole numbers like {'x'.join(['31'] * count)}, given {text!r}")
-    return tuple(map(int, parts))
-
-
-def length(flag: str, text: str) -> float:
-    """A length in micrometres."""
-    match = re.fullmatch(r"([0-9.eE+-]+?)\s*([a-zµμ]*)", text.strip())
-    try:
-        return float(match[1]) * _UNITS[match[2]] if match else float("nan")
-    except (ValueError, KeyError):
-        raise ValueError(f"{flag}: expected a length like 520nm or 0.52um, given {text!r}") from None

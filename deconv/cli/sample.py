@@ -6,21 +6,23 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from typer import Argument, Option
+from typer import Option
+
+from .options import Checkpoint, ClosingQuiet, Device
 
 __all__ = ["sample"]
 
 
 def sample(
-    checkpoint: Annotated[Path, Argument(metavar="CKPT", help="A run's folder, or one of its files.")],
+    checkpoint: Checkpoint,
     output: Annotated[Path, Option("--output", "-o", metavar="OUT", help="The picture of them all.")],
     count: Annotated[int, Option("--count", "-n", metavar="N", help="Images to draw.")] = 64,
     temperature: Annotated[float, Option(metavar="T", help="Of the noise; below 1: likelier images.")] = 1.0,
     label: Annotated[int | None, Option(metavar="N", help="Of a conditional flow: one label.")] = None,
     columns: Annotated[int | None, Option(metavar="N", help="Images in a row.")] = None,
     seed: Annotated[int, Option(metavar="N", help="Of the noise.")] = 0,
-    device: Annotated[str, Option(metavar="NAME", help="Where to compute: cpu, cuda, auto, ...")] = "cpu",
-    quiet: Annotated[bool, Option("--quiet", "-q", help="No closing line.")] = False,
+    device: Device = "cpu",
+    quiet: ClosingQuiet = False,
 ) -> None:
     """Draw images from a trained flow.
 

@@ -11,16 +11,10 @@ if TYPE_CHECKING:
 
     from .inputs import Source
 
-__all__ = ["PSF_FROM", "advised_streak", "blur_from_streak", "no_blur"]
-
-PSF_FROM = (
-    "Take the psf from a point of light that the blur has drawn out: the rectangle around it, in pixels, from the left "
-    "and from the top."
-)
+__all__ = ["advised_streak", "blur_from_streak", "no_blur"]
 
 # Of the streak's height over the dark around it, what counts as dark.
 _DARK = 0.05
-
 
 # An estimated psf that is at least so similar to the lights is not in contradiction to them.
 _SIMILAR = 0.7

@@ -9,6 +9,8 @@ from typing import Annotated
 import typer
 from typer import Option
 
+from .options import Device, Grey, Quiet, Side
+
 __all__ = ["train"]
 
 _RECIPE = (
@@ -32,8 +34,8 @@ def train(
     overwrite: Annotated[bool, Option("--overwrite", help="Begin anew even if the folder holds a run.")] = False,
     data: Annotated[str | None, Option(metavar="NAME", help=_DATA)] = None,
     root: Annotated[Path | None, Option(metavar="PATH", help="The data set's file or folder.")] = None,
-    size: Annotated[int | None, Option(metavar="N", help="Pixels a side: patches, folder, celeba.")] = None,
-    grey: Annotated[bool | None, Option("--grey/--colour", help="Grey or colour: patches, folder, celeba.")] = None,
+    size: Side = None,
+    grey: Grey = None,
     conditional: Annotated[bool | None, Option("--conditional", help="Condition on the labels.")] = None,
     model: Annotated[str | None, Option(metavar="NAME", help=_MODEL)] = None,
     levels: Annotated[int | None, Option(metavar="L", help="Levels of the flow.")] = None,
@@ -57,11 +59,11 @@ def train(
     validate_every: Annotated[int | None, Option(metavar="N", help="Steps between evaluations.")] = None,
     validation_images: Annotated[int | None, Option(metavar="N", help="Images of an evaluation; 0: all.")] = None,
     seed: Annotated[int | None, Option(metavar="N", help="Of everything random.")] = None,
-    device: Annotated[str, Option(metavar="NAME", help="Where to compute: cpu, cuda, auto, ...")] = "cpu",
+    device: Device = "cpu",
     loaders: Annotated[int, Option(metavar="N", help="Processes that read image files ahead.")] = 0,
     tensorboard: Annotated[bool, Option("--tensorboard", help="Also log for TensorBoard.")] = False,
     graph: Annotated[bool | None, Option("--graph/--no-graph", help=_GRAPH)] = None,
-    quiet: Annotated[bool, Option("--quiet", "-q", help="No progress, no closing line.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Train a normalizing flow.
 

@@ -7,8 +7,9 @@ import inspect
 import os
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol
 
 import typer
 from typer import Option
@@ -42,57 +43,67 @@ def _several(
     """The options that `for_many` adds."""
 
 
-def for_many(
-    single: Callable[..., Outcome], *, check: Callable[..., object], ending: str | None = None
-) -> Callable[..., None]:
+class Options(Protocol):
+    """The options of a command: a dataclass whose fields are annotated as Typer wants it."""
+
+    overwrite: bool
+    quiet: bool
+
+    def check(self, *, many: bool) -> None:
+        """Raise, before anything is done, what would be wrong with the picture whatever it shows, or with every one of
+        many."""
+
+
+def for_many(single: Callable[..., Outcome], *, ending: str | None = None) -> Callable[..., None]:
     """The command of a function for one picture, which takes many, too.
 
     Parameters
     ----------
     single : callable
-        ``single(source, output, *, overwrite, quiet, **options) -> Outcome``, annotated as Typer wants it; a function
-        of a module, for processes find it by its name.
-    check : callable
-        ``check(**options)`` raises before anything is done what would be wrong with every picture.
+        ``single(source, output, options) -> Outcome``: two files, annotated as Typer wants it, and an `Options`; a
+        function of a module, for processes find it by its name.
     ending : str, optional
         What the names of all outputs end with; by default that of the picture.
 
     Returns
     -------
     callable
-        The same with more arguments: one picture and the name of a file for the output is `single`; several pictures,
-        folders or patterns, or a folder for the output are many.
+        The same with the options one by one and more arguments: one picture and the name of a file for the output is
+        `single`; several pictures, folders or patterns, or a folder for the output are many.
     """
+    source, target, given = inspect.signature(single, eval_str=True).parameters.values()
+    made_of = given.annotation
+    own = dict(inspect.signature(made_of, eval_str=True).parameters)
     added = inspect.signature(_several, eval_str=True).parameters
-    signature = inspect.signature(single, eval_str=True)
-    parameters = dict(signature.parameters)
-    (argument,) = parameters["source"].annotation.__metadata__
-    first = parameters.pop("source").replace(name="sources", annotation=Annotated[list[Path], argument])
-    last = parameters.pop("quiet")
-    listed = [first, *parameters.values(), *added.values(), last]
+    (argument,) = source.annotation.__metadata__
+    pictures = source.replace(name="sources", annotation=Annotated[list[Path], argument])
+    last = own.pop("quiet")
+    listed = [each.replace(kind=last.kind) for each in (pictures, target, *own.values(), *added.values(), last)]
 
-    def command(sources: list[Path], output: Path, **options: Any) -> None:
-        several = {name: options.pop(name) for name in added}
-        if any(map(is_pipe, (*sources, output))):
-            if len(sources) > 1:
-                raise ValueError("-: standard input and output are for one picture")
-        elif are_many(sources, output):
-            check(**options)
+    def command(sources: list[Path], output: Path, **values: Any) -> None:
+        several = {name: values.pop(name) for name in added}
+        options = made_of(**values)
+        through_pipe = any(map(is_pipe, (*sources, output)))
+        if through_pipe and len(sources) > 1:
+            raise ValueError("-: standard input and output are for one picture")
+        many = not through_pipe and are_many(sources, output)
+        options.check(many=many)
+        if many:
             _run_many(single, sources, output, options, ending=ending, **several)
             return
         _refuse(several)
         if several["skip_existing"] and output.exists():
             return
         with piped(sources[0], output, ending or "") as (read, written, spoken):
-            outcome = single(read, written, **options)
-        if not options["quiet"]:
+            outcome = single(read, written, options)
+        if not options.quiet:
             typer.echo(spoken(outcome.words), err=is_pipe(output))
         if outcome.what == LEFT:
             raise typer.Exit(_LEFT)
 
     functools.update_wrapper(command, single)
     command.__name__ = single.__name__.removesuffix("_file")
-    command.__signature__ = signature.replace(parameters=listed, return_annotation=None)  # type: ignore[attr-defined]
+    command.__signature__ = inspect.Signature(listed)  # type: ignore[attr-defined]
     command.__annotations__ = {parameter.name: parameter.annotation for parameter in listed}
     return command
 
@@ -108,7 +119,7 @@ def _run_many(
     single: Callable[..., Outcome],
     sources: list[Path],
     folder: Path,
-    options: dict[str, Any],
+    options: Options,
     *,
     ending: str | None,
     suffix: str,
@@ -121,15 +132,11 @@ def _run_many(
     from .pool import work_through
     from .report import exit_status, print_table, write_report
 
-    if options.get("save_psf") is not None:
-        raise ValueError(
-            "--save-psf: is one file, and there are several pictures; each psf is written beside its output"
-        )
     found = find_jobs(sources, folder, suffix=suffix, recursive=recursive, ending=ending)
     if report is not None and not report.parent.is_dir():
         raise FileNotFoundError(f"--report: the folder {report.parent} does not exist")
     there = {job for job in found if os.path.lexists(job.output)}
-    if there and not (skip_existing or options["overwrite"]):
+    if there and not (skip_existing or options.overwrite):
         example = next(job.output for job in found if job in there)
         others = f" and {len(there) - 1} more" if len(there) > 1 else ""
         raise ValueError(f"--output: {example}{others} exist; --skip-existing leaves, --overwrite replaces them")
@@ -138,7 +145,7 @@ def _run_many(
     wanted = [job for job in found if job not in skipped]
     cores = _cores()
     processes = min(jobs or cores, max(len(wanted), 1))
-    quiet, options = options["quiet"], options | {"quiet": True}
+    quiet, options = options.quiet, replace(options, quiet=True)
     started = time.monotonic()
     threads = max(1, cores // processes)
     title = single.__name__.removesuffix("_file").replace("_", "-")

@@ -7,7 +7,7 @@ import signal
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
@@ -38,7 +38,7 @@ class _Worker:
 
 
 def work_through(
-    jobs: Sequence[Job], single: Callable[..., Outcome], options: Mapping[str, Any], *, processes: int, threads: int
+    jobs: Sequence[Job], single: Callable[..., Outcome], options: Any, *, processes: int, threads: int
 ) -> Iterator[tuple[Job, tuple[str, float] | tuple[Outcome, list[str]]]]:
     """Do all jobs, so many at a time and no more than fit into memory, in processes of their own.
 
@@ -96,7 +96,7 @@ def work_through(
         _stop(workers)
 
 
-def _start(single: Callable[..., Outcome], options: Mapping[str, Any], threads: int) -> _Worker:
+def _start(single: Callable[..., Outcome], options: Any, threads: int) -> _Worker:
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=serve, args=(theirs, single, options, threads), daemon=True)

@@ -6,7 +6,7 @@ import io
 import os
 import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
 from multiprocessing.connection import Connection
 from typing import Any
@@ -22,7 +22,7 @@ __all__ = ["serve"]
 _PAUSE = 0.1
 
 
-def serve(pipe: Connection, single: Callable[..., Outcome], options: Mapping[str, Any], threads: int) -> None:
+def serve(pipe: Connection, single: Callable[..., Outcome], options: Any, threads: int) -> None:
     """Take jobs from `pipe`, and send back what has become of them, until None comes.
 
     Parameters
@@ -31,8 +31,8 @@ def serve(pipe: Connection, single: Callable[..., Outcome], options: Mapping[str
         Jobs come in; out go pairs of a stage and the share of it that is done, and an `Outcome` with a list of remarks
         at the end of each.
     single : callable
-        ``single(source, output, **options) -> Outcome``.
-    options : mapping
+        ``single(source, output, options) -> Outcome``.
+    options : object
         The same for all pictures.
     threads : int
         How many a process may use.
@@ -52,9 +52,7 @@ def _terminate(number: int, frame: Any) -> None:
     raise SystemExit(128 + number)  # unfinished files are removed on its way
 
 
-def _done(
-    pipe: Connection, single: Callable[..., Outcome], job: Job, options: Mapping[str, Any]
-) -> tuple[Outcome, list[str]]:
+def _done(pipe: Connection, single: Callable[..., Outcome], job: Job, options: Any) -> tuple[Outcome, list[str]]:
     last = -1.0
 
     def tell(stage: str, share: float) -> None:
@@ -67,7 +65,7 @@ def _done(
     try:
         job.output.parent.mkdir(parents=True, exist_ok=True)
         with redirect_stderr(said), redirect_stdout(io.StringIO()), heard_by(tell):
-            outcome = single(job.source, job.output, **options)
+            outcome = single(job.source, job.output, options)
     except Exception as error:  # whatever it is, the others are to be done
         words = message_of(error) if foreseen(error) else f"{type(error).__name__}: {message_of(error)}"
         outcome = Outcome(FAILED, words, seconds=time.perf_counter() - started)

@@ -1,0 +1,155 @@
+"""Options that several commands have: each declared, explained and checked in one place.
+
+A command names those it has in its signature, or in the class of its options: ``white: White = None``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer import Argument, Option
+
+from ..choices import check_choice
+from .values import fraction, window
+
+__all__ = [
+    "Checkpoint",
+    "ClosingQuiet",
+    "Device",
+    "Grey",
+    "Json",
+    "KernelSize",
+    "LightOrValues",
+    "MaxPixels",
+    "Memory",
+    "Model",
+    "Overwrite",
+    "Photographs",
+    "PriorUnderTest",
+    "Quiet",
+    "Recentre",
+    "Side",
+    "Starts",
+    "White",
+    "checked",
+    "noise_option",
+    "one_of",
+    "pictures_in",
+    "pictures_out",
+]
+
+
+def checked(check: Callable[[Any, str], object]) -> Callable[..., Any]:
+    """The callback of an option, which refuses a value before any work, as `check(value, flag)` does; of an option that
+    is given several times, every value."""
+
+    def callback(parameter: typer.CallbackParam, value: Any) -> Any:
+        for each in value if isinstance(value, list | tuple) else (value,):
+            if each is not None:
+                check(each, parameter.opts[0])
+        return value
+
+    return callback
+
+
+def one_of(*allowed: str) -> Callable[[Any, str], None]:
+    """The check of an option that names one of a few things."""
+    return lambda value, flag: check_choice(flag, value, allowed)
+
+
+def _check_model(text: str, flag: str) -> None:
+    from ..blind.api import MODELS
+
+    check_choice(flag, text, MODELS)
+
+
+# What is read and written.
+
+
+def pictures_in(what: str) -> Any:
+    """One picture, or several, for `deconv.cli.batch.for_many`."""
+    return Argument(metavar="IN...", help=what)
+
+
+def pictures_out(what: str) -> Any:
+    """The file for one result, or the folder for several."""
+    return Option("--output", "-o", metavar="OUT|DIR", help=what)
+
+
+White = Annotated[
+    float | None,
+    Option(metavar="NUMBER", help="The value of white in a file of floats, 255 or 4095, say. By default 1."),
+]
+MaxPixels = Annotated[
+    int | None,
+    Option(metavar="N", help="Read files that declare up to so many pixels; 250 million by default."),
+]
+Overwrite = Annotated[bool, Option("--overwrite", help="Replace files that exist; never the input.")]
+Recentre = Annotated[bool, Option("--recentre", help="Centre a psf from a file on its centroid.")]
+LightOrValues = Annotated[
+    bool | None,
+    Option(
+        "--linear/--no-linear",
+        help="Work on linear light, which a lens blurs, or on the values in the file. By default photographs are taken "
+        "for blurred in light unless their values explain them better.",
+    ),
+]
+
+
+def noise_option(what: str) -> Any:
+    """The noise, a share of full scale: `deconv.cli.values.fraction` reads it."""
+    return Option(metavar="NUMBER", help=what, callback=checked(fraction))
+
+
+# What a psf is looked for with.
+
+KernelSize = Annotated[
+    str | None,
+    Option(
+        "--kernel-size",
+        "-k",
+        metavar="N|HxW",
+        help="Window of the psf in pixels, 31 or 31x21: somewhat more than the blur's extent. By default it is chosen.",
+        callback=checked(window),
+    ),
+]
+Model = Annotated[
+    str,
+    Option(
+        "--model",
+        metavar="NAME",
+        help="What to look for: shake, any path; motion, straight; focus, a disk; or auto, any path and, where none is "
+        "found, motion and focus.",
+        callback=checked(_check_model),
+    ),
+]
+Starts = Annotated[int, Option(metavar="N", help="How many starts to choose from, 1 (quickest) to 16.")]
+
+# Where and how to compute, and what to say.
+
+Device = Annotated[str, Option(metavar="NAME", help="Where to compute: cpu, cuda, auto, ...")]
+Memory = Annotated[
+    str | None,
+    Option(
+        metavar="SIZE",
+        help="What may be taken, 8GiB say: larger images are restored in tiles. By default what is free, on a GPU its "
+        "own.",
+    ),
+]
+Quiet = Annotated[bool, Option("--quiet", "-q", help="No progress, no closing line.")]
+ClosingQuiet = Annotated[bool, Option("--quiet", "-q", help="No closing line.")]
+
+# Models that were trained, and what they are trained on.
+
+Checkpoint = Annotated[Path, Argument(metavar="CKPT", help="A run's folder, or one of its files.")]
+Side = Annotated[int | None, Option(metavar="N", help="Pixels a side: patches, folder, celeba.")]
+Grey = Annotated[bool | None, Option("--grey/--colour", help="Grey or colour: patches, folder, celeba.")]
+
+# Benchmarks.
+
+Json = Annotated[Path | None, Option(metavar="FILE", help="Also write the figures to this file.")]
+Photographs = Annotated[Path, Option(metavar="DIR", help="Photographs, in folders train and val or all together.")]
+PriorUnderTest = Annotated[str, Option(metavar="NAME|FILE", help="A prior of the package, or a file.")]
