@@ -159,7 +159,7 @@ def test_standard_input_and_output(pictures, monkeypatch, capsys):
     assert main(["blur", "in/a.png", "-o", "one.png", "--psf", "box:3"]) == 0
     status, out = piped(monkeypatch, data, "blur", "-", "-o", "-", "--psf", "box:3")
     assert (status, out) == (0, Path("one.png").read_bytes())
-    assert capsys.readouterr().err.startswith("standard input -> standard output: 40 x 48 -> 38 x 46 grey")
+    assert capsys.readouterr().err.startswith("standard input -> standard output: 48 x 40 -> 46 x 38 grey")
     status, out = piped(monkeypatch, b"no picture", "blur", "-", "-o", "-", "--psf", "box:3")
     assert (status, out) == (2, b"")
     assert capsys.readouterr().err.startswith("deconv: standard input: it is not an image")

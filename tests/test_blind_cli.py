@@ -5,10 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 
 from deconv.bench.blind_cases import synthetic
 from deconv.blind import aligned_psnr, kernel_similarity
+from deconv.blind.observation import widest_window, window_size
 from deconv.cli import main
+from deconv.cli.inputs import Source
+from deconv.cli.left import wider_window
 from deconv.imaging import read_image, write_image
 from deconv.imaging.psf import from_file
 
@@ -45,6 +49,14 @@ def test_estimate_kernel_writes_every_kind(case, capsys, name):
     assert from_file(name)[0].shape == (11, 13)
 
 
+@pytest.mark.parametrize("shape", [(20, 30), (64, 60), (470, 728), (3000, 4000)])
+def test_the_window_advised_is_wider_than_by_default_and_allowed(shape):
+    picture = Source(Path("a.png"), torch.zeros(1).numpy(), torch.zeros(1, 1, 1, 1).expand(1, 1, *shape), None)
+    wider = wider_window(picture)
+    assert wider > max(widest_window(shape))
+    assert window_size(wider, shape) == (wider, wider)
+
+
 def test_a_sharp_picture_is_left_as_it_is(case, capsys):
     write_image("sharp.png", case.sharp, bits=8)
     deblur = ["deblur", "sharp.png", "-o", "out.png", "-k", "11", "--starts", "1"]
@@ -55,7 +67,7 @@ def test_a_sharp_picture_is_left_as_it_is(case, capsys):
     assert main(deblur) == 3
     said = capsys.readouterr()
     assert "sharp" in said.err
-    assert said.out.startswith("sharp.png -> out.png: left as it is; to try: --kernel-size")
+    assert said.out.startswith("sharp.png -> out.png: left as it is; to try: a crop of it, --kernel-size")
     assert Path("out.png").read_bytes() == Path("sharp.png").read_bytes()
     assert not Path("out-psf.png").exists()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import types
@@ -13,9 +14,11 @@ import skimage.data
 import tifffile
 import torch
 from PIL import Image
+from typer.main import get_command
 
 import deconv
 from deconv.cli import main, methods
+from deconv.cli.app import app
 from deconv.imaging import degrade, psf, psnr, read_image, read_stack, write_image, write_stack
 
 PSF = "motion:7,30"
@@ -53,7 +56,7 @@ def test_blur_is_degrade(sharp, capsys):
     status, out, err = tries(capsys, "blur", "sharp.png", "-o", "out.png", "--psf", PSF, "--noise", "2%", "--seed", "3")
     assert (status, err) == (0, "")
     np.testing.assert_array_equal(read_image("out.png"), degrade(sharp, psf.parse(PSF), noise=0.02, seed=3))
-    assert "sharp.png -> out.png: 128 x 150 -> 124 x 144 colour, 8 bits" in out
+    assert "sharp.png -> out.png: 150 x 128 -> 144 x 124 colour, 8 bits" in out
     assert "psf motion:7,30 (5 x 7); noise 2.00%; valid;" in out
     assert out.count("\n") == 1
 
@@ -337,6 +340,20 @@ def test_an_interrupt_is_status_130_without_a_traceback(blurred, capsys, monkeyp
     monkeypatch.setattr(methods.Method, "load", lambda self: interrupted)
     status, _, err = tries(capsys, "deblur", "blurred.png", "-o", "out.png", "--psf", PSF)
     assert (status, err) == (130, "deconv: interrupted\n")
+
+
+def test_every_help_fits_into_80_columns(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    commands = [get_command(app)]
+    for command in commands:
+        commands += getattr(command, "commands", {}).values()
+        if command.params and not hasattr(command, "commands"):
+            command.main(["--help"], prog_name="deconv", standalone_mode=False)
+            out = capsys.readouterr().out
+            assert "…" not in out, command.name
+            examples = re.findall(r"^   (?:deconv .*|  --.*)", out, flags=re.MULTILINE)
+            given = re.findall(r"^  (?:deconv .*|  --.*)", command.help or "", flags=re.MULTILINE)
+            assert [line.strip() for line in examples] == [line.strip() for line in given]
 
 
 @pytest.mark.parametrize("command", ["", "deblur", "blur", "demo", "info", "bench", "bench solver"])

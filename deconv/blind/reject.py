@@ -73,5 +73,8 @@ def why_rejected(found: Candidate, none: Candidate, limits: Thresholds = THRESHO
         return f"the image is sharp already: its blur spreads over {width:.2f} pixels only"
     unlikely = found.ranking_score > none.ranking_score or (width < limits.narrow_spread and found.score > none.score)
     if unlikely or found.sparsity > none.sparsity - limits.sparsity:
-        return "no blur explains the image as well as any psf found: it is sharp, or there is too little to see"
+        return (
+            "no psf explains the image better than no blur does: it is sharp, or its blur is too wide, too faint or "
+            "too uneven to be found"
+        )
     return None

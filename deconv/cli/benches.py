@@ -108,8 +108,8 @@ def flows(
     \b
     Examples:
       deconv bench flows --out flows.csv
-      deconv bench flows -K 16 --width 64 --layers inverse,finc,glow --train-steps 0
-      deconv bench flows --data mnist --root mnist.npz --logit-alpha 1e-6 --seconds 0 --seeds 3
+      deconv bench flows -K 16 --layers inverse,finc,glow --train-steps 0
+      deconv bench flows --data mnist --root mnist.npz --seeds 3
     """
     from ..bench.flows import main
 

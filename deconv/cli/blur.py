@@ -30,7 +30,7 @@ from .values import fraction
 
 __all__ = ["BlurOptions", "blur", "blur_file"]
 
-_PSF = "The blur: a text such as shake:31,seed=7, motion:15,30 or gaussian:2.0, or a file (image, .npy, .mat)."
+_PSF = "The blur: a text such as shake:31,seed=7 or motion:15,30, as listed above, or a file (image, .npy, .mat)."
 _PHOTONS = "Poisson noise: photons that a white pixel counts."
 _BOUNDARY = (
     "What lies outside the frame: valid keeps the part that needs no outside; circular, reflect, replicate and zero "
@@ -71,7 +71,11 @@ def blur_file(
 
     \b
     Example:
-      deconv blur sharp.png -o blurred.png --psf shake:31,seed=7 --noise 1% --seed 0
+      deconv blur sharp.png -o blurred.png --psf shake:31,seed=7 --noise 1%
+
+    \b
+    A psf as text, in pixels and degrees; what is in brackets may be left out:
+      {deconv.imaging.psf.spec:listing}
     """
     from ..imaging import degrade
     from ..imaging.srgb import to_linear, to_srgb

@@ -59,7 +59,8 @@ def combine(
 
     \b
     Examples:
-      deconv combine night1.fits night2.fits -o both.fits --psf psf1.fits --psf psf2.fits --method richardson_lucy
+      deconv combine night1.fits night2.fits -o both.fits \\
+        --psf psf1.fits --psf psf2.fits --method richardson_lucy
       deconv combine a.png b.png -o sharp.png --psf motion:15,0 --psf motion:15,90
     """
     chosen = choose(method)

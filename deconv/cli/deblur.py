@@ -60,10 +60,14 @@ def deblur_file(
     Examples:
       deconv deblur blurred.jpg -o sharp.jpg
       deconv deblur blurred.png -o sharp.png --psf motion:15,30
-      deconv deblur blurred.tif -o sharp.tif --psf kernel.mat --method recursive --sigma 1%
+      deconv deblur blurred.tif -o sharp.tif --psf psf.mat -m wiener --sigma 1%
       deconv deblur blurred.jpg -o preview.png --preview --method flow
       deconv deblur blurred.png -o mean.png --psf kernel.png --posterior 16
       deconv deblur holiday -o sharp --recursive --report report.json
+
+    \b
+    A psf as text, in pixels and degrees; what is in brackets may be left out:
+      {deconv.imaging.psf.spec:listing}
     """
     blur = None if options.psf is None else read_blur(options.psf, recentre=options.recentre)
     if blur is not None:

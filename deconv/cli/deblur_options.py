@@ -39,9 +39,8 @@ __all__ = ["DeblurOptions"]
 _QUICK = 4
 
 _PSF = (
-    "The blur: a file (image, .npy, .mat), or a text such as motion:15,30, of the forms "
-    "{deconv.imaging.psf.spec:listing}. By default it is estimated from the picture. Several, or a file with channels: "
-    "one for each channel."
+    "The blur: a file (image, .npy, .mat), or a text such as motion:15,30; all forms are listed above. By default it "
+    "is estimated from the picture. Several, or a file with channels: one for each channel."
 )
 _PSF_FROM = (
     "Take the psf from a point of light that the blur has drawn out: the rectangle around it, in pixels, from the left "

@@ -12,6 +12,7 @@ from typer import Argument, Option
 from ..imaging.formats import listing, split_name, written_ending
 from .blind import find_blur
 from .inputs import Source, read_source
+from .left import wider_window
 from .noise import estimate, overall
 from .options import KernelSize, MaxPixels, Model, White
 
@@ -73,7 +74,7 @@ def _facts(picture: Source, kernel_size: str | None, starts: int, model: str, *,
         "jpeg_quality": _quality(loss) if loss > 0 else None,
         "blur_effect": round(blur_effect(picture.batch), 3),
     }
-    return facts | {"advice": _advice(picture.path, facts, None if blur is None else blur.spec)}
+    return facts | {"advice": _advice(picture, facts, None if blur is None else blur.spec)}
 
 
 def _quality(loss: float) -> int:
@@ -82,12 +83,12 @@ def _quality(loss: float) -> int:
     return round(min(max((200 - scale) / 2 if scale <= 100 else 5000 / scale, 1), 100))
 
 
-def _advice(path: Path, facts: dict[str, Any], spec: str | None) -> str:
+def _advice(picture: Source, facts: dict[str, Any], spec: str | None) -> str:
     """The command to try next."""
-    command = f"deconv deblur {path} -o sharp{written_ending(split_name(path)[1])}"
+    command = f"deconv deblur {picture.path} -o sharp{written_ending(split_name(picture.path)[1])}"
     if facts["blur"] is None:
         say = f"{command} --psf motion:LENGTH,ANGLE or --psf disk:RADIUS"
-        return f"if it is blurred, say how, {say}, or widen the search, --kernel-size 65"
+        return f"if it is blurred, say how, {say}, or widen the search, --kernel-size {wider_window(picture)}"
     if facts["noise"] > _NOISY or (facts["jpeg_quality"] or 100) < _COARSE:
         return f"{command} --denoise-only; there is too much noise to gain from more"
     return f"{command} --psf {spec}, or without --psf for what is estimated" if spec else command

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from .inputs import Source
 
-__all__ = ["leave"]
+__all__ = ["leave", "wider_window"]
 
 
 def leave(photograph: Source, output: Path, *, bits: int | None, on_doubt: str) -> str:
@@ -42,6 +42,27 @@ def leave(photograph: Source, output: Path, *, bits: int | None, on_doubt: str) 
             write_atomically(output, photograph.path.read_bytes())
         else:
             photograph.write(output, photograph.batch, bits=bits)
-    advice = "to try: --kernel-size 65, a crop of it, --psf motion:LENGTH,ANGLE or --psf disk:RADIUS"
+    wider = wider_window(photograph)
+    advice = f"to try: a crop of it, --kernel-size {wider}, --psf motion:LENGTH,ANGLE or --psf disk:RADIUS"
     written = f" -> {output}" if on_doubt == "copy" else ""
     return f"{photograph.path}{written}: left as it is; {advice}"
+
+
+def wider_window(photograph: Source) -> int:
+    """A side for ``--kernel-size``, half as much again as that of the window in which a psf is sought by default.
+
+    Parameters
+    ----------
+    photograph : Source
+        What was read.
+
+    Returns
+    -------
+    int
+        Odd, and at most half of the shorter side of the picture.
+    """
+    from ..blind.observation import widest_window
+
+    height, width = photograph.batch.shape[-2:]
+    side = min(3 * max(widest_window((height, width))) // 2, min(height, width) // 2)
+    return max(side - 1 + side % 2, 3)

@@ -49,7 +49,8 @@ def gibson_lanni(
 
     \b
     Example:
-      deconv psf gibson-lanni --na 1.4 --wavelength 520nm --pixel 100nm --step 250nm --size 31x63x63 -o psf.tif
+      deconv psf gibson-lanni --na 1.4 --wavelength 520nm --pixel 100nm \\
+        --step 250nm --size 31x63x63 -o psf.tif
     """
     from ..imaging import psf
 
@@ -75,7 +76,8 @@ def vectorial(
 
     \b
     Example:
-      deconv psf vectorial --na 1.4 --wavelength 520nm --pixel 100nm --step 250nm --size 31x63x63 -o psf.tif
+      deconv psf vectorial --na 1.4 --wavelength 520nm --pixel 100nm \\
+        --step 250nm --size 31x63x63 -o psf.tif
     """
     from ..imaging import psf
 
@@ -104,7 +106,8 @@ def confocal(
 
     \b
     Example:
-      deconv psf confocal --na 1.4 --excitation 488nm --emission 520nm --pixel 50nm --step 150nm --size 31 -o h.tif
+      deconv psf confocal --na 1.4 --excitation 488nm --emission 520nm \\
+        --pixel 50nm --step 150nm --size 31 -o psf.tif
     """
     from ..imaging import psf
 

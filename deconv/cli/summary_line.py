@@ -14,7 +14,12 @@ __all__ = ["summary_line"]
 
 
 def summary_line(source: Source, target: Path, result: Tensor, done: list[str], seconds: float) -> str:
-    """``in.png -> out.png: 512 x 512 grey, 8 bits; ...; 0.31 s``."""
-    before, after = (" x ".join(map(str, shape)) for shape in (source.batch.shape[2:], result.shape[2:]))
+    """``in.png -> out.png: 640 x 480 grey, 8 bits; ...; 0.31 s``: width x height of pictures, the axes of stacks."""
+    before, after = (_size(batch, picture=source.volume is None) for batch in (source.batch, result))
     size = before if before == after else f"{before} -> {after}"
     return f"{source.path} -> {target}: " + "; ".join([f"{size} {source.kind}", *done, f"{seconds:.2f} s"])
+
+
+def _size(batch: Tensor, *, picture: bool) -> str:
+    sides = batch.shape[2:]
+    return " x ".join(map(str, reversed(sides) if picture else sides))

@@ -75,7 +75,7 @@ def train(
     Examples:
       deconv train
       deconv train --recipe mnist --root mnist.npz -o runs/mnist
-      deconv train --model glow --data folder --root photographs --size 64 --time-limit 3600
+      deconv train --model glow --data folder --root photographs --size 64
     """
     from ..choices import check_choice
     from ..training import families, recipes

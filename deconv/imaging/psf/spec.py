@@ -97,14 +97,14 @@ def forms() -> list[str]:
 
 
 def listing() -> str:
-    """All forms in one line, for help.
+    """All forms, one a line, indented by two spaces, for help.
 
     Returns
     -------
     str
         See `forms`.
     """
-    return "; ".join(forms())
+    return "\n  ".join(forms())
 
 
 def _form(name: str, maker: Callable[..., Tensor]) -> str:
