@@ -9,6 +9,11 @@ import torch
 from deconv.solvers.geometry import CORNERS, anchor_column, support_mask
 
 
+def relative(a: torch.Tensor, b: torch.Tensor) -> float:
+    """Largest difference, over the largest value."""
+    return float((a - b).abs().max() / b.abs().max())
+
+
 @dataclass(frozen=True)
 class Case:
     """One operator: shapes, corner, support, and what its anchor matrix looks like."""

@@ -2,10 +2,13 @@
 
 import os
 import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 # Before torch is imported, and for the processes that tests begin.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import pytest
 import torch
 
 # Tests are small: a second thread costs more than it brings. And the LU factorisation of MKL, as some builds of torch
@@ -16,3 +19,33 @@ torch.set_num_threads(1)
 # and the processes that they begin, have to hear it.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch) -> Path:
+    """An empty folder to work in."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def tries(capsys) -> Callable[..., tuple[int, str, str]]:
+    """Runs the command: the exit status, and what was said on standard output and standard error."""
+    from deconv.cli import main
+
+    def tries(*arguments: object) -> tuple[int, str, str]:
+        capsys.readouterr()
+        status = main([str(argument) for argument in arguments])
+        said = capsys.readouterr()
+        return status, said.out, said.err
+
+    return tries
+
+
+@pytest.fixture
+def poisoned_memory() -> Iterator[None]:
+    """Fresh tensors hold NaN, and so does the shared memory of kernels, so that reading either before it is written
+    shows."""
+    torch.use_deterministic_algorithms(True)
+    yield
+    torch.use_deterministic_algorithms(False)

@@ -22,11 +22,7 @@ from deconv.cli.outcome import FAILED, Outcome
 from deconv.free_memory import free_memory
 from deconv.imaging import read_image, write_image
 
-
-@pytest.fixture(autouse=True)
-def here(tmp_path, monkeypatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+pytestmark = pytest.mark.usefixtures("here")
 
 
 def jobs(*names: str) -> list[Job]:

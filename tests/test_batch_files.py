@@ -12,8 +12,7 @@ from deconv.imaging.psf import gaussian
 
 
 @pytest.fixture(autouse=True)
-def here(tmp_path, monkeypatch) -> None:
-    monkeypatch.chdir(tmp_path)
+def pictures(here) -> None:
     for name in ("a.jpg", "in/a.jpg", "in/b.PNG", "in/notes.txt", "in/deep/a.jpg", "in/deep/c.bmp", "in/.hidden.jpg"):
         Path(name).parent.mkdir(parents=True, exist_ok=True)
         Path(name).write_bytes(b"")

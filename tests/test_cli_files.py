@@ -14,11 +14,9 @@ RNG = np.random.default_rng(0)
 
 
 @pytest.fixture(autouse=True)
-def here(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def pictures(here):
     Image.fromarray(RNG.integers(0, 256, (40, 50), np.uint8)).save("photo.png", dpi=(300, 300))
     np.save("psf3.npy", np.full((3, 3, 3), 1 / 27))
-    return tmp_path
 
 
 def blur(capsys, *arguments: str) -> tuple[int, str]:

@@ -15,8 +15,7 @@ from deconv.imaging.psf import gaussian
 
 
 @pytest.fixture
-def here(tmp_path, monkeypatch) -> Path:
-    monkeypatch.chdir(tmp_path)
+def here(here) -> Path:
     picture = np.random.default_rng(0).integers(0, 256, (40, 48), np.uint8)
     for name in ("in.png", "in-psf.png", "somebodys.png"):
         write_image(name, picture)
@@ -24,7 +23,7 @@ def here(tmp_path, monkeypatch) -> Path:
     write_psf(Path("ours.npy"), gaussian(1.0))
     os.link("in.png", "hard.png")
     Path("soft.png").symlink_to("in.png")
-    return tmp_path
+    return here
 
 
 @pytest.mark.parametrize(

@@ -16,10 +16,9 @@ QUICK = "--psf motion:5,30 --prior gmm --iterations 2 --posterior 2 --boundary c
 
 
 @pytest.fixture
-def here(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def here(here):
     write_image("in.png", observation()[:24, :32].clip(0, 1), bits=8)
-    return tmp_path
+    return here
 
 
 def test_mean_deviation_and_samples_are_written(here, capsys):

@@ -17,8 +17,7 @@ DEBLUR = ("deblur", "counts.npy", "--psf", "motion:5,30", "-m", "wiener", "-q", 
 
 
 @pytest.fixture
-def blurred(tmp_path, monkeypatch) -> np.ndarray:
-    monkeypatch.chdir(tmp_path)
+def blurred(here) -> np.ndarray:
     sharp = skimage.data.camera()[100:180, 180:280] / 255
     blurred = deconv.degrade(sharp, deconv.imaging.psf.motion(5, 30), noise=0.01, seed=0)
     np.save("counts.npy", COUNTS * blurred)

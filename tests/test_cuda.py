@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from cases import CASES, LARGE_CASES, Case
+from cases import CASES, LARGE_CASES, Case, relative
 
 import deconv
 from deconv import causal_conv2d, solvers
@@ -15,10 +15,6 @@ pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not _OK, reason=f"cuda: {_REAS
 
 TOLERANCE = {torch.float64: 1e-12, torch.float32: 1e-5}
 TABLE = CASES + LARGE_CASES
-
-
-def relative(a: torch.Tensor, b: torch.Tensor) -> float:
-    return float((a - b).abs().max() / b.abs().max())
 
 
 def solve(y: torch.Tensor, weight: torch.Tensor, case: Case, **changed) -> torch.Tensor:

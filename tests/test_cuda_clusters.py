@@ -8,7 +8,7 @@ from functools import partial
 
 import pytest
 import torch
-from cases import CASES, LARGE_CASES, Case
+from cases import CASES, LARGE_CASES, Case, relative
 from cuda_shim.on_cpu import COMPILER, WIDE_CPU, Library, planned, shared_folder
 from deconv_gpu.launch import Plan
 from deconv_gpu.operands import describe
@@ -19,7 +19,10 @@ from deconv_gpu.strip_plan import StripPlan, cut_strips
 from deconv.solvers.geometry import opposite, transpose_weight
 from deconv.solvers.reference import solve as reference
 
-pytestmark = pytest.mark.skipif(COMPILER is None, reason="the kernels run on a CPU where there is g++: none found")
+pytestmark = [
+    pytest.mark.usefixtures("poisoned_memory"),
+    pytest.mark.skipif(COMPILER is None, reason="the kernels run on a CPU where there is g++: none found"),
+]
 
 EMPTY = torch.tensor(0x7FDECADE, dtype=torch.int32).view(torch.float32)
 
@@ -121,18 +124,6 @@ def libraries(folder) -> dict[str, Library]:
             return self[name]
 
     return Compiled()
-
-
-@pytest.fixture(autouse=True)
-def _poisoned_memory():
-    """Fresh tensors hold NaN, and so does shared memory, so that reading either before it is written shows."""
-    torch.use_deterministic_algorithms(True)
-    yield
-    torch.use_deterministic_algorithms(False)
-
-
-def relative(a: torch.Tensor, b: torch.Tensor) -> float:
-    return float((a - b).abs().max() / b.abs().max())
 
 
 def exact(y: torch.Tensor, weight: torch.Tensor, case: Case) -> torch.Tensor:

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import deconv_gpu
 import pytest
 import torch
-from cases import CASES, LARGE_CASES, Case
+from cases import CASES, LARGE_CASES, Case, relative
 from cuda_shim.on_cpu import COMPILER, CPU, Library, planned, shared_folder
 from deconv_gpu import compile as on_gpu
 from deconv_gpu.cell_plan import cells, cut_cells
@@ -22,7 +22,10 @@ from deconv import causal_conv2d, solvers
 from deconv.solvers.geometry import opposite, transpose_weight
 from deconv.solvers.reference import solve as reference
 
-pytestmark = pytest.mark.skipif(COMPILER is None, reason="the kernels run on a CPU where there is g++: none found")
+pytestmark = [
+    pytest.mark.usefixtures("poisoned_memory"),
+    pytest.mark.skipif(COMPILER is None, reason="the kernels run on a CPU where there is g++: none found"),
+]
 
 TOLERANCE = {torch.float64: 1e-12, torch.float32: 1e-5}
 DTYPES = pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
@@ -51,18 +54,6 @@ def library(tmp_path_factory) -> Library:
     for case in CUT_CASES:
         needed.update(cells(describe(case.image(), case.weight(), case.support, case.groups), CPU))
     return Library(needed, shared_folder(tmp_path_factory))
-
-
-@pytest.fixture(autouse=True)
-def _poisoned_memory():
-    """Fresh tensors hold NaN, and so does shared memory, so that reading either before it is written shows."""
-    torch.use_deterministic_algorithms(True)
-    yield
-    torch.use_deterministic_algorithms(False)
-
-
-def relative(a: torch.Tensor, b: torch.Tensor) -> float:
-    return float((a - b).abs().max() / b.abs().max())
 
 
 @DTYPES

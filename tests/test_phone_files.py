@@ -17,11 +17,7 @@ from deconv.cli import main
 from deconv.imaging import psnr, read_image, write_image
 from deconv.imaging.files import Picture, read_picture
 
-
-@pytest.fixture(autouse=True)
-def here(tmp_path, monkeypatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+pytestmark = pytest.mark.usefixtures("here")
 
 
 def write_dng(path: str, light: np.ndarray, *, orientation: int = 1) -> None:

@@ -12,8 +12,7 @@ from deconv.progress import ProgressBar, heard_by
 
 
 @pytest.fixture
-def picture(tmp_path, monkeypatch) -> np.ndarray:
-    monkeypatch.chdir(tmp_path)
+def picture(here, monkeypatch) -> np.ndarray:
     monkeypatch.setattr(preview, "_SIDE", 64)
     picture = np.full((200, 180, 3), 120, np.uint8)
     picture[100:180, 60:150] = skimage.data.astronaut()[60:140, 180:270]

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 import torch
-from cases import CASES, LARGE_CASES, Case
+from cases import CASES, LARGE_CASES, Case, relative
 
 from deconv import causal_conv2d, solvers
 from deconv.solvers import SOLVERS
@@ -21,10 +21,6 @@ from deconv.solvers.geometry import transpose_weight
 ON_CPU = [name for name in SOLVERS if name != "cuda"]  # that one is proven in test_cuda_kernels.py and test_cuda.py
 FAST = [name for name in ON_CPU if name != "reference"]
 TOLERANCE = {torch.float64: 1e-12, torch.float32: 1e-5}
-
-
-def relative(a: torch.Tensor, b: torch.Tensor) -> float:
-    return float((a - b).abs().max() / b.abs().max())
 
 
 def served(cases: list[Case]) -> list:

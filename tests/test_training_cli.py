@@ -34,13 +34,6 @@ def run(tmp_path_factory):
     return folder
 
 
-def tries(capsys, *arguments: object) -> tuple[int, str, str]:
-    capsys.readouterr()
-    status = main([str(argument) for argument in arguments])
-    said = capsys.readouterr()
-    return status, said.out, said.err
-
-
 def test_train_leaves_its_files(run):
     rows = read_log(run / "log.csv")
     assert tuple(rows[0]) == COLUMNS
@@ -56,36 +49,36 @@ def test_train_leaves_its_files(run):
     assert config["run"]["settings"]["steps"] == 60
 
 
-def test_train_says_how_it_goes_and_resumes(tmp_path, capsys):
+def test_train_says_how_it_goes_and_resumes(tmp_path, tries):
     folder = tmp_path / "run"
-    status, out, err = tries(capsys, "train", *TINY, "--steps", 20, "-o", folder)
+    status, out, err = tries("train", *TINY, "--steps", 20, "-o", folder)
     assert status == 0
     assert re.search(r"inverse, [\d,]+ parameters; patches, 1 x 8 x 8, [\d,]+ / [\d,]+ / [\d,]+ images", err)
     assert re.search(r"step     20 .* train \d\.\d+  validation \d\.\d+ ± 0\.\d+ bits/dim  [\d,]+ images/s", err)
     assert out.startswith(f"{folder}: 20 steps")
-    status, out, err = tries(capsys, "train", "-o", folder)
+    status, out, err = tries("train", "-o", folder)
     assert status == 2
     assert "--resume goes on with it" in err
-    status, out, _ = tries(capsys, "train", "-o", folder, "--resume", "--steps", 25)
+    status, out, _ = tries("train", "-o", folder, "--resume", "--steps", 25)
     assert (status, out.startswith(f"{folder}: 25 steps")) == (0, True)
-    status, _, err = tries(capsys, "train", "-o", folder, "--resume", "--width", 99)
+    status, _, err = tries("train", "-o", folder, "--resume", "--width", 99)
     assert status == 2
     assert "model width: the run was begun with 8, given 99" in err
-    status, out, _ = tries(capsys, "train", *TINY, "-o", folder, "--overwrite", "--steps", 5)
+    status, out, _ = tries("train", *TINY, "-o", folder, "--overwrite", "--steps", 5)
     assert (status, out.startswith(f"{folder}: 5 steps")) == (0, True)
 
 
-def test_a_time_limit_alone_ends_the_run(tmp_path, capsys):
+def test_a_time_limit_alone_ends_the_run(tmp_path, tries):
     folder = tmp_path / "run"
-    status, out, _ = tries(capsys, "train", *TINY, "--time-limit", 0.5, "-o", folder, "--coupling", "spline")
+    status, out, _ = tries("train", *TINY, "--time-limit", 0.5, "-o", folder, "--coupling", "spline")
     assert (status, out.startswith(f"{folder}: ")) == (0, True)
     assert read_log(folder / "log.csv")[-1]["seconds"] >= 0.5
     assert load_model(folder).model.config["coupling"] == "spline"
 
 
-def test_sample_draws_what_the_model_draws(run, tmp_path, capsys):
+def test_sample_draws_what_the_model_draws(run, tmp_path, tries):
     target = tmp_path / "grid.png"
-    status, out, _ = tries(capsys, "sample", run, "-n", 6, "--columns", 3, "--temperature", 0.5, "-o", target)
+    status, out, _ = tries("sample", run, "-n", 6, "--columns", 3, "--temperature", 0.5, "-o", target)
     assert (status, f"{run} -> {target}: 6 images, temperature 0.5;" in out) == (0, True)
     sheet = read_image(target)
     assert sheet.shape == (17, 26)
@@ -94,8 +87,8 @@ def test_sample_draws_what_the_model_draws(run, tmp_path, capsys):
     np.testing.assert_allclose(sheet[9:17, 9:17] / 255, images[4, 0], atol=0.5 / 255 + 1e-6)
 
 
-def test_evaluate_is_the_mean_over_the_part(run, capsys):
-    status, out, _ = tries(capsys, "evaluate", run, "--limit", 300, "--seed", 3)
+def test_evaluate_is_the_mean_over_the_part(run, tries):
+    status, out, _ = tries("evaluate", run, "--limit", 300, "--seed", 3)
     score = evaluate(load_model(run).model, load_data("patches", size=8).test, BITS_PER_DIM, limit=300, seed=3)
     assert status == 0
     assert out.startswith(f"patches test: {score.mean:.4f} ± {score.standard_error:.4f} bits/dim, 300 images;")
@@ -120,16 +113,16 @@ def test_the_exported_sampler_gives_the_same_images(tmp_path, name):
             torch.testing.assert_close(sampler(noise), model.decode(noise).clamp(0, 1), rtol=1e-5, atol=1e-5)
 
 
-def test_export(run, tmp_path, capsys):
-    status, out, _ = tries(capsys, "export", run, "-o", tmp_path / "sampler.pt2")
+def test_export(run, tmp_path, tries):
+    status, out, _ = tries("export", run, "-o", tmp_path / "sampler.pt2")
     assert (status, "sampler of 1 x 8 x 8 images" in out) == (0, True)
-    status, _, err = tries(capsys, "export", run, "-o", tmp_path / "sampler.zip")
+    status, _, err = tries("export", run, "-o", tmp_path / "sampler.zip")
     assert (status, "allowed here are .pt2, .onnx" in err) == (2, True)
 
 
-def test_export_to_onnx(run, tmp_path, capsys):
+def test_export_to_onnx(run, tmp_path, tries):
     target = tmp_path / "sampler.onnx"
-    status, _, err = tries(capsys, "export", run, "-o", target)
+    status, _, err = tries("export", run, "-o", target)
     try:
         import onnxruntime
         import onnxscript  # noqa: F401
@@ -142,7 +135,7 @@ def test_export_to_onnx(run, tmp_path, capsys):
     np.testing.assert_allclose(images, load_model(run).model.decode(noise).clamp(0, 1).detach(), atol=1e-5)
 
 
-def test_conditional_flows_know_their_labels(tmp_path, capsys, monkeypatch):
+def test_conditional_flows_know_their_labels(tmp_path, tries, monkeypatch):
     np.savez(
         tmp_path / "mnist.npz",
         train_images=np.random.default_rng(0).integers(0, 256, (60, 28, 28), np.uint8),
@@ -152,20 +145,20 @@ def test_conditional_flows_know_their_labels(tmp_path, capsys, monkeypatch):
     )
     folder, target = tmp_path / "run", tmp_path / "grid.png"
     options = ["--data", "mnist", "--root", tmp_path, "--conditional", *TINY[2:], "--steps", 2, "-o", folder, "-q"]
-    assert tries(capsys, "train", *options)[0] == 0
+    assert tries("train", *options)[0] == 0
     assert load_model(folder).model.config["num_classes"] == 10
-    assert tries(capsys, "sample", folder, "-n", 4, "--label", 3, "-o", target)[0] == 0
-    status, _, err = tries(capsys, "sample", folder, "-n", 4, "--label", 10, "-o", target)
+    assert tries("sample", folder, "-n", 4, "--label", 3, "-o", target)[0] == 0
+    status, _, err = tries("sample", folder, "-n", 4, "--label", 10, "-o", target)
     assert (status, "label: given 10, allowed are 0 to 9" in err) == (2, True)
-    status, _, err = tries(capsys, "export", folder, "-o", tmp_path / "sampler.pt2")
+    status, _, err = tries("export", folder, "-o", tmp_path / "sampler.pt2")
     assert (status, "it is conditional" in err) == (2, True)
-    assert tries(capsys, "evaluate", folder)[0] == 0
-    status, _, err = tries(capsys, "evaluate", folder, "--data", "patches", "--size", 28)
+    assert tries("evaluate", folder)[0] == 0
+    status, _, err = tries("evaluate", folder, "--data", "patches", "--size", 28)
     assert (status, "--data: patches has no labels, and the model needs some" in err) == (2, True)
     monkeypatch.setattr(
         "deconv.training.data.DATASETS", {"mnist": lambda root: replace(read_mnist(root), num_classes=1000)}
     )
-    status, _, err = tries(capsys, "evaluate", folder)
+    status, _, err = tries("evaluate", folder)
     assert (status, "--data: its labels are 0 to 999, the model's 0 to 9" in err) == (2, True)
 
 
@@ -190,20 +183,20 @@ def test_conditional_flows_know_their_labels(tmp_path, capsys, monkeypatch):
         (["evaluate", "RUN", "--split", "none"], "split: unknown 'none'"),
     ],
 )
-def test_errors(run, tmp_path, monkeypatch, capsys, arguments, message):
+def test_errors(run, tmp_path, monkeypatch, tries, arguments, message):
     monkeypatch.chdir(tmp_path)
     shutil.copy(run / "model.safetensors", "damaged.safetensors")
     with open("damaged.safetensors", "r+b") as file:
         file.truncate(5000)
-    status, out, err = tries(capsys, *(str(run) if a == "RUN" else a for a in arguments))
+    status, out, err = tries(*(str(run) if a == "RUN" else a for a in arguments))
     assert (status, out, err.count("\n")) == (2, "", 1)
     assert message in err
     assert [path.name for path in tmp_path.iterdir()] == ["damaged.safetensors"]
 
 
-def test_tensorboard_is_looked_for_first(tmp_path, monkeypatch, capsys):
+def test_tensorboard_is_looked_for_first(tmp_path, monkeypatch, tries):
     monkeypatch.setattr("deconv.training.log.find_spec", lambda name: None)
-    status, _, err = tries(capsys, "train", "--tensorboard", "-o", tmp_path / "run")
+    status, _, err = tries("train", "--tensorboard", "-o", tmp_path / "run")
     assert (status, err) == (2, "deconv: tensorboard: is not installed (pip install tensorboard)\n")
     assert not (tmp_path / "run").exists()
 
@@ -219,7 +212,7 @@ def test_recipes_build(recipe):
     assert sum(parameter.numel() for parameter in build_model(config, images).parameters()) > 1000
 
 
-def test_the_recipe_of_the_prior_trains_and_its_weights_restore(tmp_path, capsys):
+def test_the_recipe_of_the_prior_trains_and_its_weights_restore(tmp_path, tries):
     """From photographs to a file that `FlowPrior.load` takes, with as few steps as show that all parts fit."""
     photographs = tmp_path / "photographs"
     photographs.mkdir()
@@ -227,7 +220,7 @@ def test_the_recipe_of_the_prior_trains_and_its_weights_restore(tmp_path, capsys
         write_image(photographs / f"{name}.png", picture[:96, :120])
     run = tmp_path / "run"
     options = ["--steps", 3, "--batch-size", 2, "--validate-every", 3, "-o", run, "--quiet"]
-    status, _, err = tries(capsys, "train", "--recipe", "prior", "--root", photographs, *options)
+    status, _, err = tries("train", "--recipe", "prior", "--root", photographs, *options)
     assert (status, err) == (0, "")
     image = data.camera()[200:240, 200:240]
     restored = flow_map(image, gaussian(1.0, 5), prior=load_model(run).model, num_iter=2)

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from test_flow_precision import NoNumbers, NoWaiting, on_meta, small
-from test_training import splits
+from training_runs import splits
 
 from deconv.training import BITS_PER_DIM, Batch, Settings, fit
 from deconv.training.checkpoint import CHECKPOINT, read_checkpoint

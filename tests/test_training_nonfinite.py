@@ -5,16 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import nn
+from training_runs import splits
 
-from deconv.training import Objective, Settings, Splits, StoredImages, fit
+from deconv.training import Objective, Settings, fit
 from deconv.training.checkpoint import CHECKPOINT, read_checkpoint
 from deconv.training.nonfinite import first_nonfinite_gradient
-
-
-def splits() -> Splits:
-    generator = torch.Generator().manual_seed(0)
-    images = StoredImages(torch.randint(0, 256, (64, 1, 8, 8), generator=generator, dtype=torch.uint8))
-    return Splits(images, images, images)
 
 
 class _InfiniteSlope(torch.autograd.Function):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +18,7 @@ from .flows_models import SHAPES, Backbone, Contestant, contestants
 from .flows_quality import Curve, learn
 from .flows_report import Growth, Report, curves_table, growth_table, speed_table
 from .flows_speed import growth, measure_speed
+from .output import check_writable, console_of_width
 from .results import machine
 
 __all__ = ["main"]
@@ -115,10 +115,9 @@ def main(
     """
     if seeds < 1:
         raise ValueError(f"seeds: must be at least 1, given {seeds}")
-    console = console or Console(width=None if sys.stdout.isatty() else 170)
+    console = console or console_of_width(170)
     check_choice("shape", shape, SHAPES)
-    if out is not None and not out.absolute().parent.is_dir():
-        raise ValueError(f"out: the directory of {out} does not exist")
+    check_writable("out", out)
     names = list(FLOWS) if layers is None else list(layers)
     backbone = Backbone(SHAPES[shape], levels, steps, kernel_size, width, preprocessing, logit_alpha)
     splits = load_data(data, root) if train_steps else None

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import cast
 
 import torch
@@ -15,7 +13,7 @@ import torch
 from ..flows import FlowModel, Sequential, bits_per_dim
 from ..nn.cache import compared_once
 from .flows_models import Backbone, Contestant, images
-from .memory import peak_allocated, peak_resident
+from .memory import asked_of_a_process, peak_allocated, peak_resident
 from .timing import interleaved_medians
 
 __all__ = ["Speed", "growth", "measure_speed"]
@@ -152,16 +150,9 @@ def _memory(flows: Sequence[Contestant], backbone: Backbone, batch: int, device:
     if device != "cpu":
         one = images(batch, backbone.shape, device)
         return [peak_allocated(lambda model=flow.model: training_step(model, one)) for flow in flows]
-    if not Path("/proc/self/clear_refs").exists():
-        return [None] * len(flows)
     widths = [(flow.name, flow.width) for flow in flows]
-    request = json.dumps({"backbone": asdict(backbone), "flows": widths, "batch": batch})
-    result = subprocess.run(
-        [sys.executable, "-m", __name__], input=request, capture_output=True, text=True, check=False
-    )
-    if result.returncode:
-        raise RuntimeError(f"measuring memory failed: {result.stderr.strip()}")
-    return json.loads(result.stdout)
+    request = {"backbone": asdict(backbone), "flows": widths, "batch": batch}
+    return asked_of_a_process(__name__, request) or [None] * len(flows)
 
 
 def _serve() -> None:

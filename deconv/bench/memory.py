@@ -16,13 +16,14 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import astuple
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from .operations import Operands, solution
 from .shapes import SolveCase
 
-__all__ = ["extra_memory", "peak_allocated", "peak_resident"]
+__all__ = ["asked_of_a_process", "extra_memory", "peak_allocated", "peak_resident"]
 
 
 def extra_memory(cases: Sequence[SolveCase], solver: str | None, device: str) -> list[dict[str, int] | None]:
@@ -32,15 +33,21 @@ def extra_memory(cases: Sequence[SolveCase], solver: str | None, device: str) ->
     """
     if device != "cpu":
         return [_measure(case, solver, device) for case in cases]
+    request = {"cases": [astuple(case) for case in cases], "solver": solver}
+    return asked_of_a_process(__name__, request) or [None] * len(cases)
+
+
+def asked_of_a_process(module: str, request: dict[str, Any]) -> list[Any] | None:
+    """What ``python -m module`` measures, request and answer as JSON; None where the system tells no process its
+    peak."""
     if not Path("/proc/self/clear_refs").exists():
-        return [None] * len(cases)
-    request = json.dumps({"cases": [astuple(case) for case in cases], "solver": solver})
-    result = subprocess.run(
-        [sys.executable, "-m", __name__], input=request, capture_output=True, text=True, check=False
+        return None
+    done = subprocess.run(
+        [sys.executable, "-m", module], input=json.dumps(request), capture_output=True, text=True, check=False
     )
-    if result.returncode:
-        raise RuntimeError(f"measuring memory failed: {result.stderr.strip()}")
-    return json.loads(result.stdout)
+    if done.returncode:
+        raise RuntimeError(f"measuring memory failed: {done.stderr.strip()}")
+    return json.loads(done.stdout)
 
 
 def _measure(case: SolveCase, solver: str | None, device: str) -> dict[str, int] | None:

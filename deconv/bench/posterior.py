@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json as json_format
 import math
 import os
-import sys
 from pathlib import Path
 
 import torch
@@ -19,6 +17,7 @@ from ..prior import load_prior
 from ..restore import flow_posterior
 from ..training.data import ImageSet
 from ..training.data.crops import read_crops
+from .output import check_writable, console_of_width, write_json
 
 __all__ = ["calibrated_spread", "coverage", "main", "rank_histogram"]
 
@@ -74,7 +73,8 @@ def main(
     """
     if cases < 1:
         raise ValueError(f"cases: expected at least 1, given {cases}")
-    console = console or Console(width=None if sys.stdout.isatty() else 100)
+    console = console or console_of_width(100)
+    check_writable("json", json)
     density = load_prior(prior)
     photographs = read_crops(root, size=_SIDE + max(_SIZES) - 1)
     crops = photographs.train if training else photographs.validation
@@ -93,8 +93,7 @@ def main(
     console.print(_table(rows, samples))
     console.print("ranks of the truth: " + " ".join(f"{rank:.2f}" for rank in ranks.tolist()))
     console.print(f"spread {rows[-1]['spread']:.2f} would put the truth beyond all draws as often as it should be")
-    if json is not None:
-        json.write_text(json_format.dumps(rows, indent=2) + "\n")
+    write_json(json, rows)
     return rows
 
 

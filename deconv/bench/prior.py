@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json as json_format
 import math
 import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,6 +17,7 @@ from ..imaging.metrics import psnr
 from ..prior import GaussianMixturePrior, ImagePrior, cosine_basis, load_prior
 from ..training.data import ImageSet
 from ..training.data.crops import read_crops
+from .output import check_writable, console_of_width, write_json
 
 __all__ = ["NOISE", "main"]
 
@@ -73,7 +72,8 @@ def main(
     """
     if crops < 2:
         raise ValueError(f"crops: expected at least 2, given {crops}")
-    console = console or Console(width=None if sys.stdout.isatty() else 100)
+    console = console or console_of_width(100)
+    check_writable("json", json)
     densities: dict[str, ImagePrior] = {"gmm, 200 Gaussians": load_prior("gmm"), str(prior): load_prior(prior)}
     photographs = read_crops(root, size=_SIDE)
     densities = {"one Gaussian": _gaussian(photographs.train), **densities}
@@ -84,9 +84,7 @@ def main(
             nats = {level: _nats(density, clean, level) for level in noise}
             rows.append({"density": name, "nats": nats, "psnr": _denoised(density, clean)})
     console.print(_table(rows, noise, len(clean)))
-    if json is not None:
-        plain = [{**row, "nats": {level: each.tolist() for level, each in row["nats"].items()}} for row in rows]
-        json.write_text(json_format.dumps(plain, indent=2) + "\n")
+    write_json(json, [{**row, "nats": {level: each.tolist() for level, each in row["nats"].items()}} for row in rows])
     return rows
 
 

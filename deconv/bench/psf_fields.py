@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json as json_format
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -18,6 +16,8 @@ from deconv.imaging import convolve, psnr
 from deconv.imaging.psf import gibson_lanni
 from deconv.restore import tiled
 from deconv.restore.methods import as_method
+
+from .output import check_writable, console_of_width, write_json
 
 __all__ = ["main"]
 
@@ -63,7 +63,8 @@ def main(
     list of dict
         A row for each case and method.
     """
-    console = console or Console(width=None if sys.stdout.isatty() else 100)
+    console = console or console_of_width(100)
+    check_writable("json", json)
     rows = []
     for case in (_coma(grid), _depth(2 * grid)):
         table = Table(title=f"{case.name}, observed {psnr(case.seen, case.sharp):.2f} dB", title_justify="left")
@@ -86,8 +87,7 @@ def main(
             table.add_row(name, *(f"{row[title]['psnr']:.2f} dB, {row[title]['seconds']:.1f} s" for title in runs))
             rows.append(row)
         console.print(table)
-    if json is not None:
-        json.write_text(json_format.dumps(rows, indent=2) + "\n")
+    write_json(json, rows)
     return rows
 
 

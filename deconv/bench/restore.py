@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json as json_format
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -16,6 +14,7 @@ from rich.table import Table
 from deconv.imaging import degrade, psf, psnr, read_image, ssim, valid_margins
 from deconv.restore.methods import METHODS, as_method
 
+from .output import check_writable, console_of_width, write_json
 from .restore_rivals import rivals
 
 __all__ = ["main", "quick_methods"]
@@ -65,7 +64,8 @@ def main(
     ValueError
         Unknown methods or rivals, or a root without pictures.
     """
-    console = console or Console(width=None if sys.stdout.isatty() else 100)
+    console = console or console_of_width(100)
+    check_writable("json", json)
     chosen = quick_methods() if methods is None else methods
     settings: dict[str, list[Callable]] = {name: [as_method(name)] for name in chosen}
     for name in against:
@@ -82,8 +82,7 @@ def main(
                 found.append(_row(name, deviation, observed, candidates))
         console.print(_table(found, deviation, len(cases)))
         rows += found
-        if json is not None:
-            json.write_text(json_format.dumps(rows, indent=2) + "\n")
+        write_json(json, rows)
     return rows
 
 

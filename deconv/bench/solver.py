@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import json as json_format
-import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -20,6 +18,7 @@ from .graphs import replayed_medians
 from .growth import SERIES, measure_growth
 from .memory import extra_memory
 from .operations import Operands, accuracy, convolutions, solution
+from .output import check_writable, console_of_width, write_json
 from .report import diagonals_table, graphs_table, growth_table, means_table, rivals_table, roofline_table, rows_table
 from .results import Report, Row, machine
 from .rivals import general_solvers
@@ -85,9 +84,12 @@ def main(
         An unknown solver or row, a device that is not there, a solver that takes none of the rows, or a file that could
         not be written at the end.
     """
-    console = console or Console(width=None if sys.stdout.isatty() else 150)
+    console = console or console_of_width(150)
     device = str(usable_device(device))
-    _check_files(json, plot)
+    check_writable("json", json)
+    check_writable("plot", plot)
+    if plot is not None and importlib.util.find_spec("matplotlib") is None:
+        raise ValueError("plot: needs matplotlib (pip install 'deconv-toolkit[plot]')")
     cases = _taken(TABLE if rows is None else map(_row, rows), solver, device, console)
     if not cases:
         raise ValueError(f"solver: {solver!r} takes none of these cases")
@@ -106,8 +108,8 @@ def main(
 
     if not report.correct:
         console.print("[bold red]Some solutions are wrong: they have no ratio.[/]")
+    write_json(json, report.record())
     if json is not None:
-        json.write_text(json_format.dumps(report.record(), indent=2) + "\n")
         console.print(f"wrote {json}")
     if plot is not None:
         from .figure import draw
@@ -279,12 +281,3 @@ def _row(number: int) -> SolveCase:
     if not 1 <= number <= len(TABLE):
         raise ValueError(f"rows: given {number}, allowed are 1 to {len(TABLE)}")
     return TABLE[number - 1]
-
-
-def _check_files(json: Path | None, plot: Path | None) -> None:
-    """Find out before measuring for minutes what would prevent writing the results."""
-    for name, path in (("json", json), ("plot", plot)):
-        if path is not None and not path.absolute().parent.is_dir():
-            raise ValueError(f"{name}: the directory of {path} does not exist")
-    if plot is not None and importlib.util.find_spec("matplotlib") is None:
-        raise ValueError("plot: needs matplotlib (pip install 'deconv-toolkit[plot]')")

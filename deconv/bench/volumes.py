@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import json as json_format
-import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -17,6 +15,8 @@ from rich.table import Table
 from deconv.imaging import degrade, psnr
 from deconv.imaging.psf import gibson_lanni
 from deconv.restore import richardson_lucy
+
+from .output import check_writable, console_of_width, write_json
 
 __all__ = ["main"]
 
@@ -80,7 +80,8 @@ def main(
     list of dict
         A row for each stack and method; what is not known is None.
     """
-    console = console or Console(width=None if sys.stdout.isatty() else 100)
+    console = console or console_of_width(100)
+    check_writable("json", json)
     rivals = _rivals()
     if _REDLIONFISH not in rivals:
         console.print("RedLionfish is not installed; pip install redlionfish puts it beside")
@@ -95,8 +96,7 @@ def main(
         found = [_row(stack, name, *pair, reference) for name, pair in runs.items()]
         console.print(_table(stack, found))
         rows += found
-    if json is not None:
-        json.write_text(json_format.dumps(rows, indent=2) + "\n")
+    write_json(json, rows)
     return rows
 
 
