@@ -22,6 +22,12 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 
 @pytest.fixture
+def generator() -> torch.Generator:
+    """A source of random numbers, the same for every test."""
+    return torch.Generator().manual_seed(0)
+
+
+@pytest.fixture
 def here(tmp_path, monkeypatch) -> Path:
     """An empty folder to work in."""
     monkeypatch.chdir(tmp_path)

@@ -13,9 +13,11 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import deconv
-from deconv.imaging.arrays import as_image_batch, as_psf, per_sample
+from deconv.imaging.arrays import as_image_batch, per_sample
 
 DTYPES = ["bool", "uint8", "uint16", "int16", "int32", "uint32", "float16", "float32", "float64"]
+
+
 FULL_SCALE = {"bool": 1, "uint8": 255, "uint16": 65535}
 
 
@@ -282,38 +284,6 @@ def test_a_result_that_does_not_fit_the_layout_is_refused(shape, result):
         back(torch.zeros(result))
 
 
-def test_a_psf_keeps_its_values_and_takes_the_images_dtype():
-    weights = np.array([[0.2, 0.3], [0.1, 0.2]])
-    like = torch.zeros(1, dtype=torch.float32)
-    assert as_psf(weights).dtype == torch.float64
-    assert as_psf(weights, like=like).dtype == torch.float32
-    np.testing.assert_allclose(as_psf(weights, like=like), weights, rtol=1e-6)
-    assert as_psf(torch.tensor(weights, dtype=torch.float16)).dtype == torch.float32
-    assert as_psf(np.eye(1, dtype=int)).dtype == torch.float32
-    learnt = torch.tensor(weights, requires_grad=True)
-    assert as_psf(learnt, like=like).requires_grad
-
-
-@pytest.mark.parametrize(
-    ("psf", "error", "words"),
-    [
-        ("motion:15", TypeError, "psf: expected a NumPy"),
-        (np.ones((3, 3, 3)), ValueError, r"psf: expected \(kh, kw\), given the shape \(3, 3, 3\)"),
-        (np.ones((0, 3)), ValueError, "psf: expected"),
-        (np.full((2, 2), np.nan), ValueError, "psf: 4 of its 4 values are NaN"),
-        (np.full((2, 2), 100, np.uint8), ValueError, "psf: integers that sum to 400"),
-        (np.zeros((2, 2)), ValueError, "psf: its sum is 0, expected about 1; psf / psf.sum"),
-        (-np.ones((2, 2)), ValueError, "psf: its sum is -4"),
-        (np.full((2, 2), 100.0), ValueError, "psf: its sum is 400, expected about 1"),
-        (np.full((2, 2), 1e-6), ValueError, "psf: its sum is 4e-06, expected about 1"),
-        (np.ones((2, 2), complex), TypeError, "psf: expected real numbers, given dtype complex128"),
-    ],
-)
-def test_what_is_no_psf_is_refused_by_name(psf, error, words):
-    with pytest.raises(error, match=words):
-        as_psf(psf)
-
-
 @pytest.mark.parametrize(
     ("array", "kind"),
     [
@@ -326,53 +296,3 @@ def test_what_is_no_psf_is_refused_by_name(psf, error, words):
 )
 def test_numbers_for_samples_come_in_the_images_kind(array, kind):
     assert isinstance(per_sample(torch.zeros(len(as_image_batch(array)[0])), array), kind)
-
-
-@pytest.mark.parametrize(
-    ("shape", "axis", "expected"),
-    [
-        ((2, 9, 8), 0, (1, 2, 9, 8)),
-        ((9, 5, 8), 1, (1, 5, 9, 8)),
-        ((9, 8, 5), -1, (1, 5, 9, 8)),
-        ((3, 9, 8, 2), 3, (3, 2, 9, 8)),
-        ((2, 3, 9, 8), 0, (3, 2, 9, 8)),
-    ],
-)
-def test_the_channel_axis_is_the_one_that_is_named(shape, axis, expected):
-    array = np.random.default_rng(0).random(shape)
-    for image in (array, torch.from_numpy(array)):
-        batch, back = as_image_batch(image, channel_axis=axis)
-        assert tuple(batch.shape) == expected
-        np.testing.assert_array_equal(back(batch), array)
-        channels = np.moveaxis(array, axis, -3)
-        np.testing.assert_array_equal(batch.reshape(channels.shape), channels)
-
-
-@pytest.mark.parametrize(("shape", "axis"), [((9, 8), 0), ((2, 9, 8), 3), ((2, 9, 8), -4)])
-def test_a_channel_axis_that_is_not_there_is_refused(shape, axis):
-    with pytest.raises(ValueError, match=f"channel_axis: image of the shape .* has no axis {axis}"):
-        as_image_batch(np.ones(shape), channel_axis=axis)
-
-
-def test_the_channel_axis_is_the_same_everywhere():
-    """Each function gives what it gives for the channels where they are looked for, in the place where they were."""
-    h = deconv.imaging.psf.gaussian(1.0, 5)
-    image = np.random.default_rng(0).random((2, 40, 36))
-    mask = np.ones((40, 36))
-    mask[10:12, 10:12] = 0
-    degrade = {"boundary": "reflect", "noise": 0.0}
-    calls = {
-        "degrade": lambda x, **axis: deconv.degrade(x, h, **degrade, **axis),
-        "wiener": lambda x, **axis: deconv.wiener(x, h, mask=mask, **axis),
-        "tiled": lambda x, **axis: deconv.restore.tiled("wiener", x, h, tile=20, overlap=30, **axis),
-    }
-    for call in calls.values():
-        usual = np.moveaxis(call(np.moveaxis(image, 0, -1)), -1, 0)
-        np.testing.assert_allclose(call(image, channel_axis=0), usual)
-        between = np.ascontiguousarray(image.swapaxes(0, 1))
-        np.testing.assert_allclose(call(between, channel_axis=1), usual.swapaxes(0, 1))
-    blurred = image + 0.1
-    assert deconv.psnr(blurred, image, channel_axis=0) == pytest.approx(20)
-    last = [np.moveaxis(a, 0, -1) for a in (blurred, image)]
-    assert deconv.ssim(blurred, image, channel_axis=0) == pytest.approx(deconv.ssim(*last))
-    assert deconv.imaging.estimate_noise(image, channel_axis=0) == deconv.imaging.estimate_noise(last[1])

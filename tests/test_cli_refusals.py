@@ -129,7 +129,7 @@ def test_a_failure_leaves_an_existing_output_as_it_was(here, tries, monkeypatch)
         main(["deblur", "sharp.png", "-o", "out.png", "--psf", "disk:2", "--overwrite"])
 
 
-def test_the_picture_never_replaces_itself(tries):
+def test_the_picture_never_replaces_itself(sharp, tries):
     arguments = ("deblur", "sharp.png", "-o", "sharp.png", "--psf", "disk:2")
     for more in ((), ("--overwrite",)):
         status, _, err = tries(*arguments, *more)

@@ -11,11 +11,6 @@ from flow_cases import small
 from deconv import flows
 
 
-@pytest.fixture
-def generator():
-    return torch.Generator().manual_seed(0)
-
-
 def whole(generator, batch=8, levels=256, shape=(1, 8, 8)):
     return torch.randint(0, levels, (batch, *shape), generator=generator, dtype=torch.uint8)
 
