@@ -109,11 +109,11 @@ def found(monkeypatch) -> list:
     """Estimates that take no time: whether one is found, and those that were asked for."""
     answers: list = []
 
-    def find(picture, kernel_size, **how):
-        answers.append(how)
+    def find(picture, search):
+        answers.append(search)
         h = motion(7, 30)
-        why = () if how["linear"] is not False else ("it is sharp",)
-        return deconv.blind.KernelEstimate(h, None, 0.0, (), why, 0.0 if why else 0.9), bool(how["linear"])
+        why = () if search.linear is not False else ("it is sharp",)
+        return deconv.blind.KernelEstimate(h, None, 0.0, (), why, 0.0 if why else 0.9), bool(search.linear)
 
     monkeypatch.setattr(page_tasks, "find_blur", find)
     return answers
@@ -131,7 +131,7 @@ def test_an_estimate_is_told_in_words_and_made_once(source, found):
     do(page_tasks.restore, source, Settings(method="wiener", linear=True))
     assert len(found) == 2, "another light is another estimate"
     do(page_tasks.restore, source, Settings(method="wiener", linear=True, model="motion"))
-    assert [how["model"] for how in found] == ["auto", "auto", "motion"]
+    assert [search.model for search in found] == ["auto", "auto", "motion"]
 
 
 def test_a_result_that_is_no_better_is_said_to_be_so(source, found, monkeypatch):

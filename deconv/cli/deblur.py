@@ -13,7 +13,7 @@ import typer
 from ..imaging.formats import listing
 from ..progress import ProgressBar
 from .batch import for_many
-from .blind import check_psf_target, estimate_blur
+from .blind import estimate_blur
 from .blurs import Blur, on_voxels, read_blur
 from .deblur_options import DeblurOptions
 from .inputs import Source, read_source
@@ -24,7 +24,7 @@ from .methods import Choice, best
 from .noise import in_words
 from .options import pictures_in, pictures_out
 from .outcome import LEFT, Outcome
-from .outputs import check_outputs, write_psf
+from .outputs import check_outputs, check_psf_target, write_psf
 from .posterior import draw, posterior_files, write_posterior
 from .preview import check_preview, detailed_part, write_pair
 from .smoothing import noise_factor, noise_to_tell
@@ -93,16 +93,7 @@ def deblur_file(
     started = time.perf_counter()
     confidence = None
     if blur is None:
-        blur, confidence, light = estimate_blur(
-            photograph,
-            options.kernel_size,
-            model=options.model,
-            starts=options.starts,
-            prior=options.prior,
-            sigma=options.noise,
-            linear=options.linear,
-            quiet=options.quiet,
-        )
+        blur, confidence, light = estimate_blur(photograph, options.search)
         if confidence is None:
             words = leave(photograph, output, bits=options.bits, on_doubt=options.on_doubt)
             return Outcome(LEFT, words, seconds=time.perf_counter() - started)

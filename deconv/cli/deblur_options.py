@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Option
 
+from .blind import Search
 from .blurs import read_blur
 from .light import asked_light
 from .methods import DEFAULT, Choice, choose, listing
@@ -175,6 +176,19 @@ class DeblurOptions:
     def choice(self) -> Choice | None:
         """The method, None for ``auto``."""
         return choose(self.method if self.posterior is None else METHOD_OF_DRAWS)
+
+    @property
+    def search(self) -> Search:
+        """How to look for the psf."""
+        return Search(
+            kernel_size=self.kernel_size,
+            model=self.model,
+            starts=self.starts,
+            prior=self.prior,
+            sigma=self.noise,
+            linear=self.linear,
+            quiet=self.quiet,
+        )
 
     @property
     def progress(self) -> bool | None:

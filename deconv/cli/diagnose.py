@@ -10,7 +10,7 @@ import typer
 from typer import Argument, Option
 
 from ..imaging.formats import listing, split_name, written_ending
-from .blind import find_blur
+from .blind import Search, find_blur
 from .inputs import Source, read_source
 from .left import wider_window
 from .noise import estimate, overall
@@ -42,7 +42,7 @@ def diagnose(
       deconv diagnose blurred.jpg --json
     """
     picture = read_source(source, None, white=white, max_pixels=max_pixels)
-    facts = _facts(picture, kernel_size, starts, model, quiet=as_json)
+    facts = _facts(picture, Search(kernel_size=kernel_size, starts=starts, model=model, quiet=as_json))
     if as_json:
         typer.echo(json.dumps(facts))
         return
@@ -51,13 +51,13 @@ def diagnose(
             typer.echo(f"{name.replace('_', ' '):<12} {_in_words(name, value)}")
 
 
-def _facts(picture: Source, kernel_size: str | None, starts: int, model: str, *, quiet: bool) -> dict[str, Any]:
+def _facts(picture: Source, search: Search) -> dict[str, Any]:
     """What is found, by name, ready for JSON."""
     from ..blind.description import describe
     from ..imaging.clipping import clipped_ends
     from ..imaging.sharpness import blur_effect
 
-    found, light = find_blur(picture, kernel_size, model=model, starts=starts, sigma=None, linear=None, quiet=quiet)
+    found, light = find_blur(picture, search)
     ends = clipped_ends(picture.batch, white=picture.clipped_at or float("inf"))
     noise, loss = overall(estimate(picture, linear=False)), 0.0 if picture.picture is None else picture.picture.loss
     blur = describe(found.psf) if found.found else None

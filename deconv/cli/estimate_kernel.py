@@ -11,7 +11,7 @@ from typer import Option
 
 from ..imaging.formats import listing
 from .batch import for_many
-from .blind import check_psf_target, estimate_blur
+from .blind import Search, estimate_blur
 from .inputs import read_source
 from .light import asked_light
 from .options import (
@@ -28,7 +28,7 @@ from .options import (
     pictures_out,
 )
 from .outcome import Outcome
-from .outputs import check_outputs, write_psf
+from .outputs import check_outputs, check_psf_target, write_psf
 from .values import fraction
 
 __all__ = ["EstimateKernelOptions", "estimate_kernel", "estimate_kernel_file"]
@@ -75,9 +75,8 @@ def estimate_kernel_file(
     check_psf_target(output)
     check_outputs({"--output": output}, (source, options.prior), psf="--output", overwrite=options.overwrite)
     started = time.perf_counter()
-    blur, confidence, light = estimate_blur(
-        photograph,
-        options.kernel_size,
+    search = Search(
+        kernel_size=options.kernel_size,
         model=options.model,
         starts=options.starts,
         prior=options.prior,
@@ -85,6 +84,7 @@ def estimate_kernel_file(
         linear=asked_light(photograph, options.linear),
         quiet=options.quiet,
     )
+    blur, confidence, light = estimate_blur(photograph, search)
     seconds = time.perf_counter() - started
     write_psf(output, blur.psf)
     said = "linear light" if light else "grey values"

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
     from .inputs import Source
 
-__all__ = ["estimate", "in_light", "in_words", "overall", "with_error_of"]
+__all__ = ["estimate", "in_words", "overall", "sigma_in_light", "with_error_of", "with_inexact_psf"]
 
 # What counts as the same as the error of the coder.
 _NO_MORE = 1.001
@@ -51,6 +51,14 @@ def with_error_of(psf: Tensor, source: Source, sigma: Tensor, *, linear: bool) -
     return found.sigma.flatten(1)
 
 
+def with_inexact_psf(source: Source, sigma: Tensor, *, linear: bool) -> Tensor:
+    """The noise of each channel, and no less than what an estimated psf leaves unexplained."""
+    from ..blind.observation import effective_noise
+    from ..imaging.srgb import to_linear
+
+    return sigma.maximum(effective_noise(to_linear(source.batch) if linear else source.batch))
+
+
 def overall(sigma: Tensor) -> float:
     """One standard deviation for all channels, their root mean square."""
     return float(sigma.square().mean().sqrt())
@@ -80,7 +88,7 @@ def _of_picture(source: Source, sigma: float, *, estimated: bool) -> str:
     return f"noise {amount} (estimated)"
 
 
-def in_light(source: Source, sigma: float) -> float:
+def sigma_in_light(source: Source, sigma: float) -> float:
     """A standard deviation of the values of an sRGB file as one of its light, in the root mean square over pixels."""
     from ..imaging.srgb import to_linear
 

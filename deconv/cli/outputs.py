@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from ..imaging.picture import VoxelSize
 
-__all__ = ["check_outputs", "is_our_psf", "write_psf"]
+__all__ = ["check_outputs", "check_psf_target", "is_our_psf", "write_psf"]
 
 # The Exif tag of the software that made a picture, and what it says of psfs.
 _SOFTWARE, _MADE_HERE = 0x0131, "deconv: psf"
@@ -74,6 +74,13 @@ def is_our_psf(path: Path) -> bool:
     if notes is not None:
         exif.load(notes)
     return exif.get(_SOFTWARE) == _MADE_HERE
+
+
+def check_psf_target(path: Path, *, volume: bool = False) -> None:
+    """Raise now what `write_psf` would raise at the end of the work."""
+    from ..imaging.files import check_writable
+
+    check_writable(path, volume=volume)
 
 
 def write_psf(path: Path, psf: Tensor, voxel: VoxelSize | None = None) -> None:

@@ -26,7 +26,7 @@ from ..imaging.psf import parse
 from ..imaging.viewing import psf_close_up
 from ..page.settings import ESTIMATED, FILE, Settings
 from ..progress import ProgressBar
-from .blind import find_blur
+from .blind import Search, find_blur
 from .blurs import Blur, read_blur
 from .inputs import Source, read_source
 from .light import asked_light, in_light
@@ -82,9 +82,7 @@ def estimate(source: Path, folder: Path, settings: Settings, max_pixels: int) ->
     picture = _read(source, max_pixels)
     started = time.perf_counter()
     linear = asked_light(picture, settings.linear)
-    found, light = find_blur(
-        picture, None, starts=16, sigma=settings.noise, linear=linear, quiet=True, model=settings.model
-    )
+    found, light = find_blur(picture, Search(model=settings.model, sigma=settings.noise, linear=linear, quiet=True))
     facts = {
         "found": found.found,
         "words": describe(found.psf).words if found.found else "; ".join(found.warnings),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from typer import Option
 
-from .outputs import check_outputs, write_psf
+from .outputs import check_outputs, check_psf_target, write_psf
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -39,9 +39,7 @@ def save_psf(
     path: Path, h: Tensor, words: str, voxel: VoxelSize | None, read: tuple[Path, ...], overwrite: bool
 ) -> None:
     """Write a psf, and say what it is."""
-    from ..imaging.files import check_writable
-
-    check_writable(path, volume=h.ndim > 2)
+    check_psf_target(path, volume=h.ndim > 2)
     check_outputs({"--output": path}, read, psf="--output", overwrite=overwrite)
     write_psf(path, h, voxel)
     say(path, words, h, voxel)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .blind import with_inexact_psf
-from .noise import estimate, in_light, overall, with_error_of
+from .noise import estimate, overall, sigma_in_light, with_error_of, with_inexact_psf
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -63,7 +62,7 @@ def noise_to_tell(
     """
     smoothing = noise_factor(strength)
     if sigma is not None:
-        sigma = in_light(source, sigma) if linear else sigma
+        sigma = sigma_in_light(source, sigma) if linear else sigma
         return smoothing * sigma, sigma, sigma
     found = estimate(source, linear=linear) if estimated is None else estimated
     noise = overall(found)
