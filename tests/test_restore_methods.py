@@ -59,13 +59,13 @@ def test_a_new_row_is_seen_everywhere(dummy, tmp_path):
 def test_channels_one_after_another_give_the_same(name, monkeypatch):
     image = torch.from_numpy(np.stack([observation(), observation()[::-1], 0.5 * observation()])[None].copy()).float()
     noise = torch.tensor([[0.01, 0.02, 0.03]])
-    how = ({"sigma": ("--sigma", noise)}, {"progress": False})
     psf = torch.as_tensor(np.asarray(PSF)).float()
     choice = command.choose(name)
-    together = choice.call_for_each(image, psf, *how)
+    keywords = choice.keywords({"sigma": ("--sigma", noise)}, {"progress": False})
+    together = choice.restore_in_turn(image, psf, keywords)
     monkeypatch.setattr(command, "_LARGE", 0)
     # Of priors that are not convex, rounding decides here and there.
-    assert float((choice.call_for_each(image, psf, *how) - together).abs().mean()) < 1e-4
+    assert float((choice.restore_in_turn(image, psf, keywords) - together).abs().mean()) < 1e-4
 
 
 def test_the_property_tests_have_every_row():

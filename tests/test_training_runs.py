@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -125,23 +126,30 @@ def test_training_in_low_precision_follows_the_exact_one(tmp_path, whole):
     assert low != exact
 
 
-WORKER = """
-import sys, os, torch
-torch.set_num_threads(1)
-import deconv.training as t, training_runs as test
-from safetensors.torch import save_file
-fitted = t.train(test.CONFIG, sys.argv[1], progress=False)
-save_file(dict(fitted.model.state_dict()), os.path.join(sys.argv[1], f"rank{os.environ['RANK']}.safetensors"))
-"""
+SECOND = (
+    "import sys, torch, deconv.training as t, training_runs as test\n"
+    "from safetensors.torch import save_file\n"
+    "torch.set_num_threads(1)\n"
+    "fitted = t.train(test.CONFIG, sys.argv[1], progress=False)\n"
+    "save_file(dict(fitted.model.state_dict()), sys.argv[2])"
+)
 
 
-def test_two_processes_are_one_with_the_double_batch(tmp_path):
-    (tmp_path / "worker.py").write_text(WORKER)
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    command += [str(tmp_path / "worker.py"), str(tmp_path / "two")]
-    result = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, check=False)
-    assert result.returncode == 0, result.stderr
-    first, second = (load_file(tmp_path / "two" / f"rank{rank}.safetensors") for rank in (0, 1))
+def test_two_processes_are_one_with_the_double_batch(tmp_path, monkeypatch):
+    """The first is this one, the second another; both are told what torchrun tells those that it starts."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    told = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": "2"}
+    command = [sys.executable, "-c", SECOND, str(tmp_path / "two"), str(tmp_path / "second.safetensors")]
+    environment = ENVIRONMENT | told | {"RANK": "1", "LOCAL_RANK": "1"}
+    other = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+    with monkeypatch.context() as here:
+        for name, value in (told | {"RANK": "0", "LOCAL_RANK": "0"}).items():
+            here.setenv(name, value)
+        first = train(CONFIG, tmp_path / "two", progress=False).model.state_dict()
+    _, said = other.communicate()
+    assert other.returncode == 0, said
+    second = load_file(tmp_path / "second.safetensors")
     assert all(torch.equal(first[name], second[name]) for name in first)
     fitted = train(CONFIG.changed(settings={"shards": 2}), tmp_path / "one", progress=False)
     for name, value in fitted.model.state_dict().items():

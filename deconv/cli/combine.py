@@ -99,7 +99,8 @@ def combine(
     }
     started = time.perf_counter()
     batches, psfs = [frame.batch for frame in frames], [blur.psf.to(first.batch) for blur in blurs]
-    restored = chosen.call_for_frames(batches, psfs, options, defaults, memory_left(memory, device))
+    keywords = chosen.keywords(options, defaults)
+    restored = chosen.restore_frames(batches, psfs, keywords, memory=memory_left(memory, device))
     seconds = time.perf_counter() - started
     lost = first.write(output, restored, bits=bits)
     if not quiet:

@@ -203,14 +203,15 @@ def _restore(photograph: Source, blur: Blur, chosen: Choice, options: DeblurOpti
         "mask": photograph.known,
         "progress": options.progress,
     }
+    keywords = chosen.keywords(told, defaults)
     if options.posterior is not None:
-        draws = draw(chosen, options.posterior, photograph.batch, blur.psf, told, defaults)
+        draws = draw(options.posterior, photograph.batch, blur.psf, keywords)
         return _Restored(draws.mean, sigma, words, draws)
     if photograph.volume is not None:
         left = memory_left(options.memory, options.device)
     else:
         left = memory_for_picture(options.memory, options.device, chosen)
-    image = chosen.call_for_each(photograph.batch, blur.psf, told, defaults, options.tiles, left)
+    image = chosen.restore_in_turn(photograph.batch, blur.psf, keywords, tile=options.tiles, memory=left)
     return _Restored(image, sigma, words, None)
 
 

@@ -36,12 +36,41 @@ class Choice:
         """Whether the method has a keyword that an option may give."""
         return parameter in self.method.keywords
 
-    def call(
+    def keywords(self, options: Mapping[str, tuple[str, Any]], defaults: Mapping[str, Any]) -> dict[str, Any]:
+        """What the method is called with besides image and psf.
+
+        Parameters
+        ----------
+        options : mapping
+            By the method's keyword, the flag that gave it and its value. Those that are None or False were not given;
+            one that is given and that the method does not take is an error.
+        defaults : mapping
+            Values of the keywords that the method has and no option gives.
+
+        Returns
+        -------
+        dict
+            By keyword.
+
+        Raises
+        ------
+        ValueError
+            The method does not take an option; the message names those that it takes.
+        """
+        given = {name: pair for name, pair in options.items() if pair[1] is not None and pair[1] is not False}
+        for name, (flag, _) in given.items():
+            if not self.takes(name):
+                others = ", ".join(flag for other, (flag, _) in options.items() if self.takes(other))
+                raise ValueError(f"{flag}: {self.name} does not take it; it takes {others}")
+        keywords = {name: value for name, value in defaults.items() if self.takes(name)}
+        return keywords | {name: value for name, (_, value) in given.items()}
+
+    def restore(
         self,
         image: Tensor,
         psf: Tensor,
-        options: Mapping[str, tuple[str, Any]],
-        defaults: Mapping[str, Any],
+        keywords: Mapping[str, Any],
+        *,
         tile: int | None = None,
         memory: int | None = None,
     ) -> Tensor:
@@ -51,11 +80,8 @@ class Choice:
         ----------
         image, psf : Tensor
             As for the method.
-        options : mapping
-            By the method's keyword, the flag that gave it and its value. Those that are None or False were not given;
-            one that is given and that the method does not take is an error.
-        defaults : mapping
-            Values of the keywords that the method has and no option gives.
+        keywords : mapping
+            Of `keywords`.
         tile : int, optional
             Side of the tiles to restore one by one; by default the image as a whole, if it fits into the memory.
         memory : int, optional
@@ -68,28 +94,19 @@ class Choice:
         """
         from ..restore import tiled
 
-        keywords = self.keywords(options, defaults)
         space = image.ndim - 2
         with warnings_in_lines():
             size = psf.shape[2 - image.ndim :]
             if tile is None and (memory is None or not self._exceeds(memory, image, size, keywords)):
-                restored = self.method(image, psf, **keywords)
-            else:
-                restored = tiled(self.method, image, _everywhere(psf, space), tile=tile, memory=memory, **keywords)
-        return restored
+                return self.method(image, psf, **keywords)
+            return tiled(self.method, image, _everywhere(psf, space), tile=tile, memory=memory, **keywords)
 
-    def call_for_frames(
-        self,
-        frames: Sequence[Tensor],
-        psfs: Sequence[Tensor],
-        options: Mapping[str, tuple[str, Any]],
-        defaults: Mapping[str, Any],
-        memory: int,
+    def restore_frames(
+        self, frames: Sequence[Tensor], psfs: Sequence[Tensor], keywords: Mapping[str, Any], *, memory: int
     ) -> Tensor:
-        """`call` for several frames of one latent image, with a psf for each."""
+        """`restore` for several frames of one latent image, with a psf for each."""
         from ..restore import tiled
 
-        keywords = self.keywords(options, defaults)
         space = frames[0].ndim - 2
         size = [max(sides) for sides in zip(*(psf.shape[-space:] for psf in psfs), strict=True)]
         with warnings_in_lines():
@@ -98,15 +115,46 @@ class Choice:
             fields = [_everywhere(psf, space) for psf in psfs]
             return tiled(self.method, list(frames), fields, memory=memory, **keywords)
 
-    def keywords(self, options: Mapping[str, tuple[str, Any]], defaults: Mapping[str, Any]) -> dict[str, Any]:
-        """What the method is called with; arguments and errors as for `call`."""
-        given = {name: pair for name, pair in options.items() if pair[1] is not None and pair[1] is not False}
-        for name, (flag, _) in given.items():
-            if not self.takes(name):
-                others = ", ".join(flag for other, (flag, _) in options.items() if self.takes(other))
-                raise ValueError(f"{flag}: {self.name} does not take it; it takes {others}")
-        keywords = {name: value for name, value in defaults.items() if self.takes(name)}
-        return keywords | {name: value for name, (_, value) in given.items()}
+    def restore_in_turn(
+        self,
+        image: Tensor,
+        psf: Tensor,
+        keywords: Mapping[str, Any],
+        *,
+        tile: int | None = None,
+        memory: int | None = None,
+    ) -> Tensor:
+        """`restore` for the samples one by one, and in large images for the channels of methods that restore each by
+        itself: the memory is that of one. Arguments as there."""
+        import torch
+
+        from ..progress import ProgressBar, heard_by
+
+        samples, channels = image.shape[:2]
+        apart = self.method.by_channel and image[0].numel() > _LARGE
+        parts = [(slice(b, b + 1), slice(c, c + 1)) for b in range(samples) for c in range(channels)]
+        if not apart:
+            parts = [(slice(b, b + 1), slice(None)) for b in range(samples)]
+        if len(parts) == 1:
+            return self.restore(image, psf, keywords, tile=tile, memory=memory)
+        space, shown = image.ndim - 2, keywords.get("progress")
+
+        def of(part: tuple[slice, slice], value: Any) -> Any:
+            """The part of what there is one for each sample or channel."""
+            if not isinstance(value, torch.Tensor) or value.ndim < 2:
+                return value
+            index = (own if n > 1 else slice(None) for own, n in zip(part, value.shape, strict=False))
+            return value[tuple(index)]
+
+        restored = torch.empty_like(image)
+        with ProgressBar(self.name.replace("_", " "), len(parts), shown=shown, delay=1.0, unit="channel") as bar:
+            for number, part in enumerate(parts):
+                own = {name: of(part, value) for name, value in keywords.items()}
+                own |= {"progress": False} if self.takes("progress") else {}
+                its_psf = of(part, psf) if psf.ndim > space else psf
+                with heard_by(lambda _, share, done=number: bar.update(done + share)):
+                    restored[part] = self.restore(image[part], its_psf, own, tile=tile, memory=memory)
+        return restored
 
     def _exceeds(
         self, memory: int, image: Tensor, psf: Sequence[int], keywords: Mapping[str, Any], count: int = 1
@@ -119,53 +167,6 @@ class Choice:
         samples = count * image.shape[0] * image.shape[1]
         width = image.element_size()
         return working_bytes(self.method, image.shape[2:], psf, samples=samples, itemsize=width) > memory
-
-    def call_for_each(
-        self,
-        image: Tensor,
-        psf: Tensor,
-        options: Mapping[str, tuple[str, Any]],
-        defaults: Mapping[str, Any],
-        tile: int | None = None,
-        memory: int | None = None,
-    ) -> Tensor:
-        """`call` for the samples one by one, and in large images for the channels of methods that restore each by
-        itself: the memory is that of one. Arguments as there."""
-        import torch
-
-        from ..progress import ProgressBar, heard_by
-
-        samples, channels = image.shape[:2]
-        apart = self.method.by_channel and image[0].numel() > _LARGE
-        parts = [(slice(b, b + 1), slice(c, c + 1)) for b in range(samples) for c in range(channels)]
-        if not apart:
-            parts = [(slice(b, b + 1), slice(None)) for b in range(samples)]
-        if len(parts) == 1:
-            return self.call(image, psf, options, defaults, tile, memory)
-        space = image.ndim - 2
-
-        def of(part: tuple[slice, slice], value: Any) -> Any:
-            """The part of what there is one for each sample or channel."""
-            if not isinstance(value, torch.Tensor) or value.ndim < 2:
-                return value
-            index = (own if n > 1 else slice(None) for own, n in zip(part, value.shape, strict=False))
-            return value[tuple(index)]
-
-        restored = torch.empty_like(image)
-        with ProgressBar(
-            self.name.replace("_", " "), len(parts), shown=defaults.get("progress"), delay=1.0, unit="channel"
-        ) as bar:
-            for number, part in enumerate(parts):
-                with heard_by(lambda _, share, done=number: bar.update(done + share)):
-                    restored[part] = self.call(
-                        image[part],
-                        of(part, psf) if psf.ndim > space else psf,
-                        {name: (flag, of(part, value)) for name, (flag, value) in options.items()},
-                        {name: of(part, value) for name, value in defaults.items()} | {"progress": False},
-                        tile,
-                        memory,
-                    )
-        return restored
 
 
 def _everywhere(psf: Tensor, space: int) -> Any:

@@ -216,7 +216,8 @@ def _restored(
         "progress": False,
     }
     with redirect_stderr(StringIO()) as said:
-        restored = chosen.call(part, blur.psf, {"linear": ("--linear", light)}, defaults, _tiles(part))
+        keywords = chosen.keywords({"linear": ("--linear", light)}, defaults)
+        restored = chosen.restore(part, blur.psf, keywords, tile=_tiles(part))
     words = in_words(picture, noise, estimated=settings.noise is None, effective=effective)
     notes = [line.removeprefix("deconv: ") for line in said.getvalue().splitlines() if line]
     doubt = None if told is None else why_not_better(part, restored, blur.psf, sigma=sigma, linear=light)

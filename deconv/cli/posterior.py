@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .inputs import Source
-from .methods import DEFAULT, Choice, choose, warnings_in_lines
+from .methods import DEFAULT, choose, warnings_in_lines
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -60,19 +60,12 @@ def posterior_files(output: Path, photograph: Source, bits: int | None) -> dict[
     return {what: output.with_name(f"{output.stem}-{ending}") for what, ending in named.items()}
 
 
-def draw(
-    chosen: Choice,
-    count: int,
-    image: Tensor,
-    psf: Tensor,
-    options: Mapping[str, tuple[str, Any]],
-    defaults: Mapping[str, Any],
-) -> Posterior[Tensor]:
-    """`count` draws; options and defaults as for `Choice.call`."""
+def draw(count: int, image: Tensor, psf: Tensor, keywords: Mapping[str, Any]) -> Posterior[Tensor]:
+    """So many draws, and what says how far they are to be trusted; keywords of the method that they go by."""
     from ..restore import flow_posterior
 
     with warnings_in_lines():
-        return flow_posterior(image, psf, samples=count, **chosen.keywords(options, defaults))
+        return flow_posterior(image, psf, samples=count, **keywords)
 
 
 def write_posterior(files: Mapping[str, Path], posterior: Posterior[Tensor]) -> list[str]:
