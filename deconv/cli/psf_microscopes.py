@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 from typer import Option
@@ -32,58 +33,40 @@ _MODEL = "The theory: vectorial, or scalar."
 _Model = Annotated[str, Option(metavar="NAME", help=_MODEL, callback=checked(one_of("vectorial", "scalar")))]
 
 
-def gibson_lanni(
-    output: Output,
-    size: _Size,
-    na: _Aperture,
-    wavelength: _Wavelength,
-    pixel: _Pixel,
-    step: _Step,
-    depth: _Depth = "0um",
-    n_sample: _Sample = 1.33,
-    n_immersion: _Immersion = 1.515,
-    z: _Order = "stage",
-    overwrite: Overwrite = False,
-) -> None:
-    """Make the psf of a widefield microscope, by the scalar theory.
+def _widefield(name: str, theory: str, authors: str) -> Callable[..., None]:
+    """The command of the function of that name in `deconv.imaging.psf`."""
+
+    def command(
+        output: Output,
+        size: _Size,
+        na: _Aperture,
+        wavelength: _Wavelength,
+        pixel: _Pixel,
+        step: _Step,
+        depth: _Depth = "0um",
+        n_sample: _Sample = 1.33,
+        n_immersion: _Immersion = 1.515,
+        z: _Order = "stage",
+        overwrite: Overwrite = False,
+    ) -> None:
+        from ..imaging import psf
+
+        optics = _optics(na, pixel, step, depth, n_sample, n_immersion, z)
+        h = getattr(psf, name)(_volume(size), wavelength=length(wavelength, "--wavelength"), **optics)
+        save_psf(output, h, authors, _voxel(optics), (), overwrite)
+
+    command.__doc__ = f"""Make the psf of a widefield microscope, by the {theory}.
 
     \b
     Example:
-      deconv psf gibson-lanni --na 1.4 --wavelength 520nm --pixel 100nm \\
+      deconv psf {name.replace("_", "-")} --na 1.4 --wavelength 520nm --pixel 100nm \\
         --step 250nm --size 31x63x63 -o psf.tif
     """
-    from ..imaging import psf
-
-    optics = _optics(na, pixel, step, depth, n_sample, n_immersion, z)
-    h = psf.gibson_lanni(_volume(size), wavelength=length(wavelength, "--wavelength"), **optics)
-    save_psf(output, h, "Gibson and Lanni", _voxel(optics), (), overwrite)
+    return command
 
 
-def vectorial(
-    output: Output,
-    size: _Size,
-    na: _Aperture,
-    wavelength: _Wavelength,
-    pixel: _Pixel,
-    step: _Step,
-    depth: _Depth = "0um",
-    n_sample: _Sample = 1.33,
-    n_immersion: _Immersion = 1.515,
-    z: _Order = "stage",
-    overwrite: Overwrite = False,
-) -> None:
-    """Make the psf of a widefield microscope, by the vectorial theory: for apertures above 1.
-
-    \b
-    Example:
-      deconv psf vectorial --na 1.4 --wavelength 520nm --pixel 100nm \\
-        --step 250nm --size 31x63x63 -o psf.tif
-    """
-    from ..imaging import psf
-
-    optics = _optics(na, pixel, step, depth, n_sample, n_immersion, z)
-    h = psf.vectorial(_volume(size), wavelength=length(wavelength, "--wavelength"), **optics)
-    save_psf(output, h, "Richards and Wolf", _voxel(optics), (), overwrite)
+gibson_lanni = _widefield("gibson_lanni", "scalar theory", "Gibson and Lanni")
+vectorial = _widefield("vectorial", "vectorial theory: for apertures above 1", "Richards and Wolf")
 
 
 def confocal(
