@@ -137,11 +137,11 @@ def test_an_estimate_is_told_in_words_and_made_once(source, found):
 def test_a_result_that_is_no_better_is_said_to_be_so(source, found, monkeypatch):
     """Of an estimated psf only; by the picture, whole or a part."""
     do(page_tasks.open_picture, source)
-    assert do(page_tasks.restore, source, Settings(method="wiener"))["doubt"] is None
+    assert do(page_tasks.restore, source, Settings(method="wiener"))["warning"] is None
     monkeypatch.setattr("deconv.blind.comparison.compare", lambda *images: (9.0, 0.0))
-    assert do(page_tasks.restore, source)["doubt"] is None
+    assert do(page_tasks.restore, source)["warning"] is None
     for task in (page_tasks.restore, page_tasks.preview):
-        assert "does not explain the blurred one" in do(task, source, Settings(method="wiener"))["doubt"]
+        assert "does not explain the blurred one" in do(task, source, Settings(method="wiener"))["warning"]
 
 
 def test_a_picture_without_blur_is_left_as_it_is(source, found):

@@ -220,8 +220,8 @@ def _restored(
         restored = chosen.restore(part, blur.psf, keywords, tile=_tiles(part))
     words = in_words(picture, noise, estimated=settings.noise is None, effective=effective)
     notes = [line.removeprefix("deconv: ") for line in said.getvalue().splitlines() if line]
-    doubt = None if told is None else why_not_better(part, restored, blur.psf, sigma=sigma, linear=light)
-    facts = {"estimate": told, "doubt": doubt, "psf": blur.words, "noise": words, "light": light, "notes": notes}
+    warning = None if told is None else why_not_better(part, restored, blur.psf, sigma=sigma, linear=light)
+    facts = {"estimate": told, "warning": warning, "psf": blur.words, "noise": words, "light": light, "notes": notes}
     facts["method"] = chosen.name
     return restored[..., inner[0], inner[1]], facts
 

@@ -95,8 +95,8 @@ function tell() {
       latest.method.replaceAll("_", " "), `${latest.seconds.toFixed(1)} s`, ...latest.notes];
     element("done").textContent = said.join("; ");
   }
-  element("doubt").hidden = !latest?.doubt;
-  element("doubt").textContent = latest?.doubt ?? "";
+  element("warning").hidden = !latest?.warning;
+  element("warning").textContent = latest?.warning ?? "";
   element("showing").textContent = latest ? `after: ${latest.region ? "preview" : "restored"}` : ready ? "as it is" : "";
   const saved = results.save;
   element("saved").textContent = saved ? [saved.name, ...saved.notes].join("; ") : "";
