@@ -110,6 +110,16 @@ def test_latent_images_do_not_depend_on_those_beside_them(scale):
         assert float((together[:, index] - own[:, 0]).norm()) < 0.01 * float(own.norm())
 
 
+def test_compiled_passes_of_the_image_step_are_those_in_torch(scale, monkeypatch):
+    psfs = torch.stack([camera_shake(15, seed=seed) for seed in range(3)])
+    weights = torch.tensor([0.02, 0.04, 0.16])[:, None, None]
+    found = []
+    for least in (1, 10**9):
+        monkeypatch.setattr("deconv.blind.image_step._LEAST_PIXELS", least)
+        found.append(scale.latent_gradients(psfs, weights))
+    torch.testing.assert_close(*found, rtol=1e-4, atol=1e-5)
+
+
 def test_alternations_do_not_depend_on_those_beside_them(piece):
     small = pyramid(piece, (15, 15))[1]
     starts = [start.psf(small.size) for start in STARTS[:4]]

@@ -16,6 +16,7 @@ from torch import Tensor
 from ..imaging.boundary import extend
 from ..imaging.convolution import psf_to_otf
 from ..imaging.periodic import padded_margins
+from ..restore.compiled import are_compiled
 from ..restore.derivatives import Gradient
 from ..restore.shrinkage import squared
 
@@ -23,6 +24,9 @@ __all__ = ["Scale"]
 
 # The penalty at which g and the gradient of x have become one; in units of the contrast.
 _LAST_PENALTY = 5e3
+
+# From so many pixels on, in all images together, its passes are compiled.
+_LEAST_PIXELS = 2**15
 
 _gradient = Gradient()
 
@@ -43,6 +47,8 @@ class Scale:
     ----------
     shape : tuple of int
         That of the periodic domain, `(H', W')`.
+    padded, spectrum : Tensor
+        The observation on that domain, `(1, H', W')`, and its transform.
     gradients, gradient_spectrum : Tensor
         Of the observation, `(2, 1, H', W')`, and their transform.
     laplacian : Tensor
@@ -54,11 +60,11 @@ class Scale:
         self.size = size
         self.sigma = sigma
         self.margins = padded_margins(image.shape[2:], size)
-        padded = extend(image, self.margins)
-        self.shape = (padded.shape[2], padded.shape[3])
-        self.spectrum = torch.fft.rfft2(padded)
+        self.padded = extend(image, self.margins)[0]
+        self.shape = (self.padded.shape[1], self.padded.shape[2])
+        self.spectrum = torch.fft.rfft2(self.padded)
         self.laplacian = _gradient.power(self.shape, image)
-        self.gradients = _gradient.analyse(padded)[:, 0]
+        self.gradients = _gradient.analyse(self.padded)
         self.gradient_spectrum = torch.fft.rfft2(self.gradients)
 
     def latent_gradients(self, psf: Tensor, weight: Tensor) -> Tensor:
@@ -72,14 +78,32 @@ class Scale:
             :math:`\lambda`, `(N, 1, 1)`, in units of the contrast squared.
         """
         otf = psf_to_otf(psf, self.shape)
-        data, power = otf.conj() * self.spectrum[0], otf.real.square() + otf.imag.square()
-        gradients = self.gradients
+        data, power = otf.conj() * self.spectrum, otf.real.square() + otf.imag.square()
+        latent = self.padded  # with which all begin
         doublings = 1
         while (going := (penalty := weight * 2**doublings) < _LAST_PENALTY).any():
-            kept = gradients * (squared(gradients) >= 0.5**doublings)
-            spectrum = torch.fft.rfft2(_gradient.adjoint(kept)) * penalty + data
-            spectrum *= (power + penalty * self.laplacian).reciprocal()
-            latent = torch.fft.irfft2(spectrum, s=self.shape)
-            gradients = torch.where(going, _gradient.analyse(latent), gradients)
+            spectrum = torch.fft.rfft2(_adjoint_of_strong(latent, 0.5**doublings)).expand_as(data).contiguous()
+            following = torch.fft.irfft2(_solved(spectrum, data, power, self.laplacian, penalty), s=self.shape)
+            latent = following if going.all() else torch.where(going, following, latent)
             doublings += 1
-        return gradients
+        return _gradient.analyse(latent)
+
+
+def _adjoint_of_strong(latent: Tensor, least: float) -> Tensor:
+    """The adjoint gradient of those gradients of images `(N, H, W)` whose square is `least` at least."""
+    if latent.dtype == torch.float32 and are_compiled(latent, _LEAST_PIXELS):
+        from ..restore.compiled.strong_gradients import adjoint_of_strong
+
+        return adjoint_of_strong(latent, least)
+    gradients = _gradient.analyse(latent)
+    return _gradient.adjoint(gradients * (squared(gradients) >= least))
+
+
+def _solved(spectrum: Tensor, data: Tensor, power: Tensor, laplacian: Tensor, penalty: Tensor) -> Tensor:
+    r""":math:`(d + \beta s) / (p + \beta l)` in place of the spectrum s."""
+    if power.dtype == torch.float32 and are_compiled(power, _LEAST_PIXELS):
+        from ..restore.compiled.strong_gradients import solve
+
+        solve(spectrum, data, power, laplacian, penalty)
+        return spectrum
+    return spectrum.mul_(penalty).add_(data).mul_((power + penalty * laplacian).reciprocal())

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     DivideBySmoothing = Callable[[Tensor, Tensor, Tensor, Tensor, float], Tensor]
 
-__all__ = ["compiled_data", "compiled_smoothing", "compiled_solution", "compiled_variables"]
+__all__ = ["are_compiled", "compiled_data", "compiled_smoothing", "compiled_solution", "compiled_variables"]
 
 # Below so many pixels, importing numba and loading what it compiled takes longer than it saves. The size alone decides,
 # so that the same image gives the same digits whatever has been imported.
@@ -111,10 +111,18 @@ def _usual(term: Term) -> bool:
     return _constant(prox.weight) and _constant(term.penalty)
 
 
+def are_compiled(image: Tensor, least: int) -> bool:
+    """Whether passes over an image of so many pixels at least are compiled where it is, for its type."""
+    return _usual_here(image) and image.numel() >= least and _numba_works()
+
+
 def _large_here(image: Tensor) -> bool:
     """Whether an image is on the CPU, and of a type and size that passes are compiled for."""
-    usual = image.device.type == "cpu" and image.dtype in (torch.float32, torch.float64)
-    return usual and image.numel() >= _LEAST_PIXELS
+    return _usual_here(image) and image.numel() >= _LEAST_PIXELS
+
+
+def _usual_here(image: Tensor) -> bool:
+    return image.device.type == "cpu" and image.dtype in (torch.float32, torch.float64)
 
 
 def compiled_smoothing(weight: Tensor, flat: Tensor, latent: Tensor) -> DivideBySmoothing | None:
