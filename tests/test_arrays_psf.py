@@ -39,3 +39,8 @@ def test_a_psf_keeps_its_values_and_takes_the_images_dtype():
 def test_what_is_no_psf_is_refused_by_name(psf, error, words):
     with pytest.raises(error, match=words):
         as_psf(psf)
+
+
+def test_psfs_for_each_channel_without_the_axis_of_samples_are_told_their_shape():
+    with pytest.raises(ValueError, match=r"psf: its sum is 3, .* 3 channels have the shape \(1, 3, kh, kw\)"):
+        as_psf(np.full((3, 5, 5), 1 / 25), space=3)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import pickle
 
+import numpy as np
 import pytest
 import torch
 
@@ -145,6 +146,11 @@ def test_double_backward():
     (gradient,) = torch.autograd.grad(layer(x)[0].pow(3).sum(), x, create_graph=True)
     gradient.square().sum().backward()
     assert layer.taps.grad.abs().sum() > 0
+
+
+def test_arrays_are_refused_by_name():
+    with pytest.raises(TypeError, match="x: expected a tensor, given ndarray"):
+        InverseConv2d(2, 3)(np.zeros((1, 2, 4, 4), np.float32))
 
 
 @pytest.mark.parametrize(

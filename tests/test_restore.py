@@ -294,7 +294,8 @@ def test_a_progress_bar_is_shown_on_demand(method, capsys):
     [
         ({"sigma": -1}, ValueError, "sigma: must be finite and not negative"),
         ({"sigma": [0.1, 0.1]}, ValueError, r"sigma: the shape \(2,\) does not fit"),
-        ({"num_iter": 0}, ValueError, "num_iter: expected at least 1, given 0"),
+        ({"num_iter": 0}, ValueError, "num_iter: expected a whole number of at least 1, given 0"),
+        ({"num_iter": 2.5}, ValueError, "num_iter: expected a whole number of at least 1, given 2.5"),
         ({"tolerance": -1}, ValueError, "tolerance: expected 0 or more"),
         ({"boundary": "wrap"}, ValueError, "boundary: unknown 'wrap', allowed are unknown, circular"),
         ({"mask": "white"}, ValueError, 'mask: expected an array or "auto"'),

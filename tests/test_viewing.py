@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import re
 import sys
+from html import unescape
 from io import BytesIO
 
 import numpy as np
@@ -91,8 +92,11 @@ def test_a_close_up_keeps_the_centre_in_the_centre():
     ],
 )
 def test_an_estimate_shows_itself(warnings, confidence, said):
-    html = KernelEstimate(motion(9, 30), None, 0.5, (), warnings, confidence)._repr_html_()
+    estimate = KernelEstimate(motion(9, 30), None, 0.5, (), warnings, confidence)
+    html = estimate._repr_html_()
     for words in said:
         assert words in html
+        assert unescape(words) in repr(estimate)
+    assert len(repr(estimate).splitlines()) == 1
     data = re.search(r"base64,([^\"]+)", html)[1]
     assert np.asarray(Image.open(BytesIO(base64.b64decode(data)))).max() == 255

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from html import escape
 from typing import Any
@@ -33,7 +33,7 @@ class NoImprovement(UserWarning):
     rings it is no better than it was, see `deconv.blind.comparison`."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class KernelEstimate:
     """A psf estimated from a photograph, and how far it is to be trusted.
 
@@ -59,7 +59,7 @@ class KernelEstimate:
     """
 
     psf: Tensor
-    photograph: Any = field(repr=False)
+    photograph: Any
     score: float
     trace: tuple[Tensor, ...]
     warnings: tuple[str, ...] = ()
@@ -86,15 +86,19 @@ class KernelEstimate:
         """Whether a psf was found; where none was to be trusted, `psf` is that of no blur."""
         return not self.warnings
 
-    def _repr_html_(self) -> str:
-        """The psf, what it looks like in words, and how far it is to be trusted, for notebooks."""
+    def _in_words(self) -> list[str]:
+        """The psf, what it looks like in words, and how far it is to be trusted."""
         said = [describe(self.psf).words if self.found else "no blur is found that is to be trusted"]
         said += [f"confidence {self.confidence:.2f}"] if self.found else []
-        said += [
-            *self.warnings,
-            *self.cautions,
-            f"{' x '.join(map(str, self.psf.shape))} pixels, score {self.score:.4g}",
-        ]
+        size = " x ".join(map(str, self.psf.shape))
+        return [*said, *self.warnings, *self.cautions, f"{size} pixels, score {self.score:.4g}"]
+
+    def __repr__(self) -> str:
+        return f"KernelEstimate({'; '.join(self._in_words())})"
+
+    def _repr_html_(self) -> str:
+        """What `repr` says beside the psf, for notebooks."""
+        said = self._in_words()
         picture = as_png_address(psf_close_up(self.psf))
         lines = "<br>".join(escape(line) for line in said)
         return (

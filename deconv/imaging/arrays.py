@@ -217,7 +217,10 @@ def as_psf(psf: Any, *, like: Tensor | None = None, space: Literal[2, 3] = 2) ->
     if not exact and total != 1:
         raise ValueError(f"psf: integers that sum to {total:.0f}; expected floats that sum to 1 (psf / psf.sum())")
     if not _LEAST_GAIN <= total <= 1 / _LEAST_GAIN:
-        raise ValueError(f"psf: its sum is {total:.3g}, expected about 1; psf / psf.sum() keeps the brightness")
+        hint = "psf / psf.sum() keeps the brightness"
+        if space == 3 and round(total) in (tensor.shape[0], tensor.shape[-1]):
+            hint = f"psfs for each of {total:.0f} channels have the shape (1, {total:.0f}, kh, kw)"
+        raise ValueError(f"psf: its sum is {total:.3g}, expected about 1; {hint}")
     if like is not None:
         return tensor.to(like.device, like.dtype)
     return tensor if exact else tensor.float()

@@ -40,6 +40,8 @@ def without_autocast(method: Direction) -> Direction:
 
     @wraps(method)
     def run(self: Any, x: Tensor, *arguments: Any, **options: Any) -> tuple[Tensor, Tensor]:
+        if not isinstance(x, Tensor):
+            raise TypeError(f"x: expected a tensor, given {type(x).__name__}")
         if x.is_meta or not torch.is_autocast_enabled(x.device.type):
             return computed(self, x, *arguments, **options)
         with torch.autocast(x.device.type, enabled=False):

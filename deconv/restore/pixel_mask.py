@@ -75,6 +75,7 @@ def read_masked(
         return relabel(rewrap(unpack(result)))
 
     if mask is None:
+        _check_finite(values)
         batch, unpack = as_image_batch(image, **layout)
         return batch, back, None, None if white is None else clipped_ends(batch, white=white)
     known = None if missing is None else torch.from_numpy(~missing)
@@ -96,6 +97,13 @@ def read_masked(
         if bad:
             raise ValueError(f"image: {bad} of its values are NaN or infinite where the mask is not 0")
     return torch.where(pixels > 0, batch, 0), back, pixels, clipped
+
+
+def _check_finite(values: Tensor) -> None:
+    bad = values.numel() - int(values.isfinite().sum()) if values.is_floating_point() else 0
+    if bad:
+        where = f"image: {bad} of its {values.numel()} values are NaN or infinite"
+        raise ValueError(f"{where}; all must be finite, or left out by mask=, which is 0 where a pixel does not count")
 
 
 def white_of(dtype: torch.dtype, white: float | None, *, sought: bool) -> float | None:

@@ -99,8 +99,8 @@ def run(
     for option in common:
         if option not in CommonOptions.__annotations__:
             raise TypeError(f"{name}() got an unexpected keyword argument {option!r}")
-    if num_iter < 1:
-        raise ValueError(f"num_iter: expected at least 1, given {num_iter}")
+    if num_iter < 1 or num_iter % 1:
+        raise ValueError(f"num_iter: expected a whole number of at least 1, given {num_iter}")
     tolerance = common.get("tolerance", 0.0)
     if not tolerance >= 0:
         raise ValueError(f"tolerance: expected 0 or more, given {tolerance}")
