@@ -11,8 +11,8 @@ from deconv.bench.blind_cases import synthetic
 from deconv.blind import aligned_psnr, kernel_similarity
 from deconv.blind.observation import widest_window, window_size
 from deconv.cli import main
-from deconv.cli.inputs import Source
 from deconv.cli.left import wider_window
+from deconv.cli.source import Source
 from deconv.imaging import read_image, write_image
 from deconv.imaging.psf import from_file
 

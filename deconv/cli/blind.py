@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, cast
 import typer
 
 from .blurs import Blur
-from .inputs import Source
 from .noise import estimate as noise_levels
 from .noise import overall, sigma_in_light
+from .source import Source
 from .values import window
 
 if TYPE_CHECKING:

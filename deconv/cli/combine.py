@@ -10,11 +10,12 @@ import typer
 from typer import Argument, Option
 
 from .blurs import on_voxels, read_blur
-from .inputs import Source, read_source
+from .inputs import read_source
 from .large import memory_left
 from .methods import DEFAULT, choose
 from .options import Device, MaxPixels, Memory, Overwrite, Quiet, White, noise_option
 from .outputs import check_outputs
+from .source import Source
 from .summary_line import summary_line
 from .values import fraction
 

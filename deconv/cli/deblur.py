@@ -16,7 +16,7 @@ from .batch import for_many
 from .blind import estimate_blur
 from .blurs import Blur, on_voxels, read_blur
 from .deblur_options import DeblurOptions
-from .inputs import Source, read_source
+from .inputs import read_source
 from .large import memory_for_picture, memory_left, restore_stored
 from .left import leave
 from .light import in_light
@@ -28,6 +28,7 @@ from .outputs import check_outputs, check_psf_target, write_psf
 from .posterior import draw, posterior_files, write_posterior
 from .preview import check_preview, detailed_part, write_pair
 from .smoothing import noise_factor, noise_to_tell
+from .source import Source
 from .streak import blur_from_streak, no_blur
 from .summary_line import summary_line
 

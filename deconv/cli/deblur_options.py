@@ -32,7 +32,7 @@ from .posterior import METHOD_OF_DRAWS, check_posterior
 from .values import fraction
 
 if TYPE_CHECKING:
-    from .inputs import Source
+    from .source import Source
 
 __all__ = ["DeblurOptions"]
 

@@ -11,10 +11,11 @@ from typer import Argument, Option
 
 from ..imaging.formats import listing, split_name, written_ending
 from .blind import Search, find_blur
-from .inputs import Source, read_source
+from .inputs import read_source
 from .left import wider_window
 from .noise import estimate, overall
 from .options import KernelSize, MaxPixels, Model, White
+from .source import Source
 
 __all__ = ["diagnose"]
 

@@ -1,10 +1,12 @@
-"""Pictures and stacks that the commands read, and files like theirs that they write."""
+"""Pictures and stacks that the commands read."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
+
+from .source import Source
 
 if TYPE_CHECKING:
     import numpy as np
@@ -13,156 +15,7 @@ if TYPE_CHECKING:
     from ..imaging.picture import Picture, Volume
     from .blurs import Blur
 
-__all__ = ["Source", "read_source"]
-
-# A picture of floats has another white than 1 where more than this share of it is brighter.
-_MOSTLY = 0.5
-
-# What the axes of a stack count.
-_COUNTED = {"T": "times", "C": "channels", "Z": "slices"}
-
-# The share of the light that a file of integers loses and that the summary line says.
-_WORTH_A_WORD = 0.01
-
-
-@dataclass(frozen=True)
-class Source:
-    """What was read.
-
-    Attributes
-    ----------
-    path : Path
-        The file.
-    values : ndarray
-        As they are in the file.
-    batch : Tensor
-        The same as shares of white: of a picture `(1, C, H, W)`; of a stack a sample for each time, `(T, C, D, H, W)`,
-        or for a psf of two axes for each slice, too, `(T D, C, H, W)`.
-    picture : Picture or None
-        What else an image file holds; None for a volume.
-    white : float
-        The value of white in a file of floats.
-    volume : Volume or None
-        What else a stack's file holds; None for a picture.
-    known : Tensor or None
-        1 where the file has a value, like `batch`, 0 also where it is fully transparent; None where it has all. Where
-        there is none, `batch` is filled from around it.
-    """
-
-    path: Path
-    values: np.ndarray
-    batch: Tensor
-    picture: Picture | None
-    white: float = 1.0
-    volume: Volume | None = None
-    known: Tensor | None = None
-
-    def check_target(self, path: Path, *, bits: int | None) -> None:
-        """Raise now what `write` would raise at the end of the work, or where most of it would come out white."""
-        from ..imaging.files import check_writable
-
-        if self.picture is None:
-            check_writable(path, bits=bits, volume=True)
-        else:
-            check_writable(path, like=self.picture, bits=bits)
-        beyond = float((self.batch > 1).double().mean())
-        if beyond > _MOSTLY and not self.holds_floats(path, bits):
-            raise ValueError(
-                f"{path}: {beyond:.0%} of {self.path} is above {self.white:g} and would come out white; give another "
-                "--white, such as 255 or 4095, or write floats"
-            )
-
-    def holds_floats(self, path: Path, bits: int | None) -> bool:
-        """Whether `write` would write floats."""
-        from ..imaging.depths import choose_depth
-        from ..imaging.formats import format_of_name
-
-        format = format_of_name(path, volumes=self.picture is None)
-        return choose_depth(format, bits, self.values.dtype.name).startswith("float")
-
-    def write(self, path: Path, result: Tensor, *, bits: int | None) -> list[str]:
-        """Write a result `(1, C, [D,] H, W)` to a file of the same depth, with all that the source's holds.
-
-        What that loses is a word for the summary line.
-        """
-        from ..imaging import write_image, write_stack
-        from ..imaging.depths import lost_to_white
-        from ..imaging.hyperstack import from_samples
-
-        floats, words = self.holds_floats(path, bits), []
-        if floats:
-            result = result * self._unit
-        else:
-            share, lost = lost_to_white(result.detach().cpu().numpy())
-            if lost > _WORTH_A_WORD or (self.volume is not None and share > 0):
-                words = [f"{share:.2%} clipped at white, {lost:.0%} of the light, which .tif with --bits 32 keeps"]
-        if self.volume is not None:
-            space: Literal[2, 3] = 2 if result.ndim == 4 else 3
-            samples = result.detach().cpu().numpy()
-            values = from_samples(samples, self.values.shape, self.volume.axes, space)
-            write_stack(path, values, like=self.volume, bits=bits)
-        elif self.picture is not None:
-            write_image(path, result[0], like=self.picture, bits=bits)
-        return words
-
-    def check_noise(self, sigma: float | None) -> None:
-        """Refuse noise of white and more where white is known, and of more than all values span: a percentage, or a
-        number of grey levels, was meant."""
-        if sigma is not None and sigma >= 1 and (self.values.dtype.kind == "u" or self.white != 1):
-            raise ValueError(f"--sigma: {sigma:g} is {sigma:.0%} of white; write {sigma:g}% for {sigma:g} %")
-        span = float(self.batch.max() - self.batch.min())
-        if sigma is not None and sigma > span > 0:
-            raise ValueError(
-                f"--sigma: {sigma:g}, in the unit of the values, is more than they span, {span:.4g}; write {sigma:g}% "
-                f"for {sigma:g} %"
-            )
-
-    @property
-    def photograph(self) -> bool:
-        """Whether it is taken for an sRGB photograph: integers with a camera's notes, from a lossy coder, or in colour
-        with 8 bits."""
-        if self.picture is None or self.values.dtype.kind != "u":
-            return False
-        if self.picture.raw:
-            return True
-        colour = self.values.ndim == 3 and self.values.dtype.itemsize == 1
-        return colour or self.picture.loss > 0 or self.picture.exif is not None
-
-    @property
-    def clipped_at(self) -> float | None:
-        """The value of `batch` at which it is clipped, if it is: 1 where that is known, else what floats show."""
-        from ..imaging.clipping import white_level
-
-        known = self.values.dtype.kind == "u" or self.white != 1
-        return 1.0 if known else white_level(self.batch)
-
-    @property
-    def full(self) -> float:
-        """What a value of 1 in `batch` is in the file."""
-        import numpy as np
-
-        return self.white if self.values.dtype.kind == "f" else float(np.iinfo(self.values.dtype).max)
-
-    @property
-    def _unit(self) -> float:
-        """What a value of 1 in `batch` is in a file of floats: a stack keeps its counts."""
-        return self.white if self.volume is None else self.full
-
-    @property
-    def kind(self) -> str:
-        """What it is, in a few words."""
-        if self.volume is not None:
-            axes, shape = self.volume.axes, self.values.shape
-            words = "volume"
-            if axes != "ZYX" or self.batch.ndim == 4:
-                counts = [(shape[axes.index(axis)], word) for axis, word in _COUNTED.items() if axis in axes]
-                words = f"stack of {', '.join(f'{n} {word if n != 1 else word[:-1]}' for n, word in counts)}"
-            words += f" ({self.volume.part})" if self.volume.part else ""
-        else:
-            words = "grey" if self.values.ndim == 2 else "colour"
-            words += "" if self.picture is None or self.picture.alpha is None else " with opacity"
-            words += f" ({self.picture.part})" if self.picture is not None and self.picture.part else ""
-        return f"{words}, {8 * self.values.dtype.itemsize} bits"
+__all__ = ["read_source"]
 
 
 def read_source(
@@ -176,76 +29,110 @@ def read_source(
     channel_axis: int | None = None,
 ) -> Source:
     """Read a picture or a stack: a stack where the psf has three axes, the file says so, or channels are counted."""
-    import numpy as np
-    import torch
-
     from ..devices import usable_device
     from ..imaging import as_image_batch
     from ..imaging.decoding import MAX_PIXELS
     from ..imaging.files import read_picture
-    from ..imaging.hyperstack import to_samples
-    from ..imaging.stacks import read_volume
-    from ..restore.filling import fill
-    from .blurs import on_voxels
 
     place = usable_device(device, name="--device")
     max_pixels = MAX_PIXELS if max_pixels is None else max_pixels
     space: Literal[2, 3] = 3 if blur is not None and blur.space == 3 else 2
     picture, volume = None, None
-    stack = space == 3 or channel_axis is not None or _says_stack(path)
-    if stack and blur is None:
+    if space == 3 or channel_axis is not None or _says_stack(path):
+        volume = _read_stack(path, blur, max_pixels=max_pixels, part=part, channel_axis=channel_axis)
+        values, header, given = volume.values, volume.header, _samples_of(path, volume, space)
+    else:
+        picture = read_picture(path, max_pixels=max_pixels, part=part)
+        values, header, given = picture.pixels, picture.header, picture.pixels
+    given, missing = (given, None) if header is None else _without_missing(given)
+    try:
+        batch, _ = as_image_batch(given, space=space, check_order=volume is None)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+    if blur is not None:
+        _check_size(blur, batch, volume)
+    known = _known_pixels(batch, missing, picture)
+    if known is not None:
+        from ..restore.filling import fill
+
+        batch = fill(batch, known)
+    source = Source(path, values, batch.to(place), picture, volume=volume, known=known)
+    return source if white is None else _with_white(source, white)
+
+
+def _read_stack(
+    path: Path, blur: Blur | None, *, max_pixels: int, part: int | None, channel_axis: int | None
+) -> Volume:
+    """The stack; a single slice is one for a psf of three axes, too."""
+    from ..imaging.stacks import read_volume
+
+    if blur is None:
         raise ValueError(
             f"{path}: it holds a stack, and a psf is estimated from a picture only; expected --psf, one of beads or of "
             "a formula"
         )
-    if not stack:
-        picture = read_picture(path, max_pixels=max_pixels, part=part)
-        values, header = picture.pixels, picture.header
-        given: Any = values
-    else:
-        try:
-            volume = read_volume(path, max_pixels=max_pixels, part=part, channel_axis=channel_axis)
-        except ValueError as error:
-            if blur is None or space == 2:
-                raise
-            raise ValueError(f"{error}; a volume is needed for psf {blur.words}, which has three axes") from None
-        values, header = volume.values, volume.header
-        if space == 3 and volume.axes == "YX":
-            volume = replace(volume, values=values[None], axes="ZYX")
-            values = volume.values
-        try:
-            given = np.ascontiguousarray(to_samples(values, volume.axes, space))
-        except ValueError as error:
-            raise ValueError(f"{path}: {error}") from None
-    missing = None
-    if header is not None and not np.isfinite(given).all():  # where NaN stands for no value
-        missing = ~np.isfinite(given)
-        given = np.where(missing, 0, given)
     try:
-        batch, _ = as_image_batch(given, space=space, check_order=not stack)
+        volume = read_volume(path, max_pixels=max_pixels, part=part, channel_axis=channel_axis)
+    except ValueError as error:
+        if blur.space == 2:
+            raise
+        raise ValueError(f"{error}; a volume is needed for psf {blur.words}, which has three axes") from None
+    if blur.space == 3 and volume.axes == "YX":
+        return replace(volume, values=volume.values[None], axes="ZYX")
+    return volume
+
+
+def _samples_of(path: Path, volume: Volume, space: Literal[2, 3]) -> np.ndarray:
+    """Its values with the axes of `Source.batch`."""
+    import numpy as np
+
+    from ..imaging.hyperstack import to_samples
+
+    try:
+        return np.ascontiguousarray(to_samples(volume.values, volume.axes, space))
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
-    if blur is not None and volume is not None:
-        blur = on_voxels(blur, volume.voxel)
-    shapes = batch.shape[2:] if blur is None else blur.size, batch.shape[2:]
-    if any(s > n for s, n in zip(*shapes, strict=True)):
-        size, frame = (" x ".join(map(str, shape)) for shape in shapes)
-        raise ValueError(f"psf: {size} is larger than the image, {frame}; give a smaller one")
-    known = None
+
+
+def _without_missing(values: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+    """Values of a file in which NaN stands for none: 0 in these places, and where they are."""
+    import numpy as np
+
+    missing = ~np.isfinite(values)
+    return (np.where(missing, 0, values), missing) if missing.any() else (values, None)
+
+
+def _check_size(blur: Blur, batch: Tensor, volume: Volume | None) -> None:
+    """Refuse a psf that is larger than the image, on the image's voxels."""
+    from .blurs import on_voxels
+
+    size = (blur if volume is None else on_voxels(blur, volume.voxel)).size
+    if any(s > n for s, n in zip(size, batch.shape[2:], strict=True)):
+        words = (" x ".join(map(str, shape)) for shape in (size, batch.shape[2:]))
+        raise ValueError("psf: {} is larger than the image, {}; give a smaller one".format(*words))
+
+
+def _known_pixels(batch: Tensor, missing: np.ndarray | None, picture: Picture | None) -> Tensor | None:
+    """1 where there is a value that is seen, like `batch`; None where that is everywhere or nowhere."""
+    import torch
+
     if missing is not None:
-        known = torch.from_numpy(~missing).to(batch).reshape(batch.shape)
-        batch = fill(batch, known)
-    elif picture is not None and picture.alpha is not None and bool(picture.alpha.any()):
+        return torch.from_numpy(~missing).to(batch).reshape(batch.shape)
+    if picture is not None and picture.alpha is not None and bool(picture.alpha.any()):
         # What nobody sees is no observation; its colours, black often, would ring into what is seen.
         seen = torch.from_numpy(picture.alpha > 0)
         if not bool(seen.all()):
-            known = seen.to(batch).expand(batch.shape).contiguous()
-            batch = fill(batch, known)
-    source = Source(path, values, batch.to(place), picture, volume=volume, known=known)
-    if white is None:
-        return source
-    if values.dtype.kind != "f":
-        raise ValueError(f"--white: is for files of floats; that of {path} is {np.iinfo(values.dtype).max}")
+            return seen.to(batch).expand(batch.shape).contiguous()
+    return None
+
+
+def _with_white(source: Source, white: float) -> Source:
+    """A file of floats as shares of the white that is told."""
+    import numpy as np
+
+    if source.values.dtype.kind != "f":
+        top = np.iinfo(source.values.dtype).max
+        raise ValueError(f"--white: is for files of floats; that of {source.path} is {top}")
     if not 0 < white < float("inf"):
         raise ValueError(f"--white: expected a positive number, given {white:g}")
     return replace(source, batch=source.batch / white, white=white)

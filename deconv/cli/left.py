@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from .inputs import Source
+from .source import Source
 
 __all__ = ["leave", "wider_window"]
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .blurs import Blur
-    from .inputs import Source
+    from .source import Source
 
 __all__ = ["asked_light", "in_light"]
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from .inputs import Source
+    from .source import Source
 
 __all__ = ["estimate", "in_words", "overall", "sigma_in_light", "with_error_of", "with_inexact_psf"]
 

@@ -28,12 +28,13 @@ from ..page.settings import ESTIMATED, FILE, Settings
 from ..progress import ProgressBar
 from .blind import Search, find_blur
 from .blurs import Blur, read_blur
-from .inputs import Source, read_source
+from .inputs import read_source
 from .light import asked_light, in_light
 from .methods import best, choose
 from .noise import estimate as noise_levels
 from .noise import in_words
 from .smoothing import noise_to_tell
+from .source import Source
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .inputs import Source
 from .methods import DEFAULT, choose, warnings_in_lines
+from .source import Source
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .inputs import Source
+from .source import Source
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -9,7 +9,7 @@ from .noise import estimate, overall, sigma_in_light, with_error_of, with_inexac
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from .inputs import Source
+    from .source import Source
 
 __all__ = ["noise_factor", "noise_to_tell"]
 

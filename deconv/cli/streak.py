@@ -9,7 +9,7 @@ from .blurs import Blur
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from .inputs import Source
+    from .source import Source
 
 __all__ = ["advised_streak", "blur_from_streak", "no_blur"]
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from .inputs import Source
+    from .source import Source
 
 __all__ = ["summary_line"]
 
