@@ -13,7 +13,7 @@ from .blurs import on_voxels, read_blur
 from .inputs import read_source
 from .large import memory_left
 from .methods import DEFAULT, choose
-from .options import Device, MaxPixels, Memory, Overwrite, Quiet, White, noise_option
+from .options import Device, MaxPixels, Memory, Overwrite, Quiet, White
 from .outputs import check_outputs
 from .source import Source
 from .summary_line import summary_line
@@ -37,7 +37,7 @@ def combine(
     output: Annotated[Path, Option("--output", "-o", metavar="OUT", help="The restored picture.")],
     psf: Annotated[list[str], Option("--psf", "-p", metavar="FILE|SPEC", help=_PSF)],
     method: Annotated[str, Option("--method", "-m", metavar="NAME", help=_METHOD)] = DEFAULT,
-    sigma: Annotated[list[str] | None, noise_option(_SIGMA)] = None,
+    sigma: Annotated[list[str] | None, Option(metavar="NUMBER", help=_SIGMA)] = None,
     background: Annotated[list[float] | None, Option(metavar="NUMBER", help=_BACKGROUND)] = None,
     weight: Annotated[float | None, Option(metavar="NUMBER", help="Strength of the prior.")] = None,
     boundary: Annotated[str | None, Option(metavar="NAME", help="What lies outside the frame; unknown.")] = None,

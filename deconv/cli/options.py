@@ -43,13 +43,14 @@ __all__ = [
 
 
 def checked(check: Callable[[Any, str], object]) -> Callable[..., Any]:
-    """The callback of an option, which refuses a value before any work, as `check(value, flag)` does; of an option that
-    is given several times, every value."""
+    """The callback of an option, which refuses a value before any work, as `check(value, flag)` does.
+
+    Not for options that may be given several times: with early versions of Typer these fail where none is given.
+    """
 
     def callback(parameter: typer.CallbackParam, value: Any) -> Any:
-        for each in value if isinstance(value, list | tuple) else (value,):
-            if each is not None:
-                check(each, parameter.opts[0])
+        if value is not None:
+            check(value, parameter.opts[0])
         return value
 
     return callback
