@@ -6,9 +6,11 @@ import copy
 import json
 import math
 
+import numpy as np
 import pytest
 import torch
 from flow_cases import small
+from torch.func import grad, jacrev, vmap
 
 from deconv import flows
 
@@ -164,6 +166,21 @@ def test_labels_matter_and_are_needed(generator):
 def test_errors_name_the_argument(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_arrays_are_refused_by_name():
+    with pytest.raises(TypeError, match="x: expected a tensor, given ndarray"):
+        small().log_prob(np.zeros((1, 1, 8, 8)))
+
+
+@pytest.mark.parametrize("name", ["inverse", "mintnet"])
+def test_transforms_of_functions(name, generator):
+    model, x = small(name).eval(), torch.rand(3, 1, 8, 8, generator=generator)
+    score = vmap(grad(lambda image: model.log_prob(image[None])[0]))(x)
+    leaf = x.clone().requires_grad_()
+    torch.testing.assert_close(score, torch.autograd.grad(model.log_prob(leaf).sum(), leaf)[0])
+    jacobian = jacrev(lambda image: model(image)[0])(x[:1]).reshape(64, 64).double()
+    torch.testing.assert_close(torch.linalg.slogdet(jacobian)[1], model(x[:1])[1][0].double(), rtol=1e-4, atol=1e-3)
 
 
 @pytest.mark.parametrize("name", ["inverse", "glow"])

@@ -89,6 +89,8 @@ class FlowModel(MultiScale):
 
         Raises
         ------
+        TypeError
+            No tensor.
         ValueError
             Images that do not lie in [0, 1] (not checked in compiled code, under transforms of `torch.func` and while
             a CUDA graph is captured).
@@ -220,6 +222,8 @@ _BEYOND = 1e-3
 
 def check_range(x: Tensor) -> None:
     """Refuse images of another range, and NaN, where their values can be read."""
+    if not isinstance(x, Tensor):
+        raise TypeError(f"x: expected a tensor, given {type(x).__name__}")
     unread = torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active() or x.is_meta
     if unread or not x.numel() or (x.is_cuda and torch.cuda.is_current_stream_capturing()):
         return

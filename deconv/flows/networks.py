@@ -47,8 +47,10 @@ class ConvNet(nn.Module):
 
     def _evaluate(self, x: Tensor, bias: Tensor | None) -> Tensor:
         dtype, x = x.dtype, as_stored(x, self.entry)
-        # Convolutions of many channels are 1.3 to 1.7 times as fast with the channels last.
-        hidden = self.entry(x.contiguous(memory_format=torch.channels_last))
+        # Convolutions of many channels are 1.3 to 1.7 times as fast with the channels last, which vmap does not know.
+        if not torch._C._are_functorch_transforms_active():
+            x = x.contiguous(memory_format=torch.channels_last)
+        hidden = self.entry(x)
         if bias is not None:
             hidden = hidden + bias
         return self.exit(self.middle(hidden.relu_()).relu_()).to(dtype, memory_format=torch.contiguous_format)
