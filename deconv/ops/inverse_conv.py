@@ -3,7 +3,8 @@
 With ``y = A x``, ``g = dL/dx`` and ``v = A^-T g``:  ``dL/dy = v``  and  ``dL/dW[q] = -sum over p of v[p] x[p - q]^T``,
 where `x` is the *output* of the solve: the weight gradient of a plain convolution. ``A^T`` is causal from the opposite
 corner with the channel axes of the kernel swapped, so the backward pass is the forward pass once more. It is written
-with differentiable operations, hence all higher derivatives are there too.
+with differentiable operations, hence all higher derivatives are there too. Forward mode is a solve as well,
+``dx = A^-1 (dy - dA x)``.
 """
 
 from __future__ import annotations
@@ -17,10 +18,10 @@ from deconv import solvers
 from deconv.foreign_arrays import Array, on_tensors
 from deconv.solvers.geometry import Corner, Support, opposite, transpose_weight
 
-from .causal_conv import mask_to_support
+from .causal_conv import causal_conv2d, mask_to_support
 from .checks import check_operands, common_dtype
 from .finite import check_solution
-from .tracking import is_tracked
+from .tracking import is_tracked, refuse_nested_forward_mode, refuse_tangents
 from .weight_gradient import causal_weight_gradient
 
 __all__ = ["inverse_conv2d"]
@@ -47,7 +48,7 @@ _op = torch.ops.deconv.inverse_conv2d.default
 
 
 class _InverseConv2d(torch.autograd.Function):
-    """Reverse mode, vmap and all their compositions. Forward mode is not defined and says so."""
+    """Reverse mode, vmap and their compositions."""
 
     @staticmethod
     def forward(y, weight, corner, support, groups, solver, check_finite):
@@ -75,28 +76,46 @@ class _InverseConv2d(torch.autograd.Function):
         size = info.batch_size
         if weight_dim is None:  # one kernel for all: the mapped axis joins the batch
             y = y.movedim(y_dim, 0)
-            x = _InverseConv2d.apply(y.flatten(0, 1), weight, corner, support, groups, solver, check_finite)
+            x = _call(y.flatten(0, 1), weight, corner, support, groups, solver, check_finite)
             return x.unflatten(0, y.shape[:2]), 0
         # A kernel each: the mapped axis becomes channel groups.
         weight = weight.movedim(weight_dim, 0)
         y = y.unsqueeze(1).expand(-1, size, -1, -1, -1) if y_dim is None else y.movedim(y_dim, 1)
-        x = _InverseConv2d.apply(
-            y.flatten(1, 2), weight.flatten(0, 1), corner, support, size * groups, solver, check_finite
-        )
+        x = _call(y.flatten(1, 2), weight.flatten(0, 1), corner, support, size * groups, solver, check_finite)
         return x.unflatten(1, y.shape[1:3]), 1
+
+
+class _ForwardMode(_InverseConv2d):
+    """With forward mode, apart, as a compiler traces nothing that has it."""
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        _InverseConv2d.setup_context(ctx, inputs, output)
+        ctx.save_for_forward(output, inputs[1])
+
+    @staticmethod
+    def jvp(ctx, dy, dweight, *_):
+        refuse_nested_forward_mode()
+        x, weight = ctx.saved_tensors
+        if dweight is not None:
+            moved = causal_conv2d(x, dweight, corner=ctx.corner, support=ctx.support, groups=ctx.groups)
+            dy = -moved if dy is None else dy - moved
+        return _call(dy, weight, ctx.corner, ctx.support, ctx.groups, ctx.solver, ctx.check_finite)
 
 
 def _call(y: Tensor, weight: Tensor, *options: Any) -> Tensor:
     """The operator, by the wrapper where somebody watches: its bookkeeping costs as much as a small solve."""
     if is_tracked(y, weight):
-        return _InverseConv2d.apply(y, weight, *options)
+        differentiable = _InverseConv2d if torch.compiler.is_compiling() else _ForwardMode
+        return differentiable.apply(y, weight, *options)
     with torch._C._AutoDispatchBelowAutograd():
         return _op(y, weight, *options)
 
 
 @torch.library.impl("deconv::inverse_conv2d", "Autograd")
 def _differentiable(y, weight, *options):
-    """What a graph runs that holds the operator without its wrapper, as exported ones do."""
+    """What a graph runs that holds the operator without its wrapper, as exported and compiled ones do."""
+    refuse_tangents(y, weight)
     if torch.is_grad_enabled() and (y.requires_grad or weight.requires_grad):
         return _InverseConv2d.apply(y, weight, *options)
     with torch._C._AutoDispatchBelowAutograd():
@@ -121,8 +140,9 @@ def inverse_conv2d(
     order, so the solution is exact; pixels that do not depend on each other are solved in parallel.
 
     Gradients: ``dL/dy = A^-T dL/dx`` is a second solve, ``dL/dweight`` the weight gradient of a convolution; both
-    differentiable again. Works under `torch.compile(fullgraph=True)`, `torch.func.grad` and `vmap`. Forward-mode
-    derivatives (`torch.func.jvp`) raise.
+    differentiable again. Forward-mode derivatives are a solve too, ``dx = A^-1 (dy - dA x)``. Works under
+    `torch.compile(fullgraph=True)`, `torch.func.grad`, `jvp` and `vmap`; forward mode over forward mode, or inside one
+    compiled graph, raises.
 
     Parameters
     ----------
@@ -155,6 +175,8 @@ def inverse_conv2d(
         A singular anchor matrix, shapes that do not fit, an unknown corner, support or solver, operands on two devices.
     TypeError
         Dtypes that are not floating point, or float64 with another.
+    NotImplementedError
+        Forward mode where torch would get it wrong.
     FloatingPointError
         The solution is not finite. An inverse can grow exponentially with the image's size; `inverse_gain_bound` tells
         when it cannot.

@@ -1,4 +1,4 @@
-"""Whether an operator has to be called by its differentiable wrapper."""
+"""Whether an operator has to be called by its differentiable wrapper, and which forward modes torch would get wrong."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
-__all__ = ["is_tracked"]
+__all__ = ["is_tracked", "refuse_nested_forward_mode", "refuse_tangents"]
 
 
 def is_tracked(*operands: Tensor) -> bool:
@@ -17,3 +17,25 @@ def is_tracked(*operands: Tensor) -> bool:
         or torch._C._are_functorch_transforms_active()
         or forward_ad._current_level >= 0
     )
+
+
+def refuse_nested_forward_mode() -> None:
+    """To be called by the `jvp` of an `autograd.Function`: torch loses there what the outer one of two forward modes
+    asks for, without a word (https://github.com/pytorch/pytorch/issues/197867)."""
+    from torch._functorch.pyfunctorch import JvpInterpreter, retrieve_all_functorch_interpreters
+
+    if sum(isinstance(level, JvpInterpreter) for level in retrieve_all_functorch_interpreters()) > 1:
+        raise NotImplementedError(
+            "forward mode over forward mode: torch computes it wrong here; take reverse mode for one of the two, such "
+            "as torch.func.jacfwd(torch.func.jacrev(...))"
+        )
+
+
+def refuse_tangents(*operands: Tensor) -> None:
+    """To be called by what torch gives no forward mode, and would take for a constant."""
+    if not torch._C._is_fwd_grad_enabled() or forward_ad._current_level < 0:
+        return
+    if any(forward_ad.unpack_dual(operand).tangent is not None for operand in operands):
+        raise NotImplementedError(
+            "forward mode through a compiled graph, or the bare operator: call the function of deconv, uncompiled"
+        )

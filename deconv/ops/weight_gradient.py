@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -9,7 +11,7 @@ from deconv import solvers
 from deconv.solvers.geometry import Corner, Support, flip, opposite, padding, transpose_weight
 
 from .causal_conv import causal_conv2d, mask_to_support
-from .tracking import is_tracked
+from .tracking import is_tracked, refuse_nested_forward_mode, refuse_tangents
 
 __all__ = ["causal_weight_gradient"]
 
@@ -43,7 +45,7 @@ class _CausalWeightGradient(torch.autograd.Function):
 
     @staticmethod
     def setup_context(ctx, inputs, output):
-        x, v, _, _, ctx.corner, ctx.support, ctx.groups = inputs
+        x, v, *ctx.size, ctx.corner, ctx.support, ctx.groups = inputs
         ctx.save_for_backward(x, v)
 
     @staticmethod
@@ -63,8 +65,43 @@ class _CausalWeightGradient(torch.autograd.Function):
             return image.movedim(dim, 1).flatten(1, 2)
 
         images = channels_of_all(x, in_dims[0]), channels_of_all(v, in_dims[1])
-        result = _CausalWeightGradient.apply(*images, kh, kw, corner, support, groups * info.batch_size)
+        result = _call(*images, kh, kw, corner, support, groups * info.batch_size)
         return result.unflatten(0, (info.batch_size, -1)), 0
+
+
+class _ForwardMode(_CausalWeightGradient):
+    """With forward mode, apart, as a compiler traces nothing that has it."""
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        _CausalWeightGradient.setup_context(ctx, inputs, output)
+        ctx.save_for_forward(*inputs[:2])
+
+    @staticmethod
+    def jvp(ctx, dx, dv, *_):
+        refuse_nested_forward_mode()
+        x, v = ctx.saved_tensors
+        options = {"corner": ctx.corner, "support": ctx.support, "groups": ctx.groups}
+        moved = [(dx, v), (x, dv)]
+        return sum(causal_weight_gradient(*pair, ctx.size, **options) for pair in moved if None not in pair)
+
+
+def _call(x: Tensor, v: Tensor, *options: Any) -> Tensor:
+    if is_tracked(x, v):
+        differentiable = _CausalWeightGradient if torch.compiler.is_compiling() else _ForwardMode
+        return differentiable.apply(x, v, *options)
+    with torch._C._AutoDispatchBelowAutograd():
+        return _op(x, v, *options)
+
+
+@torch.library.impl("deconv::causal_weight_gradient", "Autograd")
+def _differentiable(x, v, *options):
+    """What a graph runs that holds the operator without its wrapper."""
+    refuse_tangents(x, v)
+    if torch.is_grad_enabled() and (x.requires_grad or v.requires_grad):
+        return _CausalWeightGradient.apply(x, v, *options)
+    with torch._C._AutoDispatchBelowAutograd():
+        return _op(x, v, *options)
 
 
 def causal_weight_gradient(
@@ -90,5 +127,4 @@ def causal_weight_gradient(
     Tensor
         `(C, C / groups, kh, kw)`, zero where the support has no taps.
     """
-    call = _CausalWeightGradient.apply if is_tracked(x, v) else _op
-    return call(x, v, *kernel_size, corner, support, groups)
+    return _call(x, v, *kernel_size, corner, support, groups)
