@@ -205,9 +205,9 @@ def test_sampling_exports(name):
     torch.testing.assert_close(program.module()(z), expected)
 
 
-@pytest.mark.parametrize("training", [True, False])
-def test_compiles_as_one_graph(training, generator):
-    model = small(steps=1)
+@pytest.mark.parametrize(("training", "levels"), [(True, 2), (False, 1)])
+def test_compiles_as_one_graph(training, levels, generator):
+    model = small(steps=1, levels=levels)
     x = torch.rand(2, 1, 8, 8, generator=generator)
     model.initialise(x)
     model.train(training)(x)
