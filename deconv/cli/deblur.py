@@ -21,7 +21,6 @@ from .large import memory_for_picture, memory_left, restore_stored
 from .left import leave
 from .light import in_light
 from .methods import Choice, best
-from .noise import in_words
 from .options import pictures_in, pictures_out
 from .outcome import LEFT, Outcome
 from .outputs import check_outputs, check_psf_target, write_psf
@@ -187,10 +186,7 @@ class _Restored:
 def _restore(photograph: Source, blur: Blur, chosen: Choice, options: DeblurOptions, *, light: bool) -> _Restored:
     given, known = options.noise, options.known
     wrong = blur.psf if known and chosen.method.psf_error else None
-    sigma, noise, effective = noise_to_tell(
-        photograph, given, linear=light, known=known, strength=options.strength, psf=wrong
-    )
-    words = in_words(photograph, noise, estimated=given is None, effective=effective)
+    sigma, words = noise_to_tell(photograph, given, linear=light, known=known, strength=options.strength, psf=wrong)
     told = options.of_the_method(
         sigma=None if given is None else sigma,
         linear=light,

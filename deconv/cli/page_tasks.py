@@ -32,7 +32,6 @@ from .inputs import read_source
 from .light import asked_light, in_light
 from .methods import best, choose
 from .noise import estimate as noise_levels
-from .noise import in_words
 from .smoothing import noise_to_tell
 from .source import Source
 
@@ -199,7 +198,7 @@ def _restored(
     chosen = choose(settings.method) or best(picture.batch, 60)
     blur, light, told = _blur(picture, source, folder, settings, max_pixels)
     known = settings.psf != ESTIMATED
-    sigma, noise, effective = noise_to_tell(
+    sigma, words = noise_to_tell(
         picture,
         settings.noise,
         linear=light,
@@ -219,7 +218,6 @@ def _restored(
     with redirect_stderr(StringIO()) as said:
         keywords = chosen.keywords({"linear": ("--linear", light)}, defaults)
         restored = chosen.restore(part, blur.psf, keywords, tile=_tiles(part))
-    words = in_words(picture, noise, estimated=settings.noise is None, effective=effective)
     notes = [line.removeprefix("deconv: ") for line in said.getvalue().splitlines() if line]
     warning = None if told is None else why_not_better(part, restored, blur.psf, sigma=sigma, linear=light)
     facts = {"estimate": told, "warning": warning, "psf": blur.words, "noise": words, "light": light, "notes": notes}

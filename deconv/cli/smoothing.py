@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .noise import estimate, overall, sigma_in_light, with_error_of, with_inexact_psf
+from .noise import estimate, in_words, overall, sigma_in_light, with_error_of, with_inexact_psf
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -31,8 +31,9 @@ def noise_to_tell(
     strength: float,
     estimated: Tensor | None = None,
     psf: Tensor | None = None,
-) -> tuple[Tensor | float, float, float]:
-    """The standard deviation to tell a method so that it smooths `strength` times as much as the noise calls for.
+) -> tuple[Tensor | float, str]:
+    """The standard deviation to tell a method so that it smooths `strength` times as much as the noise calls for, and
+    the noise in words.
 
     Parameters
     ----------
@@ -55,19 +56,17 @@ def noise_to_tell(
     -------
     told : Tensor or float
         For the method, one for each channel where it was not given.
-    noise : float
-        That of the picture, in this light.
-    effective : float
-        The same, with what a given psf gets wrong.
+    words : str
+        The noise of the picture, in this light, for the summary line.
     """
     smoothing = noise_factor(strength)
     if sigma is not None:
         sigma = sigma_in_light(source, sigma) if linear else sigma
-        return smoothing * sigma, sigma, sigma
+        return smoothing * sigma, in_words(source, sigma, estimated=False)
     found = estimate(source, linear=linear) if estimated is None else estimated
     noise = overall(found)
     if not known:
-        return smoothing * with_inexact_psf(source, found, linear=linear), noise, noise
+        return smoothing * with_inexact_psf(source, found, linear=linear), in_words(source, noise, estimated=True)
     if psf is not None and source.volume is None:
         found = with_error_of(psf, source, found, linear=linear)
-    return smoothing * found, noise, overall(found)
+    return smoothing * found, in_words(source, noise, estimated=True, effective=overall(found))
