@@ -11,6 +11,7 @@ from deconv.imaging.files import read_image
 @pytest.mark.slow
 def test_the_demonstration(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(demo, "_STEPS", 4)
+    monkeypatch.setattr(demo, "_LESSONS", demo._LESSONS[:2])
     path = demo.run(tmp_path / "new" / "folder")
     printed = capsys.readouterr().out
     blurred, before, after = (float(value) for value in re.findall(r"([\d.]+) dB", printed))

@@ -10,6 +10,7 @@ import json
 import time
 from collections.abc import Sequence
 from contextlib import redirect_stderr
+from dataclasses import dataclass
 from functools import lru_cache
 from io import StringIO
 from pathlib import Path
@@ -53,12 +54,40 @@ _LARGE, _TILE = 4_000_000, 1024
 _NONE_FOUND = "no blur is found that is to be trusted; to try: say what it is, motion or disk, or a file of the psf"
 
 
+@dataclass(frozen=True)
+class _Work:
+    """A picture, its folder, and how it is to be restored."""
+
+    source: Path
+    folder: Path
+    settings: Settings
+    max_pixels: int
+
+    @property
+    def picture(self) -> Source:
+        return _read(self.source, self.max_pixels)
+
+    @property
+    def made(self) -> Path:
+        return self.folder / "made"
+
+    @property
+    def known(self) -> bool:
+        """The psf is not to be estimated."""
+        return self.settings.psf != ESTIMATED
+
+    @property
+    def asked(self) -> list[Any]:
+        """The settings that an estimate goes by."""
+        return [self.settings.noise, self.settings.linear, self.settings.model]
+
+
 def open_picture(source: Path, folder: Path, settings: Settings, max_pixels: int) -> dict[str, Any]:
     """Show a picture, and say what it is."""
-    picture = _read(source, max_pixels)
-    made = folder / "made"
-    made.mkdir(exist_ok=True)
-    _show(made / "before.png", picture.batch)
+    work = _Work(source, folder, settings, max_pixels)
+    picture = work.picture
+    work.made.mkdir(exist_ok=True)
+    _show(work.made / "before.png", picture.batch)
     height, width = picture.batch.shape[-2:]
     return {"width": width, "height": height, "kind": picture.kind, "photograph": picture.photograph}
 
@@ -79,7 +108,12 @@ def example(source: Path, folder: Path, settings: Settings, max_pixels: int, nam
 
 def estimate(source: Path, folder: Path, settings: Settings, max_pixels: int) -> dict[str, Any]:
     """Find the psf, and say what it looks like and how far it is to be trusted."""
-    picture = _read(source, max_pixels)
+    return _estimated(_Work(source, folder, settings, max_pixels))
+
+
+def _estimated(work: _Work) -> dict[str, Any]:
+    """The facts of an estimate, which is kept."""
+    picture, settings = work.picture, work.settings
     started = time.perf_counter()
     linear = asked_light(picture, settings.linear)
     found, light = find_blur(picture, Search(model=settings.model, sigma=settings.noise, linear=linear, quiet=True))
@@ -91,48 +125,49 @@ def estimate(source: Path, folder: Path, settings: Settings, max_pixels: int) ->
         "size": list(found.psf.shape),
         "light": light,
         "seconds": time.perf_counter() - started,
-        "asked": _asked(settings),
+        "asked": work.asked,
     }
-    np.save(folder / "made" / "psf.npy", found.psf.cpu().numpy())
-    Image.fromarray(psf_close_up(found.psf)).save(folder / "made" / "psf.png")
-    (folder / "made" / "psf.json").write_text(json.dumps(facts))
+    np.save(work.made / "psf.npy", found.psf.cpu().numpy())
+    Image.fromarray(psf_close_up(found.psf)).save(work.made / "psf.png")
+    (work.made / "psf.json").write_text(json.dumps(facts))
     return facts
 
 
 def preview(source: Path, folder: Path, settings: Settings, max_pixels: int) -> dict[str, Any]:
     """Restore a region, with what lies around it, to look at."""
-    picture = _read(source, max_pixels)
-    height, width = picture.batch.shape[-2:]
+    work = _Work(source, folder, settings, max_pixels)
+    height, width = work.picture.batch.shape[-2:]
     x, y, w, h = settings.region or (0, 0, width, height)
     w, h = min(w, width - x), min(h, height - y)
     if w < 1 or h < 1:
         raise ValueError(f"region: {settings.region} lies outside of the picture, {width} x {height}")
     started = time.perf_counter()
-    restored, facts = _restored(picture, source, folder, settings, max_pixels, (x, y, w, h))
-    _show(folder / "made" / "preview.png", restored)
+    restored, facts = _restored(work, (x, y, w, h))
+    _show(work.made / "preview.png", restored)
     return {**facts, "region": [x, y, w, h], "seconds": time.perf_counter() - started}
 
 
 def restore(source: Path, folder: Path, settings: Settings, max_pixels: int) -> dict[str, Any]:
     """Restore the whole picture; kept as floats until it is saved."""
-    picture = _read(source, max_pixels)
+    work = _Work(source, folder, settings, max_pixels)
+    tiles = _tiles(work.picture.batch)
     started = time.perf_counter()
-    restored, facts = _restored(picture, source, folder, settings, max_pixels, None)
-    np.save(folder / "made" / "restored.npy", restored.cpu().numpy())
-    _show(folder / "made" / "restored.png", restored)
+    restored, facts = _restored(work, None)
+    np.save(work.made / "restored.npy", restored.cpu().numpy())
+    _show(work.made / "restored.png", restored)
     command = ["deconv", "deblur", source.name, "-o", _saved_name(source, settings.ending), *settings.arguments()]
-    tiles = _tiles(picture.batch)
     command += [] if tiles is None else ["--tiles", str(tiles)]
     return {**facts, "seconds": time.perf_counter() - started, "command": command}
 
 
 def save(source: Path, folder: Path, settings: Settings, max_pixels: int) -> dict[str, Any]:
     """Write the restored picture at the depth of the source, with all that its file holds."""
-    picture = _read(source, max_pixels)
+    work = _Work(source, folder, settings, max_pixels)
+    picture = work.picture
     name = _saved_name(source, settings.ending)
     target = folder / "saved" / name
     target.parent.mkdir(exist_ok=True)
-    restored = torch.from_numpy(np.load(folder / "made" / "restored.npy"))
+    restored = torch.from_numpy(np.load(work.made / "restored.npy"))
     picture.check_target(target, bits=None)
     lost = picture.write(target, restored, bits=None)
     return {"name": name, "bytes": target.stat().st_size, "notes": lost}
@@ -158,25 +193,19 @@ def _show(path: Path, batch: Tensor) -> None:
     Image.fromarray(values.squeeze(2) if values.shape[2] == 1 else values).save(path, compress_level=1)
 
 
-def _asked(settings: Settings) -> list[Any]:
-    """The settings that an estimate goes by."""
-    return [settings.noise, settings.linear, settings.model]
-
-
-def _blur(
-    picture: Source, source: Path, folder: Path, settings: Settings, max_pixels: int
-) -> tuple[Blur, bool, dict[str, Any] | None]:
+def _blur(work: _Work) -> tuple[Blur, bool, dict[str, Any] | None]:
     """The psf, whether it has blurred light, and what `estimate` says of it, if it was estimated."""
-    if settings.psf == ESTIMATED:
-        before = folder / "made" / "psf.json"
+    picture, settings = work.picture, work.settings
+    if not work.known:
+        before = work.made / "psf.json"
         facts = json.loads(before.read_text()) if before.exists() else {}
-        if facts.get("asked") != _asked(settings):
-            facts = estimate(source, folder, settings, max_pixels)
+        if facts.get("asked") != work.asked:
+            facts = _estimated(work)
         if not facts["found"]:
             raise ValueError(_NONE_FOUND)
-        return Blur(torch.from_numpy(np.load(folder / "made" / "psf.npy")), facts["words"]), facts["light"], facts
+        return Blur(torch.from_numpy(np.load(work.made / "psf.npy")), facts["words"]), facts["light"], facts
     if settings.psf == FILE:
-        files = sorted((folder / "psf").glob("*"))
+        files = sorted((work.folder / "psf").glob("*"))
         if not files:
             raise ValueError("psf: expected a file")
         blur = read_blur(str(files[0]))
@@ -186,26 +215,19 @@ def _blur(
     return blur, in_light(picture, blur) if light is None else light, None
 
 
-def _restored(
-    picture: Source,
-    source: Path,
-    folder: Path,
-    settings: Settings,
-    max_pixels: int,
-    region: tuple[int, int, int, int] | None,
-) -> tuple[Tensor, dict[str, Any]]:
+def _restored(work: _Work, region: tuple[int, int, int, int] | None) -> tuple[Tensor, dict[str, Any]]:
     """The picture, or a region of it, and what was done."""
+    picture, settings = work.picture, work.settings
     chosen = choose(settings.method) or best(picture.batch, 60)
-    blur, light, told = _blur(picture, source, folder, settings, max_pixels)
-    known = settings.psf != ESTIMATED
+    blur, light, told = _blur(work)
     sigma, words = noise_to_tell(
         picture,
         settings.noise,
         linear=light,
-        known=known,
+        known=work.known,
         strength=settings.strength,
-        estimated=_noise(source, max_pixels, light) if settings.noise is None else None,
-        psf=blur.psf if known and chosen.method.psf_error else None,
+        estimated=_noise(work.source, work.max_pixels, light) if settings.noise is None else None,
+        psf=blur.psf if work.known and chosen.method.psf_error else None,
     )
     outer, inner = _around(region, picture.batch.shape[-2:], blur.size)
     part = picture.batch[..., outer[0], outer[1]]
