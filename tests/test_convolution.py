@@ -39,7 +39,7 @@ def draw(*shape: int, seed: int = 0) -> torch.Tensor:
 
 
 def pixel(image: np.ndarray, row: int, column: int, boundary: str) -> float:
-    """The value of the scene at any place, by the boundary's definition and one step at a time."""
+    """The value of the latent image at any place, by the boundary's definition and one step at a time."""
     place = []
     for i, n in zip((row, column), image.shape, strict=True):
         if boundary == "circular":
@@ -122,11 +122,11 @@ def test_volumes_with_a_separable_psf_are_blurred_axis_by_axis(boundary, size):
 @pytest.mark.parametrize("size", [(1, 1), (3, 5), (4, 6), (13, 12)])
 @pytest.mark.parametrize("boundary", BLUR_BOUNDARIES)
 def test_a_delta_at_the_centre_moves_nothing(size, boundary):
-    scene, delta = draw(1, 1, 20, 21), torch.zeros(size, dtype=torch.float64)
+    latent, delta = draw(1, 1, 20, 21), torch.zeros(size, dtype=torch.float64)
     delta[(size[0] - 1) // 2, (size[1] - 1) // 2] = 1
     (top, bottom), (left, right) = valid_margins(size) if boundary == "valid" else ((0, 0), (0, 0))
-    there = scene[..., top : 20 - bottom, left : 21 - right]
-    torch.testing.assert_close(convolve(scene, delta, boundary=boundary), there)
+    there = latent[..., top : 20 - bottom, left : 21 - right]
+    torch.testing.assert_close(convolve(latent, delta, boundary=boundary), there)
 
 
 @pytest.mark.parametrize("shape", [(8, 8), (7, 9), (8, 5), (3, 4), (4, 6, 5)])

@@ -32,17 +32,17 @@ def test_pure_noise(sigma):
 
 @pytest.mark.parametrize("sigma", [0.005, 0.01, 0.03])
 @pytest.mark.parametrize("blur", BLURS)
-@pytest.mark.parametrize("scene", ["camera", "astronaut", "brick"])
-def test_blurred_photographs(scene, blur, sigma):
-    photograph = getattr(skimage.data, scene)().astype(np.float32) / 255
+@pytest.mark.parametrize("name", ["camera", "astronaut", "brick"])
+def test_blurred_photographs(name, blur, sigma):
+    photograph = getattr(skimage.data, name)().astype(np.float32) / 255
     observed = degrade(photograph, BLURS[blur], noise=sigma, seed=1)
     assert estimate_noise(observed) == pytest.approx(sigma, rel=0.06)
 
 
 @pytest.mark.parametrize("blur", BLURS)
-def test_a_blurred_scene_without_noise_has_next_to_none(blur):
-    scene = skimage.data.camera().astype(np.float32) / 255
-    assert estimate_noise(degrade(scene, BLURS[blur])) < 0.0015
+def test_a_blurred_photograph_without_noise_has_next_to_none(blur):
+    latent = skimage.data.camera().astype(np.float32) / 255
+    assert estimate_noise(degrade(latent, BLURS[blur])) < 0.0015
 
 
 def test_every_sample_has_its_own():
@@ -60,9 +60,9 @@ def test_channels_are_averaged_in_variance():
 
 
 def test_integers_are_measured_against_their_full_scale():
-    scene = np.full((256, 256), 0.5, np.float32)
+    latent = np.full((256, 256), 0.5, np.float32)
     for dtype, top in ((np.uint8, 255), (np.uint16, 65535)):
-        noisy = degrade((scene * top).astype(dtype), psf.box(1), noise=0.02, seed=0)
+        noisy = degrade((latent * top).astype(dtype), psf.box(1), noise=0.02, seed=0)
         assert estimate_noise(noisy) == pytest.approx(0.02, rel=0.04)
 
 
@@ -132,9 +132,9 @@ def test_white_noise_is_seen_at_lower_frequencies_too(sigma):
 @pytest.mark.parametrize("blur", ["disk", "shake"])
 def test_what_jpeg_leaves_of_the_noise(quality, sigma, blur):
     """The error of the decoded picture, of which the highest frequencies may tell a quarter."""
-    scene = skimage.data.camera().astype(np.float32) / 255
-    clean = degrade(scene, BLURS[blur])
-    noisy = (degrade(scene, BLURS[blur], noise=sigma, seed=0).clip(0, 1) * 255).round().astype(np.uint8)
+    latent = skimage.data.camera().astype(np.float32) / 255
+    clean = degrade(latent, BLURS[blur])
+    noisy = (degrade(latent, BLURS[blur], noise=sigma, seed=0).clip(0, 1) * 255).round().astype(np.uint8)
     stream = io.BytesIO()
     Image.fromarray(noisy).save(stream, "JPEG", quality=quality)
     decoded = np.asarray(Image.open(stream)).astype(np.float32) / 255

@@ -33,12 +33,12 @@ def test_deepinv_is_measured_where_it_is_installed():
         with pytest.raises(ValueError, match="against: deepinv is not installed"):
             rivals("deepinv")
         return
-    scene = np.float32(data.camera()[:120, :150] / 255)
-    kernel = gaussian(1.5, 9)
-    observed = degrade(scene, kernel, noise=0.01, seed=0)
+    latent = np.float32(data.camera()[:120, :150] / 255)
+    psf = gaussian(1.5, 9)
+    observed = degrade(latent, psf, noise=0.01, seed=0)
     for settings in rivals("deepinv").values():
-        best = max(float(psnr(restore(observed, kernel), scene[4:-4, 4:-4])) for restore in settings)
-        assert best > float(psnr(observed, scene[4:-4, 4:-4])) + 1
+        best = max(float(psnr(restore(observed, psf), latent[4:-4, 4:-4])) for restore in settings)
+        assert best > float(psnr(observed, latent[4:-4, 4:-4])) + 1
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ def photograph(name="camera"):
 
 
 def observe(sharp, psf, *, noise=0.01, seed=0):
-    """The observation of a scene `H x W`, and the part of it in the frame."""
+    """The observation of a latent image `H x W`, and the part of it in the frame."""
     observed = degrade(sharp, psf, noise=noise, seed=seed)
     return observed, crop(torch.from_numpy(sharp), valid_margins(psf.shape)).numpy()
 
@@ -97,10 +97,10 @@ def test_both_divisions_are_the_same_filter(name):
 
 def test_both_divisions_agree_after_refinement():
     psf = PSFS["motion"]
-    observed, scene = observe(photograph()[:256, :256], psf)
+    observed, latent = observe(photograph()[:256, :256], psf)
     by_fft, by_recursion = (wiener(observed, psf, division=d, num_iter=6) for d in ("fft", "recursive"))
     assert psnr(by_recursion, by_fft, border=20) > 42
-    assert abs(psnr(by_fft, scene) - psnr(by_recursion, scene)) < 0.5
+    assert abs(psnr(by_fft, latent) - psnr(by_recursion, latent)) < 0.5
 
 
 # What the default parameters reach, a tenth of a decibel below.
@@ -116,21 +116,21 @@ def test_both_divisions_agree_after_refinement():
     ],
 )
 def test_a_photograph_comes_out_well_by_default(name, noise, least):
-    observed, scene = observe(photograph(), PSFS[name], noise=noise)
-    assert psnr(wiener(observed, PSFS[name]), scene) > least
+    observed, latent = observe(photograph(), PSFS[name], noise=noise)
+    assert psnr(wiener(observed, PSFS[name]), latent) > least
 
 
 def test_the_border_is_about_as_good_as_the_inside():
-    observed, scene = observe(photograph(), PSFS["motion"])
+    observed, latent = observe(photograph(), PSFS["motion"])
     restored = wiener(observed, PSFS["motion"])
-    assert psnr(restored, scene) > psnr(restored, scene, border=20) - 0.3
+    assert psnr(restored, latent) > psnr(restored, latent, border=20) - 0.3
     torn = wiener(observed, PSFS["motion"], boundary="circular")
-    assert psnr(restored, scene) > psnr(torn, scene) + 3
+    assert psnr(restored, latent) > psnr(torn, latent) + 3
 
 
 def test_iterations_improve_the_border():
-    observed, scene = observe(photograph(), PSFS["shake"])
-    assert psnr(wiener(observed, PSFS["shake"], num_iter=10), scene) >= psnr(wiener(observed, PSFS["shake"]), scene)
+    observed, latent = observe(photograph(), PSFS["shake"])
+    assert psnr(wiener(observed, PSFS["shake"], num_iter=10), latent) >= psnr(wiener(observed, PSFS["shake"]), latent)
 
 
 @pytest.mark.parametrize("division", ["fft", "recursive"])
@@ -221,12 +221,12 @@ def test_extreme_images_stay_finite(division, value):
 
 def test_missing_pixels_are_filled_in():
     psf = gaussian(1.0)
-    observed, scene = observe(photograph()[:160, :160], psf)
+    observed, latent = observe(photograph()[:160, :160], psf)
     mask = np.ones_like(observed)
     mask[60:66, 40:46] = 0
     damaged = np.where(mask > 0, observed, 5.0).astype(np.float32)
     restored = wiener(damaged, psf, mask=mask, num_iter=8)
-    assert psnr(restored, scene) > psnr(wiener(observed, psf), scene) - 0.5
+    assert psnr(restored, latent) > psnr(wiener(observed, psf), latent) - 0.5
 
 
 def test_the_former_name_of_division_is_still_taken():
