@@ -9,8 +9,9 @@ import typer
 from typer import Argument, Option
 
 from .late_help import LateHelp
+from .options import Overwrite
 from .psf_microscopes import confocal, gibson_lanni, vectorial
-from .psf_values import SIZE, Output, Overwrite, read_psf, save_psf, say
+from .psf_values import SIZE, Output, read_psf, save_psf, say
 from .values import sides
 
 __all__ = ["psfs"]

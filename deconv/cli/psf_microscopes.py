@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 from typer import Option
 
-from .options import checked, one_of
-from .psf_values import SIZE, Output, Overwrite, save_psf
+from .options import Overwrite, checked, one_of
+from .psf_values import SIZE, Output, save_psf
 from .values import length, sides
 
 if TYPE_CHECKING:

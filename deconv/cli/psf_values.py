@@ -15,13 +15,12 @@ if TYPE_CHECKING:
 
     from ..imaging.picture import VoxelSize
 
-__all__ = ["SIZE", "Output", "Overwrite", "read_psf", "save_psf", "say"]
+__all__ = ["SIZE", "Output", "read_psf", "save_psf", "say"]
 
 Output = Annotated[
     Path,
     Option("--output", "-o", metavar="OUT", help="The psf: .tif, .ome.zarr, .npy, .fits, .mrc; .png for two axes."),
 ]
-Overwrite = Annotated[bool, Option("--overwrite", help="Write over the input, and over an existing file, too.")]
 SIZE = "Slices by rows by columns, 31x63x63; rows by columns, 31x31."
 
 
