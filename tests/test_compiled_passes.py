@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from restorations import PSF, observation, random
+from restorations import PSF, agreement, observation, random
 
 from deconv import restore
 from deconv.restore import compiled
@@ -16,18 +16,22 @@ from deconv.restore.splitting import Splits, Term
 
 pytest.importorskip("numba")
 
-WEIGHTS = torch.tensor([0.2, 0.9, 0.4], dtype=torch.float64).view(1, 3, 1, 1)
+# All of it in one dtype: compiling a form takes longer than everything that is done with it.
+WEIGHTS = torch.tensor([0.2, 0.9, 0.4]).view(1, 3, 1, 1)
 SOFT, HARD = Shrinkage("soft", 0.5), Shrinkage("hard", 0.5)
 POWERS = Shrinkage("power", WEIGHTS, 2 / 3)
 ROUNDED = Shrinkage("power", 0.5, 0.8)
 CASES = {
-    "first, soft": ([(Gradient(), SOFT)], torch.float64),
-    "first, hard": ([(Gradient(), HARD)], torch.float64),
-    "first, power": ([(Gradient(), POWERS)], torch.float64),
-    "second, power": ([(Hessian(), POWERS)], torch.float64),
-    "both, power": ([(Gradient(), POWERS), (Hessian(), POWERS)], torch.float64),
-    "both, power, float32": ([(Gradient(), ROUNDED), (Hessian(), ROUNDED)], torch.float32),
+    "first, soft": [(Gradient(), SOFT)],
+    "first, hard": [(Gradient(), HARD)],
+    "first, power": [(Gradient(), POWERS)],
+    "both, power": [(Gradient(), POWERS), (Hessian(), POWERS)],
+    "both, rounded": [(Gradient(), ROUNDED), (Hessian(), ROUNDED)],
 }
+
+
+def observed() -> np.ndarray:
+    return observation().astype(np.float32)
 
 
 @pytest.fixture(autouse=True)
@@ -47,35 +51,33 @@ def splits(terms, latent, penalty):
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("shape", [(2, 3, 37, 22), (1, 3, 1, 5), (1, 3, 130, 2)])
 def test_iterations(case, shape, monkeypatch):
-    terms, dtype = CASES[case]
-    latent = random(*shape, seed=1).to(dtype)
-    penalty = torch.full((shape[0], 1, 1, 1), 1.4, dtype=dtype)
+    latent = random(*shape, seed=1).float()
+    penalty = torch.full((shape[0], 1, 1, 1), 1.4)
     penalty[-1] *= 2
-    quick, size = splits(terms, latent, penalty)
+    quick, size = splits(CASES[case], latent, penalty)
     monkeypatch.setattr(compiled, "_LEAST_PIXELS", 10**9)
-    plain, _ = splits(terms, latent, penalty)
+    plain, _ = splits(CASES[case], latent, penalty)
     assert quick.compiled is not None
     assert plain.compiled is None
-    exact = {"rtol": 1e-11, "atol": 1e-10} if dtype == torch.float64 else {"rtol": 1e-4, "atol": 1e-4}
     for seed in range(4):
-        torch.testing.assert_close(quick.pull, plain.pull, **exact)
+        torch.testing.assert_close(quick.pull, plain.pull, rtol=1e-4, atol=1e-4)
         for each in (quick, plain):
-            each.update(random(*shape[:2], *size, seed=seed).to(dtype))
+            each.update(random(*shape[:2], *size, seed=seed).float())
 
 
 @pytest.mark.parametrize("boundary", ["unknown", "reflect"])
 @pytest.mark.parametrize("method", [restore.total_variation, restore.hyper_laplacian, restore.l0_gradient])
 def test_the_same_image(method, boundary, monkeypatch):
-    image = np.stack([observation(), observation()[::-1]], -1)
+    image = np.stack([observed(), observed()[::-1]], -1)
     options = {"num_iter": 6, "boundary": boundary, "sigma": np.array([[0.01, 0.03]])}
     quick = method(image, PSF, **options)
     monkeypatch.setattr(compiled, "_LEAST_PIXELS", 10**9)
-    np.testing.assert_allclose(quick, method(image, PSF, **options), atol=1e-7)
+    assert agreement(quick, method(image, PSF, **options)) > 80  # what is shrunk to nothing depends on the last digit
 
 
 @pytest.mark.parametrize("asked", ["image", "psf", "weight"])
 def test_gradients_do_not_depend_on_it(asked, monkeypatch):
-    given = {"image": torch.from_numpy(observation()[:30, :30]), "psf": PSF, "weight": torch.tensor(0.02).double()}
+    given = {"image": torch.from_numpy(observed()[:30, :30]), "psf": PSF, "weight": torch.tensor(0.02)}
     variable = given[asked].clone().requires_grad_()
 
     def slope() -> torch.Tensor:
@@ -90,40 +92,40 @@ def test_gradients_do_not_depend_on_it(asked, monkeypatch):
 
 def test_layouts_with_the_channels_last(monkeypatch):
     """On a circular boundary the domain is the image, with the order of its pixels in memory."""
-    image = np.stack([observation(), observation()[::-1], observation()[:, ::-1]], -1)
+    image = np.stack([observed(), observed()[::-1], observed()[:, ::-1]], -1)
     quick = restore.total_variation(image, PSF, sigma=0.01, boundary="circular", num_iter=4)
     monkeypatch.setattr(compiled, "_LEAST_PIXELS", 10**9)
     again = restore.total_variation(image, PSF, sigma=0.01, boundary="circular", num_iter=4)
-    np.testing.assert_allclose(quick, again, atol=1e-7)
+    np.testing.assert_allclose(quick, again, atol=2e-6)
 
 
 @pytest.mark.parametrize(
     "given", [{"white": 0.6}, {"psf_field": torch.stack([PSF, PSF.flip(0)])[None]}, {"frames": True}]
 )
 def test_the_same_image_for_other_models_of_the_data(given, monkeypatch):
-    image = [observation(), observation()[::-1].copy()] if "frames" in given else observation()
+    image = [observed(), observed()[::-1].copy()] if "frames" in given else observed()
     options = {"num_iter": 6, "sigma": 0.01, "psf": None if "psf_field" in given else PSF, **given}
     quick = restore.total_variation(image, **options)
     monkeypatch.setattr(compiled, "_LEAST_PIXELS", 10**9)
-    np.testing.assert_allclose(quick, restore.total_variation(image, **options), atol=1e-7)
+    np.testing.assert_allclose(quick, restore.total_variation(image, **options), atol=2e-6)
 
 
 def test_the_same_image_with_a_psf_for_each_channel(monkeypatch):
-    image = np.stack([observation(), observation()[::-1]], -1)
+    image = np.stack([observed(), observed()[::-1]], -1)
     psfs = torch.stack([PSF, PSF.flip(0)])[None]
     quick = restore.total_variation(image, psfs, sigma=0.01, num_iter=6)
     monkeypatch.setattr(compiled, "_LEAST_PIXELS", 10**9)
-    np.testing.assert_allclose(quick, restore.total_variation(image, psfs, sigma=0.01, num_iter=6), atol=1e-7)
+    np.testing.assert_allclose(quick, restore.total_variation(image, psfs, sigma=0.01, num_iter=6), atol=2e-6)
 
 
-@pytest.mark.parametrize("step", [0.0, torch.finfo(torch.float64).max, float("inf"), float("nan")])
+@pytest.mark.parametrize("step", [0.0, torch.finfo(torch.float32).max, float("inf"), float("nan")])
 def test_any_threshold_stays_in_the_table(step):
-    latent = random(1, 3, 6, 7)
-    penalty = 1 / torch.tensor(step).double()
+    latent = random(1, 3, 6, 7).float()
+    penalty = 1 / torch.tensor(step)
     variables = compiled.compiled_variables([Term(Gradient(), POWERS, penalty)], latent, (6, 7), 1.7)
     pull = variables.update(latent, [penalty], [1.0])
     shrunk = -Gradient().adjoint(1.7 * Gradient().analyse(latent) - 0.7 * Gradient().analyse(latent))
-    torch.testing.assert_close(pull, -shrunk if step == 0 else shrunk)
+    torch.testing.assert_close(pull, -shrunk if step == 0 else shrunk, rtol=1e-5, atol=1e-5)
 
 
 def test_what_is_not_compiled():
@@ -139,16 +141,16 @@ def test_what_is_not_compiled():
     assert not found(Gradient(), Shrinkage("soft", latent.abs()))
     assert not found(Gradient(), Shrinkage("soft", torch.rand(8)))
     assert not found(Gradient(), SOFT, latent.half())
+    assert not found(Hessian(), SOFT)
     two = [Term(Gradient(), SOFT, 1.0), Term(Hessian(), HARD, 1.0)]
     assert compiled.compiled_variables(two, latent, (8, 8), 1.7) is None
 
 
 @pytest.mark.parametrize("shape", [(2, 3, 7, 6, 5), (1, 2, 4, 1, 9), (2, 1, 9, 12), (1, 1, 1, 3)])
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_smoothing_divides_by_the_curvature_of_contours(shape, dtype):
-    latent, target = (random(*shape, seed=seed).to(dtype) for seed in (1, 2))
-    weight = random(*shape[:2], *[1] * (len(shape) - 2), seed=3).to(dtype).abs()
-    flat = torch.tensor(0.05, dtype=dtype)
+def test_smoothing_divides_by_the_curvature_of_contours(shape):
+    latent, target = (random(*shape, seed=seed).float() for seed in (1, 2))
+    weight = random(*shape[:2], *[1] * (len(shape) - 2), seed=3).float().abs()
+    flat = torch.tensor(0.05)
     divide = compiled.compiled_smoothing(weight, flat, latent)
     assert divide is not None
     gradient = Gradient(len(shape) - 2)
@@ -165,6 +167,6 @@ def test_smoothing_of_anything_else_is_left_to_torch():
 
 
 def test_richardson_lucy_is_the_same_without_compiled_smoothing(monkeypatch):
-    found = restore.richardson_lucy(observation(), PSF, tv=0.02, num_iter=10)
+    found = restore.richardson_lucy(observed(), PSF, tv=0.02, num_iter=10)
     monkeypatch.setattr(compiled, "_LEAST_PIXELS", 10**9)
-    np.testing.assert_allclose(found, restore.richardson_lucy(observation(), PSF, tv=0.02, num_iter=10), atol=1e-4)
+    np.testing.assert_allclose(found, restore.richardson_lucy(observed(), PSF, tv=0.02, num_iter=10), atol=1e-4)

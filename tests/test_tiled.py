@@ -58,8 +58,8 @@ def test_the_overlap_of_richardson_lucy_follows_what_its_iterations_spread():
         assert x == min(math.ceil(2.5 * math.sqrt(800 / 21) * math.sqrt(steps)), 3 * 41)
         assert (y, tile_overlap(row, PsfField(narrow), frame, {"num_iter": steps})) == (16, [16, 16, 16])
         assert z == max(16, math.ceil(7 / 21 + 2.5 * math.sqrt(49 / 21 - 1 / 9) * math.sqrt(steps)))
-    # By default forty iterations; of a field the widest psf counts; and methods that invert see farther.
-    assert tile_overlap(row, PsfField(wide), frame, {}) == tile_overlap(row, PsfField(wide), frame, {"num_iter": 40})
+    # By default thirty iterations; of a field the widest psf counts; and methods that invert see farther.
+    assert tile_overlap(row, PsfField(wide), frame, {}) == tile_overlap(row, PsfField(wide), frame, {"num_iter": 30})
     corner = PsfField(lambda z, y, x: wide if x < 10 else narrow)
     assert tile_overlap(row, corner, frame, {}) == tile_overlap(row, PsfField(wide), frame, {})
     assert tile_overlap(restore.METHODS["wiener"], PsfField(narrow), frame, {}) == [60, 164, 164]

@@ -46,7 +46,7 @@ def compiled_variables(
     if not _large_here(latent) or latent.ndim != 4:
         return None
     orders = [(Gradient, Hessian).index(type(term.analysis)) for term in terms if _usual(term)]
-    if len(orders) != len(terms) or orders not in ([0], [1], [0, 1]) or not _numba_works():
+    if len(orders) != len(terms) or orders not in ([0], [0, 1]) or not _numba_works():
         return None
     if len({(term.prox.kind, term.prox.exponent) for term in terms if isinstance(term.prox, Shrinkage)}) > 1:
         return None

@@ -42,7 +42,7 @@ from .rows import (
     wrapped,
 )
 
-__all__ = ["BAND", "LEAST_POWER", "PIECE", "data_kernel", "spectrum_kernel", "terms_kernel", "work_rows"]
+__all__ = ["BAND", "KINDS", "LEAST_POWER", "PIECE", "data_kernel", "spectrum_kernel", "terms_kernel", "work_rows"]
 
 BAND = 64  # rows that a thread takes at a time
 PIECE = 2**12  # values that it takes of what has no rows
@@ -52,7 +52,7 @@ CHUNK = 1024  # values of a row that are worked on together, for as long as they
 # A frequency of which less is seen stays zero.
 LEAST_POWER = 1e-12
 
-_KINDS = ("soft", "hard", "power")
+KINDS = ("soft", "hard", "power")
 _ROOT2 = math.sqrt(2)
 
 
@@ -76,18 +76,16 @@ def _shrink(squares, seen, kind, threshold, last, lookup, one, zero, tiny):
 
 
 @lru_cache
-def terms_kernel(itemsize: int, orders: tuple[int, ...], kind: str):
+def terms_kernel(itemsize: int):
     """Words: addresses of image, of w and f of each term in turn, and of the sum to write; planes, height, width,
-    height and width of what is seen; addresses of relaxation, and for each term 1 / growth and then for each plane
-    threshold and next penalty; of the table of factors, and its length; of the first and last rows of w and f of each
-    band as they were, and of where to write them; of each thread's rows.
+    height and width of what is seen; 1 where there are second differences, too; number of the shrinkage among `KINDS`;
+    addresses of relaxation, and for each term 1 / growth and then for each plane threshold and next penalty; of the
+    table of factors, and its length; of the first and last rows of w and f of each band as they were, and of where to
+    write them; of each thread's rows.
+
+    All that a number can say is said by one: the form for each dtype is compiled once for all methods.
     """
     scalar = float32 if itemsize == 4 else float64
-    first_order, second_order = 1 in orders, 2 in orders
-    components = 2 * first_order + 3 * second_order
-    count = components + len(orders)  # of w and f
-    offset, drawn = 3 * first_order, 2 * first_order  # of the second differences
-    kind_number = _KINDS.index(kind)
     one, zero, root2 = scalar(1), scalar(0), scalar(_ROOT2)
     tiny = scalar(np.finfo(np.float32 if itemsize == 4 else np.float64).tiny)
 
@@ -95,14 +93,16 @@ def terms_kernel(itemsize: int, orders: tuple[int, ...], kind: str):
     def kernel(table):
         (
             image, variables, total, planes, height, width, seen_height, seen_width,
-            numbers, factors, intervals, edges, edges_after, rows,
-        ) = read_words(table + 24, 14)  # fmt: skip
+            second_order, kind, numbers, factors, intervals, edges, edges_after, rows,
+        ) = read_words(table + 24, 16)  # fmt: skip
+        components = 2 + 3 * second_order
+        count = components + 1 + second_order  # of w and f
         size = planes * height * width
         bands = (height + BAND - 1) // BAND
         x = carray(pointer(image, scalar), size)
         w = carray(pointer(variables, scalar), count * size)
         out = carray(pointer(total, scalar), size)
-        settings = carray(pointer(numbers, scalar), 1 + len(orders) * (1 + 2 * planes))
+        settings = carray(pointer(numbers, scalar), 1 + (1 + second_order) * (1 + 2 * planes))
         lookup = carray(pointer(factors, scalar), intervals + 2)
         before = carray(pointer(edges, scalar), (planes * bands, 2, count, width))
         after = carray(pointer(edges_after, scalar), (planes * bands, 2, count, width))
@@ -110,7 +110,7 @@ def terms_kernel(itemsize: int, orders: tuple[int, ...], kind: str):
         own = carray(pointer(rows + atomic_next(table + 8) * needed * long * itemsize, scalar), (needed, long))
         lines, pulled, spare = own[:3], own[3 : 3 + 3 * components], own[3 + 3 * components :]
         relaxation, last = settings[0], scalar(intervals)
-        second = 2 + 2 * planes if first_order else 1  # where the settings of the second differences begin
+        second = 2 + 2 * planes  # where the settings of the second differences begin
         task = atomic_next(table)
         while task < read_word(table + 16):
             plane, band = task // bands, task % bands
@@ -138,35 +138,34 @@ def terms_kernel(itemsize: int, orders: tuple[int, ...], kind: str):
                     b = min(a + CHUNK, width)
                     here, ahead = line[1 + a : 1 + b], line[2 + a : 2 + b]
                     above, below = line_above[1 + a : 1 + b], line_below[1 + a : 1 + b]
-                    if first_order:
-                        decay, threshold = settings[1], settings[2 + 2 * plane]
-                        slope = one - relaxation - decay
-                        v0 = spare[0][a:b] if beside else w[q + a : q + b]
-                        v1 = spare[1][a:b] if beside else w[size + q + a : size + q + b]
-                        f = spare[2][a:b] if beside else w[2 * size + q + a : 2 * size + q + b]
-                        relax_first(v0, f, here, below, relaxation, slope, decay)
-                        relax_first(v1, f, here, ahead, relaxation, slope, decay)
-                        squares_of_two(f, v0, v1)
-                        _shrink(f, seen - a, kind_number, threshold, last, lookup, one, zero, tiny)
-                        drawn_to(pulled[slot][1 + a : 1 + b], v0, f, one + decay, -decay)
-                        drawn_to(pulled[slot + 1][1 + a : 1 + b], v1, f, one + decay, -decay)
+                    decay, threshold = settings[1], settings[2 + 2 * plane]
+                    slope = one - relaxation - decay
+                    v0 = spare[0][a:b] if beside else w[q + a : q + b]
+                    v1 = spare[1][a:b] if beside else w[size + q + a : size + q + b]
+                    f = spare[2][a:b] if beside else w[2 * size + q + a : 2 * size + q + b]
+                    relax_first(v0, f, here, below, relaxation, slope, decay)
+                    relax_first(v1, f, here, ahead, relaxation, slope, decay)
+                    squares_of_two(f, v0, v1)
+                    _shrink(f, seen - a, kind, threshold, last, lookup, one, zero, tiny)
+                    drawn_to(pulled[slot][1 + a : 1 + b], v0, f, one + decay, -decay)
+                    drawn_to(pulled[slot + 1][1 + a : 1 + b], v1, f, one + decay, -decay)
                     if second_order:
                         decay, threshold = settings[second], settings[second + 1 + 2 * plane]
                         slope = one - relaxation - decay
-                        k = offset * size + q
-                        v0 = spare[offset][a:b] if beside else w[k + a : k + b]
-                        v1 = spare[offset + 1][a:b] if beside else w[size + k + a : size + k + b]
-                        v2 = spare[offset + 2][a:b] if beside else w[2 * size + k + a : 2 * size + k + b]
-                        f = spare[offset + 3][a:b] if beside else w[3 * size + k + a : 3 * size + k + b]
+                        k = 3 * size + q
+                        v0 = spare[3][a:b] if beside else w[k + a : k + b]
+                        v1 = spare[4][a:b] if beside else w[size + k + a : size + k + b]
+                        v2 = spare[5][a:b] if beside else w[2 * size + k + a : 2 * size + k + b]
+                        f = spare[6][a:b] if beside else w[3 * size + k + a : 3 * size + k + b]
                         across = line_below[2 + a : 2 + b]
                         relax_second(v0, f, above, here, below, relaxation, slope, decay)
                         relax_mixed(v1, f, here, ahead, below, across, root2 * relaxation, slope, decay)
                         relax_second(v2, f, line[a:b], here, ahead, relaxation, slope, decay)
                         squares_of_three(f, v0, v1, v2)
-                        _shrink(f, seen - a, kind_number, threshold, last, lookup, one, zero, tiny)
-                        drawn_to(pulled[slot + drawn][1 + a : 1 + b], v0, f, one + decay, -decay)
-                        drawn_to(pulled[slot + drawn + 1][1 + a : 1 + b], v1, f, one + decay, -decay)
-                        drawn_to(pulled[slot + drawn + 2][1 + a : 1 + b], v2, f, one + decay, -decay)
+                        _shrink(f, seen - a, kind, threshold, last, lookup, one, zero, tiny)
+                        drawn_to(pulled[slot + 2][1 + a : 1 + b], v0, f, one + decay, -decay)
+                        drawn_to(pulled[slot + 3][1 + a : 1 + b], v1, f, one + decay, -decay)
+                        drawn_to(pulled[slot + 4][1 + a : 1 + b], v2, f, one + decay, -decay)
                 for k in range(slot, slot + components):
                     pulled[k][0], pulled[k][width + 1] = pulled[k][width], pulled[k][1]
                 if i == first or i == stop - 1:
@@ -179,16 +178,13 @@ def terms_kernel(itemsize: int, orders: tuple[int, ...], kind: str):
                 if i > first:
                     target = out[start + (i - 1) * width : start + i * width]
                     p, q, r = (turn + 1) % 3 * components, (turn + 2) % 3 * components, slot
-                    if first_order:
-                        along = pulled[q + 1]
-                        adjoint_of_first(
-                            target, pulled[p][1:-1], pulled[q][1:-1], along[:-2], along[1:-1], settings[3 + 2 * plane]
-                        )
-                    else:
-                        filled(target, zero)
+                    along = pulled[q + 1]
+                    adjoint_of_first(
+                        target, pulled[p][1:-1], pulled[q][1:-1], along[:-2], along[1:-1], settings[3 + 2 * plane]
+                    )
                     if second_order:
                         penalty = settings[second + 2 + 2 * plane]
-                        p, q, r = p + drawn, q + drawn, r + drawn
+                        p, q, r = p + 2, q + 2, r + 2
                         add_second(target, pulled[p][1:-1], pulled[q][1:-1], pulled[r][1:-1], penalty)
                         here, above = pulled[q + 1], pulled[p + 1]
                         add_mixed(target, here[1:-1], here[:-2], above[1:-1], above[:-2], root2 * penalty)
@@ -200,10 +196,10 @@ def terms_kernel(itemsize: int, orders: tuple[int, ...], kind: str):
 
 
 @lru_cache
-def data_kernel(itemsize: int, bounded: bool):
+def data_kernel(itemsize: int):
     """Words: addresses of the blurred latent image, of u, and of u + multipliers; lines, values of each; addresses of
-    the observation times W, of the shares, and of where these begin for each line; of relaxation and penalty; and,
-    where pixels are clipped, of their sides and limits.
+    the observation times W, of the shares, and of where these begin for each line; of relaxation and penalty; of the
+    sides and limits of clipped pixels, 0 where none is.
 
     The third becomes what is drawn to, in place; the second the new u.
     """
@@ -239,7 +235,7 @@ def data_kernel(itemsize: int, bounded: bool):
             share = carray(pointer(shares_at + begin * itemsize, scalar), size)[first:stop]
             a, b = line * size + first, line * size + stop
             relax(wanted[a:b], blurred[a:b], seen[a:b], relaxation)
-            if bounded:
+            if sides_at:
                 side = carray(pointer(sides_at, scalar), lines * size)[a:b]
                 limit = carray(pointer(limits_at, scalar), lines * size)[a:b]
                 explain_bounded(blurred[a:b], wanted[a:b], observed[a:b], share, penalty, side, limit)

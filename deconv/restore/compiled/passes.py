@@ -14,9 +14,8 @@ import torch
 from torch import Tensor
 
 from ...solvers.compiled.parallel import run
-from ..derivatives import Gradient
 from ..shrinkage import Shrinkage, factor_table
-from .kernels import BAND, PIECE, data_kernel, spectrum_kernel, terms_kernel, work_rows
+from .kernels import BAND, KINDS, PIECE, data_kernel, spectrum_kernel, terms_kernel, work_rows
 
 if TYPE_CHECKING:
     from ..splitting import Term
@@ -30,7 +29,7 @@ class Variables:
     Parameters
     ----------
     terms : sequence of Term
-        First differences, second ones, or both in this order; of one kind of shrinkage and one exponent.
+        First differences, or first and second ones in this order; of one kind of shrinkage and one exponent.
     latent : Tensor
         x to start from, `(B, C, H, W)`.
     seen : sequence of int
@@ -41,7 +40,6 @@ class Variables:
 
     def __init__(self, terms: Sequence[Term], latent: Tensor, seen: Sequence[int], relaxation: float) -> None:
         self._terms, self._seen, self._relaxation = terms, seen, relaxation
-        self._orders = tuple(1 if isinstance(term.analysis, Gradient) else 2 for term in terms)
         parts = []
         for term in terms:
             parts += [term.analysis.analyse(latent), torch.ones_like(latent)[None]]  # nothing has been shrunk
@@ -54,7 +52,7 @@ class Variables:
 
     def start(self, penalties: Sequence[Tensor | float]) -> Tensor:
         """What the first x is drawn to."""
-        parts = self._variables.split([order + 2 for order in self._orders])
+        parts = self._variables.split([3, 4][: len(self._terms)])
         given = zip(self._terms, penalties, parts, strict=True)
         return functools.reduce(torch.add, (penalty * term.analysis.adjoint(z[:-1]) for term, penalty, z in given))
 
@@ -91,11 +89,11 @@ class Variables:
         threads = max(1, min(torch.get_num_threads(), tasks))
         components = len(self._variables) - len(self._terms)
         rows = latent.new_empty(threads, work_rows(components, len(self._terms)), width + 2)
-        kernel = terms_kernel(latent.element_size(), self._orders, prox.kind)
+        kernel = terms_kernel(latent.element_size())
         words = (
             *(each.data_ptr() for each in (latent, self._variables, total)),
             *(planes, height, width, *self._seen),
-            *(settings.data_ptr(), factors.data_ptr(), len(factors) - 2),
+            *(len(self._terms) - 1, KINDS.index(prox.kind), settings.data_ptr(), factors.data_ptr(), len(factors) - 2),
             *(each.data_ptr() for each in (self._edges, self._next_edges, rows)),
         )
         run(kernel, words, tasks, threads)
@@ -142,13 +140,14 @@ def update_data(
     numbers = seen.new_tensor([relaxation, penalty])
     tasks = lines * -(-size // PIECE)
     threads = max(1, min(torch.get_num_threads(), tasks))
-    sides, limits = (observed, observed) if bounds is None else (each.contiguous() for each in bounds)
+    clipped = [] if bounds is None else [each.contiguous() for each in bounds]
     words = (
         *(each.data_ptr() for each in (seen, blurred, wanted)),
         *(lines, size),
-        *(each.data_ptr() for each in (observed, shares, begins, numbers, sides, limits)),
+        *(each.data_ptr() for each in (observed, shares, begins, numbers, *clipped)),
+        *([] if clipped else [0, 0]),
     )
-    run(data_kernel(seen.element_size(), bounds is not None), words, tasks, threads)
+    run(data_kernel(seen.element_size()), words, tasks, threads)
 
 
 def solve_spectrum(
