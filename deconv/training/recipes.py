@@ -5,9 +5,7 @@ from __future__ import annotations
 from .run_config import RunConfig
 from .settings import Settings
 
-__all__ = ["DEFAULT", "RECIPES"]
-
-DEFAULT = "patches"
+__all__ = ["RECIPES"]
 
 RECIPES: dict[str, RunConfig] = {
     # A minute or two on two cores: natural patches, for trying things out.
