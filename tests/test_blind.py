@@ -200,6 +200,7 @@ def test_a_program_can_tell_what_deblur_did(case, found):
     np.testing.assert_array_equal(restored, deblur(case.blurred, estimated=found))
 
 
+@pytest.mark.filterwarnings("ignore::deconv.blind.UncertainBlur")  # one start, on a small picture
 def test_the_noise_may_differ_between_channels(case, found):
     """Each channel is restored with its own level, as grey pictures of that level are."""
     levels = (0.005, 0.01, 0.02)
