@@ -94,10 +94,7 @@ def compare(observed: Tensor, restored: Tensor, psf: Tensor, sigma: Tensor | flo
     smooth = _gradient(F.avg_pool2d(y, 3, 1, 1))
     order = smooth.flatten().sort().values
     edges = smooth > order[int((1 - _EDGES) * (len(order) - 1))]
-    reach = max(h.shape) // 2
-    beside = (F.max_pool2d(edges.float(), 2 * reach + 1, 1, reach) > 0) & (
-        smooth < order[int(_FLAT * (len(order) - 1))]
-    )
+    beside = _within(max(h.shape) // 2, edges) & (smooth < order[int(_FLAT * (len(order) - 1))])
     if not edges.any() or not beside.any():
         return misfit, 0.0
     new, old = (float(g[beside].mean() / g[edges].mean().clamp_min(1e-12)) for g in (_gradient(x), _gradient(y)))
@@ -107,6 +104,14 @@ def compare(observed: Tensor, restored: Tensor, psf: Tensor, sigma: Tensor | flo
 def _middle(image: Tensor) -> Tensor:
     top, left = (max(n - _SIDE, 0) // 2 for n in image.shape[2:])
     return image[..., top : top + _SIDE, left : left + _SIDE]
+
+
+def _within(reach: int, pixels: Tensor) -> Tensor:
+    """Which pixels have one of these at most so far away along each axis; `(1, 1, H, W)`, bool."""
+    near = pixels.float()
+    for size, margin in (((2 * reach + 1, 1), (reach, 0)), ((1, 2 * reach + 1), (0, reach))):
+        near = F.max_pool2d(near, size, 1, margin)
+    return near > 0
 
 
 def _gradient(image: Tensor) -> Tensor:
