@@ -34,9 +34,12 @@ def start(code: str, *arguments: object) -> subprocess.Popen:
     return subprocess.Popen(command, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-HOLD = """
-import sys, time
+# In a bare package: what the others of its modules import takes seconds.
+HOLD = f"""
+import sys, time, types
 from pathlib import Path
+package = sys.modules["deconv.training"] = types.ModuleType("deconv.training")
+package.__path__ = {list(deconv.training.__path__)}
 from deconv.training.lock import folder_lock
 with folder_lock(Path(sys.argv[1])):
     if sys.argv[2] == "fork":
