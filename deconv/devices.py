@@ -38,7 +38,10 @@ def usable_device(device: str | torch.device, *, name: str = "device") -> torch.
         place = torch.device(device)
         torch.zeros(1, device=place).item()
     except (RuntimeError, AssertionError) as error:  # how torch refuses one it does not know, or was built without
-        raise ValueError(f"{name}: {str(device)!r} cannot be used here ({str(error).splitlines()[0]})") from None
+        reason = str(error).splitlines()[0]
+        if reason.startswith("Expected one of"):  # and then names of back ends that nobody has
+            reason = "there is no such kind; auto, cpu, cuda and mps are known"
+        raise ValueError(f"{name}: {str(device)!r} cannot be used here ({reason})") from None
     return place
 
 

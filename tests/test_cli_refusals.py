@@ -68,7 +68,7 @@ def sharp(here):
         ("deblur sharp.png -o out.png --psf disk:3 --bits 7", "bits: a .png file holds 8, 16"),
         (
             "deblur sharp.png -o out.png --psf disk:3 --device abacus",
-            "--device: 'abacus' cannot be used here",
+            "--device: 'abacus' cannot be used here (there is no such kind; auto, cpu, cuda and mps are known)",
         ),
         ("deblur sharp.png --psf disk:3", "Missing option '--output' / '-o'"),
         ("deblur -o out.png --psf disk:3", "Missing argument 'IN...'"),
@@ -78,6 +78,9 @@ def sharp(here):
             "blur sharp.png -o out.png --psf disk:3 --noise -1",
             "--noise: expected a finite number of at least 0",
         ),
+        ("blur sharp.png -o out.png --psf disk:3 --noise 2", "--noise: 2 is 200% of full scale; write 2% for 2 %"),
+        ("deblur sharp.png -o out.png --psf disk:3 --weight -1", "'--weight'"),
+        ("deblur sharp.png -o out.png --psf disk:3 --iterations 0", "'--iterations'"),
         ("blur sharp.png -o out.png --psf disk:3 --boundary odd", "boundary: unknown 'odd'"),
         ("frobnicate", "No such command 'frobnicate'"),
     ],

@@ -18,6 +18,7 @@ from deconv.imaging.boundary import BOUNDARIES
 from deconv.imaging.psf import gaussian
 from deconv.imaging.srgb import to_srgb
 from deconv.restore import run
+from deconv.restore.methods import METHODS
 
 
 @pytest.fixture(params=ROWS)
@@ -311,3 +312,13 @@ def test_errors_name_the_argument(method, keywords, error, message):
     keywords = {"psf": PSF} | keywords
     with pytest.raises(error, match=message):
         method(observation(), **keywords)
+
+
+@pytest.mark.parametrize("value", [-1, float("nan"), torch.tensor([float("inf")])])
+@pytest.mark.parametrize("name", ["weight", "tv", "second_order", "noise_to_signal"])
+def test_weights_of_penalties_are_finite_and_not_negative(name, value):
+    methods = {row.load() for row in METHODS.values() if name in inspect.signature(row.load()).parameters}
+    assert methods
+    for method in methods:
+        with pytest.raises(ValueError, match=f"{name}: (must be finite and not negative|expected a positive number)"):
+            method(corner(), PSF, **{name: value})

@@ -81,6 +81,8 @@ def blur_file(
     from ..imaging.srgb import to_linear, to_srgb
 
     noise = fraction(options.noise, "--noise")
+    if noise >= 1 and "%" not in options.noise:
+        raise ValueError(f"--noise: {noise:g} is {noise:.0%} of full scale; write {noise:g}% for {noise:g} %")
     given = read_blur(options.psf, recentre=options.recentre)
     sharp = read_source(source, given, white=options.white, max_pixels=options.max_pixels)
     sharp.check_target(output, bits=options.bits)

@@ -111,7 +111,8 @@ def deblur_file(
     lost = _write(photograph, output, beside, restored, options)
     saved = _save_psf(photograph, blur, options.save_psf)
     how = chosen.name if options.posterior is None else f"mean of {options.posterior} draws"
-    done = [f"psf {blur.words}{saved}", restored.noise, "linear light" if light else "grey values", how, *lost]
+    values = [] if photograph.volume is not None else ["linear light" if light else "grey values"]
+    done = [f"psf {blur.words}{saved}", restored.noise, *values, how, *lost]
     line = summary_line(photograph, output, restored.image, done, seconds)
     return Outcome("restored", line, blur.size, confidence, seconds)
 

@@ -115,12 +115,12 @@ class DeblurOptions:
     posterior: Annotated[int | None, Option(metavar="N", help=_POSTERIOR)] = None
     sigma: Annotated[str | None, noise_option(_SIGMA)] = None
     noise_to_signal: Annotated[float | None, Option(metavar="NUMBER", help=_RATIO)] = None
-    weight: Annotated[float | None, Option(metavar="NUMBER", help=_WEIGHT)] = None
+    weight: Annotated[float | None, Option(metavar="NUMBER", min=0, help=_WEIGHT)] = None
     strength: Annotated[float, Option(metavar="NUMBER", help=_STRENGTH, callback=checked(_check_strength))] = 1.0
     boundary: Annotated[str | None, Option(metavar="NAME", help=_BOUNDARY)] = None
     tiles: Annotated[int | None, Option(metavar="SIDE", help=_TILES)] = None
     memory: Memory = None
-    iterations: Annotated[int | None, Option(metavar="N", help=_ITERATIONS)] = None
+    iterations: Annotated[int | None, Option(metavar="N", min=1, help=_ITERATIONS)] = None
     stop: Annotated[str | None, Option(metavar="NAME", help=_STOP)] = None
     background: Annotated[float | None, Option(metavar="NUMBER", help=_BACKGROUND)] = None
     clipped: Annotated[bool, Option("--clipped/--no-clipped", help=_CLIPPED)] = True

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..imaging.arrays import as_psf
 
-__all__ = ["Space", "as_filter", "as_psfs", "as_sigma", "per_channel", "space_of", "spatial_axes"]
+__all__ = ["Space", "as_filter", "as_psfs", "as_sigma", "check_weight", "per_channel", "space_of", "spatial_axes"]
 
 Space = Literal[2, 3]
 
@@ -65,6 +65,13 @@ def as_filter(array: Any, image: Tensor, *, name: str) -> Tensor:
 def as_sigma(sigma: Any, image: Tensor) -> Tensor:
     """The standard deviation of the noise as a tensor `(B or 1, C or 1, 1, 1)`."""
     return per_channel(sigma, image, name="sigma").detach()
+
+
+def check_weight(weight: float | Tensor, *, name: str = "weight") -> None:
+    """Refuse a weight of a penalty that is negative, NaN or infinite."""
+    numbers = torch.as_tensor(weight).detach()
+    if not bool((numbers >= 0).all() and numbers.isfinite().all()):
+        raise ValueError(f"{name}: must be finite and not negative, given {weight}")
 
 
 def per_channel(values: Any, image: Tensor, *, name: str) -> Tensor:

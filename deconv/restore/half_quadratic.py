@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Iterator
 import torch
 from torch import Tensor
 
+from .arguments import check_weight
 from .damping import DampedSteps
 from .data_term import DataTerm
 from .problem import Problem
@@ -75,6 +76,7 @@ def half_quadratic(
     Tensor
         z after each iteration.
     """
+    check_weight(weight)
     domain, sigma = problem.domain, problem.statistics.sigma
     denoised = latent = domain.start() if start is None else start
     excess = torch.zeros_like(latent)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from typing_extensions import Unpack
 
+from ..arguments import check_weight
 from ..common_options import CommonOptions, explain_common_options
 from ..derivatives import Gradient, Hessian
 from ..problem import Problem
@@ -98,8 +99,10 @@ def iterates(
     """Latent images of `hyper_laplacian`."""
     if not 0 < alpha <= 1:
         raise ValueError(f"alpha: expected an exponent in (0, 1], given {alpha}")
+    check_weight(second_order, name="second_order")
     unit = problem.statistics.contrast ** (2 - alpha)
     if weight is not None:
+        check_weight(weight)
         weight = problem.in_own_unit(weight, 2 - alpha)
     else:
         weight = _COEFFICIENT / (1 + second_order) * problem.relative_noise**_POWER * unit

@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor
 from typing_extensions import Unpack
 
+from ..arguments import check_weight
 from ..common_options import CommonOptions, explain_common_options
 from ..derivatives import Gradient
 from ..problem import Problem
@@ -77,6 +78,7 @@ def iterates(problem: Problem, *, weight: float | Tensor | None = None) -> Itera
     contrast = problem.statistics.typical_contrast
     unit = contrast.square()
     if weight is not None:
+        check_weight(weight)
         threshold = problem.in_own_unit(weight, 2.0)
     else:
         threshold = _COEFFICIENT * (problem.statistics.sigma / contrast) ** _POWER * unit

@@ -11,6 +11,7 @@ from torch import Tensor
 from typing_extensions import Unpack
 
 from ...choices import check_choice
+from ..arguments import check_weight
 from ..common_options import CommonOptions, explain_common_options
 from ..compiled import compiled_smoothing
 from ..contour_weight import contour_weight
@@ -151,6 +152,8 @@ def iterates(
     start = domain.start()
     if tv is None:
         tv = contour_weight(problem, floor, start)
+    else:
+        check_weight(tv, name="tv")
     _warn_of_negative_values(problem)
     seen = domain.project(domain.blur_adjoint(domain.mask.expand_as(domain.observed)))
     noise = statistics.sigma / domain.shares.sqrt()  # of each frame

@@ -10,7 +10,7 @@ from typing_extensions import Unpack
 
 from ...choices import check_choice
 from ...imaging.convolution import psf_to_otf
-from ..arguments import as_filter
+from ..arguments import as_filter, check_weight
 from ..common_options import CommonOptions, explain_common_options
 from ..derivatives import Gradient, Hessian, Identity
 from ..problem import Problem
@@ -104,4 +104,6 @@ def iterates(
     if weight is None:
         noise = problem.statistics.sigma / problem.statistics.typical_contrast
         weight = _COEFFICIENTS[order] * noise**_POWER
+    else:
+        check_weight(weight)
     return quadratic(domain, weight * power)

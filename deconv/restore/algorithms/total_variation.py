@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from typing_extensions import Unpack
 
+from ..arguments import check_weight
 from ..common_options import CommonOptions, explain_common_options
 from ..derivatives import Gradient
 from ..problem import Problem
@@ -85,6 +86,7 @@ def iterates(problem: Problem, *, weight: float | Tensor | None = None, isotropi
     """Latent images of `total_variation`."""
     contrast = problem.statistics.contrast
     if weight is not None:
+        check_weight(weight)
         weight = problem.in_own_unit(weight)
     else:
         weight = (_COEFFICIENT if isotropic else 0.8 * _COEFFICIENT) * problem.relative_noise**_POWER * contrast
