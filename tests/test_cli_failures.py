@@ -104,17 +104,18 @@ def test_handlers_are_put_back():
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows ends a process without asking it")
 def test_a_terminated_command_runs_its_clean_up():
-    code = (
-        "import sys, time\n"
-        "from deconv.cli import info, main\n"
-        "def work():\n"
+    code = (  # a command that imports little
+        "import sys, time, types\n"
+        "from deconv.cli import main\n"
+        "def work(folder):\n"
         "    try:\n"
         "        print('working', flush=True)\n"
         "        time.sleep(60)\n"
         "    finally:\n"
         "        print('cleaned', flush=True)\n"
-        "info._devices = work\n"
-        "sys.exit(main(['info']))\n"
+        "demo = sys.modules['deconv.cli.demo'] = types.ModuleType('deconv.cli.demo')\n"
+        "demo.run = work\n"
+        "sys.exit(main(['demo']))\n"
     )
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout.readline() == b"working\n"
