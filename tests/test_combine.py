@@ -50,7 +50,7 @@ def test_frames_of_floats_keep_their_unit_and_backgrounds(folder):
     assert restored.mean() == pytest.approx(1000 * latent_image().mean(), rel=0.02)
 
 
-def test_within_little_memory_frames_are_combined_in_tiles(folder, monkeypatch):
+def test_within_little_memory_frames_are_combined_in_tiles(folder, monkeypatch, capsys):
     for name, angle in (("a", 0), ("b", 90)):
         seen = degrade(np.tile(latent_image(), (4, 4)), motion(9, angle).double(), noise=0.01, seed=angle)
         tifffile.imwrite(f"{name}.tif", seen[:180, :180].astype(np.float32))
@@ -63,6 +63,7 @@ def test_within_little_memory_frames_are_combined_in_tiles(folder, monkeypatch):
     assert calls
     assert psnr(tifffile.imread("tiles.tif"), tifffile.imread("whole.tif")) > 50
     assert main([*how, "-o", "none.tif", "--memory", "1KiB"]) == 2
+    assert "--memory: 1KiB is too little: the smallest tile takes" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

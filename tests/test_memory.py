@@ -169,6 +169,36 @@ def test_a_stack_is_restored_from_file_to_file(tmp_path, compression, monkeypatc
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.tif", "out.tif", "psf.tif"]
 
 
+def test_later_volumes_of_a_stack_keep_to_the_memory(tmp_path, monkeypatch, capsys):
+    """Freed buffers stay with the process, so that less and less seems left: volumes share what the first one had."""
+    memory, peaks = 12 * 2**20, []
+    left = iter([memory, memory, *range(memory, 0, -(2**20))])  # asked if it is too large, then how much there is
+    monkeypatch.setattr("deconv.cli.large.memory_left", lambda *_: next(left))
+    monkeypatch.setattr("deconv.imaging.decoding.MAX_PIXELS", 1000)
+    whole = restore.tiled
+
+    def watched(*given, **options):
+        with Live() as live:
+            done = whole(*given, **options)
+        peaks.append(live.peak)
+        return done
+
+    monkeypatch.setattr(restore, "tiled", watched)
+    tifffile.imwrite(tmp_path / "in.tif", np.stack([stack(10, 36, 44)] * 2), imagej=True, metadata={"axes": "TZYX"})
+    found = restored(tmp_path, tmp_path / "in.tif")
+    np.testing.assert_array_equal(found[1], found[0])
+    assert len(peaks) == 2
+    assert max(peaks) < memory / 2
+    assert peaks[1] == peaks[0]
+    monkeypatch.setattr("deconv.cli.large.memory_left", lambda *_: 2**19)
+    given = ["deblur", str(tmp_path / "in.tif"), "-o", str(tmp_path / "none.tif"), "--psf", str(tmp_path / "psf.tif")]
+    assert run([*given, *COMMAND, "--memory", "900MB"]) == 2
+    said = capsys.readouterr().err
+    assert "--memory: 900MB is too little: the smallest tile takes" in said
+    assert "and the command itself" in said
+    assert not (tmp_path / "none.tif").exists()
+
+
 def test_arrays_in_files_are_read_and_written_in_part(tmp_path):
     values = stack(5, 6, 7)
     (tmp_path / "raw").write_bytes(b"head" + values.astype(">u2").tobytes())

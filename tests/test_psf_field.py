@@ -197,34 +197,37 @@ def test_a_volume_whose_psf_grows_along_z():
         assert gain > 0.5
 
 
+def everywhere(function, frame: tuple[int, int]) -> torch.Tensor:
+    """The psfs that a function of the place is taken for, at each pixel of a frame."""
+    parts = PsfComponents.of(sampled(PsfField(function), frame), tolerance=0, to_border=True)
+    weights = parts.weights(frame, [(0, 0), (0, 0)]).expand(-1, *frame)
+    return torch.einsum("kyx,kab->yxab", weights, parts.components)
+
+
 def test_a_function_of_the_place_is_taken_on_a_grid_that_is_fine_enough():
-    """Where it is linear between the centres of three patches, the result is that of this grid."""
     wide, narrow, frame = gaussian(2.0, 9), gaussian(1.0, 9), (60, 48)
 
     def linear(y: float, x: float) -> torch.Tensor:
-        return torch.lerp(narrow, wide, (y + 0.5) / 60)
+        return torch.lerp(narrow, wide, y / 59)
 
-    image = latent_image()[:60, :48].astype(np.float32)
-    grid = torch.stack([linear(10 * (2 * i + 1) - 0.5, 0.0) for i in range(3)])[:, None].expand(3, 3, 9, 9)
-    assert (
-        agreement(
-            restore.wiener(image, psf_field=linear, noise_to_signal=0.01),
-            restore.wiener(image, psf_field=grid, noise_to_signal=0.01),
-        )
-        > 90
-    )
+    assert sampled(PsfField(linear), frame).shape == (3, 3, 9, 9)
+    shares = torch.arange(60).reshape(60, 1, 1, 1) / 59
+    expected = torch.lerp(narrow.double(), wide.double(), shares.double()).expand(60, 48, 9, 9)
+    torch.testing.assert_close(everywhere(linear, frame), expected, atol=1e-7, rtol=1e-5)  # up to the border
 
     def bent(y: float, x: float) -> torch.Tensor:
         return torch.lerp(narrow, wide, 0.5 + 0.5 * float(np.cos(x / 6)))
 
-    psfs = sampled(PsfField(bent), frame)
-    assert len(psfs) == 3 < psfs.shape[1] <= 24
-    # Between the outermost centres; beyond these it is constant.
-    between = torch.stack([bent(0.0, float(x)) for x in range(2, 46)])
-    field = PsfField(psfs)
-    missing = torch.stack([field([30.0, float(x)], frame) for x in range(2, 46)]) - between
+    assert 3 < sampled(PsfField(bent), frame).shape[1] <= 33
+    missing = everywhere(bent, frame)[0] - torch.stack([bent(0.0, float(x)) for x in range(48)])
     assert float(missing.abs().sum((1, 2)).max()) < 0.03
-    with pytest.raises(ValueError, match="psf_field: the psf changes too fast along axis 1 for 24 patches; restore"):
+
+    image = latent_image()[:60, :48].astype(np.float32)
+    fine = torch.stack([linear(y, 0.0) for y in range(60)])[:, None]  # a psf for each row
+    options = {"noise_to_signal": 0.01}
+    restored = restore.wiener(image, psf_field=linear, **options)
+    assert agreement(restored, restore.wiener(image, psf_field=fine, **options)) > 90
+    with pytest.raises(ValueError, match="psf_field: the psf changes too fast along axis 1 for 33 of them; restore"):
         sampled(PsfField(lambda y, x: wide if x > 400 else narrow), (600, 600))
     with pytest.raises(
         ValueError, match="psf_field: expected a function that gives psfs of 2 axes and one size, given"

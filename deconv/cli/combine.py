@@ -11,7 +11,7 @@ from typer import Argument, Option
 
 from .blurs import on_voxels, read_blur
 from .inputs import read_source
-from .large import memory_left
+from .large import memory_by_name, memory_left
 from .methods import DEFAULT, choose
 from .options import Device, MaxPixels, Memory, Overwrite, Quiet, White
 from .outputs import check_outputs
@@ -101,7 +101,8 @@ def combine(
     started = time.perf_counter()
     batches, psfs = [frame.batch for frame in frames], [blur.psf.to(first.batch) for blur in blurs]
     keywords = chosen.keywords(options, defaults)
-    restored = chosen.restore_frames(batches, psfs, keywords, memory=memory_left(memory, device))
+    with memory_by_name(memory, device):
+        restored = chosen.restore_frames(batches, psfs, keywords, memory=memory_left(memory, device))
     seconds = time.perf_counter() - started
     lost = first.write(output, restored, bits=bits)
     if not quiet:

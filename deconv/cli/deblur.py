@@ -17,7 +17,7 @@ from .blind import estimate_blur
 from .blurs import Blur, on_voxels, read_blur
 from .deblur_options import DeblurOptions
 from .inputs import read_source
-from .large import memory_for_picture, memory_left, restore_stored
+from .large import memory_by_name, memory_for_picture, memory_left, restore_stored
 from .left import leave
 from .light import in_light
 from .methods import Choice, best
@@ -209,7 +209,8 @@ def _restore(photograph: Source, blur: Blur, chosen: Choice, options: DeblurOpti
         left = memory_left(options.memory, options.device)
     else:
         left = memory_for_picture(options.memory, options.device, chosen)
-    image = chosen.restore_in_turn(photograph.batch, blur.psf, keywords, tile=options.tiles, memory=left)
+    with memory_by_name(options.memory, options.device):
+        image = chosen.restore_in_turn(photograph.batch, blur.psf, keywords, tile=options.tiles, memory=left)
     return _Restored(image, sigma, words, None)
 
 

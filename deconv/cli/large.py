@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from ..imaging.picture import Volume
     from .methods import Choice
 
-__all__ = ["memory_for_picture", "memory_left", "restore_stored"]
+__all__ = ["memory_by_name", "memory_for_picture", "memory_left", "restore_stored"]
 
 # The most memory for one channel of a picture, in bytes: tiles of several megapixels overlap little.
 _PICTURE = 3 * 2**29
@@ -43,6 +44,25 @@ def memory_left(memory: str | None, device: str) -> int:
         return free_bytes(place)
     taken = 0 if place.type == "cuda" else resident_bytes()
     return max(as_bytes(memory, name="--memory") - taken, 1)
+
+
+@contextmanager
+def memory_by_name(memory: str | None, device: str, *, share: float = 1.0) -> Iterator[None]:
+    """Where not even the smallest tile fits into that share of `memory_left`, say so of what the person gave."""
+    from ..devices import usable_device
+    from ..free_memory import resident_bytes
+    from ..restore.memory import TooLittleMemory, size_in_words
+
+    try:
+        yield
+    except TooLittleMemory as error:
+        taken = 0 if usable_device(device).type == "cuda" else resident_bytes()
+        given = "what is free" if memory is None else memory
+        told = (
+            f"--memory: {given} is too little: the smallest tile takes {size_in_words(math.ceil(error.needed / share))}"
+        )
+        beside = f", and the command itself {size_in_words(taken)}" if taken and memory is not None else ""
+        raise ValueError(told + beside) from None
 
 
 def memory_for_picture(memory: str | None, device: str, chosen: Choice) -> int:
@@ -155,7 +175,7 @@ def restore_stored(
         with scratch_array(output.parent, shape, "float32") as result:
             noise = []
             for place in _volumes(volume):
-                with warnings_in_lines():
+                with warnings_in_lines(), memory_by_name(memory, device, share=_UNBROKEN):
                     noise.append(_restore(volume, result, place, blur, chosen, keywords, **how))
             lost = _write(output, result, volume, bits)
     size = f"{' x '.join(map(str, shape))} ({volume.axes}), {8 * volume.values.dtype.itemsize} bits"

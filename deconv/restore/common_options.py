@@ -24,9 +24,10 @@ class CommonOptions(TypedDict, total=False):
     psf_field : array, Tensor or callable, optional
         In the place of `psf`, one that varies over the field: psfs at the centres of a grid of equal patches,
         `(gy, gx, kh, kw)`, or `(gz, gy, gx, kd, kh, kw)`; a patch sees what a point of light there becomes. Or a
-        function ``psf(y, x)`` or ``psf(z, y, x)`` of the place in pixels, which is taken on such a grid. They are
-        taken apart into the fewest principal components that keep 97 % of the light of each in place, and the whole is
-        one solve. For one image, not for several frames.
+        function ``psf(y, x)`` or ``psf(z, y, x)`` of the place in pixels, which is asked for a grid of places from
+        border to border, so fine that it is linear in between. They are taken apart into the fewest principal
+        components that keep 97 % of the light of each in place, and the whole is one solve. For one image, not for
+        several frames.
     frames : bool
         The first axis of `image` counts frames: registered observations of one latent image, in one unit. A list or
         tuple of images is frames anyway. `psf`, `sigma`, `mask` and `background` then are one for all, or a list with

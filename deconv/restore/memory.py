@@ -13,7 +13,7 @@ from ..free_memory import free_memory
 from ..imaging.convolution import fast_length
 from .methods import Method
 
-__all__ = ["as_bytes", "free_bytes", "tile_within", "working_bytes"]
+__all__ = ["TooLittleMemory", "as_bytes", "free_bytes", "size_in_words", "tile_within", "working_bytes"]
 
 # Buffers of the size of the padded domain where a method does not say how many it has: more than any that does.
 _BUFFERS = (40.0, 60.0)
@@ -26,6 +26,30 @@ _SHARE = 0.8
 
 _UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 _SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)(I?B)?\s*", re.IGNORECASE)
+
+
+class TooLittleMemory(ValueError):
+    """Not even the smallest tile fits into the memory.
+
+    Parameters
+    ----------
+    memory, needed : int
+        What there is, and what the smallest tile takes, in bytes.
+    overlap : sequence of int
+        How far that is restored beyond its own pixels.
+
+    Attributes
+    ----------
+    needed : int
+        As given.
+    """
+
+    def __init__(self, memory: int, needed: int, overlap: Sequence[int]) -> None:
+        self.needed = needed
+        super().__init__(
+            f"memory: {size_in_words(memory)} is too little; the smallest tile takes {size_in_words(needed)}, with its "
+            f"overlap of {' x '.join(map(str, overlap))}"
+        )
 
 
 def as_bytes(memory: int | str, *, name: str = "memory") -> int:
@@ -137,7 +161,7 @@ def tile_within(
 
     Raises
     ------
-    ValueError
+    TooLittleMemory
         No tile is that small: what is needed at least.
     """
 
@@ -155,10 +179,7 @@ def tile_within(
     of_one = _ALLOWANCE * _buffers(method, len(frame)) * samples * itemsize
     smallest = of_one * math.prod(min(length for _, length, _ in way) for way in ways)
     if smallest > memory:
-        raise ValueError(
-            f"memory: {_words(memory)} is too little; the smallest tile takes {_words(math.ceil(smallest))}, with its "
-            f"overlap of {' x '.join(map(str, reach))}"
-        )
+        raise TooLittleMemory(memory, math.ceil(smallest), reach)
     fitting = (
         (math.prod(total), -math.prod(lengths), list(sides))
         for sides, lengths, total in (
@@ -193,6 +214,7 @@ def _margin(method: Method, psf: int, frame: int) -> int:
     return width + (max(16, math.ceil(2 * min(width, max(frame - width, 0) / 3))) if method.apart else 1)
 
 
-def _words(size: int) -> str:
+def size_in_words(size: int) -> str:
+    """Bytes as people read them, such as ``"1.5 GiB"``."""
     power = min(int(math.log2(max(size, 1))) // 10, 4)
     return f"{size / 1024**power:.3g} {('bytes', 'KiB', 'MiB', 'GiB', 'TiB')[power]}"

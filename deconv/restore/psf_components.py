@@ -5,7 +5,7 @@ A point at p is seen as :math:`h_p`, and psfs that change slowly over the field 
 .. math:: h_p = h_0 + \sum_{k=1}^K w_k(p)\, h_k
 
 with the mean :math:`h_0` of the psfs on a grid, their principal components :math:`h_k`, and weights that are linear
-between the centres of the grid's patches. As every psf has the light of the mean, no component has any.
+between the places of the grid. As every psf has the light of the mean, no component has any.
 """
 
 from __future__ import annotations
@@ -42,22 +42,27 @@ class PsfComponents:
         `(1 + K, kh, kw)`, the mean first.
     coefficients : Tensor
         `(1 + K, gy, gx)`, those of the mean 1.
+    to_border : bool
+        Whether the outermost psfs are those of the outermost pixels; else all are at the centres of equal patches.
     """
 
     psfs: Tensor
     components: Tensor
     coefficients: Tensor
+    to_border: bool = False
 
     @classmethod
-    def of(cls, field: Any, *, tolerance: float = _TOLERANCE) -> PsfComponents:
+    def of(cls, field: Any, *, tolerance: float = _TOLERANCE, to_border: bool = False) -> PsfComponents:
         """The fewest components that leave no more than `tolerance` of the light of any psf in the wrong place.
 
         Parameters
         ----------
         field : array or Tensor
-            `(gy, gx, kh, kw)` or `(gz, gy, gx, kd, kh, kw)`: psfs at the centres of a grid of equal patches.
+            `(gy, gx, kh, kw)` or `(gz, gy, gx, kd, kh, kw)`: psfs on a grid.
         tolerance : float
             Of :math:`\\|h - \\hat h\\|_1 / \\|h\\|_1`.
+        to_border : bool
+            As for the class.
 
         Raises
         ------
@@ -79,7 +84,7 @@ class PsfComponents:
             rank += 1
         components = torch.cat([mean[None], right[:rank]]).reshape(-1, *size)
         weights = torch.cat([torch.ones_like(coefficients[:, :1]), coefficients[:, :rank]], 1).T.reshape(-1, *grid)
-        return cls(psfs, components.to(psfs), weights.to(psfs))
+        return cls(psfs, components.to(psfs), weights.to(psfs), to_border)
 
     @property
     def space(self) -> int:
@@ -112,13 +117,13 @@ class PsfComponents:
                 written, there = (" x ".join(map(str, sizes)) for sizes in (given, frame))
                 raise ValueError(f"psf_field: {name} {written} do not fit into an image of {there}")
         return PsfComponents(
-            *(t.to(image.device, image.dtype) for t in (self.psfs, self.components, self.coefficients))
+            *(t.to(image.device, image.dtype) for t in (self.psfs, self.components, self.coefficients)), self.to_border
         )
 
     def weights(self, frame: Sequence[int], margins: Sequence[tuple[int, int]]) -> Tensor:
         """The weights at each pixel of a frame and its margins, `(1 + K, H, W)`; an axis with one patch stays 1 long.
 
-        Beyond the outermost centres they are constant.
+        Beyond the outermost psfs they are constant.
         """
         maps = self.coefficients
         for axis, (n, (before, after)) in enumerate(zip(frame, margins, strict=True), start=1):
@@ -126,7 +131,8 @@ class PsfComponents:
             if count == 1:
                 continue
             place = torch.arange(-before, n + after, dtype=torch.float64, device=maps.device)
-            place = ((place + 0.5) * count / n - 0.5).clamp(0, count - 1)
+            place = place * (count - 1) / (n - 1) if self.to_border else (place + 0.5) * count / n - 0.5
+            place = place.clamp(0, count - 1)
             low = place.floor().clamp_max(count - 2).long()
             share = (place - low).to(maps).reshape(-1, *[1] * (maps.ndim - axis - 1))
             maps = torch.lerp(maps.index_select(axis, low), maps.index_select(axis, low + 1), share)

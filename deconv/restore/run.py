@@ -119,7 +119,7 @@ def run(
         if callable(field) and not hasattr(field, "ndim"):
             function = PsfField(field)
             seen, back = _observe(image, function([0.0] * function.space, ()), common.get("mask"), **layout)
-            components = PsfComponents.of(sampled(function, seen.image.shape[2:]))
+            components = PsfComponents.of(sampled(function, seen.image.shape[2:]), to_border=True)
         else:
             components = PsfComponents.of(field)
             seen, back = _observe(image, components.sharpest, common.get("mask"), **layout)

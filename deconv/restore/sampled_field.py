@@ -13,18 +13,18 @@ from .psf_field import PsfField
 
 __all__ = ["sampled"]
 
-# Patches along an axis: at first, and at most.
-_FIRST, _MOST = 3, 24
+# Psfs along an axis: at first, and at most.
+_FIRST, _MOST = 3, 33
 
-# The light that may be in the wrong place half way between two centres, as a part of all.
+# The light that may be in the wrong place half way between two psfs, as a part of all.
 _TOLERANCE = 0.03
 
 
 def sampled(field: PsfField, frame: Sequence[int]) -> Tensor:
-    """The psfs at the centres of a grid of equal patches, so many that they are linear between them.
+    """The psfs on a grid from one border of the frame to the other, so many that they are linear between them.
 
     Half way between two neighbours along an axis, no more than 3 % of the light of the psf is not where their mean has
-    it; else there are twice as many patches along that axis.
+    it; else the distance along that axis is halved.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ def sampled(field: PsfField, frame: Sequence[int]) -> Tensor:
     Returns
     -------
     Tensor
-        `(gy, gx, kh, kw)` or `(gz, gy, gx, kd, kh, kw)`.
+        `(gy, gx, kh, kw)` or `(gz, gy, gx, kd, kh, kw)`, the outermost at the outermost pixels.
 
     Raises
     ------
@@ -59,25 +59,27 @@ def sampled(field: PsfField, frame: Sequence[int]) -> Tensor:
 
     counts = [min(_FIRST, n) for n in frame]
     while True:
-        centres = [[(i + 0.5) * n / count - 0.5 for i in range(count)] for n, count in zip(frame, counts, strict=True)]
-        uneven = [axis for axis in range(space) if not _linear(psf, centres, axis)]
+        places = [
+            [i * (n - 1) / max(count - 1, 1) for i in range(count)] for n, count in zip(frame, counts, strict=True)
+        ]
+        uneven = [axis for axis in range(space) if not _linear(psf, places, axis)]
         if not uneven:
-            grid = torch.stack([psf(place) for place in itertools.product(*centres)])
+            grid = torch.stack([psf(place) for place in itertools.product(*places)])
             return grid.reshape(*counts, *grid.shape[1:])
         for axis in uneven:
             if counts[axis] == min(_MOST, frame[axis]):
                 raise ValueError(
-                    f"psf_field: the psf changes too fast along axis {axis} for {counts[axis]} patches; restore tiles, "
+                    f"psf_field: the psf changes too fast along axis {axis} for {counts[axis]} of them; restore tiles, "
                     "each with its own psf: deconv.restore.tiled"
                 )
-            counts[axis] = min(2 * counts[axis], _MOST, frame[axis])
+            counts[axis] = min(2 * counts[axis] - 1, _MOST, frame[axis])
 
 
-def _linear(psf: Callable[[tuple[float, ...]], Tensor], centres: list[list[float]], axis: int) -> bool:
+def _linear(psf: Callable[[tuple[float, ...]], Tensor], grid: list[list[float]], axis: int) -> bool:
     """Whether half way between neighbours along an axis the psf is about their mean."""
-    others = [places if number != axis else [0.0] for number, places in enumerate(centres)]
+    others = [places if number != axis else [0.0] for number, places in enumerate(grid)]
     for place in itertools.product(*others):
-        for pair in itertools.pairwise(centres[axis]):
+        for pair in itertools.pairwise(grid[axis]):
             before, after, between = (
                 psf((*place[:axis], along, *place[axis + 1 :])) for along in (*pair, sum(pair) / 2)
             )
