@@ -65,11 +65,11 @@ def test_the_overlap_of_richardson_lucy_follows_what_its_iterations_spread():
     assert tile_overlap(restore.METHODS["wiener"], PsfField(narrow), frame, {}) == [60, 164, 164]
 
 
-@pytest.mark.parametrize(("tile", "overlap"), [(24, None), (24, 60), ((20, 90), None)])
+@pytest.mark.parametrize(("tile", "overlap"), [(24, None), (24, 60), ((20, 70), None)])
 def test_tiles_smaller_than_their_overlap_agree_with_the_whole_all_the_same(tile, overlap):
-    image = photograph()[:150, :140]
-    tiles = restore.tiled("total_variation", image, PSF, tile=tile, overlap=overlap)
-    assert agreement(tiles, restore.total_variation(image, PSF)) > 60
+    image = photograph()[:100, :90]
+    tiles = restore.tiled("total_variation", image, PSF, tile=tile, overlap=overlap, num_iter=15)
+    assert agreement(tiles, restore.total_variation(image, PSF, num_iter=15)) > 60
 
 
 def test_a_psf_for_each_place_of_a_volume():
@@ -156,9 +156,9 @@ def test_layouts_depths_and_masks():
 
 
 def test_a_volume_in_tiles():
-    volume = np.stack([photograph()[:60, :60]] * 20)
+    volume = np.stack([photograph()[:56, :44]] * 12)
     psf = PSF[None] * torch.tensor([0.25, 0.5, 0.25])[:, None, None]
-    assert agreement(restore.tiled("tikhonov", volume, psf, tile=(20, 40, 40)), restore.tikhonov(volume, psf)) > 45
+    assert agreement(restore.tiled("tikhonov", volume, psf, tile=(12, 28, 44)), restore.tikhonov(volume, psf)) > 45
 
 
 def test_memory_maps_are_read_and_written(tmp_path):
@@ -186,8 +186,8 @@ def test_tiff_files_are_read_and_written(tmp_path):
 @pytest.mark.parametrize("method", ["hyper_laplacian", "tikhonov"])
 def test_chunks_of_a_dask_array_agree_with_the_whole(method):
     da = pytest.importorskip("dask.array")
-    image = photograph()
-    lazy = restore.tiled(method, da.from_array(image, chunks=128), PSF, boundary="unknown", progress=False)
+    image = photograph()[:160, :150]
+    lazy = restore.tiled(method, da.from_array(image, chunks=80), PSF, boundary="unknown", progress=False)
     assert isinstance(lazy, da.Array)
     assert (lazy.shape, lazy.dtype) == (image.shape, image.dtype)
     assert agreement(lazy.compute(), getattr(restore, method)(image, PSF)) > 50
@@ -314,25 +314,24 @@ def test_each_place_has_its_own_psf():
 
 
 def test_memory_does_not_grow_with_the_image(tmp_path):
-    """Beyond what importing takes, restoring six times more pixels takes as much."""
+    """Beyond what the first image takes, restoring one of eight times its pixels takes as much."""
     code = (
         "import resource, sys, numpy as np, torch\n"
         "from deconv import restore\n"
         "torch.set_num_threads(1)\n"
-        "n = int(sys.argv[1]); path = sys.argv[2]\n"
-        "image = np.lib.format.open_memmap(path + 'in.npy', 'w+', np.uint8, (n, 256))\n"
-        "image[:] = np.arange(256, dtype=np.uint8)\n"
-        "out = np.lib.format.open_memmap(path + 'out.npy', 'w+', np.uint8, (n, 256))\n"
-        "restore.tiled('wiener', image, np.full((3, 3), 1 / 9), tile=256, out=out)\n"
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)\n"
+        "for n in (512, 4096):\n"
+        "    files = [sys.argv[1] + f'/{name}{n}.npy' for name in ('in', 'out')]\n"
+        "    image, out = (np.lib.format.open_memmap(file, 'w+', np.uint8, (n, 256)) for file in files)\n"
+        "    image[:] = np.arange(256, dtype=np.uint8)\n"
+        "    restore.tiled('wiener', image, np.full((3, 3), 1 / 9), tile=256, out=out)\n"
+        "    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)\n"
     )
     # Freed buffers go back to the system at once, so that the peak is of what is in use.
     environment = os.environ | {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}
-    peaks = []
-    for n in (1024, 6144):
-        command = [sys.executable, "-c", code, str(n), str(tmp_path / f"{n}")]
-        peaks.append(int(subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout))
-    assert peaks[1] - peaks[0] < 70_000  # kB; as a whole the larger one takes 140 MB more
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    said = subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout
+    first, then = map(int, said.split())
+    assert then - first < 40_000  # kB; as a whole the larger one takes 100 MB more
 
 
 def test_the_command_line_restores_in_tiles(tmp_path):

@@ -117,7 +117,8 @@ class PsfComponents:
                 written, there = (" x ".join(map(str, sizes)) for sizes in (given, frame))
                 raise ValueError(f"psf_field: {name} {written} do not fit into an image of {there}")
         return PsfComponents(
-            *(t.to(image.device, image.dtype) for t in (self.psfs, self.components, self.coefficients)), self.to_border
+            *(t.to(image.device, image.dtype) for t in (self.psfs, self.components, self.coefficients)),
+            to_border=self.to_border,
         )
 
     def weights(self, frame: Sequence[int], margins: Sequence[tuple[int, int]]) -> Tensor:
