@@ -224,6 +224,18 @@ def test_microscope_of_even_size_moves_nothing():
             lambda: psf.gibson_lanni((3, 3, 3), wavelength=1, aperture=1, pixel=1, step=1, depth=-1),
             "depth: expected a number of at least 0",
         ),
+        (
+            lambda: psf.vectorial((3, 3, 3), wavelength=520, aperture=1.2, pixel=0.1, step=0.25),
+            "wavelength: 520 does not go with pixel = 0.1; all lengths are in one unit",
+        ),
+        (
+            lambda: psf.confocal((3, 3, 3), excitation=0.488, emission=0.52, aperture=1.2, pixel=0.1, step=250),
+            "excitation: 0.488 does not go with step = 250",
+        ),
+        (
+            lambda: psf.gibson_lanni((3, 3, 3), wavelength=0.5, aperture=1.65, pixel=0.1, step=0.25),
+            "aperture: 1.65 is more than the index .* n_immersion_design, 1.515",
+        ),
     ],
 )
 def test_bad_parameters_are_named(make, words):

@@ -350,6 +350,7 @@ def test_the_command_line_restores_in_tiles(tmp_path):
     ("arguments", "message"),
     [
         ({"tile": 0}, "tile: expected a whole number of at least 1"),
+        ({"tile": 16.5}, "tile: expected a whole number of at least 1"),
         ({"overlap": -1}, "overlap: expected a whole number of at least 0"),
         ({"boundary": "zero"}, "boundary: tiles take 'unknown' only, given 'zero'"),
         ({"out": np.zeros((3, 3))}, "out: expected the image's shape"),

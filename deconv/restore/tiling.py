@@ -267,7 +267,7 @@ def _width(dtype: Any) -> int:
 
 
 def _sizes(name: str, given: int | Sequence[int], space: int, least: int) -> list[int]:
-    sizes = [given] * space if isinstance(given, int) else list(given)
+    sizes = [given] * space if isinstance(given, int | float) else list(given)
     if len(sizes) != space or not all(isinstance(size, int) and size >= least for size in sizes):
         raise ValueError(f"{name}: expected a whole number of at least {least}, or {space} of them, given {given}")
     return sizes

@@ -65,18 +65,20 @@ def confocal(
     Raises
     ------
     ValueError
-        A length or index that is not positive, a pinhole beyond 50 Airy units, an unknown model, or a size that is not
+        A length or index that is not positive, lengths in several units, an aperture above the immersion medium's
+        index, a pinhole beyond 50 Airy units, an unknown model, or a size that is not
         three positive integers.
 
     References
     ----------
     Wilson & Carlini, "Size of the detector in confocal imaging systems", Optics Letters 12, 1987.
     """
-    positive(excitation=excitation, emission=emission, pinhole=pinhole)
+    positive(pinhole=pinhole)
     if pinhole > _LARGEST:
         raise ValueError(f"pinhole: expected at most {_LARGEST} Airy units, given {pinhole!r}")
     check_choice("model", model, ("vectorial", "scalar"))
     microscope = Microscope(**optics)
+    microscope.check_wavelengths(excitation=excitation, emission=emission)
     slices, rows, columns = planes(size)
     intensity = microscope.vectorial if model == "vectorial" else microscope.scalar
     excited, detected = intensity(excitation, slices), intensity(emission, slices)

@@ -7,7 +7,7 @@ from typing_extensions import Unpack
 
 from .radial import round_about
 from .stratified import Microscope, Optics, explain_optics, planes
-from .window import finish, positive
+from .window import finish
 
 __all__ = ["gibson_lanni", "vectorial"]
 
@@ -42,15 +42,16 @@ def gibson_lanni(
     Raises
     ------
     ValueError
-        A length or index that is not positive, or a size that is not three positive integers.
+        A length or index that is not positive, lengths in several units, an aperture above the immersion medium's
+        index, or a size that is not three positive integers.
 
     References
     ----------
     Gibson & Lanni, "Experimental test of an analytical model of aberration in an oil-immersion objective lens used in
     three-dimensional light microscopy", Journal of the Optical Society of America A 9, 1992.
     """
-    positive(wavelength=wavelength)
     microscope = Microscope(**optics)
+    microscope.check_wavelengths(wavelength=wavelength)
     slices, rows, columns = planes(size)
     return finish(round_about(microscope.scalar(wavelength, slices), (rows, columns)), (slices, rows, columns))
 
@@ -90,7 +91,8 @@ def vectorial(
     Raises
     ------
     ValueError
-        A length or index that is not positive, or a size that is not three positive integers.
+        A length or index that is not positive, lengths in several units, an aperture above the immersion medium's
+        index, or a size that is not three positive integers.
 
     References
     ----------
@@ -98,7 +100,7 @@ def vectorial(
     Aguet, Geissbuehler, Maerki, Lasser & Unser, "Super-resolution orientation estimation and localization of
     fluorescent dipoles using 3-D steerable filters", Optics Express 17, 2009.
     """
-    positive(wavelength=wavelength)
     microscope = Microscope(**optics)
+    microscope.check_wavelengths(wavelength=wavelength)
     slices, rows, columns = planes(size)
     return finish(round_about(microscope.vectorial(wavelength, slices), (rows, columns)), (slices, rows, columns))

@@ -21,6 +21,11 @@ __all__ = ["Microscope", "Optics", "Slices", "explain_optics", "planes"]
 Slices = Literal["stage", "sample"]
 
 
+# Pixels, and at least how many steps, to what an objective resolves. With microscopes it is 0.1 to 100; where
+# nanometres and micrometres are mixed, a thousand times more or less.
+_LEAST_RATIO, _LARGEST_RATIO = 0.02, 1000.0
+
+
 def planes(size: tuple[int, int, int]) -> tuple[int, int, int]:
     """The size `(kd, kh, kw)` of a psf, checked."""
     if len(size) != 3:
@@ -103,6 +108,23 @@ class Microscope:
         if not (isinstance(depth, int | float) and math.isfinite(depth) and depth >= 0):
             raise ValueError(f"depth: expected a number of at least 0, given {depth!r}")
         check_choice("z", z, ("stage", "sample"))
+        if self.aperture > self.n_immersion_design:
+            raise ValueError(
+                f"aperture: {self.aperture:g} is more than the index of the immersion medium that the objective "
+                f"was made for, n_immersion_design, {self.n_immersion_design:g}"
+            )
+
+    def check_wavelengths(self, **wavelengths: float) -> None:
+        """Raise where one is not positive, or so far from pixel and step that nanometres and micrometres are mixed."""
+        positive(**wavelengths)
+        for name, value in wavelengths.items():
+            pixels, steps = value / self.aperture / self.pixel, value / self.aperture**2 / self.step
+            for other, there, ratio in (("pixel", self.pixel, pixels), ("step", self.step, min(steps, 1.0))):
+                if not _LEAST_RATIO <= ratio <= _LARGEST_RATIO:
+                    raise ValueError(
+                        f"{name}: {value:g} does not go with {other} = {there:g}; all lengths are in one unit, in "
+                        "micrometres for the defaults"
+                    )
 
     def offsets(self, slices: int) -> Tensor:
         """By how much the immersion medium is thicker at each slice than at the central one: `(slices,)`."""
