@@ -84,7 +84,7 @@ def _of_picture(source: Source, sigma: float, *, estimated: bool) -> str:
         return f"noise {amount}"
     if source.picture is not None and 0 < source.picture.loss >= sigma / _NO_MORE:
         jpeg = source.path.suffix.lower() in (".jpg", ".jpeg")
-        return f"noise below what {'JPEG' if jpeg else 'its compression'} lets one see, {amount}"
+        return f"noise {amount} (the error of {'JPEG' if jpeg else 'its compression'}, which hides the camera's)"
     return f"noise {amount} (estimated)"
 
 
