@@ -72,6 +72,18 @@ def test_the_memory_of_a_method_is_known(name, space):
     assert 0.5 * known < live.peak < known
 
 
+@pytest.mark.parametrize("name", [name for name, row in METHODS.items() if row.compiled_buffers])
+def test_the_memory_of_compiled_passes_is_known(name):
+    """Of an image so large that there are some; to 1.6."""
+    pytest.importorskip("numba")
+    row, shape, psf = METHODS[name], (540, 520), (7, 9)
+    with Live() as live:
+        row(torch.rand(1, 1, *shape), torch.ones(psf) / math.prod(psf), progress=False, num_iter=2)
+    known = working_bytes(row, shape, psf, samples=1)
+    assert live.peak < known < 1.6 * live.peak
+    assert known < working_bytes(row, shape, psf, samples=1, device="cuda")
+
+
 @pytest.mark.parametrize(("text", "size"), [("8GiB", 2**33), ("1.5 kb", 1536), ("2m", 2**21), (4096, 4096)])
 def test_sizes_as_people_write_them(text, size):
     assert as_bytes(text) == size

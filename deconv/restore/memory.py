@@ -11,6 +11,7 @@ import torch
 
 from ..free_memory import free_memory
 from ..imaging.convolution import fast_length
+from .compiled import passes_are_compiled
 from .methods import Method
 
 __all__ = ["TooLittleMemory", "as_bytes", "free_bytes", "size_in_words", "tile_within", "working_bytes"]
@@ -99,7 +100,15 @@ def free_bytes(device: torch.device | str = "cpu") -> int:
     return int(_SHARE * free_memory())
 
 
-def working_bytes(method: Method, shape: Sequence[int], psf: Sequence[int], *, samples: int, itemsize: int = 4) -> int:
+def working_bytes(
+    method: Method,
+    shape: Sequence[int],
+    psf: Sequence[int],
+    *,
+    samples: int,
+    itemsize: int = 4,
+    device: torch.device | str = "cpu",
+) -> int:
     """Memory that a method takes at its peak for an image of this size, beside the image itself.
 
     The methods work on the padded domain, a few sizes of the psf larger than the image, and hold
@@ -115,14 +124,16 @@ def working_bytes(method: Method, shape: Sequence[int], psf: Sequence[int], *, s
         Images times channels.
     itemsize : int
         Bytes of a value while it is computed with.
+    device : torch.device or str
+        Where it is restored: compiled passes are for CPUs.
 
     Returns
     -------
     int
         Bytes.
     """
-    domain = math.prod(_domain(method, n, s) for n, s in zip(shape, psf, strict=True))
-    return math.ceil(_ALLOWANCE * _buffers(method, len(shape)) * domain * samples * itemsize)
+    lengths = [_domain(method, n, s) for n, s in zip(shape, psf, strict=True)]
+    return _bytes_of(method, lengths, samples, itemsize, device)
 
 
 def tile_within(
@@ -135,6 +146,7 @@ def tile_within(
     samples: int,
     itemsize: int = 4,
     most: int | None = None,
+    device: torch.device | str = "cpu",
 ) -> list[int]:
     """Sizes of the tiles that are restored within so much memory at the least cost.
 
@@ -145,7 +157,7 @@ def tile_within(
     ----------
     memory : int
         Bytes.
-    method, psf, samples, itemsize
+    method, psf, samples, itemsize, device
         As for `working_bytes`.
     frame : sequence of int
         Size of the image along the spatial axes.
@@ -176,16 +188,19 @@ def tile_within(
             if side == least:
                 break
         ways.append(found.values())
-    of_one = _ALLOWANCE * _buffers(method, len(frame)) * samples * itemsize
-    smallest = of_one * math.prod(min(length for _, length, _ in way) for way in ways)
+
+    def needed(lengths: Sequence[int]) -> int:
+        return _bytes_of(method, lengths, samples, itemsize, device)
+
+    smallest = needed([min(length for _, length, _ in way) for way in ways])
     if smallest > memory:
-        raise TooLittleMemory(memory, math.ceil(smallest), reach)
+        raise TooLittleMemory(memory, smallest, reach)
     fitting = (
         (math.prod(total), -math.prod(lengths), list(sides))
         for sides, lengths, total in (
             zip(*way, strict=True) for way in itertools.product(*map(_shorter_or_cheaper, ways))
         )
-        if math.ceil(of_one * math.prod(lengths)) <= memory
+        if needed(lengths) <= memory
     )
     return min(fitting)[2]
 
@@ -199,8 +214,13 @@ def _shorter_or_cheaper(way: Iterable[tuple[int, int, int]]) -> list[tuple[int, 
     return kept
 
 
-def _buffers(method: Method, space: int) -> float:
-    return (method.buffers or _BUFFERS)[space - 2]
+def _bytes_of(method: Method, domain: Sequence[int], samples: int, itemsize: int, device: torch.device | str) -> int:
+    """What a method takes at its peak on a padded domain."""
+    values = math.prod(domain) * samples
+    buffers = (method.buffers or _BUFFERS)[len(domain) - 2]
+    if method.compiled_buffers is not None and len(domain) == 2 and torch.device(device).type == "cpu":
+        buffers = method.compiled_buffers if passes_are_compiled(values) else buffers
+    return math.ceil(_ALLOWANCE * buffers * values * itemsize)
 
 
 def _domain(method: Method, frame: int, psf: int) -> int:

@@ -68,6 +68,8 @@ class Method:
     buffers : tuple of float, optional
         What it holds at its peak, in images of the size of the padded domain: of images and of volumes. By default not
         known.
+    compiled_buffers : float, optional
+        The same of images so large that their passes are compiled, on CPUs. By default no less.
     apart : bool
         As for `deconv.restore.padded_domain.PaddedDomain`.
     one_convolution : bool
@@ -91,6 +93,7 @@ class Method:
     automatic: bool = False
     learnable: tuple[str, ...] | None = None
     buffers: tuple[float, float] | None = None
+    compiled_buffers: float | None = None
     apart: bool = True
     one_convolution: bool = False
     psf_error: bool = False
@@ -145,7 +148,7 @@ METHODS: dict[str, Method] = {
         one_convolution=True,
     ),
     "tikhonov": Method(
-        "tikhonov", "linear, smooth", pace=0.7, learnable=("weight",), buffers=(18, 18), by_channel=True
+        "tikhonov", "linear, smooth", pace=0.7, learnable=("weight",), buffers=(16, 18), by_channel=True
     ),
     "unsupervised_wiener": Method(
         "unsupervised_wiener",
@@ -172,6 +175,7 @@ METHODS: dict[str, Method] = {
         pace=2.0,
         learnable=("weight",),
         buffers=(26, 30),
+        compiled_buffers=18,
         by_channel=True,
     ),
     "hyper_laplacian": Method(
@@ -181,6 +185,7 @@ METHODS: dict[str, Method] = {
         automatic=True,
         learnable=("weight", "second_order"),
         buffers=(37, 52),
+        compiled_buffers=26,
         by_channel=True,
     ),
     "l0_gradient": Method(
@@ -189,6 +194,7 @@ METHODS: dict[str, Method] = {
         pace=2.0,
         learnable=(),
         buffers=(26, 30),
+        compiled_buffers=18,
         by_channel=True,
     ),
     "network": Method(
@@ -202,7 +208,7 @@ METHODS: dict[str, Method] = {
         psf_error=True,
     ),
     "plug_and_play": Method(
-        "plug_and_play", "any denoiser as the prior", pace=10.0, learnable=("weight",), buffers=(35, 37), psf_error=True
+        "plug_and_play", "any denoiser as the prior", pace=10.0, learnable=("weight",), buffers=(30, 37), psf_error=True
     ),
     "epll": Method(
         "epll",

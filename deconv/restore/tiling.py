@@ -166,6 +166,7 @@ def tiled(
         samples = len(each) * math.prod(array.shape) // max(math.prod(frame), 1)
         most = free_bytes(where) if memory is None else as_bytes(memory)
         fits = {"samples": samples, "itemsize": _width(array.dtype), "most": _TILE if memory is None else None}
+        fits["device"] = where
         core = tile_within(most, restore, frame, size, reach, **fits)
     for grid in (field.grid for field in fields if field.grid is not None):
         core = [min(size, -(-n // count)) for size, n, count in zip(core, frame, grid, strict=True)]

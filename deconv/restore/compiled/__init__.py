@@ -103,6 +103,11 @@ def compiled_solution(
     return spectrum
 
 
+def passes_are_compiled(pixels: int) -> bool:
+    """Whether those of an image with so many pixels are, on the CPU."""
+    return pixels >= _LEAST_PIXELS and _numba_works()
+
+
 def _usual(term: Term) -> bool:
     """Whether a term is of differences of two axes under one shrinkage for all pixels of a channel."""
     analysis, prox = term.analysis, term.prox
