@@ -44,9 +44,12 @@ from deconv.training.lock import folder_lock
 with folder_lock(Path(sys.argv[1])):
     if sys.argv[2] == "fork":
         import os
+        begun, begin = os.pipe()
         if not os.fork():
+            os.write(begin, b"!")
             time.sleep(10)
             os._exit(0)
+        os.read(begun, 1)
     print("locked", flush=True)
     time.sleep(30)
 """
