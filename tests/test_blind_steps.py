@@ -13,7 +13,7 @@ from scipy.optimize import nnls
 from deconv.bench.blind_cases import synthetic
 from deconv.blind import kernel_similarity
 from deconv.blind.evidence import Candidate, Hypothesis, posterior_precision
-from deconv.blind.image_step import Scale
+from deconv.blind.image_step import Scale, _adjoint_of_strong
 from deconv.blind.observation import Observation
 from deconv.blind.polish import polish
 from deconv.blind.psf_step import edge_threshold, fit_psf, strong_edges
@@ -113,10 +113,11 @@ def test_latent_images_do_not_depend_on_those_beside_them(scale):
 def test_compiled_passes_of_the_image_step_are_those_in_torch(scale, monkeypatch):
     psfs = torch.stack([camera_shake(15, seed=seed) for seed in range(3)])
     weights = torch.tensor([0.02, 0.04, 0.16])[:, None, None]
+    strided = torch.rand(2, 20, 24, generator=torch.Generator().manual_seed(0)).mT
     found = []
     for least in (1, 10**9):
         monkeypatch.setattr("deconv.blind.image_step._LEAST_PIXELS", least)
-        found.append(scale.latent_gradients(psfs, weights))
+        found.append((scale.latent_gradients(psfs, weights), _adjoint_of_strong(strided, 0.25)))
     torch.testing.assert_close(*found, rtol=1e-4, atol=1e-5)
 
 

@@ -24,6 +24,7 @@ _ZERO, _ONE = float32(0), float32(1)
 def adjoint_of_strong(latent: Tensor, least: float) -> Tensor:
     """Of images `(N, H, W)` on a torus the gradients whose square is `least` at least, and the adjoint gradient of
     these."""
+    latent = latent.contiguous()
     planes, height, width = latent.shape
     total = torch.empty_like(latent)
     tasks = planes * -(-height // _BAND)
