@@ -86,7 +86,7 @@ class _InverseConv2d(torch.autograd.Function):
 
 
 class _ForwardMode(_InverseConv2d):
-    """With forward mode, apart, as a compiler traces nothing that has it."""
+    """With forward mode too: a class of its own, as `torch.compile` traces no Function that has a `jvp`."""
 
     @staticmethod
     def setup_context(ctx, inputs, output):

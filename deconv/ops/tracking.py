@@ -20,8 +20,8 @@ def is_tracked(*operands: Tensor) -> bool:
 
 
 def refuse_nested_forward_mode() -> None:
-    """To be called by the `jvp` of an `autograd.Function`: torch loses there what the outer one of two forward modes
-    asks for, without a word (https://github.com/pytorch/pytorch/issues/197867)."""
+    """Raise in the `jvp` of an `autograd.Function` under two nested forward modes: torch drops the outer tangents
+    there, without a word (https://github.com/pytorch/pytorch/issues/197867)."""
     from torch._functorch.pyfunctorch import JvpInterpreter, retrieve_all_functorch_interpreters
 
     if sum(isinstance(level, JvpInterpreter) for level in retrieve_all_functorch_interpreters()) > 1:
@@ -32,7 +32,7 @@ def refuse_nested_forward_mode() -> None:
 
 
 def refuse_tangents(*operands: Tensor) -> None:
-    """To be called by what torch gives no forward mode, and would take for a constant."""
+    """Raise if an operand has a tangent, in an operator without forward mode: torch would take it for a constant."""
     if not torch._C._is_fwd_grad_enabled() or forward_ad._current_level < 0:
         return
     if any(forward_ad.unpack_dual(operand).tangent is not None for operand in operands):

@@ -70,7 +70,7 @@ class _CausalWeightGradient(torch.autograd.Function):
 
 
 class _ForwardMode(_CausalWeightGradient):
-    """With forward mode, apart, as a compiler traces nothing that has it."""
+    """With forward mode too: a class of its own, as `torch.compile` traces no Function that has a `jvp`."""
 
     @staticmethod
     def setup_context(ctx, inputs, output):

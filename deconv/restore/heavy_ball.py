@@ -1,4 +1,4 @@
-r"""Acceleration of a step that only ever goes too short, by momentum.
+r"""Heavy-ball acceleration of a step that never overshoots, such as that of Richardson-Lucy.
 
 Where R improves a latent image x by a scaled gradient of what it minimises, :math:`R(x) = x - D \nabla J`, with D small
 enough that x never overshoots, as the step of Richardson-Lucy does, :math:`D = x / H^T w`,
@@ -40,7 +40,7 @@ _LEAST = 1e-3
 
 
 class HeavyBall:
-    """Where to improve a positive latent image next, for each sample and channel by itself.
+    """The iterates of a positive latent image, accelerated for each sample and channel by itself.
 
     Parameters
     ----------
