@@ -26,9 +26,9 @@ def main(arguments: list[str] | None = None) -> int:
         from .interrupts import watched_interrupts
 
         if arguments is None:  # the process is ours
-            from ..free_memory import keep_freed_memory
+            from ..own_process import own_process
 
-            keep_freed_memory()
+            own_process()
         with watched_interrupts() as interrupted:
             try:
                 from .run import run

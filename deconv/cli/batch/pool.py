@@ -62,9 +62,11 @@ def work_through(
     try:
         while waiting or any(worker.job for worker in workers):
             while waiting:
-                need, taken = needed_memory(waiting[0].source), sum(worker.memory for worker in workers if worker.job)
                 idle = next((worker for worker in workers if worker.job is None), None)
-                busy = sum(worker.job is not None for worker in workers)
+                # What a process was given once it keeps.
+                need = max(needed_memory(waiting[0].source), idle.memory if idle else 0.0)
+                taken = sum(worker.memory for worker in workers if worker is not idle)
+                busy = any(worker.job for worker in workers)
                 if (idle is None and len(workers) >= processes) or (busy and taken + need > most):
                     break
                 if idle is None:

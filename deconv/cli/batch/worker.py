@@ -12,6 +12,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from ...failures import foreseen, message_of
+from ...own_process import own_process
 from ...progress import heard_by
 from ..outcome import FAILED, Outcome
 from .files import Job
@@ -41,6 +42,7 @@ def serve(pipe: Connection, single: Callable[..., Outcome], options: Any, thread
     signal.signal(signal.SIGTERM, _terminate)
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):  # before torch and numba look
         os.environ.setdefault(name, str(threads))
+    own_process()
     try:
         while (job := pipe.recv()) is not None:
             pipe.send(_done(pipe, single, job, options))
