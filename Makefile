@@ -2,7 +2,9 @@
 # newer for those; the package itself runs on 3.10 too).
 PYTHON ?= python3
 BIN := .venv/bin
-# Python compiles what it imports; all that is installed, beforehand, would take as long as everything else here.
+# Python keeps compiled what it imports, also where the environment says otherwise (as in many containers): each process
+# would compile torch anew. All that is installed, beforehand, would take as long as everything else here.
+unexport PYTHONDONTWRITEBYTECODE
 INSTALL := $(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -c constraints.txt
 
 .PHONY: demo test lint docs format bench clean
