@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 
-__all__ = ["ProgressBar", "heard_by"]
+__all__ = ["ProgressBar", "heard_by", "waiting_for"]
 
 _listener: ContextVar[Callable[[str, float], None] | None] = ContextVar("listener", default=None)
+_in_work: ContextVar[ProgressBar | None] = ContextVar("in_work", default=None)
 
 
 @contextmanager
@@ -21,6 +22,20 @@ def heard_by(listener: Callable[[str, float], None]) -> Iterator[None]:
         yield
     finally:
         _listener.reset(token)
+
+
+@contextmanager
+def waiting_for(what: str) -> Iterator[None]:
+    """Have the bar in this context, where one is shown or heard, say at once what keeps it from going on."""
+    bar = _in_work.get()
+    if bar is None:
+        yield
+        return
+    bar.hold(what)
+    try:
+        yield
+    finally:
+        bar.hold("")
 
 
 class ProgressBar(AbstractContextManager):
@@ -54,6 +69,7 @@ class ProgressBar(AbstractContextManager):
     ) -> None:
         self.bar = None
         self._title, self._total, self._completed, self._unit = title, total, 0.0, unit
+        self._waits_for = ""
         self._listener = _listener.get()
         self._tell()
         if shown is False or (shown is None and not sys.stderr.isatty()):
@@ -73,12 +89,15 @@ class ProgressBar(AbstractContextManager):
 
     def __enter__(self) -> ProgressBar:
         self._unheard = _listener.set(None)  # of bars within bars the outer one is heard
+        silent = self.bar is None and self._listener is None
+        self._around = _in_work.set(_in_work.get() if silent else self)
         if self.bar is not None:
             self.bar.start()
         return self
 
     def __exit__(self, *exception: object) -> None:
         _listener.reset(self._unheard)
+        _in_work.reset(self._around)
         if self.bar is not None:
             self.bar.stop()
 
@@ -96,11 +115,19 @@ class ProgressBar(AbstractContextManager):
         if self.bar is not None:
             self.bar.update(self._task, completed=completed, description=self._words, visible=self._visible, text=text)
 
+    def hold(self, what: str) -> None:
+        """Say, whatever the delay, what the work waits for; no more if that is empty."""
+        self._waits_for = what
+        self._tell()
+        if self.bar is not None:
+            self.bar.update(self._task, description=self._words, visible=self._visible or bool(what), refresh=True)
+
     @property
     def _words(self) -> str:
-        if not self._unit:
-            return self._title
-        return f"{self._title}, {self._unit} {min(int(self._completed) + 1, int(self._total))} of {int(self._total)}"
+        words = [self._title]
+        if self._unit:
+            words.append(f"{self._unit} {min(int(self._completed) + 1, int(self._total))} of {int(self._total)}")
+        return ", ".join([*words, self._waits_for] if self._waits_for else words)
 
     def _tell(self) -> None:
         if self._listener is not None:

@@ -14,6 +14,7 @@ import torch
 from cases import LARGE_CASES
 
 from deconv import causal_conv2d, solvers
+from deconv.progress import ProgressBar, heard_by
 from deconv.solvers import registry
 
 pytest.importorskip("numba")
@@ -56,6 +57,17 @@ def test_what_is_compiled_is_loaded_again(folder):
     assert (first.cache_hits, second.cache_hits) == (0, 1)
     assert written(first) == written(second) == 7
     assert len(files(folder)) == 1
+
+
+def test_the_bar_in_work_says_what_it_waits_for():
+    said = []
+    with heard_by(lambda title, share: said.append(title)), ProgressBar("restoring", 2):
+        for _ in range(2):
+            with ProgressBar("of a part", 1, shown=False):  # nobody hears or sees it
+                cached_cfunc(writer(7))
+            said.append("compiled")
+    waiting = "restoring, compiling, once on this machine"
+    assert said == ["restoring", waiting, "restoring", "compiled", "compiled"]
 
 
 @pytest.mark.parametrize(

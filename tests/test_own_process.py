@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+
+import pytest
 
 SCRIPT = """
 import atexit, gc
@@ -26,3 +29,14 @@ def test_garbage_is_still_collected_and_nothing_is_taken_apart_at_the_end():
     ended = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=True)
     assert ended.stdout.split("\n")[:3] == ["collected", "working", "frozen: True"]
     assert ended.stderr == ""
+
+
+@pytest.mark.parametrize("own", [None, "active"])
+def test_threads_wait_asleep_where_nobody_says_otherwise(own):
+    script = (
+        "import os; from deconv.own_process import own_process; own_process(); print(os.environ['OMP_WAIT_POLICY'])"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    environment |= {} if own is None else {"OMP_WAIT_POLICY": own}
+    told = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
+    assert told.stdout.strip() == (own or "passive")

@@ -20,7 +20,7 @@ __all__ = ["Failed", "Stopped", "Tasks", "Worker"]
 
 Tasks = Mapping[str, Callable[..., Any]]
 
-# Seconds from one word on progress to the next.
+# Seconds from one word on the progress of one stage to the next.
 _PAUSE = 0.1
 
 
@@ -107,12 +107,12 @@ class Worker:
 def _serve(connection: Connection, tasks: Tasks) -> None:
     """The process's own loop, until the other end is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the page, which then ends this
-    last = 0.0
+    last, told = 0.0, ""
 
     def tell(title: str, share: float) -> None:
-        nonlocal last
-        if time.monotonic() - last > _PAUSE:
-            last = time.monotonic()
+        nonlocal last, told
+        if title != told or time.monotonic() - last > _PAUSE:
+            last, told = time.monotonic(), title
             connection.send(("progress", (title, share)))
 
     while True:

@@ -19,7 +19,7 @@ from .files import Job
 
 __all__ = ["serve"]
 
-# Seconds between two words on the progress.
+# Seconds between two words on the progress of one stage.
 _PAUSE = 0.1
 
 
@@ -55,13 +55,13 @@ def _terminate(number: int, frame: Any) -> None:
 
 
 def _done(pipe: Connection, single: Callable[..., Outcome], job: Job, options: Any) -> tuple[Outcome, list[str]]:
-    last = -1.0
+    last, told = -1.0, ""
 
     def tell(stage: str, share: float) -> None:
-        nonlocal last
-        if time.monotonic() - last > _PAUSE:
+        nonlocal last, told
+        if stage != told or time.monotonic() - last > _PAUSE:
             pipe.send((stage, share))
-            last = time.monotonic()
+            last, told = time.monotonic(), stage
 
     started, said = time.perf_counter(), io.StringIO()
     try:

@@ -16,7 +16,7 @@ import sys
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
-from functools import lru_cache
+from functools import lru_cache, wraps
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,8 @@ from numba import njit, types
 from numba.core.caching import FunctionCache, NullCache
 from numba.core.ccallback import CFunc
 from numba.core.serialize import dumps
+
+from deconv.progress import waiting_for
 
 __all__ = ["cached_cfunc", "cached_njit", "describe_cache"]
 
@@ -102,6 +104,18 @@ def _cache_of(function: Callable) -> _Cache | NullCache:
         return NullCache()
 
 
+def _told(compile_: Callable[..., Any], cache: _Cache | NullCache) -> Callable[..., Any]:
+    """The same, which takes seconds, with a word on it from the progress bar."""
+    words = "compiling, once on this machine" if isinstance(cache, _Cache) else "compiling"
+
+    @wraps(compile_)
+    def telling(*arguments: Any, **options: Any) -> Any:
+        with waiting_for(words):
+            return compile_(*arguments, **options)
+
+    return telling
+
+
 def cached_cfunc(function: Callable[[int], None]) -> CFunc:
     """A C function of one 64-bit integer; see `parallel` for what it is given.
 
@@ -117,6 +131,7 @@ def cached_cfunc(function: Callable[[int], None]) -> CFunc:
     """
     result = CFunc(function, ((types.int64,), types.void), locals={}, options={})
     result._cache = _cache_of(function)
+    result._compile_uncached = _told(result._compile_uncached, result._cache)
     result.compile()
     return result
 
@@ -136,6 +151,7 @@ def cached_njit(function: Callable) -> Callable:
     """
     result = njit(function)
     result._cache = _cache_of(function)
+    result._compiler.compile = _told(result._compiler.compile, result._cache)
     return result
 
 
