@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..nn import InverseConv2d
+from ..nn.cache import cached
 
 __all__ = ["DetailStep"]
 
@@ -75,36 +76,65 @@ class DetailStep(nn.Module):
         """Numbers that a step certainly has: A, the features, and the hidden layers."""
         return 9 * (kernel_size**2 - 1 + width + gates + depth * width**2)
 
-    def forward(self, details: Tensor, low: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
-        """Details `(B, 3, H, W)`, low band `(B, 1, H, W)`, noise `(B, features)` to the new details and ladj `(B,)`."""
+    def forward(self, details: Tensor, low: Tensor, noise: Tensor, *, compiled: bool = False) -> tuple[Tensor, Tensor]:
+        """Details `(B, 3, H, W)`, low band `(B, 1, H, W)`, noise `(B, features)` to the new details and ladj `(B,)`.
+
+        Without `compiled`, torch evaluates the network.
+        """
         mixed, ladj = self.convolution(details)
         a, b = self._split(mixed)
-        shift, log_scale = self._affine(a, low, noise)
+        shift, log_scale = self._affine(a, low, noise, compiled)
         return self._join(a, (b + shift) * log_scale.exp()), ladj + log_scale.flatten(1).sum(1)
 
-    def inverse(self, transformed: Tensor, low: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+    def inverse(
+        self, transformed: Tensor, low: Tensor, noise: Tensor, *, compiled: bool = False
+    ) -> tuple[Tensor, Tensor]:
         """The details again, by a plain convolution, and the ladj of this direction."""
         a, b = self._split(transformed)
-        shift, log_scale = self._affine(a, low, noise)
+        shift, log_scale = self._affine(a, low, noise, compiled)
         details, ladj = self.convolution.inverse(self._join(a, b * (-log_scale).exp() - shift))
         return details, ladj - log_scale.flatten(1).sum(1)
 
-    def _affine(self, a: Tensor, low: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+    def _affine(self, a: Tensor, low: Tensor, noise: Tensor, compiled: bool) -> tuple[Tensor, Tensor]:
         """t and s, `(B, changed, H, W)`."""
-        around = F.pad(torch.cat([a, low], 1), (1, 1, 1, 1), mode="replicate")
-        layers = cast(Iterable[nn.Linear], self.noise)
-        biases = [layer(noise)[:, :, None, None] for layer in layers]
-        hidden = torch.log1p(self._filtered(around, self.energies).square()) + biases[0]
-        for layer, bias in zip(self.hidden, biases[1:-1], strict=True):
-            hidden = F.silu(layer(hidden) + bias)
-        raw, weights = (self.last(hidden) + biases[-1]).split([self.changed, self.changed * self.gates], 1)
-        weights = weights.unflatten(1, (self.changed, self.gates))
-        shift = (weights * self._filtered(around, self.linear).unsqueeze(1)).sum(2)
+        image = torch.cat([a, low], 1)
+        biases = [layer(noise) for layer in cast(Iterable[nn.Linear], self.noise)]
+        shift, raw = self._by_kernels(image, biases) if compiled else self._by_torch(image, biases)
         return shift, _LARGEST_LOG_SCALE * torch.tanh(raw / _LARGEST_LOG_SCALE)
 
-    def _filtered(self, around: Tensor, layer: nn.Conv2d) -> Tensor:
+    def _by_torch(self, image: Tensor, biases: list[Tensor]) -> tuple[Tensor, Tensor]:
+        """t, and s before its limits."""
+        around = F.pad(image, (1, 1, 1, 1), mode="replicate")
+        first, *rest, last = (bias[:, :, None, None] for bias in biases)
+        hidden = torch.log1p(F.conv2d(around, self._blind_to_means(self.energies)).square()) + first
+        for layer, bias in zip(self.hidden, rest, strict=True):
+            hidden = F.silu(layer(hidden) + bias)
+        raw, weights = (self.last(hidden) + last).split([self.changed, self.changed * self.gates], 1)
+        weights = weights.unflatten(1, (self.changed, self.gates))
+        linear = F.conv2d(around, self._blind_to_means(self.linear))
+        return (weights * linear.unsqueeze(1)).sum(2), raw
+
+    def _by_kernels(self, image: Tensor, biases: list[Tensor]) -> tuple[Tensor, Tensor]:
+        """The same."""
+        from .compiled.network import Network, shifts_and_scales
+
+        layers = [*cast(Iterable[nn.Conv2d], self.hidden), self.last]
+        weights = [layer.weight for layer in layers]
+
+        def make() -> Network:
+            return Network(self._blind_to_means(self.energies), self._blind_to_means(self.linear), weights)
+
+        with torch.no_grad():
+            network = cached(self, make, "network")
+            # Those of the convolutions are no different from those that depend on the noise.
+            own = [cast(Tensor, layer.bias) for layer in layers]
+            total = [biases[0], *(bias + mine for bias, mine in zip(biases[1:], own, strict=True))]
+        return shifts_and_scales(network, image, total, lambda image: self._by_torch(image, biases))
+
+    def _blind_to_means(self, layer: nn.Conv2d) -> Tensor:
+        """Filters of the first layer; those of the low band sum to zero."""
         own, low = layer.weight.split([self.given, 1], 1)
-        return F.conv2d(around, torch.cat([own, low - low.mean((2, 3), keepdim=True)], 1))
+        return torch.cat([own, low - low.mean((2, 3), keepdim=True)], 1)
 
     def _split(self, details: Tensor) -> tuple[Tensor, Tensor]:
         """The given details and those to change: the last two and the first where two are given."""

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import pixel_shuffle, pixel_unshuffle
 
 from ..imaging.boundary import crop, extend
-from . import haar
+from . import compiled, haar
 from .detail_step import DetailStep
 from .flow_config import check_config, scales
 from .image_prior import ImagePrior
@@ -127,14 +127,14 @@ class FlowPrior(ImagePrior):
         ladj : Tensor
             Logarithm of the determinant of the Jacobian, `(B,)`.
         """
-        noise = self._features(sigma)
-        # Brightness does not matter; without it, rounding does not either.
+        noise, kernels = self._features(sigma), compiled.networks_are_compiled(self, image, sigma)
+        # Brightness does not matter, nor does rounding without it.
         low = image - image.detach().mean((2, 3), keepdim=True)
         ladj, pyramid = image.new_zeros(len(image)), []
         for steps in self._steps:
             low, details = haar.analyse(low)
             for step in steps:
-                details, change = step(details, low, noise)
+                details, change = step(details, low, noise, compiled=kernels)
                 ladj = ladj + change
             pyramid.append(details)
         transformed = torch.zeros_like(low)
@@ -159,7 +159,7 @@ class FlowPrior(ImagePrior):
         Tensor
             The image, `(B, 1, H, W)`, in units of the noise.
         """
-        noise = self._features(sigma)
+        noise, kernels = self._features(sigma), compiled.networks_are_compiled(self, transformed, sigma)
         pyramid = []
         for _ in self._steps:
             transformed, details = haar.analyse(transformed)
@@ -167,7 +167,7 @@ class FlowPrior(ImagePrior):
         low = self.size * means
         for steps, details in zip(reversed(self._steps), reversed(pyramid), strict=True):
             for step in reversed(steps):
-                details, _ = step.inverse(details, low, noise)
+                details, _ = step.inverse(details, low, noise, compiled=kernels)
             low = haar.synthesise(low, details)
         return low
 

@@ -222,7 +222,7 @@ METHODS: dict[str, Method] = {
         "flow_map",
         "photographs: a normalizing flow; slow, and the best for them",
         volumes=False,
-        pace=60.0,
+        pace=30.0,
         automatic=True,
         learnable=("weight",),
         psf_error=True,

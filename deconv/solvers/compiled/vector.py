@@ -200,13 +200,12 @@ def fma_grid(typingctx, values, vectors, vector_address, scalar_address, scalar_
         accumulators = cgutils.unpack_tuple(builder, arguments[0], values.count)
         width = INT64(kind.lanes * kind.element_bytes)
         left = [load_vector(builder, kind, step) for step in steps_of(builder, arguments[2], width, rows)]
-        right = [_broadcast(builder, kind, step) for step in steps_of(builder, *arguments[3:], columns)]
-        result = [
-            _fma(builder, kind, left[v], right[s], accumulators[v * columns + s])
-            for v in range(rows)
-            for s in range(columns)
-        ]
-        return context.make_tuple(builder, values, result)
+        # Scalar by scalar: registers are there for the accumulators, and for few scalars at a time.
+        for s, step in enumerate(steps_of(builder, *arguments[3:], columns)):
+            scalar = _broadcast(builder, kind, step)
+            for v in range(rows):
+                accumulators[v * columns + s] = _fma(builder, kind, left[v], scalar, accumulators[v * columns + s])
+        return context.make_tuple(builder, values, accumulators)
 
     signature = values(values, vectors, types.int64, types.int64, types.int64)
     return signature, codegen
