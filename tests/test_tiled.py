@@ -17,6 +17,7 @@ from deconv import restore
 from deconv.imaging import degrade, psnr
 from deconv.imaging.psf import camera_shake, gaussian, motion
 from deconv.restore.psf_field import PsfField
+from deconv.restore.run import RestorationWarning
 from deconv.restore.statistics import Statistics
 from deconv.restore.streaming_statistics import spatial_positions, streaming_statistics
 from deconv.restore.tile_overlap import tile_overlap
@@ -362,3 +363,10 @@ def test_errors(arguments, message):
     image = photograph()
     with pytest.raises(ValueError, match="out: must not be the image itself"):
         restore.tiled("wiener", image, PSF, out=image)
+
+
+def test_tiles_that_restore_every_pixel_many_times_over_are_told():
+    image = photograph()[:32, :32]
+    with pytest.warns(RestorationWarning, match="of 4 x 4 pixels, restored with 24 x 24 more .* every pixel 60 times"):
+        restore.tiled("wiener", image, PSF, tile=4, overlap=24)
+    restore.tiled("wiener", image, PSF, tile=24, overlap=24)

@@ -178,14 +178,20 @@ def _everywhere(psf: Tensor, space: int) -> Any:
 
 @contextmanager
 def warnings_in_lines() -> Iterator[None]:
-    """Say what a restoration warns of in a line each, and not twice."""
+    """Say what a restoration warns of at once, in a line each, and not twice."""
     from ..restore import RestorationWarning
 
-    with warnings.catch_warnings(record=True) as caught:
+    said = set()
+
+    def say(message: Warning | str, *_: Any) -> None:
+        if str(message) not in said:
+            said.add(str(message))
+            typer.echo(f"deconv: {message}", err=True)
+
+    with warnings.catch_warnings():
         warnings.simplefilter("always", RestorationWarning)
+        warnings.showwarning = say
         yield
-    for message in dict.fromkeys(str(warning.message) for warning in caught):
-        typer.echo(f"deconv: {message}", err=True)
 
 
 def choose(name: str) -> Choice | None:

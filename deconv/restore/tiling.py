@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -23,7 +24,7 @@ from .methods import as_method
 from .pixel_mask import white_of
 from .psf_error import SIDE, with_psf_error
 from .psf_field import PsfField
-from .run import Image
+from .run import Image, RestorationWarning
 from .statistics import Statistics
 from .streaming_statistics import (
     clipping_level,
@@ -38,6 +39,10 @@ from .tile_overlap import tile_overlap
 __all__ = ["tiled"]
 
 _TILE = 1024
+
+# As often as this each pixel may be restored without a word: by images whose tiles are half as large as what is
+# restored beyond them.
+_REPEATED = 25.0
 
 
 def tiled(
@@ -212,6 +217,8 @@ def tiled(
             statistics = with_psf_error(statistics, piece, as_psfs(middle[0], piece), mask=pixels, clipped=ends)
 
     pieces = [equal_pieces(n, size) for n, size in zip(frame, core, strict=True)]
+    if tile is not None:
+        _warn_of_small_tiles(frame, pieces, core, reach)
     # No more than half a tile, so that what is blended on both sides of a small one does not meet.
     widths = [min(b - a for a, b in along) // 2 for along in pieces]
     cores = list(itertools.product(*pieces))
@@ -235,6 +242,21 @@ def tiled(
             blend(out, axes, channel_axis, own, seen, frame, widths, restored)
             bar.advance()
     return relabel(rewrap(out)) if made else out
+
+
+def _warn_of_small_tiles(
+    frame: Sequence[int], pieces: Sequence[Sequence[tuple[int, int]]], core: Sequence[int], reach: Sequence[int]
+) -> None:
+    seen = zip(frame, pieces, reach, strict=True)
+    repeated = math.prod(sum(min(b + r, n) - max(a - r, 0) for a, b in along) / n for n, along, r in seen)
+    if repeated > _REPEATED:
+        size, beyond = (" x ".join(map(str, sides)) for sides in (core, reach))
+        warnings.warn(
+            f"tile: of {size} pixels, restored with {beyond} more on each side, restores every pixel {repeated:.0f} "
+            "times over; tiles as large as these or larger take a fraction of that",
+            RestorationWarning,
+            stacklevel=3,
+        )
 
 
 def _own_mask(image: Any, missing: Any, mask: Any) -> tuple[Any, Any]:
