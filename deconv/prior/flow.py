@@ -259,9 +259,10 @@ class FlowPrior(ImagePrior):
         with torch.enable_grad():
             x = image.detach().requires_grad_()
             blocks, _, ladj = self._coefficients(x, level)
-        seen = blocks.detach().flatten(0, 1)
-        pull = ((self.base.patch_denoise(seen, level) - seen) / level**2).view_as(blocks)
-        return torch.autograd.grad([blocks, ladj], x, [pull, torch.ones_like(ladj)])[0]
+            clean = self.base.patch_denoise(blocks.detach().flatten(0, 1), level).view_as(blocks)
+            # Of a sum: given gradients of several outputs, torch imports symbolic algebra first, for a second.
+            total = (blocks * (clean - blocks.detach())).sum() / level**2 + ladj.sum()
+        return torch.autograd.grad(total, x)[0]
 
     def sample(self, count: int, sigma: float, *, generator: torch.Generator | None = None) -> Tensor:
         """Draw noisy blocks of mean zero.
@@ -280,8 +281,7 @@ class FlowPrior(ImagePrior):
         Tensor
             Coefficients of `cosine_basis`, `(count, 63)`.
         """
-        means = torch.zeros(count, 1, 1, 1, dtype=self._dtype)
-        blocks = self.sample_details(means, sigma, generator=generator)
+        blocks = self.sample_details(torch.zeros(count, 1, 1, 1, dtype=self._dtype), sigma, generator=generator)
         return blocks.flatten(1) @ cosine_basis(self.size).to(blocks).T
 
     def sample_details(self, means: Tensor, sigma: float, *, generator: torch.Generator | None = None) -> Tensor:

@@ -11,7 +11,7 @@ __all__ = ["networks_are_compiled"]
 
 # Below so many pixels, importing numba and loading what it compiled takes longer than it saves. The size alone decides,
 # so that the same image gives the same digits whatever has been imported.
-_LEAST_PIXELS = 2**14
+_LEAST_PIXELS = 2**13
 
 
 def networks_are_compiled(module: nn.Module, image: Tensor, sigma: Tensor) -> bool:
