@@ -75,8 +75,8 @@ else:
 #    which fits no blur as well as any, is left out.
 # 2. **Coarse to fine.** In a small version of the photograph the blur is small as well, and nearly any start finds it.
 # 3. **Evidence chooses.** Several starts lead to several candidates; all must beat no blur. The one of greatest
-#    evidence is taken, $p(y \mid h)$, an average over all latent images. The one whose single best image is
-#    likeliest would be no blur.
+#    evidence is taken, $p(y \mid h)$, an average over all latent images, sparse edges of its latent image counting as
+#    well. The one whose single best image is likeliest would be no blur.
 
 # %%
 start = time.perf_counter()

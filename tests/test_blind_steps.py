@@ -152,6 +152,13 @@ def test_polishing_mends(case, piece, wrong):
     assert 3 <= len(found.trace) <= 7  # each step, and the last cut
 
 
+def test_polishing_leaves_the_right_psf(case, piece):
+    """Where its steps lead away from it, as the score tells, none is taken."""
+    right = Candidate.of(piece, Hypothesis(case.psf, 0.04, ()))
+    found = polish(piece, pyramid(piece, case.psf.shape)[-1], right)
+    assert kernel_similarity(found.psf, case.psf) > 0.99
+
+
 def test_what_stands_out_from_the_noise():
     """All that can be told is tried, the faint edges of a rocket at night too; edges made of noise are not."""
 

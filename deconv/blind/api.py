@@ -14,7 +14,7 @@ from ..prior import Prior
 from ..progress import ProgressBar
 from .confidence import Signs, confidence, signs_of
 from .descent import as_prior, descended
-from .evidence import Candidate, Hypothesis, within_reach
+from .evidence import Candidate, Hypothesis
 from .kernel_estimate import KernelEstimate
 from .observation import Observation, widest_window, window_size
 from .polish import averages, polish, refined
@@ -61,9 +61,9 @@ def estimate(
 
     At every scale of a pyramid two steps alternate: the latent image of fewest edges that explains the observation
     with the last psf, and the psf that fits the strongest of those edges to the observation. That is done from several
-    starts, which random paths join at coarse scales; the best are refined on a restored photograph, and the one with
-    the greatest evidence is taken (`deconv.blind.evidence`) and polished (`deconv.blind.polish`), unless it leaves too
-    much unexplained or is no better than no blur (`deconv.blind.reject`).
+    starts, which random paths join at coarse scales; the best are refined on a restored photograph, and the one that
+    is best by evidence and sparsity is taken (`deconv.blind.evidence`) and polished (`deconv.blind.polish`), unless it
+    leaves too much unexplained or is no better than no blur (`deconv.blind.reject`).
 
     Straight motion and defocus have one or two numbers, which the power spectrum shows (`deconv.blind.shapes`), in a
     second or two, also where noise hides the path of a shake.
@@ -170,7 +170,7 @@ def estimate(
     piece, scale = found.piece, found.scale
     candidates = list(refined(piece, scale, found.hypotheses, thorough=starts > 1))
     candidates += list(averages(piece, candidates))
-    best = min(within_reach(candidates), key=lambda each: each.score)
+    best = min(candidates, key=lambda each: each.ranking_score)
     none = Candidate.of(piece, Hypothesis(delta(best.psf), 0.0, ()))
     if reason := why_rejected(best, none):
         return of_shape(reason, signs_of(piece, best, none, found.hypotheses))

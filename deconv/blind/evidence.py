@@ -1,4 +1,4 @@
-r"""Which of several psfs is the right one: the one of greatest evidence, by Laplace's approximation.
+r"""Which of several psfs is the right one: the evidence, by Laplace's approximation.
 
 Per pixel, for an image of unit contrast with noise of standard deviation :math:`\sigma`, and the latent image x that
 is restored with the psf h,
@@ -8,7 +8,8 @@ is restored with the psf h,
 
 the misfit, a heavy-tailed prior of gradients, and the logarithm of the posterior's precision, a mean over frequencies.
 The last term makes psfs of different widths comparable: a wide one explains any image with little misfit, since it asks
-for few of the latent image's frequencies, and no blur at all explains everything.
+for few of the latent image's frequencies, and no blur at all explains everything. Candidates are ranked by the evidence
+and by how sparse the edges of their latent images are, see `Candidate.ranking_score`.
 
 References: Levin, Weiss, Durand and Freeman, "Efficient marginal likelihood optimization in blind deconvolution", CVPR
 2011.
@@ -28,13 +29,11 @@ from ..imaging.convolution import convolve, psf_to_otf
 from ..restore import RestorationWarning, hyper_laplacian
 from ..restore.derivatives import Gradient
 
-__all__ = ["Candidate", "Hypothesis", "NormalisedImage", "posterior_precision", "restored", "within_reach"]
+__all__ = ["Candidate", "Hypothesis", "NormalisedImage", "posterior_precision", "restored"]
 
 _EDGE_WEIGHT, _EDGE_FLOOR, _GRADIENT_SCALE = 0.3, 3e-5, 0.06
 # The weight of the sparsity in the ranking score.
 _SPARSITY_WEIGHT = 2.0
-# How far the ranking score of a psf may be behind the best: those that are nearly right are within 0.02 of each other.
-_REACH = 0.1
 
 # Pixels of all latent images that are restored together: fewer leave cores idle, more do not fit into caches.
 _PIXELS_AT_A_TIME = 2**20
@@ -108,9 +107,9 @@ class Candidate(Hypothesis):
 
     @property
     def ranking_score(self) -> float:
-        """What to judge unfinished psfs by, the lowest first.
+        """What to rank psfs by, the lowest first.
 
-        The evidence compares psfs that are nearly right; among those far off it prefers narrow ones, since blurred
+        The evidence alone prefers narrow psfs among those far off, and under strong noise among all, since blurred
         edges cost the prior little. Sums of independent values are nearer to a normal distribution, so that of two
         latent images the sparser one is the less blurred (Donoho, "On minimum entropy deconvolution", 1981).
         """
@@ -152,13 +151,6 @@ def posterior_precision(psf: Tensor, shape: Sequence[int], sigma: float) -> Tens
     periodic domain of that shape."""
     otf = psf_to_otf(psf, shape)
     return (otf.real.square() + otf.imag.square()) / sigma**2 + _gradient.power(shape, psf) / _GRADIENT_SCALE**2
-
-
-def within_reach(candidates: Sequence[Candidate]) -> list[Candidate]:
-    """Those whose ranking score is near the best one, from which the evidence may choose: the evidence of a narrow psf
-    that explains little of a wide blur can be great."""
-    best = min(each.ranking_score for each in candidates)
-    return [each for each in candidates if each.ranking_score <= best + _REACH]
 
 
 def _means(values: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from torch import Tensor
 from ..imaging.boundary import extend
 from ..imaging.convolution import psf_to_otf
 from ..restore.derivatives import Gradient
-from .evidence import Candidate, Hypothesis, posterior_precision, within_reach
+from .evidence import Candidate, Hypothesis, posterior_precision
 from .image_step import Scale
 from .observation import Observation
 from .psf_step import edge_threshold, fit_psf, strong_edges
@@ -26,7 +26,7 @@ _CUTS = (0.03, 0.05, 0.05, 0.05)
 _WEIGHTS = (1.0, 3.0)
 # How many of them are followed.
 _FOLLOWED = 3
-# Of so many candidates of the best scores, whose errors differ, the mean psf is tried.
+# Of so many candidates of the best ranking scores, whose errors differ, the mean psf is tried.
 _AVERAGED = (3, 6, 12)
 
 # Polishing: how many steps at least and at most, and what one must gain, in nats a pixel, to be followed by more.
@@ -58,38 +58,36 @@ def refined(
 
 
 def averages(piece: Observation, candidates: Sequence[Candidate]) -> Iterator[Candidate]:
-    """The mean psfs of the candidates of the best scores."""
-    ranking = sorted(within_reach(candidates), key=lambda each: each.score)
+    """The mean psfs of the candidates of the best ranking scores."""
+    ranking = sorted(candidates, key=lambda each: each.ranking_score)
     means = [average([each.psf for each in ranking[:count]]) for count in _AVERAGED if len(ranking) >= count]
     yield from Candidate.all_of(piece, [ranking[0].updated(mean) for mean in means])
 
 
 def polish(piece: Observation, scale: Scale, found: Candidate) -> Candidate:
-    """The chosen candidate after some more steps of expectation-maximisation.
+    """The chosen candidate after some more steps of expectation-maximisation, or as it was where they gain nothing.
 
     These converge slowly, since the latent image follows the psf, hence longer steps too; and they make psfs ever more
     peaked, hence a flatter one after the first step. Where a blur is not quite the same everywhere the evidence alone
-    goes astray, so the sparsity counts as well, half as much as in `Candidate.ranking_score`. As both err by more than
-    most steps gain, the first ones are taken whatever the score; it only decides how long they are.
+    goes astray, so the sparsity counts as well. As both err by more than most steps gain, the first ones are taken
+    whatever the score; it decides how long they are, and in the end whether all of them together have gained: under
+    strong noise they may lead away from the right psf.
     """
+    start = found
     for step in range(1, _MOST_STEPS + 1):
         change = clean(_maximised_expectation(piece, scale, found), cut=0.0) - found.psf
         tried = [(found.psf + length * change).clamp_min(0) for length in _LENGTHS]
         if step > 1:
             tried.append(found.psf**_POWER)
         hypotheses = [found.updated(centred(clean(psf, cut=_FAINT))) for psf in tried]
-        best = min(Candidate.all_of(piece, hypotheses), key=_polishing_score)
-        gain = _polishing_score(found) - _polishing_score(best)
+        best = min(Candidate.all_of(piece, hypotheses), key=lambda each: each.ranking_score)
+        gain = found.ranking_score - best.ranking_score
         if step <= _LEAST_STEPS or gain > 0:
             found = best
         if step >= _LEAST_STEPS and gain < _GAIN:
             break
-    return Candidate.of(piece, found.updated(centred(clean(found.psf, cut=_FAINTEST))))
-
-
-def _polishing_score(candidate: Candidate) -> float:
-    """For psfs that are nearly right, the lowest is the best."""
-    return (candidate.score + candidate.ranking_score) / 2
+    polished = Candidate.of(piece, found.updated(centred(clean(found.psf, cut=_FAINTEST))))
+    return min(start, polished, key=lambda each: each.ranking_score)
 
 
 def _maximised_expectation(piece: Observation, scale: Scale, found: Candidate) -> Tensor:
