@@ -87,13 +87,30 @@ class Network:
         filters = [_padded(weight, self.channels, self.channels) for weight in layers]
         self.filters = [transformed_filters(weight) for weight in filters]
         self.adjoints = [transformed_filters(weight.transpose(0, 1).flip(2, 3)) for weight in filters]
+        self._size: _Tiled | None = None
+        self._free: dict[int, list[Tensor]] = {}
+
+    def take(self, tiled: _Tiled, channels: int, like: Tensor) -> Tensor:
+        """Memory for images, not written yet; that of images of the same size before, whose pages are there already."""
+        free = self._free.get(channels) if tiled == self._size else None
+        try:
+            return free.pop() if free else tiled.empty(channels, like)
+        except IndexError:  # another thread has taken it
+            return tiled.empty(channels, like)
+
+    def give(self, tiled: _Tiled, images: Sequence[Tensor]) -> None:
+        """Give back memory that nobody reads any more."""
+        if tiled != self._size:
+            self._size, self._free = tiled, {}
+        for image in images:
+            self._free.setdefault(image.shape[3], []).append(image)
 
     def convolve(
         self, tiled: _Tiled, source: Tensor, filters: Tensor, purpose: int, other: Tensor, bias: Tensor | None = None
     ) -> Tensor:
         """A layer or its adjoint, see `convolution_kernel`, of an image that is zero outside, as it is made to be."""
         tiled.clear_margin(source)
-        target = tiled.empty(self.channels, source)
+        target = self.take(tiled, self.channels, source)
         tiles = tiled.batch * tiled.tiles[0] * tiled.tiles[1]
         tasks = -(-tiles // tiles_of_task(self.vectors))
         threads = max(1, min(torch.get_num_threads(), tasks))
@@ -137,6 +154,20 @@ def shifts_and_scales(
     return _ShiftsAndScales.apply(image, network, padded, plain)
 
 
+@dataclass
+class _Kept:
+    """What the gradient needs. Its memory goes back to the network when the graph is gone, which may be used twice."""
+
+    network: Network
+    tiled: _Tiled
+    derivatives: list[Tensor]
+    outputs: Tensor
+    linear: Tensor
+
+    def __del__(self) -> None:
+        self.network.give(self.tiled, [*self.derivatives, self.outputs, self.linear])
+
+
 class _ShiftsAndScales(Function):
     @staticmethod
     def forward(
@@ -146,13 +177,16 @@ class _ShiftsAndScales(Function):
         hidden, derivative, linear = _features(network, tiled, image, biases[0])
         derivatives = [derivative]
         for filters, bias in zip(network.filters[:-1], biases[1:-1], strict=True):
-            derivatives.append(tiled.empty(network.channels, image))
-            hidden = network.convolve(tiled, hidden, filters, ACTIVATE, derivatives[-1], bias)
+            derivatives.append(network.take(tiled, network.channels, image))
+            following = network.convolve(tiled, hidden, filters, ACTIVATE, derivatives[-1], bias)
+            network.give(tiled, [hidden])
+            hidden = following
         outputs = network.convolve(tiled, hidden, network.filters[-1], ADD, hidden, biases[-1])
+        network.give(tiled, [hidden])
         shifts, scales = (image.new_empty(len(image), network.changed, *image.shape[2:]) for _ in range(2))
         words = _gate_words(network, tiled, outputs, linear, shifts, scales)
         _run_rows(gate_kernel(image.element_size()), words, tiled.batch * tiled.height)
-        ctx.network, ctx.tiled, ctx.plain, ctx.kept = network, tiled, plain, (derivatives, outputs, linear)
+        ctx.plain, ctx.kept = plain, _Kept(network, tiled, derivatives, outputs, linear)
         ctx.save_for_backward(image)
         return shifts, scales
 
@@ -163,16 +197,20 @@ class _ShiftsAndScales(Function):
             made = ctx.plain(image)
             (gradient,) = torch.autograd.grad(made, image, (of_shifts, of_scales), create_graph=True)
             return gradient, None, None, None
-        network, tiled = ctx.network, ctx.tiled
-        derivatives, outputs, linear = ctx.kept
+        kept: _Kept = ctx.kept
+        network, tiled, outputs, linear = kept.network, kept.tiled, kept.outputs, kept.linear
         of_shifts, of_scales = of_shifts.contiguous(), of_scales.contiguous()
-        gradient, of_linear = torch.empty_like(outputs), torch.empty_like(linear)
+        gradient, of_linear = (network.take(tiled, each.shape[3], each) for each in (outputs, linear))
         words = _gate_words(network, tiled, outputs, linear, of_shifts, of_scales)
         words += gradient.data_ptr(), of_linear.data_ptr()
         _run_rows(adjoint_gate_kernel(gradient.element_size()), words, tiled.batch * tiled.height)
-        for filters, derivative in zip(reversed(network.adjoints), reversed(derivatives), strict=True):
-            gradient = network.convolve(tiled, gradient, filters, SCALE, derivative)
-        return _features_adjoint(network, tiled, gradient, of_linear), None, None, None
+        for filters, derivative in zip(reversed(network.adjoints), reversed(kept.derivatives), strict=True):
+            following = network.convolve(tiled, gradient, filters, SCALE, derivative)
+            network.give(tiled, [gradient])
+            gradient = following
+        of_image = _features_adjoint(network, tiled, gradient, of_linear)
+        network.give(tiled, [gradient, of_linear])
+        return of_image, None, None, None
 
 
 def _features(network: Network, tiled: _Tiled, around: Tensor, bias: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -180,8 +218,8 @@ def _features(network: Network, tiled: _Tiled, around: Tensor, bias: Tensor) -> 
     margins = (1, tiled.columns + 1 - tiled.width, 1, tiled.rows + 1 - tiled.height)
     planes = pad(pad(around, margins, mode="replicate"), (0, 0, 0, 0, 0, PLANES - around.shape[1]))
     planes = planes.permute(0, 2, 3, 1).contiguous()
-    hidden, derivative = (tiled.empty(network.channels, around) for _ in range(2))
-    linear = tiled.empty(network.linear_channels, around)
+    hidden, derivative = (network.take(tiled, network.channels, around) for _ in range(2))
+    linear = network.take(tiled, network.linear_channels, around)
     words = (
         *(each.data_ptr() for each in (planes, hidden, derivative, linear)),
         *(tiled.rows, tiled.columns, network.features.data_ptr(), *_of_images(bias)),
