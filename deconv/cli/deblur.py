@@ -15,6 +15,7 @@ from ..progress import ProgressBar
 from .batch import for_many
 from .blind import estimate_blur
 from .blurs import Blur, on_voxels, read_blur
+from .colours import restored_together
 from .deblur_options import DeblurOptions
 from .inputs import read_source
 from .large import memory_by_name, memory_for_picture, memory_left, restore_stored
@@ -199,6 +200,7 @@ def _restore(photograph: Source, blur: Blur, chosen: Choice, options: DeblurOpti
         "sigma": sigma,
         "white": photograph.clipped_at if options.clipped else None,
         "mask": photograph.known,
+        "colours": restored_together(chosen, photograph, blur.psf, clipped=options.clipped),
         "progress": options.progress,
     }
     keywords = chosen.keywords(told, defaults)

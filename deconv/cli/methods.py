@@ -131,7 +131,7 @@ class Choice:
         from ..progress import ProgressBar, heard_by
 
         samples, channels = image.shape[:2]
-        apart = self.method.by_channel and image[0].numel() > _LARGE
+        apart = self.method.by_channel and image[0].numel() > _LARGE and not keywords.get("colours")
         parts = [(slice(b, b + 1), slice(c, c + 1)) for b in range(samples) for c in range(channels)]
         if not apart:
             parts = [(slice(b, b + 1), slice(None)) for b in range(samples)]

@@ -29,6 +29,7 @@ from ..page.settings import ESTIMATED, FILE, Settings
 from ..progress import ProgressBar
 from .blind import Search, find_blur
 from .blurs import Blur, read_blur
+from .colours import restored_together
 from .inputs import read_source
 from .light import asked_light, in_light
 from .methods import best, choose
@@ -234,6 +235,7 @@ def _restored(work: _Work, region: tuple[int, int, int, int] | None) -> tuple[Te
     defaults = {
         "sigma": sigma,
         "white": picture.clipped_at,
+        "colours": restored_together(chosen, picture, blur.psf),
         "mask": None if picture.known is None else picture.known[..., outer[0], outer[1]],
         "progress": False,
     }
@@ -255,10 +257,10 @@ def _tiles(batch: Tensor) -> int | None:
 def _around(
     region: tuple[int, int, int, int] | None, frame: Sequence[int], size: Sequence[int]
 ) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
-    """The rows and columns of a region with a psf's size of what lies around it, and those of the region in there."""
+    """The rows and columns of a region with twice a psf's size of what lies around it, and those of the region in there."""
     x, y, w, h = region or (0, 0, frame[1], frame[0])
     outer, inner = [], []
-    for start, length, n, around in ((y, h, frame[0], size[0]), (x, w, frame[1], size[1])):
+    for start, length, n, around in ((y, h, frame[0], 2 * size[0]), (x, w, frame[1], 2 * size[1])):
         first = max(0, start - around)
         outer.append(slice(first, min(n, start + length + around)))
         inner.append(slice(start - first, start - first + length))

@@ -52,10 +52,16 @@ class CommonOptions(TypedDict, total=False):
         counts as clipped.
     channel_axis : int, optional
         Which axis of the image counts its channels, 0 for `C x H x W`; by default as `deconv.imaging.arrays` lists.
+    colours : bool, optional
+        Restore three channels as opponent colours: what they have in common and two differences, see
+        `deconv.restore.colours`; of a photograph about 1 dB better than each by itself. By default wherever the slopes
+        of the channels go together, little is known to be clipped at white, psf and parameters are the same for all,
+        and the method is not `richardson_lucy`; tiles of dask arrays only if asked.
     linear : bool
         The image is an sRGB photograph: restore its linear light. `sigma` then is in the light's unit.
     statistics : Statistics, optional
-        What automatic parameters are chosen by, where the image is a piece of a larger one; by default measured.
+        What automatic parameters are chosen by, where the image is a piece of a larger one; by default measured. Of its
+        opponent colours where it is restored by them.
     tolerance : float
         Stop when no sample's latent image changes by more than this, relatively; 0, the default: never.
     callback : callable, optional
@@ -73,6 +79,7 @@ class CommonOptions(TypedDict, total=False):
     mask: np.ndarray | Tensor | Literal["auto"] | Sequence[np.ndarray | Tensor | None] | None
     white: float | None
     channel_axis: int | None
+    colours: bool | None
     linear: bool
     statistics: Statistics | None
     tolerance: float

@@ -29,6 +29,7 @@ def restore_chunks(
     white: float | None,
     sigma: Any,
     statistics: Statistics | None,
+    colours: bool | None,
     channel_axis: int | None = None,
     device: torch.device | None = None,
     **options: Any,
@@ -53,6 +54,8 @@ def restore_chunks(
         As for the method; None: each chunk shows it by itself.
     sigma : float, array or None
         As for the method.
+    colours : bool or None
+        Whether three channels are restored as opponent colours.
     statistics : Statistics or None
         None: measured in the whole image, by one task.
     channel_axis : int, optional
@@ -82,9 +85,12 @@ def restore_chunks(
         measure = delayed(streaming_statistics, pure=False)
         light = bool(options.get("linear"))
         given = {"mask": mask, "white": white, "sigma": sigma, "linear": light, "channel_axis": channel_axis}
+        given["colours"] = bool(colours)
         known = measure(_Strips(image), list(axes), psf, **given)
     # A function of one's own need not know of these.
     said = {name: value for name, value in {"channel_axis": channel_axis, "white": white}.items() if value is not None}
+    if colours or method.opponents:
+        said["colours"] = bool(colours)
     given_to_all = {"psf": psf, "mask": mask, "sigma": sigma, "progress": False, **said, **options}
     return da.map_overlap(
         partial(_restored, method=method, device=device, space=len(axes), **given_to_all),

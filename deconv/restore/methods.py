@@ -81,6 +81,8 @@ class Method:
     diffusion : float, optional
         Of a method whose iterations blur and transpose, and no more: after n of them pixels see each other no farther
         than so many times sqrt(n) standard deviations of the psf.
+    opponents : bool
+        Whether it restores three colours as opponent ones, see `deconv.restore.colours`.
     by_channel : bool
         Whether no channel depends on the others, so that one after another gives the same in less memory.
     """
@@ -99,6 +101,7 @@ class Method:
     psf_error: bool = False
     reach: int = 4
     diffusion: float | None = None
+    opponents: bool = False
     by_channel: bool = False
 
     def load(self) -> Callable[..., Any]:
@@ -136,6 +139,7 @@ METHODS: dict[str, Method] = {
         automatic=True,
         learnable=("noise_to_signal",),
         buffers=(25, 25),
+        opponents=True,
     ),
     "recursive": Method(
         "wiener",
@@ -146,9 +150,10 @@ METHODS: dict[str, Method] = {
         learnable=("noise_to_signal",),
         buffers=(35, 35),
         one_convolution=True,
+        opponents=True,
     ),
     "tikhonov": Method(
-        "tikhonov", "linear, smooth", pace=0.7, learnable=("weight",), buffers=(16, 18), by_channel=True
+        "tikhonov", "linear, smooth", pace=0.7, learnable=("weight",), buffers=(16, 18), opponents=True, by_channel=True
     ),
     "unsupervised_wiener": Method(
         "unsupervised_wiener",
@@ -157,6 +162,7 @@ METHODS: dict[str, Method] = {
         learnable=(),
         buffers=(25, 20),
         one_convolution=True,
+        opponents=True,
     ),
     "richardson_lucy": Method(
         "richardson_lucy",
@@ -177,6 +183,7 @@ METHODS: dict[str, Method] = {
         buffers=(26, 30),
         compiled_buffers=18,
         by_channel=True,
+        opponents=True,
     ),
     "hyper_laplacian": Method(
         "hyper_laplacian",
@@ -187,6 +194,7 @@ METHODS: dict[str, Method] = {
         buffers=(37, 52),
         compiled_buffers=26,
         by_channel=True,
+        opponents=True,
     ),
     "l0_gradient": Method(
         "l0_gradient",
@@ -196,6 +204,7 @@ METHODS: dict[str, Method] = {
         buffers=(26, 30),
         compiled_buffers=18,
         by_channel=True,
+        opponents=True,
     ),
     "network": Method(
         "network",
@@ -206,9 +215,16 @@ METHODS: dict[str, Method] = {
         one_convolution=True,
         by_channel=True,
         psf_error=True,
+        opponents=True,
     ),
     "plug_and_play": Method(
-        "plug_and_play", "any denoiser as the prior", pace=10.0, learnable=("weight",), buffers=(30, 37), psf_error=True
+        "plug_and_play",
+        "any denoiser as the prior",
+        pace=10.0,
+        learnable=("weight",),
+        buffers=(30, 37),
+        psf_error=True,
+        opponents=True,
     ),
     "epll": Method(
         "epll",
@@ -217,6 +233,7 @@ METHODS: dict[str, Method] = {
         pace=130.0,
         learnable=("weight",),
         psf_error=True,
+        opponents=True,
     ),
     "flow": Method(
         "flow_map",
@@ -226,6 +243,7 @@ METHODS: dict[str, Method] = {
         automatic=True,
         learnable=("weight",),
         psf_error=True,
+        opponents=True,
     ),
 }
 

@@ -7,8 +7,7 @@ latent image x out on a torus, where the blur is diagonal under the FFT, and kee
 
 - W is the pixel mask, on the whole domain: 1 where a pixel of the blurred image was measured, 0 outside the frame and
   where a mask says so. The domain is so large that nothing measured is blurred across its periodic border.
-  Where a pixel was clipped, at white say, it tells no more than :math:`W (h * x) \ge W y`, and there is no misfit where
-  that holds.
+  Pixels that were clipped are bounds, see `deconv.restore.clipped_pixels`.
 - P is the orthogonal projection on the images that the boundary allows. *Unknown* allows all, P = 1: the pixels outside
   the frame are unknowns as those inside, seen through the blur only. *Circular* has no outside. For *reflect*,
   *replicate* and *zero*, what is outside is copies of the frame's pixels, or zeros.
@@ -30,6 +29,7 @@ from ..choices import check_choice
 from ..imaging.boundary import BOUNDARIES, Boundary, Extension, crop, extend
 from ..imaging.convolution import fast_length
 from ..imaging.psf.moments import centroid
+from .clipped_pixels import ClippedPixels
 from .filling import fill
 from .forward import Convolution, Forward
 from .psf_components import PsfComponents
@@ -42,10 +42,6 @@ __all__ = ["PaddedDomain"]
 # A psf wider than a quarter of the frame gets less and less, down to the least where it is as large as the frame: all
 # pixels see each other there anyway.
 _LEAST_CLEARANCE, _CLEARANCE = 16, 2.0
-
-# So far beyond white or black a blurred latent image has to be before a clipped pixel allows for it, in parts of white.
-# Paper and skies are white and no more, and what is next to them is up to 0.5 dB worse for not being told.
-_BEYOND_WHITE, _BEYOND_BLACK = 0.05, 0.01
 
 # What of the psf's light may be left out on either side, when it is asked how far the psf reaches.
 _FAINT = 1e-6
@@ -67,7 +63,9 @@ class PaddedDomain:
         Weight of each pixel in [0, 1], broadcasts against `image`; by default all 1.
     clipped : Tensor, optional
         Of the shape of `image`: 1 where the blurred latent image is at least what was observed, -1 where at most, 0
-        elsewhere; see `deconv.imaging.clipping.clipped_ends`.
+        elsewhere; see `deconv.imaging.clipping.clipped_ends`. Of opponent colours those of the colours, `(B, 3, H, W)`.
+    colours : bool
+        The samples are opponent colours, as `deconv.restore.colours.split` makes them.
     apart : bool
         Keep opposite borders of the frame so far apart that they do not see each other through the inverse of the blur,
         either. False for methods that only blur and transpose.
@@ -88,6 +86,8 @@ class PaddedDomain:
         W.
     observed : Tensor
         W times the observation.
+    clipped : ClippedPixels or None
+        On the domain, if there are any.
     inside : Tensor or None
         1 in the frame and 0 outside, where P is not the identity.
     """
@@ -100,6 +100,7 @@ class PaddedDomain:
         boundary: Boundary = "unknown",
         mask: Tensor | None = None,
         clipped: Tensor | None = None,
+        colours: bool = False,
         apart: bool = True,
         shares: Tensor | None = None,
     ) -> None:
@@ -128,13 +129,11 @@ class PaddedDomain:
         self.image = image if mask is None else fill(image, pixels, space=space)
         self.mask = extend(pixels, self.margins, method="zero")
         self.observed = self.mask * extend(self.image, self.margins, method="zero")
-        self._side: Tensor | None = None  # where it is clipped, and from which value on that explains a pixel
-        self._limit = self.mask.new_zeros(())
+        self.clipped: ClippedPixels | None = None
         if clipped is not None and bool(clipped.any()):
-            self._side = extend(clipped.to(image), self.margins, method="zero")
-            white = self.image.abs().amax((*self.axes, -space - 1), keepdim=True)
-            beyond = white * torch.where(clipped > 0, _BEYOND_WHITE, -_BEYOND_BLACK)
-            self._limit = extend(self.image + beyond, self.margins, method="zero")
+            self.clipped = ClippedPixels(self.image, clipped, space=space, colours=colours)
+            self.clipped.side = extend(self.clipped.side, self.margins, method="zero")
+            self.clipped.limit = extend(self.clipped.limit, self.margins, method="zero")
         self.inside = None
         if boundary not in ("unknown", "circular"):
             self.inside = extend(torch.ones(1, 1, *frame).to(image), self.margins, method="zero")
@@ -168,7 +167,9 @@ class PaddedDomain:
         domain = copy.copy(self)
         domain.image = domain.image - constant
         domain.observed = domain.observed - domain.mask * constant
-        domain._limit = domain._limit - constant
+        if domain.clipped is not None:
+            domain.clipped = copy.copy(domain.clipped)
+            domain.clipped.limit = domain.clipped.limit - domain.clipped.channels(constant)
         return domain
 
     def crop(self, latent: Tensor) -> Tensor:
@@ -201,28 +202,22 @@ class PaddedDomain:
         """The adjoint of `blur`."""
         return self.forward.adjoint(residual)
 
-    @property
-    def bounds(self) -> tuple[Tensor, Tensor] | None:
-        """At which end pixels are clipped, 1, -1 or 0, and the value from which on that explains them, if any is."""
-        return None if self._side is None else (self._side, self._limit)
-
-    def satisfied(self, blurred: Tensor) -> Tensor:
-        """Which clipped pixels a blurred latent image explains, being beyond them: bool, on the domain."""
-        if self._side is None:
-            return torch.zeros_like(blurred, dtype=torch.bool)
-        return self._side * (blurred - self._limit) > 0
-
     def target(self, blurred: Tensor) -> Tensor:
-        """What a blurred latent image is to be like, times W: the observation, or itself where it is `satisfied`."""
-        if self._side is None:
+        """What a blurred latent image is to be like, times W: the observation, or itself where that explains a clipped
+        pixel."""
+        if self.clipped is None:
             return self.observed
-        return torch.where(self.satisfied(blurred), self.mask * blurred, self.observed)
+        channels, observed = self.clipped.channels(blurred), self.clipped.channels(self.observed)
+        weighted = self.clipped.weights(self.mask) * channels
+        return self.clipped.samples(torch.where(self.clipped.explained(channels), weighted, observed))
 
     def active(self, blurred: Tensor | None = None) -> PaddedDomain:
-        """The same domain without the clipped pixels that are `satisfied`, or without any of them."""
-        if self._side is None:
+        """The same domain without the clipped pixels that a blurred latent image explains, or without any of them."""
+        if self.clipped is None:
             return self
-        left_out = self._side != 0 if blurred is None else self.satisfied(blurred)
+        clipped = self.clipped
+        left_out = clipped.side != 0 if blurred is None else clipped.explained(clipped.channels(blurred))
+        left_out = clipped.any_of(left_out)
         domain = copy.copy(self)
         domain.mask, domain.observed = (torch.where(left_out, 0, values) for values in (self.mask, self.observed))
         if blurred is not None:
@@ -233,8 +228,9 @@ class PaddedDomain:
         r""":math:`\tfrac12 \| W^{1/2} (y - h * x) \|^2`, `(B,)`; nothing where a clipped pixel allows for it."""
         blurred = self.blur(latent)
         residual = self.image - self.crop(blurred)
-        if self._side is not None:
-            residual = torch.where(self.crop(self.satisfied(blurred)), 0, residual)
+        if self.clipped is not None:
+            explained = self.crop(self.clipped.explained(self.clipped.channels(blurred)))
+            residual = self.clipped.samples(torch.where(explained, 0, self.clipped.channels(residual)))
         return 0.5 * self.combine(self.crop(self.mask) * residual.square()).flatten(1).sum(1)
 
     def project(self, latent: Tensor) -> Tensor:

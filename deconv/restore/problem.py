@@ -58,10 +58,12 @@ class Problem:
         statistics: Statistics | None = None,
         apart: bool = True,
         frames: bool = False,
+        colours: bool = False,
     ) -> Problem:
         """Set up the problem for tensors; the keywords are those of the public functions and of `PaddedDomain`.
 
-        frames: the tensors have one more axis in front, which counts frames, and sigma may be a list.
+        frames: the tensors have one more axis in front, which counts frames, and sigma may be a list. colours: the
+        samples are opponent colours, see `PaddedDomain`.
         """
         shares = None
         if frames and isinstance(psf, Tensor):
@@ -75,7 +77,10 @@ class Problem:
         elif sigma is not None:
             statistics = replace(statistics, sigma=as_sigma(sigma, image))
         unit = statistics.unit
+        if colours:  # three samples are one image
+            unit = unit.unflatten(0, (-1, 3)).amax(1).repeat_interleave(3, 0)
         given = {"boundary": boundary, "mask": mask, "clipped": clipped, "apart": apart, "shares": shares}
+        given["colours"] = colours
         domain = PaddedDomain(image / unit, psf, **given)
         return cls(domain.image, domain, statistics.times(1 / unit), num_iter, unit)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any, Protocol, TypeVar, cast
 
 import torch
@@ -18,7 +18,8 @@ from typing_extensions import Unpack
 
 from ..imaging.srgb import to_linear, to_srgb
 from ..progress import ProgressBar
-from .arguments import as_psfs
+from .arguments import as_psfs, as_sigma
+from .colours import go_together, join, may_go_together, noise_of_opponents, split
 from .common_options import CommonOptions
 from .convergence import ConvergenceInfo, Minimisation
 from .frames import Observation, frames_of, one_for_each, stacked
@@ -66,6 +67,8 @@ def run(
     name: str,
     apart: bool = True,
     noise_rule: NoiseRule | None = None,
+    opponents: bool = True,
+    given: Sequence[Any] = (),
     **common: Unpack[CommonOptions],
 ) -> Image:
     """Restore an image by a generator of latent images.
@@ -88,6 +91,10 @@ def run(
     noise_rule : callable, optional
         What is made of the statistics of one image with one psf where its noise is estimated, given the image, the psf,
         and by their names mask and clipped pixels: `deconv.restore.psf_error.with_psf_error`.
+    opponents : bool
+        Whether colours may be restored as opponent ones, see `deconv.restore.colours`.
+    given : sequence
+        The method's own numbers and denoiser, see `deconv.restore.colours.may_go_together`.
     **common : CommonOptions
         As the method was given them.
 
@@ -99,6 +106,7 @@ def run(
     for option in common:
         if option not in CommonOptions.__annotations__:
             raise TypeError(f"{name}() got an unexpected keyword argument {option!r}")
+    colours = common.get("colours")
     if num_iter < 1 or num_iter % 1:
         raise ValueError(f"num_iter: expected a whole number of at least 1, given {num_iter}")
     tolerance = common.get("tolerance", 0.0)
@@ -133,29 +141,45 @@ def run(
         read = [_observe(*given, **layout) for given in zip(frames, psfs, masks, strict=True)]
         seen, back = stacked([frame for frame, _ in read]), read[0][1]
         blur = seen.psf
-    statistics = common.get("statistics")
-    if statistics is None and common.get("sigma") is None and not linear:
+    statistics, sigma = common.get("statistics"), common.get("sigma")
+    light = to_linear(seen.image) if linear else seen.image
+    single = isinstance(blur, Tensor) and frames is None
+    together = opponents and single and may_go_together(light, seen.psf, given)
+    if colours and not together:
+        raise ValueError(
+            f"colours: {name} takes three channels of an image that share psf and parameters, given the shape "
+            f"{tuple(light.shape)}, or something for one of them"
+        )
+    together = together and (go_together(light, seen.clipped) if colours is None else colours)
+    if together:
+        seen, light, statistics, sigma = _as_opponents(seen, light, statistics, sigma)
+        blur = seen.psf
+    elif statistics is None and sigma is None and not linear:
         statistics = seen.statistics
     problem = Problem.of(
-        to_linear(seen.image) if linear else seen.image,
+        light,
         blur,
         num_iter=num_iter,
-        sigma=common.get("sigma"),
+        sigma=sigma,
         boundary=common.get("boundary", "unknown"),
         mask=seen.mask,
         clipped=seen.clipped,
         statistics=statistics,
         apart=apart,
         frames=frames is not None,
+        colours=together,
     )
 
-    single = isinstance(blur, Tensor) and frames is None
     if noise_rule is not None and single and common.get("sigma") is None and common.get("statistics") is None:
-        seen_as = {"mask": seen.mask, "clipped": seen.clipped}
+        ends = seen.clipped
+        if together and ends is not None:
+            ends = (ends != 0).any(1, keepdim=True).repeat_interleave(3, 0)
+        seen_as = {"mask": seen.mask, "clipped": ends}
         problem = replace(problem, statistics=noise_rule(problem.statistics, problem.image, seen.psf, **seen_as))
 
     def deliver(latent: Tensor) -> Image:
         restored = problem.domain.crop(latent) * problem.unit
+        restored = join(restored) if together else restored
         return back(to_srgb(restored) if linear else restored)
 
     latents = iterates(problem)
@@ -184,6 +208,28 @@ def run(
     converged = ended or (change is not None and change <= (tolerance or _CONVERGED))
     sigma = float((problem.statistics.sigma * problem.unit).double().square().mean().sqrt())
     return cast(Image, (deliver(latent), ConvergenceInfo(done, change, objective, converged, sigma)))
+
+
+def _as_opponents(
+    seen: Observation, light: Tensor, statistics: Statistics | None, sigma: Any
+) -> tuple[Observation, Tensor, Statistics | None, Any]:
+    """Observation, light, statistics of the opponent colours and noise as three times as many samples of one channel.
+
+    A pixel that is missing in one colour is missing in all.
+    """
+
+    def of_each(values: Tensor) -> Tensor:
+        return values if len(values) == 1 else values.repeat_interleave(3, 0)
+
+    psf = seen.psf if seen.psf.ndim == 2 else of_each(seen.psf)
+    mask = None if seen.mask is None else of_each(seen.mask.amin(1, keepdim=True))
+    if statistics is not None:
+        values = (getattr(statistics, field.name) for field in fields(statistics))
+        statistics = Statistics(*(v.expand(-1, 3, -1, -1).flatten(0, 1).unsqueeze(1) for v in values))
+    if sigma is not None:
+        noise = noise_of_opponents(as_sigma(sigma, light))
+        sigma = noise if len(light) * 3 == len(noise) else noise.repeat(len(light))
+    return replace(seen, psf=psf, mask=mask, statistics=None), split(light), statistics, sigma
 
 
 def _check_general(name: str, what: str) -> None:

@@ -17,6 +17,7 @@ from ..imaging.clipping import clipped
 from ..imaging.noise import band_places, noise_in_bands
 from ..imaging.srgb import to_linear
 from .arguments import Space, as_sigma
+from .colours import noise_of_opponents, split
 from .filling import fill
 from .pixel_mask import read_masked
 from .statistics import Limits, Moments, Statistics, power_of_two, sigma_clipped, within
@@ -41,6 +42,7 @@ def streaming_statistics(
     sigma: Any = None,
     linear: bool = False,
     channel_axis: int | None = None,
+    colours: bool = False,
 ) -> Statistics:
     """`Statistics.of` the whole image, of which never more than a strip is in memory.
 
@@ -62,11 +64,13 @@ def streaming_statistics(
         As for the restoration methods.
     channel_axis : int, optional
         As for the restoration methods.
+    colours : bool
+        Measure opponent colours, see `deconv.restore.colours`.
 
     Returns
     -------
     Statistics
-        Of each channel.
+        Of each channel, or opponent colour.
     """
     height, *rest = (image.shape[axis] for axis in axes)
 
@@ -74,7 +78,8 @@ def streaming_statistics(
         span = [(start, stop), *((0, n) for n in rest)]
         batch, _, pixels, _ = read_piece(image, axes, psf, span, mask=mask, white=white, channel_axis=channel_axis)
         batch = to_linear(batch) if linear else batch
-        return batch if pixels is None else fill(batch, pixels)
+        batch = batch if pixels is None else fill(batch, pixels)
+        return split(batch).reshape(batch.shape) if colours else batch
 
     step = max(1, _STRIP * height // math.prod(image.shape))
     spans = [(start, min(start + step, height)) for start in range(0, height, step)]
@@ -85,6 +90,8 @@ def streaming_statistics(
     sample = rows(0, 1)
     noise = _noise(rows, height, rest).double() if sigma is None else None
     deviation = None if sigma is None else as_sigma(sigma, sample).double()
+    if deviation is not None and colours:
+        deviation = noise_of_opponents(deviation).view(-1, 3, 1, 1)
     statistics = Statistics.from_moments(every, kept, slopes, sigma=deviation, noise=noise)
     return Statistics(*(getattr(statistics, field.name).to(sample) for field in fields(statistics)))
 

@@ -14,15 +14,12 @@ from torch import Tensor
 
 from ..devices import usable_device
 from ..foreign_arrays import as_tensor, is_dask, without_labels, without_mask
-from ..imaging.srgb import to_linear
 from ..progress import ProgressBar
-from .arguments import as_psfs
 from .dask_tiles import restore_chunks
 from .frames import frames_of, one_for_each
 from .memory import as_bytes, free_bytes, tile_within
 from .methods import as_method
 from .pixel_mask import white_of
-from .psf_error import SIDE, with_psf_error
 from .psf_field import PsfField
 from .run import Image, RestorationWarning
 from .statistics import Statistics
@@ -35,6 +32,7 @@ from .streaming_statistics import (
 )
 from .tile_blending import blend, equal_pieces
 from .tile_overlap import tile_overlap
+from .tile_statistics import of_all_tiles
 
 __all__ = ["tiled"]
 
@@ -59,6 +57,7 @@ def tiled(
     mask: Any = None,
     white: float | None = None,
     channel_axis: int | None = None,
+    colours: bool | None = None,
     sigma: Any = None,
     statistics: Statistics | None = None,
     progress: bool | None = None,
@@ -116,6 +115,8 @@ def tiled(
         As for the method.
     channel_axis : int, optional
         As for the method.
+    colours : bool, optional
+        As for the method; by default decided by the image's middle, and of dask arrays not.
     sigma : float, array or Tensor, optional
         As for the method; by default measured in the whole image, what the psf gets wrong in its middle, and not for
         dask arrays.
@@ -182,6 +183,7 @@ def tiled(
         place = {"axes": axes, "tile": None if tile is None else core, "reach": reach}
         place["device"] = None if device is None else where
         known = {"mask": mask, "white": white, "sigma": sigma, "statistics": statistics, "channel_axis": channel_axis}
+        known["colours"] = colours
         return relabel(restore_chunks(restore, array, psf, **place, **known, **options))
     made = out is None
     if out is None:
@@ -207,14 +209,9 @@ def tiled(
         ]
         sigma = [own.sigma.flatten(1).to(where) for own in measured]
         statistics = Statistics.of_frames(measured, len(axes))[0] if statistics is None else statistics
-    elif statistics is None:
-        statistics = streaming_statistics(array, axes, middle[0], mask=masks[0], sigma=sigma, linear=linear, **layout)
-        if restore.psf_error and sigma is None and len(axes) == 2:
-            central = [(max(n - SIDE, 0) // 2, max(n - SIDE, 0) // 2 + min(n, SIDE)) for n in frame]
-            seen_as = {"mask": masks[0], "white": level, "channel_axis": channel_axis}
-            piece, _, pixels, ends = read_piece(array, axes, middle[0], central, **seen_as)
-            piece = to_linear(piece) if linear else piece
-            statistics = with_psf_error(statistics, piece, as_psfs(middle[0], piece), mask=pixels, clipped=ends)
+    else:
+        told = {"sigma": sigma, "colours": colours, "statistics": statistics, "options": options}
+        colours, statistics = of_all_tiles(restore, array, axes, middle[0], mask=masks[0], **told, **layout)
 
     pieces = [equal_pieces(n, size) for n, size in zip(frame, core, strict=True)]
     if tile is not None:
@@ -235,6 +232,8 @@ def tiled(
             known = {"sigma": sigma, "statistics": statistics.to(where), "progress": False}
             if level is not None:  # a method of one's own need not know of white
                 known["white"] = level
+            if colours or restore.opponents:
+                known["colours"] = bool(colours)
             if listed is None:
                 restored = restore(parts[0], blurs[0], mask=kept[0], **options, **known)
             else:

@@ -80,6 +80,7 @@ def epll(
         lambda problem: iterates(problem, prior, weight=weight, stride=stride),
         num_iter=num_iter,
         name="epll",
+        given=(weight,),
         noise_rule=with_psf_error,
         **common,
     )

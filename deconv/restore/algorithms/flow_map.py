@@ -81,6 +81,7 @@ def flow_map(
         lambda problem: iterates(problem, prior, weight=weight, stride=stride),
         num_iter=num_iter,
         name="flow_map",
+        given=(weight,),
         noise_rule=with_psf_error,
         **common,
     )

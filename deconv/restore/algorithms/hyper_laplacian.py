@@ -85,6 +85,7 @@ def hyper_laplacian(
         lambda problem: iterates(problem, weight=weight, alpha=alpha, second_order=second_order),
         num_iter=num_iter,
         name="hyper_laplacian",
+        given=(weight, second_order),
         **common,
     )
 

@@ -69,7 +69,13 @@ def l0_gradient(
     and Jia, "Unnatural L0 sparse representation for natural image deblurring", CVPR 2013.
     """
     return run(
-        image, psf, lambda problem: iterates(problem, weight=weight), num_iter=num_iter, name="l0_gradient", **common
+        image,
+        psf,
+        lambda problem: iterates(problem, weight=weight),
+        num_iter=num_iter,
+        name="l0_gradient",
+        given=(weight,),
+        **common,
     )
 
 

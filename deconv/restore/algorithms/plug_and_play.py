@@ -93,6 +93,7 @@ def plug_and_play(
         lambda problem: iterates(problem, denoiser, weight=weight, levels=levels, multipliers=multipliers),
         num_iter=num_iter,
         name="plug_and_play",
+        given=(weight, denoiser),
         noise_rule=with_psf_error,
         **common,
     )

@@ -125,6 +125,7 @@ def richardson_lucy(
         ),
         num_iter=num_iter,
         name="richardson_lucy",
+        opponents=False,
         apart=False,
         **common,
     )
@@ -227,7 +228,7 @@ def iterates(
     def steps() -> Iterator[Tensor]:
         nonlocal explained
         ahead = (start - domain.combine(floor)).clamp_min(least)
-        ahead = ahead if domain.bounds is not None else ahead * balance(ahead)
+        ahead = ahead if domain.clipped is not None else ahead * balance(ahead)
         ball = HeavyBall(domain.axes)
         while True:
             factor, done = correction(ahead)
@@ -238,7 +239,7 @@ def iterates(
             if stop is not None:
                 explained = explained | done
                 latent = torch.where(explained, ahead, latent)
-            if domain.bounds is None:
+            if domain.clipped is None:
                 latent = latent * balance(latent)
             yield latent
             if stop is not None and bool(explained.all()):

@@ -81,6 +81,7 @@ def tikhonov(
         lambda problem: iterates(problem, weight=weight, order=order, operators=operators),
         num_iter=num_iter,
         name="tikhonov",
+        given=(weight,),
         **common,
     )
 

@@ -78,6 +78,7 @@ def total_variation(
         lambda problem: iterates(problem, weight=weight, isotropic=isotropic),
         num_iter=num_iter,
         name="total_variation",
+        given=(weight,),
         **common,
     )
 

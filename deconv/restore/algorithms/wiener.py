@@ -113,6 +113,7 @@ def wiener(
         lambda problem: iterates(problem, noise_to_signal=noise_to_signal, division=division),
         num_iter=num_iter,
         name="wiener",
+        given=(noise_to_signal,),
         **common,
     )
 

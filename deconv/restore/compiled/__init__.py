@@ -62,15 +62,23 @@ def compiled_data(
     tensors = (seen, blurred, wanted, shares, domain.observed)
     if not _large_here(blurred) or any(each.requires_grad for each in tensors) or not _numba_works():
         return None
-    bounds = domain.bounds
-    whole = (seen, blurred, wanted, domain.observed, *(bounds or ()))
-    if any(each.shape != blurred.shape or each.dtype != blurred.dtype for each in whole):
+    if any(each.shape != blurred.shape or each.dtype != blurred.dtype for each in (seen, wanted, domain.observed)):
         return None
+    given, clipped, bounds = [seen, blurred, wanted, domain.observed], domain.clipped, None
+    if clipped is not None:
+        given, bounds = [clipped.channels(each) for each in given], (clipped.side, clipped.limit)
+        if any(each.shape != given[0].shape or each.dtype != blurred.dtype for each in bounds):
+            return None
     from .passes import update_data
 
-    return functools.partial(
-        update_data, seen, blurred, wanted, domain.observed, shares, space=len(domain.shape), bounds=bounds
-    )
+    def update(*, relaxation: float, penalty: float) -> None:
+        parameters = {"space": len(domain.shape), "relaxation": relaxation, "penalty": penalty}
+        update_data(*given, shares if clipped is None else clipped.weights(shares), bounds=bounds, **parameters)
+        if clipped is not None and clipped.colours:
+            blurred.copy_(clipped.samples(given[1]))
+            wanted.copy_(clipped.samples(given[2]))
+
+    return update
 
 
 def compiled_solution(
