@@ -257,7 +257,7 @@ def _tiles(batch: Tensor) -> int | None:
 def _around(
     region: tuple[int, int, int, int] | None, frame: Sequence[int], size: Sequence[int]
 ) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
-    """The rows and columns of a region with twice a psf's size of what lies around it, and those of the region in there."""
+    """Rows and columns of a region with twice a psf's size of what lies around it, and those of the region in there."""
     x, y, w, h = region or (0, 0, frame[1], frame[0])
     outer, inner = [], []
     for start, length, n, around in ((y, h, frame[0], 2 * size[0]), (x, w, frame[1], 2 * size[1])):
