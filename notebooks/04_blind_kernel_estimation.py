@@ -54,7 +54,7 @@ PHOTOGRAPH, WINDOW = None, 25
 
 # %%
 if PHOTOGRAPH is None:
-    side = 160 if FAST else 300
+    side = 192 if FAST else 300
     latent = data.coffee()[80 : 80 + side, 60 : 60 + side] / np.float32(255)
     true_psf = deconv.imaging.psf.camera_shake(17, seed=5)
     photograph = deconv.degrade(latent, true_psf, noise=0.005, seed=0)

@@ -84,6 +84,16 @@ def test_lamps_are_brighter_than_white(name, bits):
     assert bounded > quality(plain, truth) + 1
 
 
+def test_an_overexposed_photograph_is_no_page():
+    scene = 1.5 * skimage.data.rocket()[250:410, 150:390] / np.float32(255)
+    psf = deconv.imaging.psf.motion(15, 30.0)
+    blurred = deconv.degrade(scene, psf, noise=0.005, seed=0).clip(0, 1)
+    inside = tuple(slice((n - 1) // 2, side - n // 2) for n, side in zip(psf.shape, scene.shape[:2], strict=True))
+    image, truth = np.rint(255 * blurred).astype(np.uint8), scene[inside]
+    alone, known = (quality(deconv.hyper_laplacian(image, psf, mask=mask), truth) for mask in (None, "auto"))
+    assert known > alone + 4
+
+
 def test_a_clipped_pixel_is_no_misfit_beyond_white():
     image = torch.full((1, 1, 4, 4), 0.5)
     image[..., 1, 1], image[..., 2, 2] = 1.0, 0.0

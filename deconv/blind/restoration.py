@@ -91,9 +91,8 @@ def deblur(
     Returns
     -------
     restored : array_like
-        The restored image: kind of array, layout, dtype and range of `image`; each channel is restored by itself, and
-        where it is clipped, its blur is white at least, or black at most. Where no psf is to be trusted, the image as
-        it was.
+        The restored image: kind of array, layout, dtype and range of `image`; where that is clipped, its blur is white
+        at least, or black at most. Where no psf is to be trusted, the image as it was.
     estimated : KernelEstimate
         Only with `info`; its `found` says whether the image is restored.
 

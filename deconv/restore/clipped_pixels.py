@@ -7,6 +7,7 @@ holds. It is of one colour; where the samples are opponent colours, it ties thre
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from .colours import join, split
@@ -14,8 +15,10 @@ from .colours import join, split
 __all__ = ["ClippedPixels"]
 
 # So far beyond white or black a blurred latent image has to be before a clipped pixel allows for it, in parts of white.
-# Paper and skies are white and no more, and what is next to them is up to 0.5 dB worse for not being told.
-_BEYOND_WHITE, _BEYOND_BLACK = 0.05, 0.01
+# Paper is white and no more, letters are up to 0.5 dB worse for not being told, and noise leaves some below white.
+# Where nearly all around a pixel are clipped, it is brighter, and its surroundings are up to 2 dB better for less.
+_BEYOND_PAPER, _BEYOND_WHITE, _BEYOND_BLACK = 0.05, 0.01, 0.01
+_AROUND, _NEARLY_ALL, _FULLY = 5, 0.9, 0.999
 
 
 class ClippedPixels:
@@ -44,7 +47,9 @@ class ClippedPixels:
         self.side = ends.to(image)
         values = self.channels(image)
         white = values.abs().amax(tuple(range(-space - 1, 0)), keepdim=True)
-        self.limit = values + white * torch.where(ends > 0, _BEYOND_WHITE, -_BEYOND_BLACK)
+        bright = _surrounded((self.side > 0) & (values >= _FULLY * white), space)
+        beyond = torch.where(bright, _BEYOND_WHITE, _BEYOND_PAPER)
+        self.limit = values + white * torch.where(ends > 0, beyond, -_BEYOND_BLACK)
 
     def channels(self, values: Tensor) -> Tensor:
         """Values as they may be clipped: those of the samples, or of the colours that these are opponents of."""
@@ -65,3 +70,10 @@ class ClippedPixels:
     def any_of(self, chosen: Tensor) -> Tensor:
         """In which samples something is chosen of `channels`: in all three opponent colours, if in a colour."""
         return chosen.any(1, keepdim=True).repeat_interleave(3, 0) if self.colours else chosen
+
+
+def _surrounded(chosen: Tensor, space: int) -> Tensor:
+    """Where nearly all pixels around are chosen, too."""
+    mean = F.avg_pool2d if space == 2 else F.avg_pool3d
+    planes = chosen.float().reshape(-1, 1, *chosen.shape[-space:])
+    return (mean(planes, _AROUND, 1, _AROUND // 2, count_include_pad=False) >= _NEARLY_ALL).view_as(chosen)

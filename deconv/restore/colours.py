@@ -38,9 +38,9 @@ _OPPONENTS = [
 # together above this correlation. Of 50 photographs, blurred, all are above 0.4 with noise of up to 3 %.
 _BLOCK, _CORRELATION = 4, 0.2
 
-# Of no more pixels may a colour be clipped. Beyond white, where but the prior has a say, opponent colours come out up
-# to 2 dB worse, or 1.5 dB better.
-_CLIPPED = 0.005
+# Of no more pixels may all colours be clipped: beyond white but the prior has a say, and opponent colours may come out
+# 2 dB worse. Where one or two are clipped, the third tells where these are.
+_CLIPPED = 0.05
 
 
 def split(image: Tensor) -> Tensor:
@@ -83,9 +83,9 @@ def may_go_together(image: Tensor, psf: Any, given: Sequence[Any] = ()) -> bool:
 
 def go_together(image: Tensor, clipped: Tensor | None = None) -> bool:
     """Whether the three channels of an image are alike, and not the same, as the colours of a photograph are, and few
-    pixels are at white, 1 in `clipped`."""
+    pixels are white, 1 in all channels of `clipped`."""
     image = image.detach()
-    if clipped is not None and float((clipped > 0).any(1).double().mean()) > _CLIPPED:
+    if clipped is not None and float((clipped > 0).all(1).double().mean()) > _CLIPPED:
         return False
     if bool((image[:, :1] == image[:, 1:]).all()):
         return False

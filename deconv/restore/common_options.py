@@ -55,8 +55,8 @@ class CommonOptions(TypedDict, total=False):
     colours : bool, optional
         Restore three channels as opponent colours: what they have in common and two differences, see
         `deconv.restore.colours`; of a photograph about 1 dB better than each by itself. By default wherever the slopes
-        of the channels go together, little is known to be clipped at white, psf and parameters are the same for all,
-        and the method is not `richardson_lucy`; tiles of dask arrays only if asked.
+        of the channels go together, little is known to be white and more, psf and parameters are the same for all, and
+        the method is not `richardson_lucy`; tiles of dask arrays only if asked.
     linear : bool
         The image is an sRGB photograph: restore its linear light. `sigma` then is in the light's unit.
     statistics : Statistics, optional
