@@ -93,6 +93,19 @@ def test_channels_that_have_nothing_in_common_stay_apart():
     np.testing.assert_array_equal(together, apart)
 
 
+def test_a_channel_that_is_missing_does_not_take_the_others_along():
+    sharp, blurred = photograph(64)
+    mask = np.ones(blurred.shape)
+    mask[:, :24, 0] = 0
+    restored = restore.total_variation(blurred, PSF, mask=mask, sigma=SIGMA)
+    seen = [image[:, :24, 1:] for image in (sharp, restored, blurred)]
+    assert error(seen[0], seen[1]) < 0.7 * error(seen[0], seen[2])
+    mask[:] = 1
+    mask[9, 9, 0] = 0  # one hot pixel is no reason
+    together, apart = (restore.wiener(blurred, PSF, mask=mask, colours=c) for c in (None, False))
+    assert np.abs(together - apart).max() > 1e-3
+
+
 def test_what_is_known_of_one_colour_keeps_them_apart():
     _, blurred = photograph(48)
     psfs = torch.stack([disk(2), disk(2.2), disk(2.4)])[None]

@@ -40,4 +40,5 @@ def restored_together(chosen: Choice, source: Source, psf: Tensor, *, clipped: b
     rows, columns = (slice(max(n - _MIDDLE, 0) // 2, (n + _MIDDLE) // 2) for n in source.batch.shape[2:])
     middle = source.batch[..., rows, columns]
     known = clipped and source.clipped_at is not None
-    return go_together(middle, clipped_ends(middle, white=source.clipped_at) if known else None)
+    ends = clipped_ends(middle, white=source.clipped_at) if known else None
+    return go_together(middle, ends, None if source.known is None else source.known[..., rows, columns])

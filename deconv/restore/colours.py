@@ -42,6 +42,9 @@ _BLOCK, _CORRELATION = 4, 0.2
 # 2 dB worse. Where one or two are clipped, the third tells where these are.
 _CLIPPED = 0.05
 
+# Of no more pixels may something be missing in one colour only: they are left out of all.
+_MISSING = 0.01
+
 
 def split(image: Tensor) -> Tensor:
     """Opponent colours as samples of their own, of `(B, 3, H, W)`: `(3 B, 1, H, W)`."""
@@ -81,10 +84,12 @@ def may_go_together(image: Tensor, psf: Any, given: Sequence[Any] = ()) -> bool:
     return not any(callable(value) or any(n > 1 for n in tuple(getattr(value, "shape", ()))[:2]) for value in given)
 
 
-def go_together(image: Tensor, clipped: Tensor | None = None) -> bool:
-    """Whether the three channels of an image are alike, and not the same, as the colours of a photograph are, and few
-    pixels are white, 1 in all channels of `clipped`."""
+def go_together(image: Tensor, clipped: Tensor | None = None, mask: Tensor | None = None) -> bool:
+    """Whether the three channels of an image are alike, and not the same, as the colours of a photograph are, few are
+    white, 1 in all channels of `clipped`, and few weigh more in one channel of the mask than in another."""
     image = image.detach()
+    if mask is not None and float((mask != mask[:, :1]).any(1).double().mean()) > _MISSING:
+        return False
     if clipped is not None and float((clipped > 0).all(1).double().mean()) > _CLIPPED:
         return False
     if bool((image[:, :1] == image[:, 1:]).all()):

@@ -60,9 +60,9 @@ def of_all_tiles(
         return read_piece(image, axes, psf, span, mask=mask, **layout)
 
     if colours is None:
-        piece, _, _, ends = middle(_MIDDLE)
+        piece, _, pixels, ends = middle(_MIDDLE)
         numbers = [options.get(name) for name in (*(method.learnable or ()), "denoiser")]
-        colours = method.opponents and may_go_together(piece, psf, numbers) and go_together(piece, ends)
+        colours = method.opponents and may_go_together(piece, psf, numbers) and go_together(piece, ends, pixels)
     if statistics is not None:
         return colours, statistics
     light = {"linear": linear, "colours": colours}
