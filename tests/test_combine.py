@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import skimage.data
 import tifffile
+import torch
+from PIL import Image
 from restorations import latent_image
 
 import deconv.restore
 from deconv.cli import main
-from deconv.imaging import degrade, psnr
+from deconv.imaging import degrade, psnr, read_image, write_image
 from deconv.imaging.psf import motion
+from deconv.imaging.srgb import to_linear, to_srgb
 from deconv.restore import tiled
 from deconv.restore.memory import as_bytes
 
@@ -32,7 +36,7 @@ def test_frames_are_combined(folder, capsys):
     assert main(["combine", "a.tif", "b.tif", "-o", "out.tif", *PSFS, "--method", "tikhonov", "--sigma", "1%"]) == 0
     words = capsys.readouterr().out
     assert "a.tif -> out.tif" in words
-    assert "2 frames; psf motion:9,0 (1 x 9), motion:9,90 (9 x 1); tikhonov" in words
+    assert "2 frames; psf motion:9,0 (1 x 9), motion:9,90 (9 x 1); noise 1.00%; grey values; tikhonov" in words
     restored = tifffile.imread("out.tif")
     assert restored.dtype == np.uint16
     assert main(["deblur", "a.tif", "-o", "alone.tif", "--psf", "motion:9,0", "--method", "tikhonov", "-q"]) == 0
@@ -48,6 +52,40 @@ def test_frames_of_floats_keep_their_unit_and_backgrounds(folder):
     restored = tifffile.imread("out.tif")
     assert restored.dtype == np.float32
     assert restored.mean() == pytest.approx(1000 * latent_image().mean(), rel=0.02)
+
+
+@pytest.mark.parametrize("linear", [True, False])
+def test_photographs_are_combined_in_the_light_that_was_blurred(tmp_path, monkeypatch, capsys, linear):
+    monkeypatch.chdir(tmp_path)
+    sharp = skimage.data.astronaut()[20:180, 120:290]
+    values = torch.from_numpy(sharp / 255).movedim(-1, 0)[None]
+    for name, angle in (("a", 0), ("b", 90)):
+        seen = degrade(to_linear(values) if linear else values, motion(9, angle), boundary="reflect")
+        write_image(f"{name}.png", (to_srgb(seen) if linear else seen)[0].clamp(0, 1), bits=8)
+    results = {}
+    for more in ((), ("--linear",), ("--no-linear",)):
+        how = [*PSFS, "-m", "tikhonov", "--sigma", "0.5%", "--overwrite", *more]
+        assert main(["combine", "a.png", "b.png", "-o", "out.png", *how]) == 0
+        said = capsys.readouterr().out
+        assert ("linear light" in said) == (more == ("--linear",) or (not more and linear))
+        results[more] = read_image("out.png")
+    np.testing.assert_array_equal(results[()], results["--linear" if linear else "--no-linear",])
+    against = {more: psnr(image, sharp) for more, image in results.items()}
+    assert against[()] > min(against.values()) + 1
+
+
+def test_the_traces_of_jpeg_are_not_amplified_by_frames(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for name, angle in (("a", 0), ("b", 90)):
+        seen = degrade(np.tile(latent_image(), (2, 2)), motion(9, angle).double(), boundary="reflect")
+        Image.fromarray((255 * seen.clip(0, 1)).round().astype(np.uint8)).save(f"{name}.jpg", quality=60)
+    assert main(["combine", "a.jpg", "b.jpg", "-o", "out.png", *PSFS, "--no-linear"]) == 0
+    assert "the error of JPEG" in capsys.readouterr().out
+    for name, psf in (("a", PSFS[:2]), ("b", PSFS[2:])):
+        assert main(["deblur", f"{name}.jpg", "-o", f"{name}.png", *psf, "--no-linear", "-q"]) == 0
+    truth = np.tile(latent_image(), (2, 2))
+    together, one, other = (psnr(read_image(f"{name}.png") / 255, truth) for name in ("out", "a", "b"))
+    assert together > max(one, other) + 1
 
 
 def test_within_little_memory_frames_are_combined_in_tiles(folder, monkeypatch, capsys):

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Sequence
+from statistics import fmean
 
 import torch
 from torch import Tensor
@@ -29,21 +31,23 @@ _UNDECIDED = 0.12
 _SIDE, _ITERATIONS, _NOISE = 320, 15, 0.02
 
 
-def made_in_light(image: Tensor, psf: Tensor) -> bool:
+def made_in_light(image: Tensor | Sequence[Tensor], psf: Tensor | Sequence[Tensor]) -> bool:
     """Whether a psf explains a picture by light rather than by grey values; if that makes no difference, by light.
 
     Parameters
     ----------
-    image : Tensor
-        sRGB values, `(1, C, H, W)`, white is 1.
-    psf : Tensor
-        `(kh, kw)`.
+    image : Tensor or sequence of Tensor
+        sRGB values, `(1, C, H, W)`, white is 1; or several frames, which are in one light.
+    psf : Tensor or sequence of Tensor
+        `(kh, kw)`; or that of each frame.
 
     Returns
     -------
     bool
     """
-    return excess_in_light(image, psf) < _UNDECIDED
+    frames = [image] if isinstance(image, Tensor) else image
+    psfs = [psf] if isinstance(psf, Tensor) else psf
+    return fmean(map(excess_in_light, frames, psfs)) < _UNDECIDED
 
 
 def excess_in_light(image: Tensor, psf: Tensor) -> float:
@@ -51,8 +55,8 @@ def excess_in_light(image: Tensor, psf: Tensor) -> float:
 
     Parameters
     ----------
-    image, psf
-        As for `made_in_light`.
+    image, psf : Tensor
+        As for `made_in_light`, of one frame.
 
     Returns
     -------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 from typer import Argument, Option
@@ -12,12 +12,17 @@ from typer import Argument, Option
 from .blurs import on_voxels, read_blur
 from .inputs import read_source
 from .large import memory_by_name, memory_left
+from .light import asked_light, frames_in_light
 from .methods import DEFAULT, choose
-from .options import Device, MaxPixels, Memory, Overwrite, Quiet, White
+from .options import Device, LightOrValues, MaxPixels, Memory, Overwrite, Quiet, White
 from .outputs import check_outputs
+from .smoothing import noise_to_tell
 from .source import Source
 from .summary_line import summary_line
 from .values import fraction
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 __all__ = ["combine"]
 
@@ -43,7 +48,7 @@ def combine(
     boundary: Annotated[str | None, Option(metavar="NAME", help="What lies outside the frame; unknown.")] = None,
     iterations: Annotated[int | None, Option(metavar="N", min=1, help="At most so many.")] = None,
     stop: Annotated[str | None, Option(metavar="NAME", help="For richardson_lucy: consensus or discrepancy.")] = None,
-    linear: Annotated[bool, Option("--linear", help="Restore the linear light of sRGB photographs.")] = False,
+    linear: LightOrValues = None,
     recentre: Annotated[bool, Option("--recentre", help="Centre psfs from files on their centroids.")] = False,
     white: White = None,
     bits: Annotated[int | None, Option(metavar="N", help="Depth of the output; that of the first frame.")] = None,
@@ -83,22 +88,26 @@ def combine(
         bits = 32 if bits is None and first.values.dtype.name != "float64" else bits
     first.check_target(output, bits=bits)
     check_outputs({"--output": output}, (*sources, *psf), overwrite=overwrite)
+    started = time.perf_counter()
+    light = asked_light(first, linear)
+    light = frames_in_light(frames, blurs) if light is None else light
+    told, noise = _noises(frames, levels, linear=light)
     options = {
-        "sigma": ("--sigma", levels),
+        "sigma": ("--sigma", None if levels is None else told),
         "background": ("--background", floors),
         "weight": ("--weight", weight),
         "boundary": ("--boundary", boundary),
         "num_iter": ("--iterations", iterations),
         "stop": ("--stop", stop),
-        "linear": ("--linear", linear),
+        "linear": ("--linear", light),
     }
     whites = {frame.clipped_at for frame in frames}
     defaults = {
+        "sigma": told,
         "white": whites.pop() if len(whites) == 1 else None,
         "mask": [frame.known for frame in frames],
         "progress": False if quiet else None,
     }
-    started = time.perf_counter()
     batches, psfs = [frame.batch for frame in frames], [blur.psf.to(first.batch) for blur in blurs]
     keywords = chosen.keywords(options, defaults)
     with memory_by_name(memory, device):
@@ -107,7 +116,8 @@ def combine(
     lost = first.write(output, restored, bits=bits)
     if not quiet:
         words = dict.fromkeys(blur.words for blur in blurs)
-        done = [f"{len(frames)} frames", f"psf {', '.join(words)}", chosen.name, *lost]
+        values = [] if first.volume is not None else ["linear light" if light else "grey values"]
+        done = [f"{len(frames)} frames", f"psf {', '.join(words)}", noise, *values, chosen.name, *lost]
         typer.echo(summary_line(first, output, restored, done, seconds))
 
 
@@ -116,6 +126,18 @@ def _for_each(flag: str, values: list[Value], count: int) -> list[Value]:
     if len(values) not in (1, count):
         raise ValueError(f"{flag}: expected one for all {count} frames or {count}, given {len(values)}")
     return values * count if len(values) == 1 else values
+
+
+def _noises(frames: list[Source], levels: list[float] | None, *, linear: bool) -> tuple[list[Tensor | float], str]:
+    """The noise of each frame, as it was given or estimated, for the method; the least and the greatest in words."""
+    import torch
+
+    found = [
+        noise_to_tell(frame, sigma, linear=linear, known=True, strength=1.0)
+        for frame, sigma in zip(frames, levels or [None] * len(frames), strict=True)
+    ]
+    ordered = sorted(found, key=lambda noise: float(torch.as_tensor(noise[0]).max()))
+    return [told for told, _ in found], " to ".join(dict.fromkeys(words for _, words in (ordered[0], ordered[-1])))
 
 
 def _check_alike(frames: list[Source]) -> None:

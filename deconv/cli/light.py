@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from .blurs import Blur
     from .source import Source
 
-__all__ = ["asked_light", "in_light"]
+__all__ = ["asked_light", "frames_in_light", "in_light"]
 
 
 def asked_light(source: Source, linear: bool | None) -> bool | None:
@@ -18,8 +20,13 @@ def asked_light(source: Source, linear: bool | None) -> bool | None:
 
 def in_light(source: Source, blur: Blur) -> bool:
     """Whether a known psf has blurred the light of a picture, by what the picture shows."""
+    return frames_in_light([source], [blur])
+
+
+def frames_in_light(frames: Sequence[Source], blurs: Sequence[Blur]) -> bool:
+    """`in_light` for frames of one latent image, which are in one light: by what all of them show."""
     from ..blind.light import made_in_light
 
-    if not source.photograph or blur.psf.ndim != 2:
+    if not all(frame.photograph and blur.psf.ndim == 2 for frame, blur in zip(frames, blurs, strict=True)):
         return False
-    return made_in_light(source.batch, blur.psf.to(source.batch.device))
+    return made_in_light([frame.batch for frame in frames], [blur.psf.to(frames[0].batch.device) for blur in blurs])
