@@ -26,12 +26,14 @@ class CommonOptions(TypedDict, total=False):
         `(gy, gx, kh, kw)`, or `(gz, gy, gx, kd, kh, kw)`; a patch sees what a point of light there becomes. Or a
         function ``psf(y, x)`` or ``psf(z, y, x)`` of the place in pixels, which is asked for a grid of places from
         border to border, so fine that it is linear in between. They are taken apart into the fewest principal
-        components that keep 97 % of the light of each in place, and the whole is one solve. For one image, not for
-        several frames.
+        components that keep 97 % of the light of each in place, and the whole is one solve. Of several frames one
+        for all, or a list or tuple with a grid or a function for each, of sizes of their own; a psf that is the same
+        everywhere is the grid ``psf[None, None]``.
     frames : bool
         The first axis of `image` counts frames: registered observations of one latent image, in one unit. A list or
-        tuple of images is frames anyway. `psf`, `sigma`, `mask` and `background` then are one for all, or a list with
-        one for each, and the result is like one frame. Frames count by the inverse of their noise's variance.
+        tuple of images is frames anyway. `psf`, `psf_field`, `sigma`, `mask` and `background` then are one for all, or
+        a list with one for each, and the result is like one frame. Frames count by the inverse of their noise's
+        variance.
     sigma : float, array or Tensor, optional
         Standard deviation of the noise, in the image's unit (0.01 is 1 % of full scale): a number, `(B,)` or `(B, C)`.
         By default estimated, for each channel and frame; where the prior is learnt or a denoiser, with what the psf

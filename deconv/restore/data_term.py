@@ -96,7 +96,8 @@ class DataTerm:
         moved = forward.blur_of_spectrum(step)
         if self.domain.inside is not None:
             power = power + _BOUNDARY_PENALTY
-        curvature = _PENALTY * math.prod(forward.shape) * moved.square().sum(forward.axes, keepdim=True)
+        seen = forward.combine(moved.square()).sum(forward.axes, keepdim=True)
+        curvature = _PENALTY * math.prod(forward.shape) * seen
         curvature = (curvature + forward.dot(step, power * step)).clamp_min(torch.finfo(moved.dtype).tiny)
         length = forward.dot(step, missing) / curvature
         self.spectrum, self.seen = self.spectrum + length * step, self.seen + length * moved

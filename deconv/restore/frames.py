@@ -12,7 +12,7 @@ from torch import Tensor
 
 from .statistics import Statistics
 
-__all__ = ["Observation", "frames_of", "one_for_each", "stacked"]
+__all__ = ["Observation", "frames_of", "one_for_each", "stacked", "stacked_psfs"]
 
 
 @dataclass(frozen=True)
@@ -98,14 +98,14 @@ def stacked(frames: Sequence[Observation]) -> Observation:
     if any(frame.clipped is not None for frame in frames):
         clipped = torch.stack([torch.zeros_like(f.image) if f.clipped is None else f.clipped for f in frames])
     images = torch.stack([frame.image for frame in frames])
-    return Observation(images, _stack_psfs([frame.psf for frame in frames], images.ndim - 3), masks, clipped)
+    return Observation(images, stacked_psfs([frame.psf for frame in frames], images.ndim - 3), masks, clipped)
 
 
 def _stack(tensors: Sequence[Tensor]) -> Tensor:
     return torch.stack(torch.broadcast_tensors(*tensors))
 
 
-def _stack_psfs(psfs: Sequence[Tensor], space: int) -> Tensor:
+def stacked_psfs(psfs: Sequence[Tensor], space: int) -> Tensor:
     """Psfs of any sizes on one grid of odd sizes, their centres in one place: `(F, B or 1, C or 1, kh, kw)`."""
     sizes = zip(*(psf.shape[-space:] for psf in psfs), strict=True)
     size = [max(sides) + 1 - max(sides) % 2 for sides in sizes]

@@ -19,7 +19,7 @@ solver. Of several frames y and W have one axis more, see `deconv.restore.forwar
 from __future__ import annotations
 
 import copy
-import math
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -27,24 +27,16 @@ from torch import Tensor
 
 from ..choices import check_choice
 from ..imaging.boundary import BOUNDARIES, Boundary, Extension, crop, extend
-from ..imaging.convolution import fast_length
 from ..imaging.psf.moments import centroid
 from .clipped_pixels import ClippedPixels
+from .domain_margins import margins_around, reach_of
 from .filling import fill
 from .forward import Convolution, Forward
+from .frames import stacked_psfs
 from .psf_components import PsfComponents
-from .varying_blur import VaryingBlur
+from .varying_blur import VaryingBlur, VaryingFrames
 
 __all__ = ["PaddedDomain"]
-
-# Pixels between opposite borders of the frame, across the periodic border of the domain: at least, and in widths of the
-# psf. The borders must not see each other, neither through what priors look at nor through the inverse of the blur.
-# A psf wider than a quarter of the frame gets less and less, down to the least where it is as large as the frame: all
-# pixels see each other there anyway.
-_LEAST_CLEARANCE, _CLEARANCE = 16, 2.0
-
-# What of the psf's light may be left out on either side, when it is asked how far the psf reaches.
-_FAINT = 1e-6
 
 
 class PaddedDomain:
@@ -55,8 +47,9 @@ class PaddedDomain:
     image : Tensor
         The observation, floating point, `(B, C, H, W)`, or `(B, C, D, H, W)` for a psf of three axes. Frames have one
         more axis before these, as have their psfs, masks and clipped pixels.
-    psf : Tensor or PsfComponents
-        `(kh, kw)` or `(kd, kh, kw)`, or either behind two axes that broadcast against B and C; or those of a field.
+    psf : Tensor, PsfComponents or sequence of PsfComponents
+        `(kh, kw)` or `(kd, kh, kw)`, or either behind two axes that broadcast against B and C; or those of a field; or
+        those of a field for each frame.
     boundary : str
         See `deconv.imaging.boundary`.
     mask : Tensor, optional
@@ -76,6 +69,8 @@ class PaddedDomain:
     ----------
     image : Tensor
         The observation, missing pixels filled in.
+    psf : Tensor
+        Of a field the mean psf, of several fields those of all frames.
     shape, axes : tuple of int
         The domain's size along the spatial axes, and these axes.
     margins : list of pair of int
@@ -95,7 +90,7 @@ class PaddedDomain:
     def __init__(
         self,
         image: Tensor,
-        psf: Tensor | PsfComponents,
+        psf: Tensor | PsfComponents | Sequence[PsfComponents],
         *,
         boundary: Boundary = "unknown",
         mask: Tensor | None = None,
@@ -109,21 +104,26 @@ class PaddedDomain:
         frame = image.shape[-space:]
         of_one = tuple(slice(0, 1) for _ in image.shape[:-space])
         self.boundary: Boundary = boundary
-        self.psf, every = (psf.mean, psf.psfs) if isinstance(psf, PsfComponents) else (psf, psf)
+        fields: Sequence[PsfComponents] = ()
+        if isinstance(psf, Tensor):
+            self.psf, every = psf, [psf]
+        else:
+            fields = [psf] if isinstance(psf, PsfComponents) else psf
+            every = [field.psfs for field in fields]
+            means = [field.mean for field in fields]
+            self.psf = means[0] if shares is None else stacked_psfs(means, space)
         self.axes = tuple(range(-space, 0))
         self.margins = self._reach = [(0, 0)] * space
         if boundary != "circular":
-            self._reach = _reach(every, space)
-            self.margins = [
-                (before, fast_length(n + before + after + (_clearance(before + after, n) if apart else 1)) - n - before)
-                for n, (before, after) in zip(frame, self._reach, strict=True)
-            ]
+            self._reach = reach_of(every, space)
+            self.margins = margins_around(frame, self._reach, apart=apart)
         self.shape = tuple(n + sum(pair) for n, pair in zip(frame, self.margins, strict=True))
         self.forward: Forward
-        if isinstance(psf, PsfComponents):
-            self.forward = VaryingBlur(psf.components, psf.weights(frame, self.margins), self.shape)
+        blurs = [VaryingBlur(own.components, own.weights(frame, self.margins), self.shape) for own in fields]
+        if not blurs:
+            self.forward = Convolution(self.psf, self.shape, shares)
         else:
-            self.forward = Convolution(psf, self.shape, shares)
+            self.forward = blurs[0] if shares is None else VaryingFrames(blurs, shares)
 
         pixels = torch.ones_like(image[of_one]) if mask is None else mask.to(image)
         self.image = image if mask is None else fill(image, pixels, space=space)
@@ -265,27 +265,6 @@ class PaddedDomain:
     def _unseen_margins(self) -> list[tuple[int, int]]:
         """Margins around the part of the domain that the observation sees."""
         return [(0, after - reach) for (_, after), (_, reach) in zip(self.margins, self._reach, strict=True)]
-
-
-def _clearance(width: int, frame: int) -> int:
-    """How many pixels to add for a psf that reaches over so many, around a frame of so many."""
-    return max(_LEAST_CLEARANCE, math.ceil(_CLEARANCE * min(width, (frame - width) / 3)))
-
-
-def _reach(psf: Tensor, space: int) -> list[tuple[int, int]]:
-    """How far the latent image is seen beyond the frame, one pair per spatial axis: what the psf has there counts, and
-    not the size of its window."""
-    light = psf.detach().double().abs()
-    light = light / light.sum(tuple(range(-space, 0)), keepdim=True)
-    reach = []
-    for axis in range(psf.ndim - space, psf.ndim):
-        others = [a for a in range(psf.ndim - space, psf.ndim) if a != axis]
-        profile = light.sum(others).reshape(-1, psf.shape[axis])
-        up_to, from_on = profile.cumsum(1), profile.flip(1).cumsum(1).flip(1)
-        seen = ((up_to > _FAINT) & (from_on > _FAINT)).any(0).nonzero().flatten().tolist()
-        centre = (psf.shape[axis] - 1) // 2
-        reach.append((max(seen[-1] - centre, 0), max(centre - seen[0], 0)))
-    return reach
 
 
 def _whole_offsets(psf: Tensor, space: int) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -48,7 +49,7 @@ class Problem:
     def of(
         cls,
         image: Tensor,
-        psf: Tensor | PsfComponents,
+        psf: Tensor | PsfComponents | Sequence[PsfComponents],
         *,
         num_iter: int,
         sigma: Any = None,
@@ -62,15 +63,16 @@ class Problem:
     ) -> Problem:
         """Set up the problem for tensors; the keywords are those of the public functions and of `PaddedDomain`.
 
-        frames: the tensors have one more axis in front, which counts frames, and sigma may be a list. colours: the
-        samples are opponent colours, see `PaddedDomain`.
+        frames: the tensors have one more axis in front, which counts frames, or there are the components of a field for
+        each, and sigma may be a list. colours: the samples are opponent colours, see `PaddedDomain`.
         """
         shares = None
-        if frames and isinstance(psf, Tensor):
-            known = image if mask is None else fill(image, mask, space=psf.ndim - 3)
+        if frames:
+            space = image.ndim - 3
+            known = image if mask is None else fill(image, mask, space=space)
             levels = one_for_each("sigma", sigma, len(image))
             each = [Statistics.of(frame, level) for frame, level in zip(known, levels, strict=True)]
-            together, shares = Statistics.of_frames(each, psf.ndim - 3)
+            together, shares = Statistics.of_frames(each, space)
             statistics = together if statistics is None else replace(statistics, sigma=together.sigma)
         elif statistics is None:
             statistics = Statistics.of(image if mask is None else fill(image, mask), sigma)

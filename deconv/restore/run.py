@@ -27,8 +27,7 @@ from .methods import METHODS
 from .pixel_mask import outliers, read_masked
 from .problem import Problem
 from .psf_components import PsfComponents
-from .psf_field import PsfField
-from .sampled_field import sampled
+from .sampled_field import components_of
 from .statistics import Statistics, power_of_two
 
 __all__ = ["Image", "RestorationWarning", "run", "warn_of_ripples"]
@@ -120,27 +119,18 @@ def run(
         raise TypeError("psf: expected one of psf and psf_field, given " + ("none" if psf is None else "both"))
     if frames is not None or field is not None:
         _check_general(name, "several frames are" if field is None else "psf_field is")
-    blur: Tensor | PsfComponents
-    if field is not None:
-        if frames is not None:
-            raise ValueError("psf_field: is for one image, given several frames; these take psf")
-        if callable(field) and not hasattr(field, "ndim"):
-            function = PsfField(field)
-            seen, back = _observe(image, function([0.0] * function.space, ()), common.get("mask"), **layout)
-            components = PsfComponents.of(sampled(function, seen.image.shape[2:]), to_border=True)
-        else:
-            components = PsfComponents.of(field)
-            seen, back = _observe(image, components.sharpest, common.get("mask"), **layout)
-        blur = components.to(seen.image)
-    elif frames is None:
-        seen, back = _observe(image, psf, common.get("mask"), **layout)
-        blur = seen.psf
+    observe = _observe if field is None else _observe_field
+    name_of_psf, psf = ("psf", psf) if field is None else ("psf_field", field)
+    blur: Tensor | PsfComponents | list[PsfComponents]
+    if frames is None:
+        seen, back, blur = observe(image, psf, common.get("mask"), **layout)
     else:
         count = len(frames)
-        psfs, masks = one_for_each("psf", psf, count), one_for_each("mask", common.get("mask"), count)
-        read = [_observe(*given, **layout) for given in zip(frames, psfs, masks, strict=True)]
-        seen, back = stacked([frame for frame, _ in read]), read[0][1]
-        blur = seen.psf
+        psfs, masks = one_for_each(name_of_psf, psf, count), one_for_each("mask", common.get("mask"), count)
+        read = [observe(*given, **layout) for given in zip(frames, psfs, masks, strict=True)]
+        seen, back = stacked([frame for frame, _, _ in read]), read[0][1]
+        components = [own for _, _, own in read if isinstance(own, PsfComponents)]
+        blur = components or seen.psf
     statistics, sigma = common.get("statistics"), common.get("sigma")
     light = to_linear(seen.image) if linear else seen.image
     single = isinstance(blur, Tensor) and frames is None
@@ -242,15 +232,24 @@ def _check_general(name: str, what: str) -> None:
 
 def _observe(
     image: Any, psf: Any, mask: Any, *, white: float | None, channel_axis: int | None
-) -> tuple[Observation, Callable[[Tensor], Any]]:
-    """One image as tensors, and the way back to what was given."""
+) -> tuple[Observation, Callable[[Tensor], Any], Tensor]:
+    """One image as tensors, the way back to what was given, and its psf."""
     # Before the light is decoded: clipping is a matter of the file.
     batch, back, pixels, clipped = read_masked(image, psf, mask=mask, white=white, channel_axis=channel_axis)
     psfs = as_psfs(psf, batch)
     statistics = None
     if pixels is None:
         pixels, statistics = _without_outliers(batch, psfs)
-    return Observation(batch, psfs, pixels, clipped, statistics), back
+    return Observation(batch, psfs, pixels, clipped, statistics), back, psfs
+
+
+def _observe_field(
+    image: Any, field: Any, mask: Any, *, white: float | None, channel_axis: int | None
+) -> tuple[Observation, Callable[[Tensor], Any], PsfComponents]:
+    """The same, with the components of a psf that varies over the field."""
+    psf, components = components_of(field)
+    seen, back, _ = _observe(image, psf, mask, white=white, channel_axis=channel_axis)
+    return seen, back, components(seen.image.shape[2:]).to(seen.image)
 
 
 def warn_of_ripples(problem: Problem) -> None:

@@ -4,20 +4,39 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from ..foreign_arrays import as_tensor
+from .psf_components import PsfComponents
 from .psf_field import PsfField
 
-__all__ = ["sampled"]
+__all__ = ["components_of", "sampled"]
 
 # Psfs along an axis: at first, and at most.
 _FIRST, _MOST = 3, 33
 
 # The light that may be in the wrong place half way between two psfs, as a part of all.
 _TOLERANCE = 0.03
+
+
+def components_of(field: Any) -> tuple[Tensor, Callable[[Sequence[int]], PsfComponents]]:
+    """A psf of the field, the sharpest of a grid, and what makes the components when the frame's size is known.
+
+    Parameters
+    ----------
+    field : array, Tensor or callable
+        A grid of psfs, or a function of the place.
+    """
+    if callable(field) and not hasattr(field, "ndim"):
+        function = PsfField(field)
+        return function([0.0] * function.space, ()), lambda frame: PsfComponents.of(
+            sampled(function, frame), to_border=True
+        )
+    grid = PsfComponents.of(field)
+    return grid.sharpest, lambda frame: grid
 
 
 def sampled(field: PsfField, frame: Sequence[int]) -> Tensor:

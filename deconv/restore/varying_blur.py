@@ -8,11 +8,16 @@ Every point p of the latent image is spread by its own psf, and with psfs that a
 The weights are those of the places where the light comes from: a star, or a bead, is seen as the psf that was measured
 there, and all of its light is kept. (Products :math:`w_k (h_k * x)` give each pixel of the observation a psf to look
 through, which is another model where psfs change within their own size, and which loses light.)
+
+Several frames of one latent image have a field each, and are stacked as in `deconv.restore.forward`:
+
+.. math:: A_i x = \sum_k h_{ik} * (w_{ik} x), \qquad A^* y = \sum_i s_i A_i^T y_i .
 """
 
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -20,7 +25,7 @@ from torch import Tensor
 from ..imaging.convolution import psf_to_otf
 from .forward import Forward
 
-__all__ = ["VaryingBlur"]
+__all__ = ["VaryingBlur", "VaryingFrames"]
 
 
 class VaryingBlur(Forward):
@@ -83,3 +88,52 @@ class VaryingBlur(Forward):
     def spectrum_of_adjoint(self, data: Tensor) -> Tensor:
         """The spectrum of ``A^T y``."""
         return self.fft(self.adjoint(data))
+
+
+class VaryingFrames(Forward):
+    """Several frames of one latent image, the blur of each of which varies over the field.
+
+    Parameters
+    ----------
+    frames : sequence of VaryingBlur
+        The blur of each, all on one domain.
+    shares : Tensor
+        How much each counts, `(F, B or 1, C or 1, 1, 1)`, of sum 1 over F.
+    """
+
+    diagonal = False
+
+    def __init__(self, frames: Sequence[VaryingBlur], shares: Tensor) -> None:
+        super().__init__(frames[0].shape, shares)
+        self.frames = tuple(frames)
+
+    @functools.cached_property
+    def power(self) -> Tensor:
+        """The mean of those of the frames, by their shares."""
+        return self.combine(self._stacked([frame.power for frame in self.frames]))
+
+    @property
+    def gain(self) -> Tensor:
+        """What a constant latent image of 1 becomes in each frame, `(F, 1, 1, 1, 1)`."""
+        return self._stacked([frame.gain for frame in self.frames])
+
+    def blur(self, latent: Tensor) -> Tensor:
+        """``A x``."""
+        return torch.stack([frame.blur(latent) for frame in self.frames])
+
+    def adjoint(self, data: Tensor) -> Tensor:
+        """``A* y``."""
+        return self.combine(torch.stack([frame.adjoint(seen) for frame, seen in zip(self.frames, data, strict=True)]))
+
+    def blur_of_spectrum(self, spectrum: Tensor) -> Tensor:
+        """``A x``, given the spectrum of x."""
+        return self.blur(self.ifft(spectrum))
+
+    def spectrum_of_adjoint(self, data: Tensor) -> Tensor:
+        """The spectrum of ``A* y``."""
+        return self.fft(self.adjoint(data))
+
+    def _stacked(self, each: Sequence[Tensor]) -> Tensor:
+        """Spectra of the frames, `(F, 1, 1, H, W)`."""
+        stack = torch.stack(list(each))
+        return stack.reshape(len(stack), 1, 1, *stack.shape[1:])
