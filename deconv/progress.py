@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-import time
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
@@ -80,12 +80,15 @@ class ProgressBar(AbstractContextManager):
         console = Console(stderr=True)
         columns = (TextColumn("{task.description}"), BarColumn(bar_width=None), TextColumn("{task.fields[text]}"))
         self.bar = Progress(*(columns if text else ()), console=console, transient=console.is_terminal)
-        self._visible_from = time.monotonic() + (delay if shown is None else 0.0)
-        self._task = self.bar.add_task(self._words, total=total, visible=self._visible, text="")
+        delay = delay if shown is None else 0.0
+        self._task = self.bar.add_task(self._words, total=total, visible=delay == 0, text="")
+        # What is waited for may be one long step, in which nobody calls `update`.
+        self._appearance = threading.Timer(delay, self._appear)
+        self._appearance.daemon = True
 
-    @property
-    def _visible(self) -> bool:
-        return time.monotonic() >= self._visible_from
+    def _appear(self) -> None:
+        if self.bar is not None:
+            self.bar.update(self._task, visible=True)
 
     def __enter__(self) -> ProgressBar:
         self._unheard = _listener.set(None)  # of bars within bars the outer one is heard
@@ -93,12 +96,14 @@ class ProgressBar(AbstractContextManager):
         self._around = _in_work.set(_in_work.get() if silent else self)
         if self.bar is not None:
             self.bar.start()
+            self._appearance.start()
         return self
 
     def __exit__(self, *exception: object) -> None:
         _listener.reset(self._unheard)
         _in_work.reset(self._around)
         if self.bar is not None:
+            self._appearance.cancel()
             self.bar.stop()
 
     def advance(self, amount: float = 1.0) -> None:
@@ -106,21 +111,21 @@ class ProgressBar(AbstractContextManager):
         self._completed += amount
         self._tell()
         if self.bar is not None:
-            self.bar.update(self._task, advance=amount, description=self._words, visible=self._visible)
+            self.bar.update(self._task, advance=amount, description=self._words)
 
     def update(self, completed: float, *, title: str | None = None, text: str = "") -> None:
         """So much is done in all; the title and the text from now on."""
         self._completed, self._title = completed, self._title if title is None else title
         self._tell()
         if self.bar is not None:
-            self.bar.update(self._task, completed=completed, description=self._words, visible=self._visible, text=text)
+            self.bar.update(self._task, completed=completed, description=self._words, text=text)
 
     def hold(self, what: str) -> None:
         """Say, whatever the delay, what the work waits for; no more if that is empty."""
         self._waits_for = what
         self._tell()
         if self.bar is not None:
-            self.bar.update(self._task, description=self._words, visible=self._visible or bool(what), refresh=True)
+            self.bar.update(self._task, description=self._words, visible=True if what else None, refresh=True)
 
     @property
     def _words(self) -> str:

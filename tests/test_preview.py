@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import io
+import sys
+import time
+
 import numpy as np
 import pytest
 import skimage.data
@@ -49,3 +53,34 @@ def test_a_bar_says_which_one_is_in_work():
         bar.advance()
         bar.advance()
     assert said == [("looking, scale 1 of 2", 0.0), ("looking, scale 2 of 2", 0.5), ("looking, scale 2 of 2", 1.0)]
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_bar_appears_after_its_delay_whatever_is_done_meanwhile(monkeypatch):
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    with ProgressBar("looking", 1, delay=0.3):
+        assert "looking" not in sys.stderr.getvalue()
+        deadline = time.monotonic() + 20
+        while "looking" not in sys.stderr.getvalue():
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+
+
+def test_every_stage_of_a_blind_run_is_told(picture):
+    write_image("part.png", picture[100:170, 60:140])
+    stages = []
+    with heard_by(lambda stage, share: stages.append(stage.partition(",")[0])):
+        main(["deblur", "part.png", "-o", "out.png", "-k", "9", "--starts", "1", "-q", "-m", "wiener"])
+    estimating = ["estimating the psf", "comparing candidates", "polishing the psf", "comparing light and grey values"]
+    assert list(dict.fromkeys(stages)) == [
+        "starting",
+        "reading",
+        *estimating,
+        "measuring the noise",
+        "wiener",
+        "writing",
+    ]

@@ -168,14 +168,16 @@ def estimate(
     if not found.hypotheses:
         return no_blur("stopped before a psf was found")
     piece, scale = found.piece, found.scale
-    candidates = list(refined(piece, scale, found.hypotheses, thorough=starts > 1))
-    candidates += list(averages(piece, candidates))
-    best = min(candidates, key=lambda each: each.ranking_score)
-    none = Candidate.of(piece, Hypothesis(delta(best.psf), 0.0, ()))
-    if reason := why_rejected(best, none):
-        return of_shape(reason, signs_of(piece, best, none, found.hypotheses))
-    best = polish(piece, scale, best)
-    best = descended(piece, best, by_gradient=refine == "gradient", density=density)
+    with ProgressBar("comparing candidates", 2, shown=progress) as bar:
+        candidates = list(refined(piece, scale, found.hypotheses, thorough=starts > 1))
+        candidates += list(averages(piece, candidates))
+        best = min(candidates, key=lambda each: each.ranking_score)
+        none = Candidate.of(piece, Hypothesis(delta(best.psf), 0.0, ()))
+        bar.update(1, title="polishing the psf")
+        if reason := why_rejected(best, none):
+            return of_shape(reason, signs_of(piece, best, none, found.hypotheses))
+        best = polish(piece, scale, best)
+        best = descended(piece, best, by_gradient=refine == "gradient", density=density)
     signs = signs_of(piece, best, none, found.hypotheses)
     return KernelEstimate(
         best.psf, image, best.score, best.trace, confidence=confidence(signs), signs=signs, sigma=sigma

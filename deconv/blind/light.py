@@ -18,6 +18,7 @@ from torch import Tensor
 
 from ..imaging.convolution import convolve
 from ..imaging.srgb import to_linear, to_srgb
+from ..progress import ProgressBar
 from ..restore import RestorationWarning, hyper_laplacian
 
 __all__ = ["excess_in_light", "made_in_light"]
@@ -31,7 +32,9 @@ _UNDECIDED = 0.12
 _SIDE, _ITERATIONS, _NOISE = 320, 15, 0.02
 
 
-def made_in_light(image: Tensor | Sequence[Tensor], psf: Tensor | Sequence[Tensor]) -> bool:
+def made_in_light(
+    image: Tensor | Sequence[Tensor], psf: Tensor | Sequence[Tensor], *, progress: bool | None = None
+) -> bool:
     """Whether a psf explains a picture by light rather than by grey values; if that makes no difference, by light.
 
     Parameters
@@ -40,6 +43,8 @@ def made_in_light(image: Tensor | Sequence[Tensor], psf: Tensor | Sequence[Tenso
         sRGB values, `(1, C, H, W)`, white is 1; or several frames, which are in one light.
     psf : Tensor or sequence of Tensor
         `(kh, kw)`; or that of each frame.
+    progress : bool, optional
+        Show a progress bar. By default if standard error is a terminal.
 
     Returns
     -------
@@ -47,7 +52,8 @@ def made_in_light(image: Tensor | Sequence[Tensor], psf: Tensor | Sequence[Tenso
     """
     frames = [image] if isinstance(image, Tensor) else image
     psfs = [psf] if isinstance(psf, Tensor) else psf
-    return fmean(map(excess_in_light, frames, psfs)) < _UNDECIDED
+    with ProgressBar("comparing light and grey values", 1, shown=progress, delay=1.0):
+        return fmean(map(excess_in_light, frames, psfs)) < _UNDECIDED
 
 
 def excess_in_light(image: Tensor, psf: Tensor) -> float:

@@ -72,6 +72,8 @@ def find_blur(photograph: Source, search: Search) -> tuple[KernelEstimate, bool]
     from ..blind.light import made_in_light
     from ..imaging.srgb import to_linear
 
+    progress = False if search.quiet else None
+
     def found_in(light: bool) -> KernelEstimate:
         noise = search.sigma
         if noise is not None and light:
@@ -86,12 +88,13 @@ def find_blur(photograph: Source, search: Search) -> tuple[KernelEstimate, bool]
             prior=search.prior,
             model=cast("Model", search.model),
             sigma=noise,
-            progress=False if search.quiet else None,
+            progress=progress,
         )
 
     light = photograph.photograph if search.linear is None else search.linear
     found = found_in(light)
-    if search.linear is None and light and not (found.found and made_in_light(photograph.batch, found.psf)):
+    doubtful = search.linear is None and light
+    if doubtful and not (found.found and made_in_light(photograph.batch, found.psf, progress=progress)):
         again = found_in(False)
         if again.found or not found.found:
             found, light = again, False

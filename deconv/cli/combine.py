@@ -90,7 +90,8 @@ def combine(
     check_outputs({"--output": output}, (*sources, *psf), overwrite=overwrite)
     started = time.perf_counter()
     light = asked_light(first, linear)
-    light = frames_in_light(frames, blurs) if light is None else light
+    progress = False if quiet else None
+    light = frames_in_light(frames, blurs, progress=progress) if light is None else light
     told, noise = _noises(frames, levels, linear=light)
     options = {
         "sigma": ("--sigma", None if levels is None else told),
@@ -106,7 +107,7 @@ def combine(
         "sigma": told,
         "white": whites.pop() if len(whites) == 1 else None,
         "mask": [frame.known for frame in frames],
-        "progress": False if quiet else None,
+        "progress": progress,
     }
     batches, psfs = [frame.batch for frame in frames], [blur.psf.to(first.batch) for blur in blurs]
     keywords = chosen.keywords(options, defaults)

@@ -98,8 +98,10 @@ def deblur_file(
         if confidence is None:
             words = leave(photograph, output, bits=options.bits, on_doubt=options.on_doubt)
             return Outcome(LEFT, words, seconds=time.perf_counter() - started)
+    elif options.linear is None:
+        light = in_light(photograph, blur, progress=options.progress)
     else:
-        light = in_light(photograph, blur) if options.linear is None else options.linear
+        light = options.linear
     restored = _restore(photograph, blur, chosen, options, light=light)
     seconds = time.perf_counter() - started
     if confidence is not None:
@@ -147,7 +149,7 @@ def _restored_from_file_to_file(source: Path, output: Path, blur: Blur, options:
 
 
 def _read(source: Path, blur: Blur | None, options: DeblurOptions) -> Source:
-    with ProgressBar("reading", 1, shown=options.progress, delay=1.0):
+    with ProgressBar("reading", 1, shown=options.progress):
         photograph = read_source(
             source,
             blur,
@@ -188,7 +190,8 @@ class _Restored:
 def _restore(photograph: Source, blur: Blur, chosen: Choice, options: DeblurOptions, *, light: bool) -> _Restored:
     given, known = options.noise, options.known
     wrong = blur.psf if known and chosen.method.psf_error else None
-    sigma, words = noise_to_tell(photograph, given, linear=light, known=known, strength=options.strength, psf=wrong)
+    with ProgressBar("measuring the noise", 1, shown=options.progress):
+        sigma, words = noise_to_tell(photograph, given, linear=light, known=known, strength=options.strength, psf=wrong)
     told = options.of_the_method(
         sigma=None if given is None else sigma,
         linear=light,
@@ -223,7 +226,8 @@ def _write(
     if options.preview:
         write_pair(output, photograph.batch, restored.image)
         return []
-    words = photograph.write(output, restored.image, bits=options.bits)
+    with ProgressBar("writing", 1, shown=options.progress):
+        words = photograph.write(output, restored.image, bits=options.bits)
     return words if restored.draws is None else [*words, *write_posterior(beside, restored.draws)]
 
 

@@ -18,15 +18,16 @@ def asked_light(source: Source, linear: bool | None) -> bool | None:
     return True if linear is None and source.picture is not None and source.picture.raw else linear
 
 
-def in_light(source: Source, blur: Blur) -> bool:
+def in_light(source: Source, blur: Blur, *, progress: bool | None = None) -> bool:
     """Whether a known psf has blurred the light of a picture, by what the picture shows."""
-    return frames_in_light([source], [blur])
+    return frames_in_light([source], [blur], progress=progress)
 
 
-def frames_in_light(frames: Sequence[Source], blurs: Sequence[Blur]) -> bool:
+def frames_in_light(frames: Sequence[Source], blurs: Sequence[Blur], *, progress: bool | None = None) -> bool:
     """`in_light` for frames of one latent image, which are in one light: by what all of them show."""
     from ..blind.light import made_in_light
 
     if not all(frame.photograph and blur.psf.ndim == 2 for frame, blur in zip(frames, blurs, strict=True)):
         return False
-    return made_in_light([frame.batch for frame in frames], [blur.psf.to(frames[0].batch.device) for blur in blurs])
+    psfs = [blur.psf.to(frames[0].batch.device) for blur in blurs]
+    return made_in_light([frame.batch for frame in frames], psfs, progress=progress)

@@ -49,7 +49,7 @@ def checked(check: Callable[[Any, str], object]) -> Callable[..., Any]:
     """
 
     def callback(parameter: typer.CallbackParam, value: Any) -> Any:
-        if value is not None:
+        if value is not None and value != parameter.default:  # what is allowed may be slow to import
             check(value, parameter.opts[0])
         return value
 

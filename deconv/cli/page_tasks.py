@@ -213,7 +213,7 @@ def _blur(work: _Work) -> tuple[Blur, bool, dict[str, Any] | None]:
     else:
         blur = Blur(parse(settings.psf), settings.psf)
     light = asked_light(picture, settings.linear)
-    return blur, in_light(picture, blur) if light is None else light, None
+    return blur, in_light(picture, blur, progress=False) if light is None else light, None
 
 
 def _restored(work: _Work, region: tuple[int, int, int, int] | None) -> tuple[Tensor, dict[str, Any]]:

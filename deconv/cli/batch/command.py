@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import inspect
 import os
 import time
@@ -14,11 +15,15 @@ from typing import Annotated, Any, Protocol
 import typer
 from typer import Option
 
+from ...progress import ProgressBar
 from ..outcome import LEFT, Outcome
 from .files import are_many, find_jobs
 from .pipes import is_pipe, piped
 
 __all__ = ["for_many"]
+
+# Seconds in which nothing need be said.
+_PROMPT = 0.3
 
 # The exit status where a picture is left as it is.
 _LEFT = 3
@@ -94,6 +99,7 @@ def for_many(single: Callable[..., Outcome], *, ending: str | None = None) -> Ca
         _refuse(several)
         if several["skip_existing"] and output.exists():
             return
+        _start(quiet=options.quiet)
         with piped(sources[0], output, ending or "") as (read, written, spoken):
             outcome = single(read, written, options)
         if not options.quiet:
@@ -106,6 +112,12 @@ def for_many(single: Callable[..., Outcome], *, ending: str | None = None) -> Ca
     command.__signature__ = inspect.Signature(listed)  # type: ignore[attr-defined]
     command.__annotations__ = {parameter.name: parameter.annotation for parameter in listed}
     return command
+
+
+def _start(*, quiet: bool) -> None:
+    """Import what takes seconds, and say so."""
+    with ProgressBar("starting", 1, shown=False if quiet else None, delay=_PROMPT):
+        importlib.import_module("torch")
 
 
 def _refuse(several: dict[str, Any]) -> None:
