@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from shlex import quote
 from typing import Annotated, Any
 
 import typer
@@ -68,6 +69,7 @@ def _facts(picture: Source, search: Search) -> dict[str, Any]:
         "extent": None if blur is None else round(blur.extent, 1),
         "angle": None if blur is None or blur.angle is None else round(blur.angle),
         "found": blur.words if blur is not None else "; ".join(found.warnings),
+        "confidence": None if blur is None else round(found.confidence, 2),
         "light": "linear light" if light else "grey values",
         "noise": round(noise, 5),
         "white": round(float((ends > 0).double().mean()), 5),
@@ -86,7 +88,8 @@ def _quality(loss: float) -> int:
 
 def _advice(picture: Source, facts: dict[str, Any], spec: str | None) -> str:
     """The command to try next."""
-    command = f"deconv deblur {picture.path} -o sharp{written_ending(split_name(picture.path)[1])}"
+    stem, ending = split_name(picture.path)
+    command = f"deconv deblur {quote(str(picture.path))} -o {quote(f'{stem}-sharp{written_ending(ending)}')}"
     if facts["blur"] is None:
         say = f"{command} --psf motion:LENGTH,ANGLE or --psf disk:RADIUS"
         return f"if it is blurred, say how, {say}, or widen the search, --kernel-size {wider_window(picture)}"
