@@ -115,19 +115,6 @@ def test_the_cameras_orientation_is_applied_once(tmp_path, orientation):
     np.testing.assert_array_equal(read_image(tmp_path / "a.tif"), pixels)
 
 
-def test_the_loss_of_lossy_files_is_known(tmp_path):
-    losses = []
-    for quality in (98, 95, 90, 80):
-        Image.fromarray(smooth(3)).save(tmp_path / "a.jpg", quality=quality)
-        losses.append(read_picture(tmp_path / "a.jpg").loss)
-    np.testing.assert_allclose(losses, [0.0020, 0.0029, 0.0038, 0.0050], atol=2e-4)
-    for name, options in (("a.png", {}), ("a.webp", {"lossless": True}), ("a.tif", {})):
-        Image.fromarray(smooth(3)).save(tmp_path / name, **options)
-        assert read_picture(tmp_path / name).loss == 0
-    Image.fromarray(smooth(3)).save(tmp_path / "a.webp")
-    assert read_picture(tmp_path / "a.webp").loss > 0
-
-
 @pytest.mark.parametrize(
     ("suffix", "given", "like", "bits", "expected"),
     [

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Search", "estimate_blur", "find_blur"]
 
+# How much of a coder's error counts where a psf is looked for: it is mostly at high frequencies, where no blur is seen.
+# Chosen on eight photographs after JPEG of quality 75 to 95: 0.2 dB above both 1 and the usual error of such files.
+_CODER = 0.6
+
 
 @dataclass(frozen=True, kw_only=True)
 class Search:
@@ -78,9 +82,9 @@ def find_blur(photograph: Source, search: Search) -> tuple[KernelEstimate, bool]
         noise = search.sigma
         if noise is not None and light:
             noise = sigma_in_light(photograph, noise)
-        elif noise is None and photograph.picture is not None and photograph.picture.loss > 0:
+        elif noise is None and photograph.picture is not None and photograph.picture.loss:
             # A coder's errors are no white noise, and not what a psf is to be blamed for.
-            noise = overall(noise_levels(photograph, linear=light))
+            noise = overall(noise_levels(photograph, linear=light, coder=_CODER))
         return estimate(
             to_linear(photograph.batch) if light else photograph.batch,
             None if search.kernel_size is None else window(search.kernel_size, "--kernel-size"),

@@ -35,7 +35,7 @@ def restored_together(chosen: Choice, source: Source, psf: Tensor, *, clipped: b
 
     if not chosen.method.opponents or not may_go_together(source.batch, psf):
         return False
-    if source.picture is not None and source.picture.loss > 0:
+    if source.picture is not None and source.picture.loss:
         return False
     rows, columns = (slice(max(n - _MIDDLE, 0) // 2, (n + _MIDDLE) // 2) for n in source.batch.shape[2:])
     middle = source.batch[..., rows, columns]

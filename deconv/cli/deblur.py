@@ -115,8 +115,7 @@ def deblur_file(
     saved = _save_psf(photograph, blur, options.save_psf)
     how = chosen.name if options.posterior is None else f"mean of {options.posterior} draws"
     values = [] if photograph.volume is not None else ["linear light" if light else "grey values"]
-    sure = [] if confidence is None else [f"confidence {confidence:.2f}"]
-    done = [f"psf {blur.words}{saved}", *sure, restored.noise, *values, how, *lost]
+    done = [f"psf {blur.words}{saved}", restored.noise, *values, how, *lost]
     line = summary_line(photograph, output, restored.image, done, seconds)
     return Outcome("restored", line, blur.size, confidence, seconds)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from shlex import quote
 from typing import Annotated, Any
 
 import typer
@@ -19,9 +18,6 @@ from .options import KernelSize, MaxPixels, Model, White
 from .source import Source
 
 __all__ = ["diagnose"]
-
-# The mean step of the tables of the Joint Photographic Experts Group, and how `Picture.loss` follows from a file's.
-_LOSS, _POWER = 0.0073, 0.4
 
 # Above, a picture is too noisy to gain much; and the quality of a JPEG below which its blocks are seen first.
 _NOISY, _COARSE = 0.05, 60
@@ -61,7 +57,7 @@ def _facts(picture: Source, search: Search) -> dict[str, Any]:
 
     found, light = find_blur(picture, search)
     ends = clipped_ends(picture.batch, white=picture.clipped_at or float("inf"))
-    noise, loss = overall(estimate(picture, linear=False)), 0.0 if picture.picture is None else picture.picture.loss
+    noise = overall(estimate(picture, linear=False))
     blur = describe(found.psf) if found.found else None
     facts: dict[str, Any] = {
         "picture": f"{picture.batch.shape[-1]} x {picture.batch.shape[-2]} {picture.kind}",
@@ -69,27 +65,19 @@ def _facts(picture: Source, search: Search) -> dict[str, Any]:
         "extent": None if blur is None else round(blur.extent, 1),
         "angle": None if blur is None or blur.angle is None else round(blur.angle),
         "found": blur.words if blur is not None else "; ".join(found.warnings),
-        "confidence": None if blur is None else round(found.confidence, 2),
         "light": "linear light" if light else "grey values",
         "noise": round(noise, 5),
         "white": round(float((ends > 0).double().mean()), 5),
         "black": round(float((ends < 0).double().mean()), 5),
-        "jpeg_quality": _quality(loss) if loss > 0 else None,
+        "jpeg_quality": None if picture.picture is None else picture.picture.quality,
         "blur_effect": round(blur_effect(picture.batch), 3),
     }
     return facts | {"advice": _advice(picture, facts, None if blur is None else blur.spec)}
 
 
-def _quality(loss: float) -> int:
-    """The quality, 1 to 100, of the usual tables that leave the same error."""
-    scale = 100 * (loss / _LOSS) ** (1 / _POWER)
-    return round(min(max((200 - scale) / 2 if scale <= 100 else 5000 / scale, 1), 100))
-
-
 def _advice(picture: Source, facts: dict[str, Any], spec: str | None) -> str:
     """The command to try next."""
-    stem, ending = split_name(picture.path)
-    command = f"deconv deblur {quote(str(picture.path))} -o {quote(f'{stem}-sharp{written_ending(ending)}')}"
+    command = f"deconv deblur {picture.path} -o sharp{written_ending(split_name(picture.path)[1])}"
     if facts["blur"] is None:
         say = f"{command} --psf motion:LENGTH,ANGLE or --psf disk:RADIUS"
         return f"if it is blurred, say how, {say}, or widen the search, --kernel-size {wider_window(picture)}"

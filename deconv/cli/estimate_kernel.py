@@ -88,8 +88,7 @@ def estimate_kernel_file(
     seconds = time.perf_counter() - started
     write_psf(output, blur.psf)
     said = "linear light" if light else "grey values"
-    sure = "" if confidence is None else f"; confidence {confidence:.2f}"
-    line = f"{source} -> {output}: psf {blur.words}{sure}; {said}; {seconds:.2f} s"
+    line = f"{source} -> {output}: psf {blur.words}; {said}; {seconds:.2f} s"
     return Outcome("estimated" if confidence is not None else "no blur found", line, blur.size, confidence, seconds)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -11,11 +12,14 @@ if TYPE_CHECKING:
 
 __all__ = ["estimate", "in_words", "overall", "sigma_in_light", "with_error_of", "with_inexact_psf"]
 
+# Of so many pixels the light is looked at.
+_PIXELS = 1 << 20
+
 # What counts as the same as the error of the coder.
 _NO_MORE = 1.001
 
 
-def estimate(source: Source, *, linear: bool) -> Tensor:
+def estimate(source: Source, *, linear: bool, coder: float = 1.0) -> Tensor:
     """Standard deviation of the noise of each channel, `(1, C)`.
 
     The coder of a lossy picture takes noise away where it is weak, and adds an error of its own: its noise is not
@@ -27,15 +31,17 @@ def estimate(source: Source, *, linear: bool) -> Tensor:
         A picture, or a volume, which is judged slice by slice.
     linear : bool
         Of the linear light in place of the values of the file.
+    coder : float
+        How much of the coder's error counts.
     """
     from ..imaging import estimate_noise
     from ..imaging.srgb import to_linear
 
     batch = to_linear(source.batch) if linear else source.batch
-    loss = 0.0 if source.picture is None else source.picture.loss
+    loss = () if source.picture is None else source.picture.loss
     slices = batch.flatten(0, -3)[:, None]
-    sigma = estimate_noise(slices, white=loss == 0).view(*batch.shape[:2], -1)
-    return sigma.square().mean(-1).sqrt().clamp_min(loss)
+    sigma = estimate_noise(slices, white=not loss).view(*batch.shape[:2], -1).square().mean(-1).sqrt()
+    return sigma.maximum(coder * _of_coder(source, linear=linear)) if loss else sigma
 
 
 def with_error_of(psf: Tensor, source: Source, sigma: Tensor, *, linear: bool) -> Tensor:
@@ -64,10 +70,10 @@ def overall(sigma: Tensor) -> float:
     return float(sigma.square().mean().sqrt())
 
 
-def in_words(source: Source, sigma: float, *, estimated: bool, effective: float = 0.0) -> str:
+def in_words(source: Source, sigma: float, *, linear: bool, estimated: bool = True, effective: float = 0.0) -> str:
     """The noise for the summary line: a share of white, or in a file of floats whose white is not known, its unit; and
     what it counts as with the error of the psf, if that is more."""
-    words = _of_picture(source, sigma, estimated=estimated)
+    words = _of_picture(source, sigma, linear=linear) if estimated else f"noise {_amount(source, sigma)}"
     return f"{words}, {_amount(source, effective)} with the psf's error" if effective > _NO_MORE * sigma else words
 
 
@@ -78,20 +84,35 @@ def _amount(source: Source, sigma: float) -> str:
     return f"{sigma:.2%}"
 
 
-def _of_picture(source: Source, sigma: float, *, estimated: bool) -> str:
+def _of_picture(source: Source, sigma: float, *, linear: bool) -> str:
+    """Of what was estimated, and whether it is the coder's."""
     amount = _amount(source, sigma)
-    if not estimated:
-        return f"noise {amount}"
-    if source.picture is not None and 0 < source.picture.loss >= sigma / _NO_MORE:
-        jpeg = source.path.suffix.lower() in (".jpg", ".jpeg")
-        return f"noise {amount} (the error of {'JPEG' if jpeg else 'its compression'}, which hides the camera's)"
-    return f"noise {amount} (estimated)"
+    lossy = source.picture is not None and len(source.picture.loss) > 0
+    if not lossy or sigma > _NO_MORE * overall(_of_coder(source, linear=linear)):
+        return f"noise {amount} (estimated)"
+    jpeg = source.path.suffix.lower() in (".jpg", ".jpeg")
+    return f"noise {amount} (the error of {'JPEG' if jpeg else 'its compression'}, which hides the camera's)"
 
 
 def sigma_in_light(source: Source, sigma: float) -> float:
     """A standard deviation of the values of an sRGB file as one of its light, in the root mean square over pixels."""
+    return sigma * overall(_slope_of_light(source))
+
+
+def _slope_of_light(source: Source) -> Tensor:
+    """How much more an error is in light than in the values of the file, `(1, C)`, in the root mean square of pixels
+    that are evenly spread."""
     from ..imaging.srgb import to_linear
 
+    space = source.batch.shape[2:]
+    every = max(1, round((math.prod(space) / _PIXELS) ** (1 / len(space))))
+    values = source.batch[(..., *[slice(None, None, every)] * len(space))].flatten(2)
     step = 1e-3
-    slope = (to_linear(source.batch + step) - to_linear(source.batch - step)) / (2 * step)
-    return sigma * float(slope.square().mean().sqrt())
+    slope = (to_linear(values + step) - to_linear(values - step)) / (2 * step)
+    return slope.square().mean(2).sqrt()
+
+
+def _of_coder(source: Source, *, linear: bool) -> Tensor:
+    """Root mean square error of a lossy coder, `(1, C)` or `(1, 1)`."""
+    loss = source.batch.new_tensor([() if source.picture is None else source.picture.loss])
+    return loss * _slope_of_light(source) if linear else loss

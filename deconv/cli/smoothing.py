@@ -62,11 +62,11 @@ def noise_to_tell(
     smoothing = noise_factor(strength)
     if sigma is not None:
         sigma = sigma_in_light(source, sigma) if linear else sigma
-        return smoothing * sigma, in_words(source, sigma, estimated=False)
+        return smoothing * sigma, in_words(source, sigma, linear=linear, estimated=False)
     found = estimate(source, linear=linear) if estimated is None else estimated
     noise = overall(found)
     if not known:
-        return smoothing * with_inexact_psf(source, found, linear=linear), in_words(source, noise, estimated=True)
+        return smoothing * with_inexact_psf(source, found, linear=linear), in_words(source, noise, linear=linear)
     if psf is not None and source.volume is None:
         found = with_error_of(psf, source, found, linear=linear)
-    return smoothing * found, in_words(source, noise, estimated=True, effective=overall(found))
+    return smoothing * found, in_words(source, noise, linear=linear, effective=overall(found))

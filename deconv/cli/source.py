@@ -125,7 +125,7 @@ class Source:
         if self.picture.raw:
             return True
         colour = self.values.ndim == 3 and self.values.dtype.itemsize == 1
-        return colour or self.picture.loss > 0 or self.picture.exif is not None
+        return colour or bool(self.picture.loss) or self.picture.exif is not None
 
     @property
     def clipped_at(self) -> float | None:

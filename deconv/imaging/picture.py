@@ -38,9 +38,11 @@ class Picture:
         What the camera wrote, its orientation already applied.
     dpi : tuple of float or None
         Pixels per inch along x and y.
-    loss : float
-        Root mean square error that lossy compression leaves in a clean, blurred photograph, as a fraction of full
-        scale; 0 without such compression.
+    loss : tuple of float
+        Root mean square error that lossy compression has left, of each channel or of all alike, as a fraction of full
+        scale: measured in a JPEG, elsewhere what is usual. Empty without such compression.
+    quality : int or None
+        Of a JPEG, 1 to 100: that of the usual tables with the same mean step.
     header : object or None
         Of a FITS file, as astropy has it. Where there is one, NaN stands for no value.
     raw : bool
@@ -54,7 +56,8 @@ class Picture:
     profile: bytes | None = None
     exif: bytes | None = None
     dpi: tuple[float, float] | None = None
-    loss: float = 0.0
+    loss: tuple[float, ...] = ()
+    quality: int | None = None
     header: Any = None
     raw: bool = False
     part: str = ""

@@ -1,0 +1,99 @@
+"""What lossy coders change is known of their files, and counts as noise where the picture is restored."""
+
+import numpy as np
+import pytest
+from PIL import Image, features
+from skimage import data
+
+import deconv
+from deconv.cli import noise
+from deconv.cli.inputs import read_source
+from deconv.imaging import psf
+from deconv.imaging.codecs.jpeg_error import plane_error
+from deconv.imaging.files import read_picture
+
+
+def photograph(name: str) -> np.ndarray:
+    image = {"cup": data.coffee, "face": data.astronaut}[name]()[100:356, 100:356]
+    return deconv.degrade(image, psf.camera_shake(11, seed=1), noise=0.004, seed=0)
+
+
+def written(image: np.ndarray, path, **options) -> np.ndarray:
+    Image.fromarray(image).save(path, **options)
+    with Image.open(path) as read:
+        return (np.asarray(read.convert("L" if image.ndim == 2 else "RGB"), float) - image) / 255
+
+
+@pytest.mark.parametrize("scale", [0.5, 3.0, 40.0])
+def test_the_error_of_rounding_laplacian_coefficients_is_what_it_is(scale):
+    steps = np.linspace(4, 12, 64)
+    given = np.random.default_rng(0).laplace(scale=scale, size=(1 << 15, 64))
+    rounded = np.rint(given / steps) * steps
+    rounded[:, 0] = given[:, 0] = 0
+    expected = ((given - rounded) ** 2).sum() / len(given) / 64 + steps[0] ** 2 / 12 / 64
+    # Below the step, what a few blocks keep is left to them: its variance, 2 b^2, is all that is at stake.
+    assert plane_error(rounded, steps) == pytest.approx(expected, rel=0.02, abs=2 * scale**2 if scale < 1 else 0)
+
+
+@pytest.mark.parametrize("name", ["cup", "face"])
+@pytest.mark.parametrize("quality", [60, 80, 92])
+@pytest.mark.parametrize("subsampling", ["4:4:4", "4:2:0", "4:2:2"])
+def test_the_error_of_a_jpeg_is_measured_in_its_file(tmp_path, name, quality, subsampling):
+    error = written(photograph(name), tmp_path / "a.jpg", quality=quality, subsampling=subsampling)
+    picture = read_picture(tmp_path / "a.jpg")
+    np.testing.assert_allclose(picture.loss, np.sqrt((error**2).mean((0, 1))), rtol=0.3)
+    assert picture.quality == pytest.approx(quality, abs=2)
+
+
+def test_the_error_of_a_grey_jpeg_is_measured(tmp_path):
+    error = written(photograph("cup")[..., 1], tmp_path / "a.jpg", quality=80)
+    assert read_picture(tmp_path / "a.jpg").loss == pytest.approx([np.sqrt((error**2).mean())], rel=0.2)
+
+
+@pytest.mark.parametrize(
+    ("mode", "options"),
+    [("CMYK", {}), ("RGB", {"keep_rgb": True, "subsampling": 0}), ("RGB", {"subsampling": "4:2:0"})],
+)
+@pytest.mark.parametrize("size", [(1, 1), (7, 30), (17, 16)])
+def test_any_colours_and_any_size_have_an_error(tmp_path, mode, options, size):
+    pixels = np.random.default_rng(0).integers(0, 255, (*size, len(mode)), np.uint8)
+    Image.fromarray(pixels, mode).save(tmp_path / "a.jpg", quality=50, **options)
+    loss = read_picture(tmp_path / "a.jpg").loss
+    assert len(loss) in (1, 3)
+    assert all(0.002 < each < 0.2 for each in loss)
+
+
+def test_what_is_not_lossy_has_no_error(tmp_path):
+    for name, options in (("a.png", {}), ("a.webp", {"lossless": True}), ("a.tif", {}), ("a.jp2", {})):
+        Image.fromarray(photograph("cup")).save(tmp_path / name, **options)
+        assert read_picture(tmp_path / name).loss == ()
+        assert read_picture(tmp_path / name).quality is None
+
+
+@pytest.mark.parametrize(
+    ("ending", "options"),
+    [
+        ("webp", {"quality": 85}),
+        ("jp2", {"irreversible": True, "quality_mode": "rates", "quality_layers": [15]}),
+        pytest.param(
+            "avif",
+            {"quality": 80},
+            marks=pytest.mark.skipif(not features.check("avif"), reason="this Pillow has no AVIF"),
+        ),
+    ],
+)
+def test_the_usual_error_of_other_coders_is_that_of_a_blurred_photograph(tmp_path, ending, options):
+    error = written(photograph("face"), tmp_path / f"a.{ending}", **options)
+    assert read_picture(tmp_path / f"a.{ending}").loss == pytest.approx([np.sqrt((error**2).mean())], rel=0.5)
+
+
+def test_the_error_is_one_of_light_where_the_picture_is(tmp_path):
+    """A bright picture has more of it, a dark one less, than its values have."""
+    levels = {}
+    for name, brightness in (("dark", 0.2), ("bright", 0.95)):
+        grain = photograph("cup")[..., 1] * 0.1 + 255 * (brightness - 0.05)
+        Image.fromarray(grain.astype(np.uint8)).save(tmp_path / f"{name}.jpg", quality=50)
+        source = read_source(tmp_path / f"{name}.jpg", None)
+        levels[name] = [float(noise.estimate(source, linear=linear)) for linear in (False, True)]
+    assert levels["dark"][1] < 0.6 * levels["dark"][0]
+    assert levels["bright"][1] > 1.8 * levels["bright"][0]
