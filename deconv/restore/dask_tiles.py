@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -11,8 +11,10 @@ import torch
 
 from ..foreign_arrays import as_tensor
 from .methods import Method
+from .psf_field import PsfField
 from .statistics import Statistics
 from .streaming_statistics import streaming_statistics
+from .tile_statistics import with_held_out
 
 __all__ = ["restore_chunks"]
 
@@ -82,11 +84,11 @@ def restore_chunks(
             depth[axis] = r
     known: Any = statistics
     if known is None:
-        measure = delayed(streaming_statistics, pure=False)
+        measure = delayed(_measured, pure=False)
         light = bool(options.get("linear"))
         given = {"mask": mask, "white": white, "sigma": sigma, "linear": light, "channel_axis": channel_axis}
         given["colours"] = bool(colours)
-        known = measure(_Strips(image), list(axes), psf, **given)
+        known = measure(_Strips(image), list(axes), psf, method, options, **given)
     # A function of one's own need not know of these.
     said = {name: value for name, value in {"channel_axis": channel_axis, "white": white}.items() if value is not None}
     if colours or method.opponents:
@@ -101,6 +103,24 @@ def restore_chunks(
         meta=np.empty((0,) * image.ndim, image.dtype),
         statistics=known,
     )
+
+
+def _measured(
+    image: Any,
+    axes: Sequence[int],
+    psf: Any,
+    method: Method,
+    options: Mapping[str, Any],
+    *,
+    mask: str | None,
+    white: float | None,
+    channel_axis: int | None,
+    **light: Any,
+) -> Statistics:
+    """What all chunks are to agree on."""
+    layout = {"mask": mask, "white": white, "channel_axis": channel_axis}
+    statistics = streaming_statistics(image, axes, psf, **layout, **light)
+    return with_held_out(statistics, method, image, axes, PsfField(psf), options=options, **layout)
 
 
 def _restored(

@@ -74,6 +74,8 @@ class Method:
         As for `deconv.restore.padded_domain.PaddedDomain`.
     one_convolution : bool
         Whether it takes one image and psf only, neither several frames nor a psf that varies over the field.
+    held_out : bool
+        Whether it decides on a parameter by held-out voxels, see `deconv.restore.held_out_weight`.
     psf_error : bool
         Whether it counts what the psf gets wrong as noise, see `deconv.restore.psf_error`, where none is told.
     reach : int
@@ -98,6 +100,7 @@ class Method:
     compiled_buffers: float | None = None
     apart: bool = True
     one_convolution: bool = False
+    held_out: bool = False
     psf_error: bool = False
     reach: int = 4
     diffusion: float | None = None
@@ -173,6 +176,7 @@ METHODS: dict[str, Method] = {
         apart=False,
         reach=3,
         diffusion=2.5,
+        held_out=True,
         by_channel=True,
     ),
     "total_variation": Method(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Any, Protocol, TypeVar, cast
 
 import torch
@@ -214,8 +214,7 @@ def _as_opponents(
     psf = seen.psf if seen.psf.ndim == 2 else of_each(seen.psf)
     mask = None if seen.mask is None else of_each(seen.mask.amin(1, keepdim=True))
     if statistics is not None:
-        values = (getattr(statistics, field.name) for field in fields(statistics))
-        statistics = Statistics(*(v.expand(-1, 3, -1, -1).flatten(0, 1).unsqueeze(1) for v in values))
+        statistics = statistics.map(lambda values: values.expand(-1, 3, -1, -1).flatten(0, 1).unsqueeze(1))
     if sigma is not None:
         noise = noise_of_opponents(as_sigma(sigma, light))
         sigma = noise if len(light) * 3 == len(noise) else noise.repeat(len(light))

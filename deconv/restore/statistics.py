@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import torch
@@ -24,6 +24,9 @@ _MOST_ROUNDS = 20
 
 # The least variance of a frame's noise that counts, relative to that of the noisiest.
 _LEAST_SHARE = 1e-12
+
+# What is in the image's unit.
+_MEASURED = ("sigma", "contrast", "mean", "brightness", "typical_contrast", "slopes")
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,9 @@ class Statistics:
     slopes : Tensor
         Root mean square of the differences of neighbours, noise included and the far values left out; squares are
         summed over the axes.
+    contour_limit : Tensor, optional
+        The greatest weight that `richardson_lucy` gives the total variation of a volume, see
+        `deconv.restore.held_out_weight`, infinite for no limit; without unit. None where it is not decided yet.
     """
 
     sigma: Tensor
@@ -75,6 +81,7 @@ class Statistics:
     brightness: Tensor
     typical_contrast: Tensor
     slopes: Tensor
+    contour_limit: Tensor | None = None
 
     @classmethod
     def of(cls, image: Tensor, sigma: Any = None) -> Statistics:
@@ -134,8 +141,7 @@ class Statistics:
             `(F, B or 1, C or 1, 1, 1)`, of sum 1.
         """
         sigma, contrast, means, brightness, typical, slopes = (
-            torch.stack(torch.broadcast_tensors(*(getattr(frame, field.name) for frame in frames)))
-            for field in fields(cls)
+            torch.stack(torch.broadcast_tensors(*(getattr(frame, name) for frame in frames))) for name in _MEASURED
         )
         variance = sigma.square()
         # Of frames without any noise all count alike.
@@ -164,13 +170,18 @@ class Statistics:
         """The power of two next to the contrast of each sample, `(B or 1, 1, 1, 1)`."""
         return power_of_two(self.contrast.mean(1, keepdim=True))
 
-    def to(self, device: torch.device) -> Statistics:
-        """The same on a device."""
-        return Statistics(*(getattr(self, field.name).to(device) for field in fields(self)))
+    def to(self, place: torch.device | Tensor) -> Statistics:
+        """The same on a device, or like a tensor."""
+        part = None if self.contour_limit is None else self.contour_limit.to(place)
+        return replace(self.map(lambda values: values.to(place)), contour_limit=part)
 
     def times(self, factor: Tensor) -> Statistics:
         """Of the image multiplied by a factor."""
-        return Statistics(*(getattr(self, field.name) * factor for field in fields(self)))
+        return self.map(lambda values: values * factor)
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> Statistics:
+        """With another tensor in place of each that has the image's unit."""
+        return replace(self, **{name: change(getattr(self, name)) for name in _MEASURED})
 
 
 def sigma_clipped(measure: Callable[[Limits | None], Moments]) -> tuple[Moments, Moments, Limits | None]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import fields
 from functools import partial
 from typing import Any
 
@@ -93,7 +92,7 @@ def streaming_statistics(
     if deviation is not None and colours:
         deviation = noise_of_opponents(deviation).view(-1, 3, 1, 1)
     statistics = Statistics.from_moments(every, kept, slopes, sigma=deviation, noise=noise)
-    return Statistics(*(getattr(statistics, field.name).to(sample) for field in fields(statistics)))
+    return statistics.to(sample)
 
 
 Rows = Callable[[int, int], Tensor]

@@ -15,7 +15,7 @@ from ..imaging.psf.moments import centroid, deviations
 from .methods import Method
 from .psf_field import PsfField
 
-__all__ = ["tile_overlap"]
+__all__ = ["tile_overlap", "usual_iterations"]
 
 # The least overlap of two tiles on either side of their border, of images and of volumes. It is a few sizes of the psf.
 _LEAST = {2: 48, 3: 16}
@@ -46,14 +46,15 @@ def tile_overlap(method: Method, field: PsfField, frame: Sequence[int], options:
     """
     space = len(frame)
     reach = [method.reach * s for s in field.size(frame)]
-    num_iter = options.get("num_iter", _usual_iterations(method))
+    num_iter = options.get("num_iter", usual_iterations(method))
     if method.diffusion is not None and isinstance(num_iter, int) and num_iter > 0:
         walks = [_walk(psf, space, method.diffusion * math.sqrt(num_iter)) for psf in _samples(field, frame)]
         reach = [min(r, max(along)) for r, along in zip(reach, zip(*walks, strict=True), strict=True)]
     return [max(_LEAST[space], r) for r in reach]
 
 
-def _usual_iterations(method: Method) -> Any:
+def usual_iterations(method: Method) -> Any:
+    """How many iterations a method makes where it is not told."""
     given = inspect.signature(method.load()).parameters.get("num_iter")
     return method.options.get("num_iter", None if given is None else given.default)
 

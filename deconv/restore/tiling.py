@@ -211,7 +211,7 @@ def tiled(
         statistics = Statistics.of_frames(measured, len(axes))[0] if statistics is None else statistics
     else:
         told = {"sigma": sigma, "colours": colours, "statistics": statistics, "options": options}
-        colours, statistics = of_all_tiles(restore, array, axes, middle[0], mask=masks[0], **told, **layout)
+        colours, statistics = of_all_tiles(restore, array, axes, fields[0], mask=masks[0], **told, **layout)
 
     pieces = [equal_pieces(n, size) for n, size in zip(frame, core, strict=True)]
     if tile is not None:

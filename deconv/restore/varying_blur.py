@@ -46,7 +46,7 @@ class VaryingBlur(Forward):
     def __init__(self, components: Tensor, weights: Tensor, shape: tuple[int, ...]) -> None:
         super().__init__(shape)
         self.otfs = psf_to_otf(components, shape)
-        self.weights = weights
+        self.components, self.weights = components, weights
 
     @functools.cached_property
     def power(self) -> Tensor:
@@ -64,6 +64,12 @@ class VaryingBlur(Forward):
     def gain(self) -> Tensor:
         """What a constant latent image of 1 becomes."""
         return self.otfs[0].real[(..., *[slice(0, 1)] * len(self.shape))]
+
+    def at(self, place: Sequence[int]) -> Tensor:
+        """What a point of light becomes at a place of the domain: the psf there."""
+        shape = self.weights.shape[1:]
+        shares = self.weights[(slice(None), *(p if n > 1 else 0 for p, n in zip(place, shape, strict=True)))]
+        return torch.tensordot(shares, self.components, 1)
 
     def blur(self, latent: Tensor) -> Tensor:
         """``A x``."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
+import itertools
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal, get_args
 
@@ -11,15 +11,18 @@ from torch import Tensor
 from typing_extensions import Unpack
 
 from ...choices import check_choice
+from ..agreement_of_halves import AgreementOfHalves, reciprocal
 from ..arguments import check_weight
 from ..common_options import CommonOptions, explain_common_options
 from ..compiled import compiled_smoothing
-from ..contour_weight import contour_weight
+from ..contour_weight import contour_weight, least_contour_weight
 from ..convergence import Minimisation
 from ..derivatives import Gradient
 from ..heavy_ball import HeavyBall
+from ..held_out_weight import held_out_part, liveliest_piece
+from ..negative_values import warn_of_negative_values
 from ..problem import Problem
-from ..run import Image, RestorationWarning, run
+from ..run import Image, run
 from ..shrinkage import length, squared
 
 __all__ = ["iterates", "richardson_lucy"]
@@ -30,18 +33,11 @@ Stop = Literal["consensus", "discrepancy"]
 # overshoots from step to step, which no extrapolation survives; larger, and it only blurs.
 _FLAT = 10.0
 
-# Light below zero that is worth a word, relative to that above.
-_NEGATIVE = 0.01
+# Half of the iterations, and so many at least, tell what is a good weight. Without acceleration all: noise comes late.
+_DECIDED = 10
 
 # What divides by the curvature of contours is at least this.
 _LEAST_SMOOTHING = 0.1
-
-# The correlation of the two halves' pulls at which they are against each other, chosen on one photograph under other
-# blurs and noise than those of the tests: at -1 all that one half does undoes the other's noise.
-_AGAINST = -0.7
-
-# Where less than this part of a pixel's light reaches the data, it keeps its value.
-_UNSEEN = 1e-3
 
 
 @explain_common_options
@@ -76,7 +72,10 @@ def richardson_lucy(
         varies over the field, `psf_field` takes its place.
     tv : float or Tensor, optional
         :math:`\tau`, the weight of the total variation; 0.002 to 0.02 is usual, 0 leaves it out; by default chosen from
-        the noise and the size of the structures beside the psf, see `deconv.restore.contour_weight`.
+        the noise and the size of the structures beside the psf, see `deconv.restore.contour_weight`. Of a volume, a
+        part of that where a restoration under it better predicts voxels that it is not shown: the part s of 1, 0.3, 0.1
+        and 0.03 for which :math:`\sum_i u_i - y_i \log u_i` is least, with :math:`u = H x_s + b` and the sum over the
+        voxels held out of its liveliest piece, see `deconv.restore.held_out_weight`; all tiles have the same.
     accelerate : bool
         Longer steps with momentum, `deconv.restore.heavy_ball`: what takes n steps without takes about
         :math:`2\sqrt n` with it.
@@ -110,6 +109,8 @@ def richardson_lucy(
     Richardson, J. Opt. Soc. Am. 1972; Lucy, Astron. J. 1974.
     Total variation: Dey et al., "Richardson-Lucy algorithm with total variation regularization for 3D confocal
     microscope deconvolution", Microsc. Res. Tech. 2006.
+    Held-out voxels: Stone, "Cross-validatory choice and assessment of statistical predictions", J. R. Stat. Soc. B
+    1974.
     Acceleration: Wang and Miller, "Scaled heavy-ball acceleration of the Richardson-Lucy algorithm for 3D microscopy
     image restoration", IEEE Trans. Image Process. 2014, with other weights, see `deconv.restore.heavy_ball`.
     Stopping: Morozov, "Methods for solving incorrectly posed problems", Springer 1984; by the agreement of halves of
@@ -141,21 +142,69 @@ def iterates(
     stop: Stop | None = None,
 ) -> Iterator[Tensor]:
     """Latent images of `richardson_lucy`."""
-    domain, statistics = problem.domain, problem.statistics
     if damping < 0:
         raise ValueError(f"damping: expected 0 or more standard deviations, given {damping}")
     check_choice("stop", stop, (None, *get_args(Stop)))
-    if tv is None and stop is not None:
+    floor = problem.per_channel(background, name="background")
+    start = problem.domain.start()
+    warn_of_negative_values(problem)
+    if tv is not None:
+        check_weight(tv, name="tv")
+    elif stop is not None:
         tv = 0.0
+    else:
+        tv, limit = contour_weight(problem, floor, start), problem.statistics.contour_limit
+        if limit is None and problem.space == 3 and problem.domain.forward.shares is None:
+            limit = contour_limit(liveliest_piece(problem), floor, accelerate=accelerate, damping=damping)
+        tv = tv if limit is None else torch.minimum(tv, limit)
+    return _climb(problem, start, floor, tv, accelerate=accelerate, damping=damping, stop=stop)
+
+
+def contour_limit(piece: Problem, floor: Tensor, **steps: Any) -> Tensor:
+    """The weight that is good for a piece of a volume where that is a part of its `contour_weight`, else infinity.
+
+    Parameters
+    ----------
+    piece : Problem
+        What to decide on.
+    floor : Tensor
+        The background, in the problem's unit.
+    **steps : Any
+        How to climb: accelerate and damping.
+
+    Returns
+    -------
+    Tensor
+        `(B, C, 1, 1, 1)`.
+    """
+    weight = contour_weight(piece, floor).detach()
+    least = least_contour_weight(piece, floor) / weight.clamp_min(torch.finfo(weight.dtype).tiny)
+    if not bool((least < 1).any()):
+        return torch.full_like(weight, torch.inf)
+    most = piece.num_iter
+    count = max(most // 2, min(most, _DECIDED)) if steps.get("accelerate", True) else most
+
+    def climb(shown: Problem, part: Tensor) -> Iterator[Tensor]:
+        return itertools.islice(_climb(shown, shown.domain.start(), floor, part * weight, **steps), count)
+
+    part = held_out_part(piece, floor, least.clamp_max(1), climb)
+    return torch.where(part < 1, part * weight, torch.inf)
+
+
+def _climb(
+    problem: Problem,
+    start: Tensor,
+    floor: Tensor,
+    tv: float | Tensor,
+    *,
+    accelerate: bool = True,
+    damping: float = 0.0,
+    stop: Stop | None = None,
+) -> Iterator[Tensor]:
+    """Latent images under a weight, from the first guess on; the background is in the problem's unit."""
+    domain, statistics = problem.domain, problem.statistics
     tiny = torch.finfo(domain.observed.dtype).tiny
     dark = 1e-6 * statistics.brightness  # what division takes for zero; products with it are still normal numbers
-    floor = problem.per_channel(background, name="background")
-    start = domain.start()
-    if tv is None:
-        tv = contour_weight(problem, floor, start)
-    else:
-        check_weight(tv, name="tv")
-    _warn_of_negative_values(problem)
     seen = domain.project(domain.blur_adjoint(domain.mask.expand_as(domain.observed)))
     noise = statistics.sigma / domain.shares.sqrt()  # of each frame
     gradient = Gradient(problem.space)
@@ -168,16 +217,13 @@ def iterates(
     explained = torch.zeros_like(light, dtype=torch.bool)
 
     positive = domain.observed if bool((domain.observed >= 0).all()) else domain.observed.clamp_min(0)
-    known = _reciprocal(seen)
+    known = reciprocal(seen)
     above = bool((floor > 0).any())
 
-    half = _chessboard(domain.shape, seen) if stop == "consensus" else seen
-    parts: tuple[Tensor, list[tuple[Tensor, Tensor]]] | None = None  # of `seen` by each half, inverted
-    agreement = torch.ones_like(light)
+    halves = AgreementOfHalves(domain, seen) if stop == "consensus" else None
 
     def correction(latent: Tensor) -> tuple[Tensor, Tensor]:
         """The factor that explains the observation better, and which channels are explained to the noise."""
-        nonlocal agreement, parts
         blurred = domain.blur(latent)
         blurred = (blurred.add_(floor) if above else blurred).clamp_min_(dark)
         counted = domain.active(blurred)
@@ -188,24 +234,14 @@ def iterates(
             ratio = mask + (ratio - mask) * _trust(residual)
         total = seen if counted is domain else domain.project(domain.blur_adjoint(mask))
         returned = domain.project(domain.blur_adjoint(ratio))
-        inverse, unseen = known if total is seen else _reciprocal(total)
+        inverse, unseen = known if total is seen else reciprocal(total)
         factor = (returned * inverse).clamp_min_(0).masked_fill_(unseen, 1)
         if stop is None:
             return factor, explained
-        if stop == "discrepancy":
-            excess = mask * ((counted.observed - mask * blurred).square() - noise.square())
-            return factor, domain.combine(excess).sum(domain.axes, keepdim=True) <= 0
-        if parts is None or parts[0] is not total:
-            white = domain.project(domain.blur_adjoint(half * mask.expand_as(ratio)))
-            parts = total, [_reciprocal(white), _reciprocal(total - white)]
-        part = domain.project(domain.blur_adjoint(half * ratio))
-        one, other = (
-            ((light_of * inverse - 1) * latent).masked_fill_(unseen, 0)
-            for light_of, (inverse, unseen) in zip((part, returned - part), parts[1], strict=True)
-        )
-        products = [(a * b).sum(domain.axes, keepdim=True) for a, b in ((one, other), (one, one), (other, other))]
-        before, agreement = agreement, products[0] / (products[1] * products[2]).sqrt().clamp_min(tiny)
-        return factor, (agreement < _AGAINST) | ((agreement < 0) & (agreement > before))
+        if halves is not None:
+            return factor, halves.broken(latent, ratio, returned, mask, total)
+        excess = mask * ((counted.observed - mask * blurred).square() - noise.square())
+        return factor, domain.combine(excess).sum(domain.axes, keepdim=True) <= 0
 
     weight = torch.as_tensor(tv, dtype=light.dtype, device=light.device)
     flat = _FLAT * weight * statistics.brightness
@@ -256,33 +292,6 @@ def iterates(
         return (domain.combine(divergence) + contours).flatten(1).sum(1)
 
     return steps() if damping else Minimisation(steps(), objective, degree=1.0)
-
-
-def _warn_of_negative_values(problem: Problem) -> None:
-    image = (problem.domain.crop(problem.domain.mask) * problem.image).detach()
-    negative = -float(image.clamp_max(0).double().sum())
-    total = float(image.clamp_min(0).double().sum())
-    if negative > _NEGATIVE * total:
-        share = float((image < 0).double().mean())
-        warnings.warn(
-            f"image: {share:.0%} of its values are negative and count as zero, {negative / (negative + total):.1%} of "
-            "the sum of all magnitudes; add a constant to the image, and give the same as background=",
-            RestorationWarning,
-            stacklevel=6,
-        )
-
-
-def _reciprocal(total: Tensor) -> tuple[Tensor, Tensor]:
-    """1 over the part of its light that a pixel sends to the data, and where that is too small to divide by."""
-    return total.clamp_min(_UNSEEN).reciprocal_(), total <= _UNSEEN
-
-
-def _chessboard(shape: tuple[int, ...], like: Tensor) -> Tensor:
-    """1 on the white fields and 0 on the black ones."""
-    fields = like.new_zeros(())
-    for n in shape:
-        fields = (fields.unsqueeze(-1) + torch.arange(n, dtype=like.dtype, device=like.device)) % 2
-    return fields
 
 
 def _trust(residual: Tensor) -> Tensor:
