@@ -24,11 +24,11 @@ from ..imaging.psf import from_file
 from ..restore import hyper_laplacian
 from .blind_cases import Case, in_folder, synthetic
 from .blind_confidence import RIGHT, fit_weights, verdicts
-from .blind_wide import Half, wide
+from .blind_wide import HARSH, WIDE, Half, wide
 
 __all__ = ["Outcome", "Score", "Suite", "main", "measure"]
 
-Suite = Literal["default", "wide"]
+Suite = Literal["default", "wide", "harsh"]
 
 _BORDER, _REACH = 15, 10
 
@@ -89,6 +89,7 @@ def main(
     *,
     suite: Suite = "default",
     half: Half = "both",
+    seed: int = 0,
     root: Path | None = None,
     psfs: Path | None = None,
     noise: float | None = None,
@@ -101,7 +102,7 @@ def main(
     """Measure all cases whose names contain `only`, print each as it is done, and the means at the end; with
     `calibrate`, also the weights of `deconv.blind.confidence` fitted to them."""
     console = Console()
-    cases = list(_cases(suite, half, root, noise))
+    cases = list(_cases(suite, half, seed, root, noise))
     outcomes = []
     console.print("case: PSNR, SSIM with the true psf, the estimated one; error ratio; similarity; seconds; confidence")
     for case in cases:
@@ -139,14 +140,15 @@ def fitted(outcomes: Sequence[Outcome]) -> tuple[float, ...]:
     return fit_weights(signs, np.array([ratio <= RIGHT for _, ratio in rows], dtype=float))
 
 
-def _cases(suite: Suite, half: Half, root: Path | None, noise: float | None) -> Iterator[Case]:
+def _cases(suite: Suite, half: Half, seed: int, root: Path | None, noise: float | None) -> Iterator[Case]:
     check_choice("suite", suite, get_args(Suite))
-    if suite == "wide":
+    if suite != "default":
         if root is None or noise is not None:
-            raise ValueError("suite: wide takes the photographs in root, and has a noise of its own for each case")
-        yield from wide(root, half=half)
-    elif half != "both":
-        raise ValueError(f"half: only the wide suite is split, given {half!r}")
+            raise ValueError(f"suite: {suite} takes the photographs in root, and has a noise of its own for each case")
+        yield from wide(root, WIDE if suite == "wide" else HARSH, half=half, seed=seed)
+    elif half != "both" or seed:
+        name, given = ("half", half) if half != "both" else ("seed", seed)
+        raise ValueError(f"{name}: only the wide and the harsh suite have one, given {given!r}")
     elif root is not None:
         yield from in_folder(root, noise=noise or 0.0)
     else:

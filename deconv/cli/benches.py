@@ -141,9 +141,11 @@ def flows(
 @benches.command()
 def blind(
     suite: Annotated[
-        str, Option(metavar="NAME", help="default, or wide: the photographs in --root under three kinds of shake.")
+        str,
+        Option(metavar="NAME", help="default; wide: the photographs in --root under three kinds of shake; or harsh."),
     ] = "default",
-    half: Annotated[str, Option(metavar="NAME", help="Of the wide suite: tune, report or both.")] = "both",
+    half: Annotated[str, Option(metavar="NAME", help="Of the wide or harsh suite: tune, report or both.")] = "both",
+    seed: Annotated[int, Option(metavar="N", help="Of the wide or harsh suite: which 64 cases.")] = 0,
     root: Annotated[
         Path | None, Option(metavar="DIR", help="Folder with blurred/, kernels/, sharp/; by default a built-in suite.")
     ] = None,
@@ -178,6 +180,7 @@ def blind(
     main(
         suite=cast("Suite", suite),
         half=cast("Half", half),
+        seed=seed,
         root=root,
         psfs=psfs,
         noise=added,
