@@ -26,6 +26,7 @@ from deconv.blind.descent import maximum_evidence, negative_log_evidence
 from deconv.blind.evidence import Candidate, restored
 from deconv.blind.observation import Observation
 from deconv.blind.pyramid import pyramid
+from deconv.blind.reject import why_rejected
 from deconv.imaging.psf import camera_shake, gaussian, motion
 from deconv.nn.recursive_filter import wiener_factor
 from deconv.prior import load_prior
@@ -185,7 +186,7 @@ def test_the_window_follows_the_blur():
     assert estimate(degrade(photograph, psf, noise=0.002, seed=0), starts=1).psf.shape[0] > 15
 
 
-def test_what_is_as_likely_wrong_as_right_comes_with_a_caution(case, found):
+def test_what_may_be_wrong_comes_with_a_caution(case, found):
     assert 0 <= found.confidence <= 1
     sure, unsure = (dataclasses.replace(found, confidence=confidence) for confidence in (0.9, 0.2))
     assert not sure.cautions
@@ -302,10 +303,11 @@ def test_descending_the_negative_log_evidence_brings_it_down(corner):
 def test_what_shows_no_edges_has_no_psf():
     generator = np.random.default_rng(0)
     slope = np.add.outer(np.arange(96), np.arange(96)) / 192
-    for image in (0.5 + 0.1 * generator.standard_normal((96, 96)), slope + 0.003 * generator.standard_normal((96, 96))):
+    noise = generator.standard_normal((96, 96))
+    for image, reason in ((0.5 + 0.1 * noise, "too few edges"), (slope + 0.003 * noise, "better than no blur")):
         found = estimate(image, 15, starts=2)
         assert _is_no_blur(found)
-        assert "edges" in found.warnings[0]
+        assert reason in found.warnings[0]
 
 
 def test_a_piece_of_a_large_image_is_enough(case, monkeypatch):
@@ -316,6 +318,26 @@ def test_a_piece_of_a_large_image_is_enough(case, monkeypatch):
     assert looked_at == [(1, 1, 112, 112)]
     assert found.image.shape == case.blurred.shape
     assert kernel_similarity(found.psf, case.psf) > 0.8
+
+
+def test_texture_does_not_hide_a_wide_blur():
+    """Where it is all over a photograph no blur is the likelier, by little; by much it is right, and of narrow psfs."""
+    none = Candidate(None, 0.0, (), None, score=0.0, misfit=1.0, sparsity=-0.3)
+
+    def judged(width: float, score: float) -> bool:
+        return why_rejected(Candidate(gaussian(width), 0.04, (), None, score, 1.0, -0.5), none) is None
+
+    assert judged(3.0, 0.6)  # The ranking score is worse by 0.2.
+    assert not judged(0.9, 0.6)
+    assert not judged(3.0, 0.8)
+
+
+def test_what_is_not_to_be_believed_is_not_returned(case, monkeypatch):
+    monkeypatch.setattr(api, "confidence", lambda signs: 0.1)
+    found = estimate(case.blurred, case.window, starts=1, model="shake")
+    assert _is_no_blur(found)
+    assert "0.10" in found.warnings[0]
+    assert found.signs is not None
 
 
 def test_great_evidence_alone_does_not_choose_a_narrow_psf():

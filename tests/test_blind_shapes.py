@@ -54,10 +54,9 @@ def test_what_is_neither_is_not_taken_for_it(psf):
         assert not estimate(blurred(psf)[0, 0], model=kind).found
 
 
-def test_noise_that_hides_a_shake_leaves_them_to_be_seen():
+def test_noise_that_blurs_a_path_leaves_them_to_be_seen():
+    """What the path found is like is taken in place of it."""
     noisy = degrade(SHARP, motion(17.4, 118.0), noise=0.06, seed=0)[0, 0]
-    (reason,) = estimate(noisy, model="shake").warnings
-    assert "too few edges" in reason
     for model in ("motion", "auto"):
         assert kernel_similarity(estimate(noisy, model=model).psf, motion(17.4, 118.0)) > 0.95
 

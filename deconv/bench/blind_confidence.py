@@ -14,7 +14,7 @@ __all__ = ["RIGHT", "WRONG", "fit_weights", "verdicts"]
 RIGHT, WRONG = 2.0, 3.0
 # A sign that hardly differs between the cases says nothing.
 _LEAST_SCALE = 0.01
-_RIDGE = 1.0
+_RIDGE = 30.0
 _STEPS = 50
 
 

@@ -19,9 +19,10 @@ from .kernel_estimate import KernelEstimate
 from .observation import Observation, widest_window, window_size
 from .polish import averages, polish, refined
 from .pyramid import pyramid
-from .reject import THRESHOLDS, why_hopeless, why_rejected
+from .reject import THRESHOLDS, hides_edges, why_hopeless, why_incredible, why_rejected
 from .search import search
-from .shape_fit import SHAPE_CONFIDENCE, fit_shape
+from .shape_fit import SHAPE_CONFIDENCE, fit_shape, resembles
+from .shapes import Kind
 from .starts import STARTS
 from .support import delta
 
@@ -142,21 +143,24 @@ def estimate(
         return no_blur("the image is of one colour: no blur to see")
     piece = observation.most_informative(size)
 
-    def of_shape(reason: str | None = None, signs: Signs | None = None) -> KernelEstimate:
-        if model == "shake":
-            return no_blur(reason or "", signs)
+    def shape() -> Candidate | str:
         window = None if kernel_size is None else size
-        fitted = fit_shape(observation.image, piece, ("motion", "focus") if model == "auto" else (model,), size, window)
-        if isinstance(fitted, str):
-            return no_blur(reason or fitted, signs)
+        kinds: tuple[Kind, ...] = ("motion", "focus") if model in ("auto", "shake") else (model,)
+        return fit_shape(observation.image, piece, kinds, size, window)
+
+    def with_shape(fitted: Candidate, signs: Signs | None = None) -> KernelEstimate:
         return KernelEstimate(
             fitted.psf, image, fitted.score, fitted.trace, confidence=SHAPE_CONFIDENCE, signs=signs, sigma=sigma
         )
 
+    def of_shape(reason: str | None = None, signs: Signs | None = None) -> KernelEstimate:
+        fitted = (reason or "") if model == "shake" else shape()
+        return no_blur(reason or fitted, signs) if isinstance(fitted, str) else with_shape(fitted, signs)
+
     if model in ("motion", "focus"):
         return of_shape()
     scales = pyramid(piece, size)
-    if reason := why_hopeless(piece, scales[-1]):
+    if reason := why_hopeless(piece, size):
         return of_shape(reason)
     with ProgressBar("estimating the psf", len(scales), shown=progress, unit="scale") as bar:
 
@@ -175,10 +179,13 @@ def estimate(
         none = Candidate.of(piece, Hypothesis(delta(best.psf), 0.0, ()))
         bar.update(1, title="polishing the psf")
         if reason := why_rejected(best, none):
-            return of_shape(reason, signs_of(piece, best, none, found.hypotheses))
+            return of_shape(reason, signs_of(best.psf, found.hypotheses))
         best = polish(piece, scale, best)
         best = descended(piece, best, by_gradient=refine == "gradient", density=density)
-    signs = signs_of(piece, best, none, found.hypotheses)
-    return KernelEstimate(
-        best.psf, image, best.score, best.trace, confidence=confidence(signs), signs=signs, sigma=sigma
-    )
+    signs = signs_of(best.psf, found.hypotheses)
+    if model == "auto" and hides_edges(piece, size) and resembles(fitted := shape(), best):
+        return with_shape(fitted, signs)
+    probability = confidence(signs)
+    if reason := why_incredible(probability):
+        return of_shape(reason, signs)
+    return KernelEstimate(best.psf, image, best.score, best.trace, confidence=probability, signs=signs, sigma=sigma)

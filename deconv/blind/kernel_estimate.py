@@ -25,7 +25,7 @@ class NoBlurFound(UserWarning):
 
 
 class UncertainBlur(UserWarning):
-    """A psf was found, but it is as likely wrong as right; look at what it restores before using it."""
+    """A psf was found that may well be wrong; look at what it restores before using it."""
 
 
 class NoImprovement(UserWarning):
@@ -108,7 +108,7 @@ class KernelEstimate:
 
     @property
     def cautions(self) -> tuple[str, ...]:
-        """What speaks against a psf that was found, in words; empty from a confidence of 0.5 on."""
+        """What speaks against a psf that was found, in words; empty from a confidence of 0.8 on."""
         if not self.found or self.confidence >= THRESHOLDS.confidence:
             return ()
         return (f"the psf found may be wrong: it is right with a probability of {self.confidence:.2f}",)

@@ -16,14 +16,13 @@ from .psf_step import edge_threshold, fit_psf, strong_edges
 from .starts import path_shapes
 from .support import centred, clean
 
-__all__ = ["alternate", "climb", "edge_strength", "pyramid", "resized"]
+__all__ = ["alternate", "climb", "edges_over_noise", "pyramid", "resized"]
 
 _RATIO = 0.5**0.5
 _SMALLEST = 5  # pixels of the psf at the coarsest scale
 _ITERATIONS = 5
 _RELAXING = 1.1  # what prior weight and edge threshold are divided by at each iteration
 _EDGES = 5  # for each pixel of the psf's side, and each direction
-
 
 # How many hypotheses reach the finest scale; twice as many the one before it, of half the pixels, and so on, so that
 # every scale costs the same until there are no more starts.
@@ -38,19 +37,26 @@ _SHAPED_WEIGHT = 0.04
 
 def pyramid(observation: Observation, size: tuple[int, int]) -> list[Scale]:
     """The observation from coarse to fine, each scale sqrt(2) times the last one; `size`: of the psf, full scale."""
+    image = observation.smooth(observation.image)
+    return [_scaled(observation, image, size, steps) for steps in reversed(range(_count(size)))]
+
+
+def _count(size: tuple[int, int]) -> int:
+    """How many scales there are, for a psf of that size at full scale."""
     count = 1
     while max(size) * _RATIO**count >= _SMALLEST - 1:
         count += 1
-    scales = []
-    image = observation.smooth(observation.image)
-    for halvings in reversed(range(count)):
-        factor = _RATIO**halvings
-        height, width = (min(s, max(3, 2 * round((s * factor - 1) / 2) + 1)) for s in size)
-        shape = [max(8, round(n * factor)) for n in image.shape[2:]]
-        # The triangle that antialiasing weighs by has the spread of a Gaussian of 0.4 / factor.
-        small = image if halvings == 0 else F.interpolate(image, shape, mode="bilinear", antialias=True)
-        scales.append(Scale(small, (height, width), observation.noise_at(factor)))
-    return scales
+    return count
+
+
+def _scaled(observation: Observation, smooth: Tensor, size: tuple[int, int], steps: int) -> Scale:
+    """The smoothed image of an observation, so many steps below full scale."""
+    factor = _RATIO**steps
+    height, width = (min(s, max(3, 2 * round((s * factor - 1) / 2) + 1)) for s in size)
+    shape = [max(8, round(n * factor)) for n in smooth.shape[2:]]
+    # The triangle that antialiasing weighs by has the spread of a Gaussian of 0.4 / factor.
+    small = smooth if steps == 0 else F.interpolate(smooth, shape, mode="bilinear", antialias=True)
+    return Scale(small, (height, width), observation.noise_at(factor))
 
 
 def resized(psf: Tensor, size: tuple[int, int]) -> Tensor:
@@ -130,7 +136,21 @@ def alternate(scale: Scale, starts: Sequence[Tensor], weights: Sequence[float]) 
     return [centred(psf) for psf in psfs]
 
 
-def edge_strength(scale: Scale) -> float:
+def edges_over_noise(observation: Observation, size: tuple[int, int], steps: int = 0) -> float:
+    """How many times stronger the edges are that a psf is estimated from than they would be in noise alone.
+
+    steps: how many below full scale, or as many as there are.
+    """
+    steps = min(steps, _count(size) - 1)
+    noise = torch.randn(observation.image.shape, generator=torch.Generator().manual_seed(0)).to(observation.image)
+    there, alone = (
+        _edge_strength(_scaled(observation, observation.smooth(image), size, steps))
+        for image in (observation.image, observation.sigma * noise)
+    )
+    return there / alone
+
+
+def _edge_strength(scale: Scale) -> float:
     """The gradient's magnitude that as many pixels reach in each of four directions as a psf is estimated from."""
     observed = crop(scale.gradients, scale.margins)[..., :-1, :-1]  # without the differences across the frame's border
     return float(edge_threshold(observed, _EDGES * max(scale.size)))
