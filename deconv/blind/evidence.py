@@ -29,7 +29,7 @@ from ..imaging.convolution import convolve, psf_to_otf
 from ..restore import RestorationWarning, hyper_laplacian
 from ..restore.derivatives import Gradient
 
-__all__ = ["Candidate", "Hypothesis", "NormalisedImage", "posterior_precision", "restored"]
+__all__ = ["Candidate", "Hypothesis", "Judged", "NormalisedImage", "posterior_precision", "restored"]
 
 _EDGE_WEIGHT, _EDGE_FLOOR, _GRADIENT_SCALE = 0.3, 3e-5, 0.06
 # The weight of the sparsity in the ranking score.
@@ -130,7 +130,36 @@ class Candidate(Hypothesis):
             return [each for part in parts for each in cls.all_of(observed, part)]
         if not hypotheses:
             return []
-        psfs = torch.stack([hypothesis.psf for hypothesis in hypotheses])[:, None]
+        judged = Judged.of(image, torch.stack([hypothesis.psf for hypothesis in hypotheses]), sigma)
+        columns = (judged.latent.split(1), *(each.tolist() for each in (judged.score, judged.misfit, judged.sparsity)))
+        figures = zip(hypotheses, *columns, strict=True)
+        return [Candidate(each.psf, each.weight, each.trace, x, s, m, r) for each, x, s, m, r in figures]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Images `(N, 1, H, W)` restored with psfs, one for each, and the figures of `Candidate`, each `(N,)`.
+
+    Attributes
+    ----------
+    latent : Tensor
+        `(N, 1, H, W)`.
+    score, misfit : Tensor
+        As of `Candidate`.
+    lengths, squares : Tensor
+        The means of the gradient's length and of its square.
+    """
+
+    latent: Tensor
+    score: Tensor
+    misfit: Tensor
+    lengths: Tensor
+    squares: Tensor
+
+    @classmethod
+    def of(cls, image: Tensor, psfs: Tensor, sigma: float) -> Judged:
+        """Psfs `(N, kh, kw)`; images as many or one for all, of unit contrast."""
+        psfs = psfs[:, None]
         latent = restored(image, psfs, sigma)
         blurred = convolve(latent, psfs)
         inside = image[..., psfs.shape[2] // 2 :, psfs.shape[3] // 2 :][..., : blurred.shape[-2], : blurred.shape[-1]]
@@ -140,10 +169,18 @@ class Candidate(Hypothesis):
         ).square()
         edges = _EDGE_WEIGHT * _means((squares + _EDGE_FLOOR).log())
         precision = 0.5 * _means(posterior_precision(psfs, image.shape[2:], sigma).log())
-        sparsity = _means(squares.sqrt()).log() - _means(squares).log() / 2
-        score = misfit / 2 + edges + precision
-        figures = zip(hypotheses, latent.split(1), score.tolist(), misfit.tolist(), sparsity.tolist(), strict=True)
-        return [Candidate(each.psf, each.weight, each.trace, x, s, m, r) for each, x, s, m, r in figures]
+        return cls(latent, misfit / 2 + edges + precision, misfit, _means(squares.sqrt()), _means(squares))
+
+    @property
+    def sparsity(self) -> Tensor:
+        """As of `Candidate`, of each image."""
+        return self.lengths.log() - self.squares.log() / 2
+
+    @property
+    def ranking_score(self) -> float:
+        """As of `Candidate`, of all images together, as of one."""
+        sparsity = self.lengths.mean().log() - self.squares.mean().log() / 2
+        return float(self.score.mean() + _SPARSITY_WEIGHT * sparsity)
 
 
 def posterior_precision(psf: Tensor, shape: Sequence[int], sigma: float) -> Tensor:

@@ -37,7 +37,7 @@ class Scale:
     Parameters
     ----------
     image : Tensor
-        `(1, 1, H, W)`, of mean 0 and unit contrast.
+        `(1, 1, H, W)`, of mean 0 and unit contrast; or tiles of one, `(N, 1, H, W)`, each with a psf of its own.
     size : tuple of int
         The psf's window at this scale, `(kh, kw)`.
     sigma : float
@@ -48,9 +48,9 @@ class Scale:
     shape : tuple of int
         That of the periodic domain, `(H', W')`.
     padded, spectrum : Tensor
-        The observation on that domain, `(1, H', W')`, and its transform.
+        The observation on that domain, `(1, H', W')`, or `(N, H', W')`, and its transform.
     gradients, gradient_spectrum : Tensor
-        Of the observation, `(2, 1, H', W')`, and their transform.
+        Of the observation, `(2, 1, H', W')`, or `(2, N, H', W')`, and their transform.
     laplacian : Tensor
         Spectrum of the squared gradient, `(H', W' // 2 + 1)`.
     """
@@ -60,7 +60,7 @@ class Scale:
         self.size = size
         self.sigma = sigma
         self.margins = padded_margins(image.shape[2:], size)
-        self.padded = extend(image, self.margins)[0]
+        self.padded = extend(image, self.margins)[:, 0]
         self.shape = (self.padded.shape[1], self.padded.shape[2])
         self.spectrum = torch.fft.rfft2(self.padded)
         self.laplacian = _gradient.power(self.shape, image)

@@ -12,6 +12,7 @@ solution is far less noisy.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -19,7 +20,7 @@ from torch import Tensor
 from ..imaging.convolution import fast_length
 from ..restore.shrinkage import squared
 
-__all__ = ["RIDGE", "edge_threshold", "fit_psf", "strong_edges"]
+__all__ = ["RIDGE", "NormalEquations", "edge_threshold", "fit_psf", "strong_edges"]
 
 RIDGE = 160.0
 
@@ -60,6 +61,51 @@ def strong_edges(gradients: Tensor, threshold: Tensor) -> Tensor:
     return gradients * (squared(gradients) >= threshold * threshold)
 
 
+@dataclass(frozen=True)
+class NormalEquations:
+    r"""The quadratic :math:`\tfrac12 h^T A h - b^T h` of psfs in their window.
+
+    Attributes
+    ----------
+    spectrum : Tensor
+        Of the rows of the Toeplitz matrix A, on the grid of the real FFT, `(N, gh, gw // 2 + 1)`; real.
+    target : Tensor
+        b, `(N, kh, kw)`.
+    grid : list of int
+        `[gh, gw]`, so large that no shift between two taps of the window wraps around.
+    """
+
+    spectrum: Tensor
+    target: Tensor
+    grid: list[int]
+
+    @classmethod
+    def of(
+        cls,
+        gradients: Tensor,
+        observed: Tensor,
+        size: tuple[int, int],
+        *,
+        ridge: float = RIDGE,
+        variance: Tensor | float = 0.0,
+    ) -> NormalEquations:
+        """Arguments as for `fit_psf`."""
+        shape = gradients.shape[2:]
+        spectrum = torch.fft.rfft2(gradients)
+        power = torch.fft.irfft2((spectrum.real.square() + spectrum.imag.square()).sum(0) + variance, s=shape)
+        match = torch.fft.irfft2((spectrum.conj() * observed).sum(0), s=shape)
+        target = _around_origin(match, [s // 2 for s in size], [(s - 1) // 2 for s in size])
+        grid = [fast_length(2 * s - 1) for s in size]
+        lags = _around_origin(power, [s - 1 for s in size], [s - 1 for s in size])
+        lags = torch.nn.functional.pad(lags, (0, grid[1] - lags.shape[2], 0, grid[0] - lags.shape[1]))
+        return cls(torch.fft.rfft2(lags.roll([1 - s for s in size], (1, 2))).real + ridge, target, grid)
+
+    def product(self, psfs: Tensor) -> Tensor:
+        """``A h``."""
+        height, width = self.target.shape[1:]
+        return torch.fft.irfft2(torch.fft.rfft2(psfs, s=self.grid) * self.spectrum, s=self.grid)[:, :height, :width]
+
+
 def fit_psf(
     gradients: Tensor,
     observed: Tensor,
@@ -97,16 +143,8 @@ def fit_psf(
     Beck and Teboulle, "A fast iterative shrinkage-thresholding algorithm for linear inverse problems", SIAM Journal on
     Imaging Sciences 2 (2009).
     """
-    shape = gradients.shape[2:]
-    spectrum = torch.fft.rfft2(gradients)
-    power = torch.fft.irfft2((spectrum.real.square() + spectrum.imag.square()).sum(0) + variance, s=shape)
-    match = torch.fft.irfft2((spectrum.conj() * observed).sum(0), s=shape)
-    target = _around_origin(match, [s // 2 for s in size], [(s - 1) // 2 for s in size])
-
-    grid = [fast_length(2 * s - 1) for s in size]
-    lags = _around_origin(power, [s - 1 for s in size], [s - 1 for s in size])
-    lags = torch.nn.functional.pad(lags, (0, grid[1] - lags.shape[2], 0, grid[0] - lags.shape[1]))
-    normal = torch.fft.rfft2(lags.roll([1 - s for s in size], (1, 2))).real + ridge
+    equations = NormalEquations.of(gradients, observed, size, ridge=ridge, variance=variance)
+    grid, normal, target = equations.grid, equations.spectrum, equations.target
     step = 1 / normal.amax((1, 2), keepdim=True)
     remaining, target = 1 - step * normal, step * target  # one step of descent: what stays, and what comes to it
 
