@@ -12,8 +12,10 @@ from .kernel_estimate import KernelEstimate, NoBlurFound, NoImprovement, Uncerta
 from .metrics import aligned_psnr, aligned_ssim, error_ratio, kernel_similarity
 from .paired import fit
 from .restoration import deblur
+from .varying import BlurField, estimate_varying
 
 __all__ = [
+    "BlurField",
     "KernelEstimate",
     "NoBlurFound",
     "NoImprovement",
@@ -25,6 +27,7 @@ __all__ = [
     "error_ratio",
     "estimate",
     "estimate_field",
+    "estimate_varying",
     "fit",
     "fit_causal",
     "kernel_similarity",

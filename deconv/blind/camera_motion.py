@@ -7,8 +7,8 @@ quarter turn and R half the frame's diagonal, so that u is a number of pixels in
 .. math:: h_p(k) = \sum_{u, d} w(u, d) \; \big[ k = d + \tfrac{u}{R} J p \big] .
 
 All psfs are sums of one density over lines of a direction that depends on the place. So they are registered with each
-other: no neighbour is shifted against another, as psfs are that were estimated each by itself. What stays unknown is one
-shift and one turn of all, which are chosen to make the mean of both zero.
+other: no neighbour is shifted against another, as psfs are that were estimated each by itself. What stays unknown is
+one shift and one turn of all, which are chosen to make the mean of both zero.
 
 References: Gupta, Joshi, Zitnick, Cohen and Curless, "Single image deblurring using motion density functions", ECCV
 2010. Whyte, Sivic, Zisserman and Ponce, "Non-uniform deblurring for shaken images", IJCV 98 (2012).
@@ -122,9 +122,10 @@ class CameraMotion:
 
     @functools.cached_property
     def turned(self) -> float:
-        """Between the first and the last turn that the camera has stood in, in pixels at the corner."""
-        stood = (self.density.sum((1, 2)) > 0).nonzero().flatten()
-        return float(self.turns[stood[-1]] - self.turns[stood[0]])
+        """How far the camera has turned in all, in pixels at the corner: that of an even turn of the same variance."""
+        share, turns = self.density.sum((1, 2)).double().cpu(), self.turns.double()
+        mean = (share * turns).sum() / share.sum()
+        return float((12 * (share * (turns - mean).square()).sum() / share.sum()).sqrt())
 
     def psfs(self, places: Sequence[tuple[float, float]]) -> Tensor:
         """The psfs at places, as `Projection` counts them, `(N, kh, kw)`, each of sum 1."""

@@ -12,12 +12,17 @@ where E are the edges of y, and F the flat pixels within reach of the psf of one
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from ..imaging.convolution import convolve
 from ..imaging.srgb import to_linear
+from ..restore.psf_components import PsfComponents
+from ..restore.psf_field import PsfField
 from .observation import effective_noise
 
 __all__ = ["compare", "why_not_better"]
@@ -44,7 +49,7 @@ def why_not_better(
     observed, restored : Tensor
         `(1, C, H, W)`.
     psf : Tensor
-        `(kh, kw)`.
+        `(kh, kw)`, or where it varies over the field `(gy, gx, kh, kw)`.
     sigma : Tensor or float
         Standard deviation of the noise that the restoration was told, one or one for each channel: a coder's errors are
         more than what `effective_noise` sees.
@@ -55,6 +60,8 @@ def why_not_better(
     -------
     str or None
     """
+    if psf.ndim == 4:
+        psf = _of_middle(psf, observed.shape[2:])
     observed, restored = _middle(observed), _middle(restored)
     if linear:
         observed, restored = to_linear(observed), to_linear(restored)
@@ -82,11 +89,11 @@ def compare(observed: Tensor, restored: Tensor, psf: Tensor, sigma: Tensor | flo
         0 for what cannot be told.
     """
     y, x = (_middle(image.detach().float()).mean(1, keepdim=True) for image in (observed, restored))
-    h = psf.to(y)
-    inside = [slice(n // 2, side - n // 2) for n, side in zip(h.shape, y.shape[2:], strict=True)]
-    if any(place.stop - place.start < n for place, n in zip(inside, h.shape, strict=True)):
+    size = psf.shape[-2:]
+    inside = [slice(n // 2, side - n // 2) for n, side in zip(size, y.shape[2:], strict=True)]
+    if any(place.stop - place.start < n for place, n in zip(inside, size, strict=True)):
         return 0.0, 0.0
-    left = (convolve(x, h, boundary="replicate") - y)[..., inside[0], inside[1]]
+    left = (_blurred(x, psf.to(y)) - y)[..., inside[0], inside[1]]
     unclipped = y[..., inside[0], inside[1]] < _CLIPPED * y.max()
     told = float(torch.as_tensor(sigma, dtype=torch.float64).mean())
     noise = max(float(effective_noise(y).mean()), told)
@@ -94,7 +101,7 @@ def compare(observed: Tensor, restored: Tensor, psf: Tensor, sigma: Tensor | flo
     smooth = _gradient(F.avg_pool2d(y, 3, 1, 1))
     order = smooth.flatten().sort().values
     edges = smooth > order[int((1 - _EDGES) * (len(order) - 1))]
-    beside = _within(max(h.shape) // 2, edges) & (smooth < order[int(_FLAT * (len(order) - 1))])
+    beside = _within(max(size) // 2, edges) & (smooth < order[int(_FLAT * (len(order) - 1))])
     if not edges.any() or not beside.any():
         return misfit, 0.0
     new, old = (float(g[beside].mean() / g[edges].mean().clamp_min(1e-12)) for g in (_gradient(x), _gradient(y)))
@@ -104,6 +111,26 @@ def compare(observed: Tensor, restored: Tensor, psf: Tensor, sigma: Tensor | flo
 def _middle(image: Tensor) -> Tensor:
     top, left = (max(n - _SIDE, 0) // 2 for n in image.shape[2:])
     return image[..., top : top + _SIDE, left : left + _SIDE]
+
+
+def _of_middle(field: Tensor, frame: Sequence[int]) -> Tensor:
+    """The psfs of a grid over the frame on as fine a grid over its middle."""
+    of_frame, sides = PsfField(field), [min(n, _SIDE) for n in frame]
+    centres = [
+        [(n - side) / 2 + (index + 0.5) * side / count - 0.5 for index in range(count)]
+        for n, side, count in zip(frame, sides, field.shape, strict=False)
+    ]
+    psfs = [of_frame(place, frame) for place in itertools.product(*centres)]
+    return torch.stack(psfs).reshape(field.shape)
+
+
+def _blurred(image: Tensor, psf: Tensor) -> Tensor:
+    if psf.ndim == 2:
+        return convolve(image, psf, boundary="replicate")
+    components = PsfComponents.of(psf)
+    weights = components.weights(image.shape[2:], [(0, 0), (0, 0)])
+    parts = zip(weights.to(image), components.components.to(image), strict=True)
+    return torch.stack([convolve(weight * image, h, boundary="replicate") for weight, h in parts]).sum(0)
 
 
 def _within(reach: int, pixels: Tensor) -> Tensor:

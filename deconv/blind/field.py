@@ -14,6 +14,7 @@ from .api import estimate
 from .evidence import Candidate, Hypothesis
 from .kernel_estimate import KernelEstimate, NoBlurFound
 from .observation import Observation, channel_noise, window_size
+from .registration import registered
 from .reject import THRESHOLDS
 from .support import centred
 
@@ -61,7 +62,10 @@ def estimate_field(
 
     Each tile is estimated by itself, with a little overlap. Then each compares with its neighbours: a tile takes
     a neighbour's psf, or the mean of its own and the neighbours', where the evidence for that is greater on the tile
-    itself. A tile of plain sky, which shows no blur of its own, gets a psf that way.
+    itself. A tile of plain sky, which shows no blur of its own, gets a psf that way. In the end all are moved onto each
+    other, see `deconv.blind.registration`, so that an image restored with them is not torn between tiles.
+
+    For the blur of a camera that turned while it moved, `estimate_varying` is quicker and surer.
 
     Parameters
     ----------
@@ -83,7 +87,7 @@ def estimate_field(
     Returns
     -------
     psfs : Tensor
-        `(gy, gx, kh, kw)`, tile by tile, top left first, each centred as that of `estimate`. Tiles without a psf to
+        `(gy, gx, kh, kw)`, tile by tile, top left first, for `psf_field` of the restorations. Tiles without a psf to
         trust have that of no blur.
     estimates : dict
         Only with `info`: for each place `(i, j)` what was found on that tile alone, before its neighbours were asked,
@@ -123,7 +127,7 @@ def estimate_field(
         warnings.warn(
             f"{len(unseen)} of {len(tiles)} tiles show no blur of their own: {reasons}", NoBlurFound, stacklevel=2
         )
-    field = torch.stack([torch.stack([psfs[i, j] for j in range(grid[1])]) for i in range(grid[0])])
+    field = registered(torch.stack([torch.stack([psfs[i, j] for j in range(grid[1])]) for i in range(grid[0])]))
     return (field, estimates) if info else field
 
 

@@ -4,7 +4,7 @@ psfs of all tiles are those of one density, see `deconv.blind.camera_motion`."""
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -64,7 +64,7 @@ def search_motion(
     observation: Observation,
     tiles: FrameTiles,
     psf: Tensor,
-    reach: float,
+    reaches: Sequence[float],
     report: Callable[[], object] = lambda: None,
 ) -> MotionFound:
     """The density that explains the tiles best, found from one psf.
@@ -77,33 +77,86 @@ def search_motion(
         Where to look at it.
     psf : Tensor
         `(kh, kw)`: what a camera that does not turn would have.
-    reach : float
-        How far the camera may have turned to either side, in pixels at the corner of the frame; 0 for not at all.
+    reaches : sequence of float
+        How far the camera may have turned to either side, in pixels at the corner of the frame; 0 for not at all. Of
+        several the one is taken that explains the tiles best at the coarsest scale.
     report : callable
         Called after each scale and step.
     """
-    full = [odd(n + 2 * reach) for n in extent(psf)]
-    motion = None
-    for halvings in _HALVINGS:
-        factor = 0.5 ** (halvings / 2)
-        size = (max(3, odd(full[0] * factor)), max(3, odd(full[1] * factor)))
-        turns = lengths_of_turn(reach * factor)
-        scale = Scale(tiles.at_scale(observation, factor), size, observation.noise_at(factor))
-        projection = Projection(tiles.places, turns, size)
-        motion = CameraMotion.of_psf(_scaled(psf, full, size), turns) if motion is None else motion.at_scale(size, turns)
-        motion = _alternate(scale, projection, motion, tiles.places)
+    first, *others = _HALVINGS
+    begun = []
+    for reach in reaches:
+        step = _Step.at(observation, tiles, psf, reach, first)
+        motion = step.alternated(CameraMotion.of_psf(_scaled(psf, step.full, step.scale.size), step.turns))
+        score = Judged.of(step.scale.image, motion.psfs(tiles.places), step.scale.sigma).ranking_score
+        begun.append((score, reach, motion, step))
+    _, reach, motion, step = min(begun, key=lambda each: each[0])
+    report()
+    for halvings in others:
+        step = _Step.at(observation, tiles, psf, reach, halvings)
+        motion = step.alternated(motion.at_scale(step.scale.size, step.turns))
         report()
-    assert motion is not None
     images = tiles.cut(observation.image)
     found = best = MotionFound(motion, Judged.of(images, motion.psfs(tiles.places), observation.sigma))
     for _ in range(_STEPS):
-        motion = _maximised_expectation(observation, scale, projection, found, tiles.places)
+        motion = step.with_maximised_expectation(observation, found)
         found = MotionFound(motion, Judged.of(images, motion.psfs(tiles.places), observation.sigma))
         report()
         if found.ranking_score >= best.ranking_score:
             break
         best = found
     return best
+
+
+@dataclass(frozen=True)
+class _Step:
+    """The tiles at one scale, the turns that are looked for there, and the psfs that they make of a density."""
+
+    scale: Scale
+    turns: Tensor
+    projection: Projection
+    places: list[tuple[float, float]]
+    full: list[int]
+
+    @classmethod
+    def at(cls, observation: Observation, tiles: FrameTiles, psf: Tensor, reach: float, halvings: int) -> _Step:
+        """The scale so many halvings of the pixels below the finest one."""
+        factor = 0.5 ** (halvings / 2)
+        full = [odd(n + 2 * reach) for n in extent(psf)]
+        size = (max(3, odd(full[0] * factor)), max(3, odd(full[1] * factor)))
+        turns = lengths_of_turn(reach * factor)
+        scale = Scale(tiles.at_scale(observation, factor), size, observation.noise_at(factor))
+        return cls(scale, turns, Projection(tiles.places, turns, size), tiles.places, full)
+
+    def alternated(self, motion: CameraMotion) -> CameraMotion:
+        """Image step and psf step in turn."""
+        scale, weight, threshold = self.scale, _WEIGHT, None
+        for _ in range(_ALTERNATIONS):
+            psfs = motion.psfs(self.places)
+            gradients = scale.latent_gradients(psfs, psfs.new_full((len(psfs), 1, 1), weight))
+            if threshold is None:
+                threshold = _threshold(gradients, _EDGES * max(scale.size))
+            edges = strong_edges(gradients, threshold)
+            equations = NormalEquations.of(edges, scale.gradient_spectrum, scale.size)
+            motion = self._fitted(equations, motion, faint=_FAINT)
+            weight, threshold = weight / _RELAXING, threshold / _RELAXING
+        return motion
+
+    def with_maximised_expectation(self, observation: Observation, found: MotionFound) -> CameraMotion:
+        """One step of expectation-maximisation, as in `deconv.blind.polish`, for all tiles together."""
+        scale = self.scale
+        psfs = found.motion.psfs(self.places)
+        gradients = _gradient.analyse(extend(observation.smooth(found.judged.latent), scale.margins))[:, :, 0]
+        edges = strong_edges(gradients, _threshold(gradients, _RESTORED_EDGES * max(scale.size)))
+        precision = posterior_precision(psfs, scale.shape, observation.sigma)
+        smoothing = psf_to_otf(observation.smoothing, scale.shape).real.square()
+        variance = gradients[0, 0].numel() * smoothing * scale.laplacian / precision
+        equations = NormalEquations.of(edges, scale.gradient_spectrum, scale.size, variance=variance)
+        return self._fitted(equations, found.motion, faint=_FAINT_AT_LAST)
+
+    def _fitted(self, equations: NormalEquations, start: CameraMotion, *, faint: float) -> CameraMotion:
+        density = _least_squares(equations, self.projection, start.density)
+        return CameraMotion(density, self.turns).cleaned(self.projection, cut=_CUT, faint=faint)
 
 
 def _scaled(psf: Tensor, full: list[int], size: tuple[int, int]) -> Tensor:
@@ -115,50 +168,13 @@ def _scaled(psf: Tensor, full: list[int], size: tuple[int, int]) -> Tensor:
     return F.interpolate(window[None, None], size, mode="bicubic", antialias=True)[0, 0].clamp_min(0)
 
 
-def _alternate(
-    scale: Scale, projection: Projection, motion: CameraMotion, places: list[tuple[float, float]]
-) -> CameraMotion:
-    """Image step and psf step in turn at one scale."""
-    weight, threshold = _WEIGHT, None
-    for _ in range(_ALTERNATIONS):
-        psfs = motion.psfs(places)
-        gradients = scale.latent_gradients(psfs, psfs.new_full((len(psfs), 1, 1), weight))
-        if threshold is None:
-            threshold = _threshold(gradients, _EDGES * max(scale.size))
-        edges = strong_edges(gradients, threshold)
-        equations = NormalEquations.of(edges, scale.gradient_spectrum, scale.size)
-        fitted = CameraMotion(_fitted(equations, projection, motion.density), motion.turns)
-        motion = fitted.cleaned(projection, cut=_CUT, faint=_FAINT)
-        weight, threshold = weight / _RELAXING, threshold / _RELAXING
-    return motion
-
-
-def _maximised_expectation(
-    observation: Observation,
-    scale: Scale,
-    projection: Projection,
-    found: MotionFound,
-    places: list[tuple[float, float]],
-) -> CameraMotion:
-    """One step of expectation-maximisation, as in `deconv.blind.polish`, for all tiles together."""
-    psfs = found.motion.psfs(places)
-    gradients = _gradient.analyse(extend(observation.smooth(found.judged.latent), scale.margins))[:, :, 0]
-    edges = strong_edges(gradients, _threshold(gradients, _RESTORED_EDGES * max(scale.size)))
-    precision = posterior_precision(psfs, scale.shape, observation.sigma)
-    smoothing = psf_to_otf(observation.smoothing, scale.shape).real.square()
-    variance = gradients[0, 0].numel() * smoothing * scale.laplacian / precision
-    equations = NormalEquations.of(edges, scale.gradient_spectrum, scale.size, variance=variance)
-    fitted = CameraMotion(_fitted(equations, projection, found.motion.density), found.motion.turns)
-    return fitted.cleaned(projection, cut=_CUT, faint=_FAINT_AT_LAST)
-
-
 def _threshold(gradients: Tensor, count: int) -> Tensor:
     """As `edge_threshold`, for so many edges a tile, wherever the strongest are: plain tiles say little."""
     as_one = gradients.reshape(2, 1, -1, gradients.shape[3])
     return edge_threshold(as_one, count * gradients.shape[1])
 
 
-def _fitted(equations: NormalEquations, projection: Projection, start: Tensor) -> Tensor:
+def _least_squares(equations: NormalEquations, projection: Projection, start: Tensor) -> Tensor:
     r"""The density of least squares, not negative, not of sum 1 yet, by accelerated projected gradients:
 
     .. math:: \min_{w \ge 0} \sum_i \tfrac12 (P_i w)^T A_i (P_i w) - b_i^T P_i w .

@@ -14,15 +14,22 @@ from ..restore.pixel_mask import white_of
 from .api import EstimateOptions, estimate
 from .comparison import why_not_better
 from .description import describe
+from .field import estimate_field
 from .kernel_estimate import KernelEstimate, NoBlurFound, NoImprovement, UncertainBlur
 from .observation import channel_noise, effective_noise
+from .varying import BlurField, estimate_varying
 
 if TYPE_CHECKING:
+    from torch import Tensor
     from typing_extensions import Unpack
 
 __all__ = ["deblur"]
 
 Image = TypeVar("Image")
+
+
+# One psf for the whole frame; those of a camera that turned, where they explain it better; or a grid of tiles.
+Field = Literal["auto"] | tuple[int, int]
 
 
 @overload
@@ -31,6 +38,7 @@ def deblur(
     kernel_size: int | tuple[int, int] | None = None,
     *,
     estimated: KernelEstimate | None = None,
+    field: Field | None = None,
     sigma: Any = None,
     white: float | None = None,
     linear: bool = False,
@@ -44,6 +52,7 @@ def deblur(
     kernel_size: int | tuple[int, int] | None = None,
     *,
     estimated: KernelEstimate | None = None,
+    field: None = None,
     sigma: Any = None,
     white: float | None = None,
     linear: bool = False,
@@ -51,11 +60,26 @@ def deblur(
     progress: bool | None = None,
     **options: Unpack[EstimateOptions],
 ) -> tuple[Image, KernelEstimate]: ...
+@overload
+def deblur(
+    image: Image,
+    kernel_size: int | tuple[int, int] | None = None,
+    *,
+    estimated: KernelEstimate | None = None,
+    field: Field,
+    sigma: Any = None,
+    white: float | None = None,
+    linear: bool = False,
+    info: Literal[True],
+    progress: bool | None = None,
+    **options: Unpack[EstimateOptions],
+) -> tuple[Image, BlurField]: ...
 def deblur(
     image: Any,
     kernel_size: int | tuple[int, int] | None = None,
     *,
     estimated: KernelEstimate | None = None,
+    field: Field | None = None,
     sigma: Any = None,
     white: float | None = None,
     linear: bool = False,
@@ -73,6 +97,10 @@ def deblur(
         As for `estimate`.
     estimated : KernelEstimate, optional
         What `estimate` has found, where that is done already.
+    field : {None, "auto"} or tuple of int
+        None: the blur is the same all over the frame. ``"auto"``: it may be that of a camera that turned while it
+        moved, see `estimate_varying`; where one psf explains the frame as well, the result is that of None.
+        ``(gy, gx)``: a psf for each of so many tiles, see `estimate_field`, which takes longer.
     sigma : float or array_like, optional
         Standard deviation of the noise, in the image's unit, or one for each channel; by default estimated, and never
         less than a fiftieth of the contrast, for what an estimated psf leaves unexplained.
@@ -94,7 +122,8 @@ def deblur(
         The restored image: kind of array, layout, dtype and range of `image`; where that is clipped, its blur is white
         at least, or black at most. Where no psf is to be trusted, the image as it was.
     estimated : KernelEstimate
-        Only with `info`; its `found` says whether the image is restored.
+        Only with `info`; its `found` says whether the image is restored. With `field` a `BlurField`, whose `words` say
+        what was found.
 
     Raises
     ------
@@ -117,15 +146,47 @@ def deblur(
     white = white_of(as_tensor(image, name="image")[0].dtype, white, sought=True)
     if white is None:
         white = white_level(batch)
-    if estimated is None:
-        estimated = estimate(light, kernel_size, sigma=level, progress=progress, **options)
-    if not estimated.found:
-        warnings.warn("; ".join(estimated.warnings), NoBlurFound, stacklevel=2)
-        return (image, estimated) if info else image
-    for caution in estimated.cautions:
+    found: KernelEstimate | BlurField
+    if field is None:
+        found = estimated or estimate(light, kernel_size, sigma=level, progress=progress, **options)
+    elif field == "auto":
+        found = estimate_varying(light, kernel_size, estimated=estimated, sigma=level, progress=progress, **options)
+    elif estimated is not None:
+        raise ValueError('estimated: is one psf, which goes with field=None and "auto", given a grid of tiles')
+    else:
+        found = _of_tiles(light, field, kernel_size, level, progress, options)
+    if not found.found:
+        warnings.warn("; ".join(found.warnings), NoBlurFound, stacklevel=2)
+        return (image, found) if info else image
+    single = found if isinstance(found, KernelEstimate) else found.one
+    for caution in () if single is None else single.cautions:
         warnings.warn(caution, UncertainBlur, stacklevel=2)
     level = effective_noise(light) if level is None else level
-    latent = hyper_laplacian(batch, estimated.psf, sigma=level, white=white, linear=linear, progress=progress)
-    if reason := why_not_better(batch, latent, estimated.psf, sigma=level, linear=linear):
-        warnings.warn(f"{describe(estimated.psf).words}, but {reason}", NoImprovement, stacklevel=2)
-    return (back(latent), estimated) if info else back(latent)
+    if isinstance(found, BlurField) and found.varies:
+        psf, words = found.psfs, found.words
+        blur = {"psf_field": psf}
+    else:
+        psf = found.psf if isinstance(found, KernelEstimate) else found.psfs[0, 0]
+        blur, words = {"psf": psf}, describe(psf).words
+    latent = hyper_laplacian(batch, **blur, sigma=level, white=white, linear=linear, progress=progress)
+    if reason := why_not_better(batch, latent, psf, sigma=level, linear=linear):
+        warnings.warn(f"{words}, but {reason}", NoImprovement, stacklevel=2)
+    return (back(latent), found) if info else back(latent)
+
+
+def _of_tiles(
+    light: Tensor,
+    grid: tuple[int, int],
+    kernel_size: int | tuple[int, int] | None,
+    sigma: Tensor | None,
+    progress: bool | None,
+    options: EstimateOptions,
+) -> BlurField:
+    """What `estimate_field` finds."""
+    if others := sorted(set(options) - {"starts"}):
+        raise ValueError(f"{others[0]}: is for one psf, and tiles take starts only, given field={grid!r}")
+    psfs, tiles = estimate_field(
+        light, grid, kernel_size, starts=options.get("starts", 4), sigma=sigma, info=True, progress=progress
+    )
+    nowhere = not any(found.found for found in tiles.values())
+    return BlurField(psfs, warnings=("no tile shows a blur of its own",) if nowhere else ())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Literal, cast
 
 import typer
 
@@ -14,7 +14,7 @@ from .source import Source
 from .values import window
 
 if TYPE_CHECKING:
-    from ..blind import KernelEstimate
+    from ..blind import BlurField, KernelEstimate
     from ..blind.api import Model
 
 __all__ = ["Search", "estimate_blur", "find_blur"]
@@ -38,6 +38,8 @@ class Search:
         In linear light, or in the values; None: as they explain the picture better.
     quiet : bool
         Show no progress.
+    field : "auto", tuple of int or None
+        As ``--field``; None: one psf for all of the frame.
     """
 
     kernel_size: str | None = None
@@ -47,11 +49,12 @@ class Search:
     sigma: float | None = None
     linear: bool | None = None
     quiet: bool = False
+    field: Literal["auto"] | tuple[int, int] | None = None
 
 
 def estimate_blur(photograph: Source, search: Search) -> tuple[Blur, float | None, bool]:
-    """The psf of a picture, its confidence, and whether it is one of light. The confidence is None where the psf is
-    that of no blur; why that is so is said on standard error."""
+    """The psf of a picture, or its psfs, the confidence, and whether it is one of light. The confidence is None where
+    the psf is that of no blur; why that is so is said on standard error."""
     from ..blind.description import describe
     from .streak import advised_streak
 
@@ -61,9 +64,41 @@ def estimate_blur(photograph: Source, search: Search) -> tuple[Blur, float | Non
     if (place := advised_streak(photograph, found.psf if found.found else None)) is not None:
         typer.echo(f"deconv: its lights show another blur; to try: --psf-from {place}", err=True)
     words = f"estimated ({' x '.join(map(str, found.psf.shape))})"
-    if found.found:
-        words += f", {describe(found.psf).words}"
-    return Blur(found.psf, words), found.confidence if found.found else None, light
+    if not found.found:
+        return Blur(found.psf, words), None, light
+    if search.field is None:
+        return Blur(found.psf, f"{words}, {describe(found.psf).words}"), found.confidence, light
+    varying = _varying(photograph, search, found, light=light)
+    if not varying.varies:
+        return Blur(found.psf, f"{words}, {varying.words}"), found.confidence, light
+    rows, columns, *size = varying.psfs.shape
+    words = f"estimated ({rows} x {columns} of {' x '.join(map(str, size))}), {varying.words}"
+    return Blur(found.psf, words, field=varying.psfs), found.confidence, light
+
+
+def _varying(photograph: Source, search: Search, found: KernelEstimate, *, light: bool) -> BlurField:
+    """What `deconv.blind` finds beside the one psf, in the light in which that was found."""
+    from ..blind import BlurField, estimate_field, estimate_varying
+    from ..imaging.srgb import to_linear
+
+    batch = to_linear(photograph.batch) if light else photograph.batch
+    noise, progress = _noise(photograph, search, light=light), False if search.quiet else None
+    if search.field == "auto":
+        return estimate_varying(batch, estimated=found, sigma=noise, progress=progress)
+    assert search.field is not None
+    size = None if search.kernel_size is None else window(search.kernel_size, "--kernel-size")
+    psfs = estimate_field(batch, search.field, size, starts=min(search.starts, 4), sigma=noise, progress=progress)
+    return BlurField(psfs, found)
+
+
+def _noise(photograph: Source, search: Search, *, light: bool) -> float | None:
+    """The noise that a search is told; None for what it estimates itself."""
+    if search.sigma is not None:
+        return sigma_in_light(photograph, search.sigma) if light else search.sigma
+    if photograph.picture is not None and photograph.picture.loss > 0:
+        # A coder's errors are no white noise, and not what a psf is to be blamed for.
+        return overall(noise_levels(photograph, linear=light, coder=_CODER))
+    return None
 
 
 def find_blur(photograph: Source, search: Search) -> tuple[KernelEstimate, bool]:
@@ -79,19 +114,13 @@ def find_blur(photograph: Source, search: Search) -> tuple[KernelEstimate, bool]
     progress = False if search.quiet else None
 
     def found_in(light: bool) -> KernelEstimate:
-        noise = search.sigma
-        if noise is not None and light:
-            noise = sigma_in_light(photograph, noise)
-        elif noise is None and photograph.picture is not None and photograph.picture.loss:
-            # A coder's errors are no white noise, and not what a psf is to be blamed for.
-            noise = overall(noise_levels(photograph, linear=light, coder=_CODER))
         return estimate(
             to_linear(photograph.batch) if light else photograph.batch,
             None if search.kernel_size is None else window(search.kernel_size, "--kernel-size"),
             starts=search.starts,
             prior=search.prior,
             model=cast("Model", search.model),
-            sigma=noise,
+            sigma=_noise(photograph, search, light=light),
             progress=progress,
         )
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .psf_fields import read_field
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -30,11 +32,15 @@ class Blur:
         What it is.
     voxel : VoxelSize or None
         Of its file.
+    field : Tensor or None
+        Psfs `(gy, gx, kh, kw)` where the blur varies over the frame; `psf` is then their mean, or the one that was
+        found for all of it.
     """
 
     psf: Tensor
     words: str
     voxel: VoxelSize | None = None
+    field: Tensor | None = None
 
     @property
     def space(self) -> int:
@@ -51,7 +57,7 @@ def read_blur(texts: str | Sequence[str], *, recentre: bool = False) -> Blur:
     """The psf in a file, or the one that a text like ``motion:15,30`` describes; several are one for each channel."""
     if not isinstance(texts, str) and len(texts) > 1:
         blurs = [read_blur(text, recentre=recentre) for text in texts]
-        if any(blur.psf.ndim != blurs[0].psf.ndim or blur.psf.ndim > 3 for blur in blurs):
+        if any(blur.field is not None or blur.psf.ndim != blurs[0].psf.ndim or blur.psf.ndim > 3 for blur in blurs):
             raise ValueError("--psf: several are one for each channel; expected each to be one psf of as many axes")
         words = ", ".join(blur.words for blur in blurs)
         return Blur(_for_channels([blur.psf for blur in blurs]), words, blurs[0].voxel)
@@ -61,6 +67,13 @@ def read_blur(texts: str | Sequence[str], *, recentre: bool = False) -> Blur:
     text = texts if isinstance(texts, str) else texts[0]
     name, colon, _ = text.partition(":")
     if Path(text).exists() or (not colon and Path(name).suffix):
+        if (field := read_field(text)) is not None:
+            size = " x ".join(map(str, field.shape[2:]))
+            return Blur(
+                field.mean((0, 1)),
+                f"{Path(text).name} ({' x '.join(map(str, field.shape[:2]))} of {size})",
+                field=field,
+            )
         found, voxel = read_psfs(text, recentre=recentre)
         said = "; ".join(dict.fromkeys(str(report) for _, report in found))
         if len(found) == 1:

@@ -27,6 +27,7 @@ from .outcome import LEFT, Outcome
 from .outputs import check_outputs, check_psf_target, write_psf
 from .posterior import draw, posterior_files, write_posterior
 from .preview import check_preview, detailed_part, write_pair
+from .psf_fields import write_field
 from .smoothing import noise_factor, noise_to_tell
 from .source import Source
 from .streak import blur_from_streak, no_blur
@@ -61,6 +62,7 @@ def deblur_file(
     Examples:
       deconv deblur blurred.jpg -o sharp.jpg
       deconv deblur blurred.png -o sharp.png --psf motion:15,30
+      deconv deblur blurred.jpg -o sharp.jpg --field auto
       deconv deblur blurred.tif -o sharp.tif --psf psf.mat -m wiener --sigma 1%
       deconv deblur blurred.jpg -o preview.png --preview --method flow
       deconv deblur blurred.png -o mean.png --psf kernel.png --posterior 16
@@ -90,6 +92,10 @@ def deblur_file(
         photograph.check_target(output, bits=options.bits)
     beside = _check_files(photograph, output, blur, options)
     chosen = options.choice or best(photograph.batch, options.budget or _BUDGET)
+    if blur is not None and blur.field is not None:
+        chosen.check_field("--psf")
+        if options.posterior is not None:
+            raise ValueError("--psf: --posterior takes one psf for all of the frame, given psfs that vary")
 
     started = time.perf_counter()
     confidence = None
@@ -107,7 +113,8 @@ def deblur_file(
     if confidence is not None:
         from ..blind.comparison import why_not_better
 
-        if reason := why_not_better(photograph.batch, restored.image, blur.psf, sigma=restored.sigma, linear=light):
+        psf = blur.psf if blur.field is None else blur.field
+        if reason := why_not_better(photograph.batch, restored.image, psf, sigma=restored.sigma, linear=light):
             typer.echo(f"deconv: {reason}", err=True)
             words = leave(photograph, output, bits=options.bits, on_doubt=options.on_doubt)
             return Outcome(LEFT, words, blur.size, confidence, seconds)
@@ -189,7 +196,7 @@ class _Restored:
 
 def _restore(photograph: Source, blur: Blur, chosen: Choice, options: DeblurOptions, *, light: bool) -> _Restored:
     given, known = options.noise, options.known
-    wrong = blur.psf if known and chosen.method.psf_error else None
+    wrong = blur.psf if known and chosen.method.psf_error and blur.field is None else None
     with ProgressBar("measuring the noise", 1, shown=options.progress):
         sigma, words = noise_to_tell(photograph, given, linear=light, known=known, strength=options.strength, psf=wrong)
     told = options.of_the_method(
@@ -215,7 +222,9 @@ def _restore(photograph: Source, blur: Blur, chosen: Choice, options: DeblurOpti
     else:
         left = memory_for_picture(options.memory, options.device, chosen)
     with memory_by_name(options.memory, options.device):
-        image = chosen.restore_in_turn(photograph.batch, blur.psf, keywords, tile=options.tiles, memory=left)
+        image = chosen.restore_in_turn(
+            photograph.batch, blur.psf, keywords, field=blur.field, tile=options.tiles, memory=left
+        )
     return _Restored(image, sigma, words, None)
 
 
@@ -235,6 +244,9 @@ def _save_psf(photograph: Source, blur: Blur, path: Path | None) -> str:
     """Write the psf, if it is to be; a word for the summary line."""
     if path is None:
         return ""
+    if blur.field is not None:
+        write_field(path, blur.field)
+        return f" -> {path}"
     write_psf(path, blur.psf, blur.voxel if photograph.volume is None else photograph.volume.voxel)
     return f" -> {path}"
 

@@ -29,6 +29,7 @@ from .options import (
     one_of,
 )
 from .posterior import METHOD_OF_DRAWS, check_posterior
+from .psf_fields import field_option
 from .values import fraction
 
 if TYPE_CHECKING:
@@ -48,6 +49,10 @@ _PSF_FROM = (
     "and from the top."
 )
 _DENOISE_ONLY = "Take no blur away, only the noise."
+_FIELD = (
+    "The blur may vary over the frame: auto looks for that of a camera that turned while it moved, where one psf does "
+    "not explain all; 3x4 takes a psf for each of 3 x 4 tiles. By default one psf for all."
+)
 _PRIOR = (
     "A density of photographs, flow, gmm or a file: what the methods epll and flow go by. Where the psf is estimated, "
     "it is refined under it, too, which is slow."
@@ -105,6 +110,9 @@ class DeblurOptions:
     kernel_size: KernelSize = None
     model: Model = "auto"
     starts: Starts = 16
+    field: Annotated[
+        str | None, Option("--field", metavar="auto|GYxGX", help=_FIELD, callback=checked(field_option))
+    ] = None
     prior: Annotated[str | None, Option(metavar="NAME|FILE", help=_PRIOR)] = None
     on_doubt: Annotated[
         str, Option("--on-doubt", metavar="WHAT", help=_ON_DOUBT, callback=checked(one_of("copy", "skip", "fail")))
@@ -151,6 +159,12 @@ class DeblurOptions:
         given += ["--denoise-only"] if self.denoise_only else []
         if len(given) > 1:
             raise ValueError(f"{given[1]}: is a psf of its own, and {given[0]} is given")
+        if given and self.field is not None:
+            raise ValueError(f"--field: is for psfs to be estimated, and {given[0]} is given")
+        if self.field is not None and self.posterior is not None:
+            raise ValueError("--field: --posterior takes one psf for all of the frame")
+        if self.field is not None and chosen is not None:
+            chosen.check_field("--field")
         if given and self.kernel_size is not None:
             raise ValueError(f"--kernel-size: is for a psf to be estimated, and {given[0]} is given")
         others = {name: getattr(self, name) for name in ("budget", "tiles", "memory", "preview")}
@@ -188,6 +202,7 @@ class DeblurOptions:
             sigma=self.noise,
             linear=self.linear,
             quiet=self.quiet,
+            field=None if self.field is None else field_option(self.field, "--field"),
         )
 
     @property

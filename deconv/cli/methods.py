@@ -65,12 +65,19 @@ class Choice:
         keywords = {name: value for name, value in defaults.items() if self.takes(name)}
         return keywords | {name: value for name, (_, value) in given.items()}
 
+    def check_field(self, flag: str) -> None:
+        """Refuse psfs that vary over the frame for a method that takes one psf only."""
+        if self.method.one_convolution:
+            takers = ", ".join(name for name, method in METHODS.items() if not method.one_convolution)
+            raise ValueError(f"{flag}: {self.name} takes one psf for all of the frame; psfs that vary go with {takers}")
+
     def restore(
         self,
         image: Tensor,
         psf: Tensor,
         keywords: Mapping[str, Any],
         *,
+        field: Tensor | None = None,
         tile: int | None = None,
         memory: int | None = None,
     ) -> Tensor:
@@ -82,6 +89,8 @@ class Choice:
             As for the method.
         keywords : mapping
             Of `keywords`.
+        field : Tensor, optional
+            Psfs `(gy, gx, kh, kw)` that take the place of `psf`.
         tile : int, optional
             Side of the tiles to restore one by one; by default the image as a whole, if it fits into the memory.
         memory : int, optional
@@ -98,8 +107,11 @@ class Choice:
         with warnings_in_lines():
             size = psf.shape[2 - image.ndim :]
             if tile is None and (memory is None or not self._exceeds(memory, image, size, keywords)):
+                if field is not None:
+                    return self.method(image, None, psf_field=field, **keywords)
                 return self.method(image, psf, **keywords)
-            return tiled(self.method, image, _everywhere(psf, space), tile=tile, memory=memory, **keywords)
+            blur = _everywhere(psf, space) if field is None else field
+            return tiled(self.method, image, blur, tile=tile, memory=memory, **keywords)
 
     def restore_frames(
         self, frames: Sequence[Tensor], psfs: Sequence[Tensor], keywords: Mapping[str, Any], *, memory: int
@@ -121,6 +133,7 @@ class Choice:
         psf: Tensor,
         keywords: Mapping[str, Any],
         *,
+        field: Tensor | None = None,
         tile: int | None = None,
         memory: int | None = None,
     ) -> Tensor:
@@ -136,7 +149,7 @@ class Choice:
         if not apart:
             parts = [(slice(b, b + 1), slice(None)) for b in range(samples)]
         if len(parts) == 1:
-            return self.restore(image, psf, keywords, tile=tile, memory=memory)
+            return self.restore(image, psf, keywords, field=field, tile=tile, memory=memory)
         space, shown = image.ndim - 2, keywords.get("progress")
 
         def of(part: tuple[slice, slice], value: Any) -> Any:
@@ -153,7 +166,7 @@ class Choice:
                 own |= {"progress": False} if self.takes("progress") else {}
                 its_psf = of(part, psf) if psf.ndim > space else psf
                 with heard_by(lambda _, share, done=number: bar.update(done + share)):
-                    restored[part] = self.restore(image[part], its_psf, own, tile=tile, memory=memory)
+                    restored[part] = self.restore(image[part], its_psf, own, field=field, tile=tile, memory=memory)
         return restored
 
     def _exceeds(

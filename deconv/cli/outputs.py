@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["check_outputs", "check_psf_target", "is_our_psf", "write_psf"]
 
 # The Exif tag of the software that made a picture, and what it says of psfs.
-_SOFTWARE, _MADE_HERE = 0x0131, "deconv: psf"
+_SOFTWARE, _MADE_HERE, _FIELD = 0x0131, "deconv: psf", "deconv: psfs over the frame"
 
 
 def check_outputs(
@@ -60,8 +60,8 @@ def _within(path: Path, folder: Path) -> bool:
     return folder.is_dir() and Path(os.path.realpath(folder)) in Path(os.path.realpath(path)).parents
 
 
-def is_our_psf(path: Path) -> bool:
-    """Whether it is a picture of a psf that `write_psf` has made."""
+def is_our_psf(path: Path, *, field: bool | None = None) -> bool:
+    """Whether it is a picture of a psf that `write_psf` has made; of one, of several from a field, or either."""
     from PIL import Image
 
     from ..imaging.files import read_picture
@@ -73,7 +73,8 @@ def is_our_psf(path: Path) -> bool:
     exif = Image.Exif()
     if notes is not None:
         exif.load(notes)
-    return exif.get(_SOFTWARE) == _MADE_HERE
+    made = {None: (_MADE_HERE, _FIELD), False: (_MADE_HERE,), True: (_FIELD,)}[field]
+    return exif.get(_SOFTWARE) in made
 
 
 def check_psf_target(path: Path, *, volume: bool = False) -> None:
@@ -83,9 +84,9 @@ def check_psf_target(path: Path, *, volume: bool = False) -> None:
     check_writable(path, volume=volume)
 
 
-def write_psf(path: Path, psf: Tensor, voxel: VoxelSize | None = None) -> None:
+def write_psf(path: Path, psf: Tensor, voxel: VoxelSize | None = None, *, field: bool = False) -> None:
     """A psf, of any kind that `Blur` has: as numbers where the file holds floats; else as a picture of which the
-    greatest value is white. PNG and JPEG say that they are a psf of ours."""
+    greatest value is white. PNG and JPEG say that they are a psf of ours, or several of a field side by side."""
     from PIL import Image
 
     from ..imaging import write_image, write_stack
@@ -100,7 +101,7 @@ def write_psf(path: Path, psf: Tensor, voxel: VoxelSize | None = None) -> None:
         return
     dtypes = format_of_name(path).dtypes
     exif = Image.Exif()
-    exif[_SOFTWARE] = _MADE_HERE
+    exif[_SOFTWARE] = _FIELD if field else _MADE_HERE
     like = Picture(values.numpy(), exif=exif.tobytes())
     if "float32" in dtypes:
         write_image(path, values, like=like, bits=32)

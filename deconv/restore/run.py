@@ -134,7 +134,7 @@ def run(
     statistics, sigma = common.get("statistics"), common.get("sigma")
     light = to_linear(seen.image) if linear else seen.image
     single = isinstance(blur, Tensor) and frames is None
-    together = opponents and single and may_go_together(light, seen.psf, given)
+    together = opponents and frames is None and may_go_together(light, seen.psf, given)
     if colours and not together:
         raise ValueError(
             f"colours: {name} takes three channels of an image that share psf and parameters, given the shape "
@@ -143,7 +143,7 @@ def run(
     together = together and (go_together(light, seen.clipped, seen.mask) if colours is None else colours)
     if together:
         seen, light, statistics, sigma = _as_opponents(seen, light, statistics, sigma)
-        blur = seen.psf
+        blur = seen.psf if single else blur
     elif statistics is None and sigma is None and not linear:
         statistics = seen.statistics
     problem = Problem.of(
