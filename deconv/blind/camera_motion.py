@@ -115,6 +115,13 @@ class CameraMotion:
         density[len(turns) // 2] = psf / psf.sum()
         return cls(density, turns)
 
+    @classmethod
+    def spread(cls, psf: Tensor, turns: Tensor) -> CameraMotion:
+        """One that was turned by each angle for about as long, whatever its shift was."""
+        share = 1 - turns.abs() / (2 * turns.abs().max().clamp_min(1))
+        density = share.to(psf)[:, None, None] * psf
+        return cls(density / density.sum(), turns)
+
     @property
     def size(self) -> tuple[int, int]:
         """The window, `(kh, kw)`."""

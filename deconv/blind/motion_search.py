@@ -22,7 +22,7 @@ from .observation import Observation
 from .psf_step import NormalEquations, edge_threshold, strong_edges
 from .support import extent, odd
 
-__all__ = ["MotionFound", "search_motion"]
+__all__ = ["MotionFound", "fit_density", "search_motion"]
 
 # The scales, each sqrt(2) times the last one; image steps at each, their prior weight, and what weight and edge
 # threshold are divided by after each.
@@ -30,9 +30,11 @@ _HALVINGS, _ALTERNATIONS, _WEIGHT, _RELAXING = (2, 1, 0), 4, 0.04, 1.1
 # Edges for each pixel of the psf's side, each direction and each tile: from image steps, and from restored tiles.
 _EDGES, _RESTORED_EDGES = 2, 27
 # What is faint in psfs and density, see `CameraMotion.cleaned`.
-_CUT, _FAINT, _FAINT_AT_LAST = 0.05, 0.1, 0.12
-# Steps of expectation-maximisation, at most.
-_STEPS = 6
+_CUT, _FAINT, _FAINT_AT_LAST = 0.05, 0.1, (0.12,)
+# An even turn is faint everywhere, and only what the tiles tell apart gets stronger.
+_FAINT_OF_EVEN = (0.03, 0.05, 0.08, 0.1, 0.12)
+# Steps of expectation-maximisation, at most, and how many in a row may gain nothing.
+_STEPS, _STEPS_OF_EVEN, _IDLE = 6, 8, 2
 # Of the fit of a density.
 _ITERATIONS, _POWER_ITERATIONS, _TOLERANCE = 60, 6, 1e-4
 
@@ -69,6 +71,9 @@ def search_motion(
 ) -> MotionFound:
     """The density that explains the tiles best, found from one psf.
 
+    Two ways lead to one, and neither is better on all photographs: image step and psf step in turn from coarse to fine,
+    from a camera that does not turn; and steps of expectation-maximisation at full size from one that turns evenly.
+
     Parameters
     ----------
     observation : Observation
@@ -78,34 +83,31 @@ def search_motion(
     psf : Tensor
         `(kh, kw)`: what a camera that does not turn would have.
     reaches : sequence of float
-        How far the camera may have turned to either side, in pixels at the corner of the frame; 0 for not at all. Of
-        several the one is taken that explains the tiles best at the coarsest scale.
+        How far the camera may have turned to either side, in pixels at the corner of the frame; 0 for not at all. The
+        even turn has the first one; the other way begins with the one that explains the tiles best at the coarsest
+        scale.
     report : callable
         Called after each scale and step.
     """
+    step = _Step.at(observation, tiles, psf, reaches[0], 0)
+    even = CameraMotion.spread(_scaled(psf, step.full, step.scale.size), step.turns)
+    from_even = step.polished(observation, tiles, even, _STEPS_OF_EVEN, _FAINT_OF_EVEN, report)
+
     first, *others = _HALVINGS
     begun = []
     for reach in reaches:
         step = _Step.at(observation, tiles, psf, reach, first)
         motion = step.alternated(CameraMotion.of_psf(_scaled(psf, step.full, step.scale.size), step.turns))
         score = Judged.of(step.scale.image, motion.psfs(tiles.places), step.scale.sigma).ranking_score
-        begun.append((score, reach, motion, step))
-    _, reach, motion, step = min(begun, key=lambda each: each[0])
+        begun.append((score, reach, motion))
+    _, reach, motion = min(begun, key=lambda each: each[0])
     report()
     for halvings in others:
         step = _Step.at(observation, tiles, psf, reach, halvings)
         motion = step.alternated(motion.at_scale(step.scale.size, step.turns))
         report()
-    images = tiles.cut(observation.image)
-    found = best = MotionFound(motion, Judged.of(images, motion.psfs(tiles.places), observation.sigma))
-    for _ in range(_STEPS):
-        motion = step.with_maximised_expectation(observation, found)
-        found = MotionFound(motion, Judged.of(images, motion.psfs(tiles.places), observation.sigma))
-        report()
-        if found.ranking_score >= best.ranking_score:
-            break
-        best = found
-    return best
+    from_coarse = step.polished(observation, tiles, motion, _STEPS, _FAINT_AT_LAST, report)
+    return min(from_even, from_coarse, key=lambda each: each.ranking_score)
 
 
 @dataclass(frozen=True)
@@ -142,7 +144,31 @@ class _Step:
             weight, threshold = weight / _RELAXING, threshold / _RELAXING
         return motion
 
-    def with_maximised_expectation(self, observation: Observation, found: MotionFound) -> CameraMotion:
+    def polished(
+        self,
+        observation: Observation,
+        tiles: FrameTiles,
+        motion: CameraMotion,
+        steps: int,
+        faint: Sequence[float],
+        report: Callable[[], object],
+    ) -> MotionFound:
+        """The best after up to so many steps of expectation-maximisation at full size, and before; what is faint in the
+        density after each, the last value after all others."""
+        images = tiles.cut(observation.image)
+        found = best = MotionFound(motion, Judged.of(images, motion.psfs(self.places), observation.sigma))
+        idle = 0
+        for number in range(steps):
+            motion = self._with_maximised_expectation(observation, found, faint[min(number, len(faint) - 1)])
+            found = MotionFound(motion, Judged.of(images, motion.psfs(self.places), observation.sigma))
+            report()
+            idle = 0 if found.ranking_score < best.ranking_score else idle + 1
+            best = min(best, found, key=lambda each: each.ranking_score)
+            if idle == _IDLE:
+                break
+        return best
+
+    def _with_maximised_expectation(self, observation: Observation, found: MotionFound, faint: float) -> CameraMotion:
         """One step of expectation-maximisation, as in `deconv.blind.polish`, for all tiles together."""
         scale = self.scale
         psfs = found.motion.psfs(self.places)
@@ -152,10 +178,10 @@ class _Step:
         smoothing = psf_to_otf(observation.smoothing, scale.shape).real.square()
         variance = gradients[0, 0].numel() * smoothing * scale.laplacian / precision
         equations = NormalEquations.of(edges, scale.gradient_spectrum, scale.size, variance=variance)
-        return self._fitted(equations, found.motion, faint=_FAINT_AT_LAST)
+        return self._fitted(equations, found.motion, faint=faint)
 
     def _fitted(self, equations: NormalEquations, start: CameraMotion, *, faint: float) -> CameraMotion:
-        density = _least_squares(equations, self.projection, start.density)
+        density = fit_density(equations, self.projection, start.density)
         return CameraMotion(density, self.turns).cleaned(self.projection, cut=_CUT, faint=faint)
 
 
@@ -174,7 +200,7 @@ def _threshold(gradients: Tensor, count: int) -> Tensor:
     return edge_threshold(as_one, count * gradients.shape[1])
 
 
-def _least_squares(equations: NormalEquations, projection: Projection, start: Tensor) -> Tensor:
+def fit_density(equations: NormalEquations, projection: Projection, start: Tensor) -> Tensor:
     r"""The density of least squares, not negative, not of sum 1 yet, by accelerated projected gradients:
 
     .. math:: \min_{w \ge 0} \sum_i \tfrac12 (P_i w)^T A_i (P_i w) - b_i^T P_i w .

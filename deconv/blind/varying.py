@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 __all__ = ["BlurField", "estimate_varying"]
 
 # By how much the psfs of a turning camera must be likelier than one psf, in nats a pixel.
-_GAIN = 0.02
+_GAIN = 0.01
 # How far the camera may have turned to either side, in pixels at the corner: shares of the psf's extent, and at least.
-_REACHES, _LEAST_REACH = (0.15, 0.3, 0.5), 3.0
+_REACHES, _LEAST_REACH = (0.15, 0.3, 0.5), 4.0
 # Between psfs of the grid those ends of the path that move the most move by so many pixels; psfs along an axis at most.
 _MOVE, _MOST = 1.0, 12
 # Scales and steps of two searches, for the progress bar.
-_REPORTS = 18
+_REPORTS = 34
 
 
 @dataclass(frozen=True)
