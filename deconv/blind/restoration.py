@@ -162,13 +162,20 @@ def deblur(
     for caution in () if single is None else single.cautions:
         warnings.warn(caution, UncertainBlur, stacklevel=2)
     level = effective_noise(light) if level is None else level
-    if isinstance(found, BlurField) and found.varies:
-        psf, words = found.psfs, found.words
-        blur = {"psf_field": psf}
+    field_of_psfs = found.psfs if isinstance(found, BlurField) and found.varies else None
+    if isinstance(found, KernelEstimate):
+        psf, words = found.psf, describe(found.psf).words
     else:
-        psf = found.psf if isinstance(found, KernelEstimate) else found.psfs[0, 0]
-        blur, words = {"psf": psf}, describe(psf).words
-    latent = hyper_laplacian(batch, **blur, sigma=level, white=white, linear=linear, progress=progress)
+        psf, words = (found.psfs if found.varies else found.psfs[0, 0]), found.words
+    latent = hyper_laplacian(
+        batch,
+        psf if field_of_psfs is None else None,
+        psf_field=field_of_psfs,
+        sigma=level,
+        white=white,
+        linear=linear,
+        progress=progress,
+    )
     if reason := why_not_better(batch, latent, psf, sigma=level, linear=linear):
         warnings.warn(f"{words}, but {reason}", NoImprovement, stacklevel=2)
     return (back(latent), found) if info else back(latent)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["BlurField", "estimate_varying"]
 
 # By how much the psfs of a turning camera must be likelier than one psf, in nats a pixel.
-_GAIN = 0.01
+_GAIN = 0.03
 # How far the camera may have turned to either side, in pixels at the corner: shares of the psf's extent, and at least.
 _REACHES, _LEAST_REACH = (0.15, 0.3, 0.5), 4.0
 # Between psfs of the grid those ends of the path that move the most move by so many pixels; psfs along an axis at most.
