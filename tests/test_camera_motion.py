@@ -140,7 +140,7 @@ def test_a_turning_camera_is_found_and_beats_one_psf():
 
 
 def test_where_one_psf_explains_all_it_is_kept():
-    case = _Turned(turn=0.0)
+    case = _Turned(turn=0.0, frame=(96, 128))
     found = estimate_varying(case.seen, estimated=case.middle)
     assert not found.varies
     assert found.words.startswith("one psf explains all of the frame: the camera shook")
