@@ -34,8 +34,8 @@ def test_a_field_is_found_kept_as_numbers_and_read_back(field, capsys):
     deblur = ["deblur", "blurred.png", "--no-linear", "--sigma", "1%"]
     assert main([*deblur, "-o", "out.png", "--field", "auto", "--save-psf", "field.npy"]) == 0
     said = capsys.readouterr().out
-    assert "psf estimated (2 x 3 of 9 x 9), the blur varies over the frame, from 5 to 5 pixels, as the camera " in said
-    assert "turned by 1.5 degrees; grid 2 x 3 -> field.npy" in said
+    assert "psf estimated (9 x 9), the blur varies over the frame, from 5 to 5 pixels, as the camera turned" in said
+    assert "turned by 1.5 degrees (grid 2 x 3) -> field.npy" in said
     assert np.load("field.npy") == pytest.approx(field.numpy())
     assert main([*deblur, "-o", "again.png", "--psf", "field.npy"]) == 0
     assert "psf field.npy (2 x 3 of 9 x 9)" in capsys.readouterr().out

@@ -39,7 +39,7 @@ _REPORTS = 34
 class BlurField:
     """Psfs of a photograph whose blur may vary over the frame.
 
-    Attributes
+    Parameters
     ----------
     psfs : Tensor
         `(gy, gx, kh, kw)` at the centres of equal patches, as `psf_field` of the restorations takes them; `(1, 1, kh,
@@ -81,8 +81,8 @@ class BlurField:
         rows, columns = self.psfs.shape[:2]
         turned = "" if math.isnan(self.turn) else f", as the camera turned by {self.turn:.1f} degrees"
         return (
-            f"the blur varies over the frame, from {min(extents):.0f} to {max(extents):.0f} pixels{turned}; grid "
-            f"{rows} x {columns}"
+            f"the blur varies over the frame, from {min(extents):.0f} to {max(extents):.0f} pixels{turned} (grid "
+            f"{rows} x {columns})"
         )
 
 

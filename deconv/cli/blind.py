@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, cast
 
@@ -71,14 +72,13 @@ def estimate_blur(photograph: Source, search: Search) -> tuple[Blur, float | Non
     varying = _varying(photograph, search, found, light=light)
     if not varying.varies:
         return Blur(found.psf, f"{words}, {varying.words}"), found.confidence, light
-    rows, columns, *size = varying.psfs.shape
-    words = f"estimated ({rows} x {columns} of {' x '.join(map(str, size))}), {varying.words}"
+    words = f"estimated ({' x '.join(map(str, varying.psfs.shape[2:]))}), {varying.words}"
     return Blur(found.psf, words, field=varying.psfs), found.confidence, light
 
 
 def _varying(photograph: Source, search: Search, found: KernelEstimate, *, light: bool) -> BlurField:
     """What `deconv.blind` finds beside the one psf, in the light in which that was found."""
-    from ..blind import BlurField, estimate_field, estimate_varying
+    from ..blind import BlurField, NoBlurFound, estimate_field, estimate_varying
     from ..imaging.srgb import to_linear
 
     batch = to_linear(photograph.batch) if light else photograph.batch
@@ -87,7 +87,11 @@ def _varying(photograph: Source, search: Search, found: KernelEstimate, *, light
         return estimate_varying(batch, estimated=found, sigma=noise, progress=progress)
     assert search.field is not None
     size = None if search.kernel_size is None else window(search.kernel_size, "--kernel-size")
-    psfs = estimate_field(batch, search.field, size, starts=min(search.starts, 4), sigma=noise, progress=progress)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always", NoBlurFound)
+        psfs = estimate_field(batch, search.field, size, starts=min(search.starts, 4), sigma=noise, progress=progress)
+    for warning in said:
+        typer.echo(f"deconv: {warning.message}", err=True)
     return BlurField(psfs, found)
 
 
