@@ -99,7 +99,7 @@ def _noise(photograph: Source, search: Search, *, light: bool) -> float | None:
     """The noise that a search is told; None for what it estimates itself."""
     if search.sigma is not None:
         return sigma_in_light(photograph, search.sigma) if light else search.sigma
-    if photograph.picture is not None and photograph.picture.loss > 0:
+    if photograph.picture is not None and photograph.picture.loss:
         # A coder's errors are no white noise, and not what a psf is to be blamed for.
         return overall(noise_levels(photograph, linear=light, coder=_CODER))
     return None

@@ -54,8 +54,8 @@ def read_field(path: str | Path) -> Tensor | None:
         return None
     try:
         values = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError):
-        return None  # which the reader of psfs tells
+    except Exception:  # of any kind, from a damaged header: which the reader of psfs tells
+        return None
     if values.ndim != 4:
         return None
     psfs = torch.from_numpy(np.array(values, np.float32))
