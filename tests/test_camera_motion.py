@@ -19,6 +19,7 @@ from deconv.blind.motion_search import fit_density
 from deconv.blind.psf_step import NormalEquations
 from deconv.blind.registration import registered, shift_between
 from deconv.imaging.psf import camera_shake, gaussian
+from deconv.imaging.psf.moments import centroid
 from deconv.imaging.psf.shift import shifted
 
 PLACES = [(-0.3, -0.6), (0.0, 0.0), (0.25, 0.5)]
@@ -55,6 +56,20 @@ def test_without_a_turn_the_psf_is_the_same_everywhere():
 def test_an_even_turn_is_as_long_as_it_is():
     turns = lengths_of_turn(6.0)
     assert CameraMotion(torch.ones(13, 3, 3) / 117, turns).turned == pytest.approx(12.0, abs=1.1)
+
+
+def test_a_motion_made_level_turns_nothing_in_the_mean():
+    """The centroids of the psfs are where the mean turn has taken their places: for a mean of zero, all in one."""
+    density = random_density(3, 9, 9) * torch.tensor([0.2, 0.3, 0.5])[:, None, None]
+    density = F.pad(density, [8] * 4)
+    motion = CameraMotion(density / density.sum(), torch.tensor([-4.0, 0.0, 4.0]))
+
+    def spread_of_centroids(motion: CameraMotion) -> float:
+        return float(torch.stack([centroid(psf) for psf in motion.psfs(PLACES)]).std(0).max())
+
+    assert spread_of_centroids(motion) > 0.1
+    assert spread_of_centroids(motion.level) < 1e-3
+    assert motion.level.turned == pytest.approx(motion.turned)
 
 
 def test_the_density_of_known_gradients():

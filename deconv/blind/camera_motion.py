@@ -104,7 +104,7 @@ class CameraMotion:
     density : Tensor
         w, `(K, kh, kw)`, not negative, of sum 1.
     turns : Tensor
-        u, `(K,)`, evenly spaced around 0; pixels at the scale of the psfs.
+        u, `(K,)`, evenly spaced, around 0 but for `level`; pixels at the scale of the psfs.
     """
 
     density: Tensor
@@ -128,6 +128,13 @@ class CameraMotion:
     def size(self) -> tuple[int, int]:
         """The window, `(kh, kw)`."""
         return self.density.shape[1], self.density.shape[2]
+
+    @property
+    def level(self) -> CameraMotion:
+        """The same with turns of mean zero exactly: whole steps, as of `centred`, leave up to half a pixel in the
+        corners, by which all that is restored would be turned."""
+        share = self.density.sum((1, 2)).to(self.turns)
+        return CameraMotion(self.density, self.turns - (share * self.turns).sum() / share.sum())
 
     @functools.cached_property
     def turned(self) -> float:

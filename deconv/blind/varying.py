@@ -167,6 +167,6 @@ def _on_grid(motion: CameraMotion, frame: tuple[int, int]) -> Tensor:
         for i in range(rows)
         for j in range(columns)
     ]
-    psfs = motion.psfs(places)
+    psfs = motion.level.psfs(places)
     size = extent(psfs.sum(0))
     return torch.stack([cropped(psf, size) for psf in psfs]).reshape(rows, columns, *size)
