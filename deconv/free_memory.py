@@ -1,4 +1,4 @@
-"""How much memory is free, how much this process has, and keeping it for the next buffers."""
+"""How much memory is free, how much this process has, keeping it for the next buffers, and giving it back."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import re
 from contextlib import suppress
 from pathlib import Path
 
-__all__ = ["free_memory", "keep_freed_memory", "resident_bytes"]
+__all__ = ["free_memory", "give_back_freed_memory", "keep_freed_memory", "resident_bytes"]
 
 # Of mallopt(3), in glibc.
 _TRIM_THRESHOLD, _MMAP_MAX = -1, -4
@@ -40,6 +40,16 @@ def keep_freed_memory() -> None:
         library.gnu_get_libc_version  # noqa: B018
         library.mallopt(_MMAP_MAX, 0)
         library.mallopt(_TRIM_THRESHOLD, -1)
+
+
+def give_back_freed_memory() -> None:
+    """Give the system the memory of freed buffers back, also of those that lie between others.
+
+    Next come buffers of other sizes, which do not fit into the gaps that the last ones have left: what is kept for them
+    grows with every size.
+    """
+    with suppress(AttributeError, OSError, TypeError):  # another C library
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _free_on_the_machine() -> float:

@@ -27,7 +27,10 @@ def sharp(here):
         ("deblur . -o out.png --psf disk:3", "out.png is the name of one picture, and there are several"),
         ("deblur text.png -o out.png --psf disk:3", "text.png: it is not an image"),
         ("deblur nan.tif -o out.tif --psf disk:3", "nan.tif: image: 1 of its 400 values are NaN or infinite"),
-        ("deblur sharp.png -o out.png --psf disk:80", "psf: 161 x 161 is larger than the image, 128 x 150"),
+        (
+            "deblur sharp.png -o out.png --psf disk:80",
+            "psf: 161 x 161 is larger than the image, 128 x 150, of sharp.png",
+        ),
         ("deblur sharp.png -o out.png --psf box:1x151", "psf: 1 x 151 is larger than the image"),
         (
             "deblur sharp.png -o out.png --psf blob:3",
@@ -40,7 +43,10 @@ def sharp(here):
             "deblur sharp.png -o out.tif --psf volume.npy",
             "sharp.png: a PNG file holds no volume",
         ),
-        ("deblur volume.npy -o out.png --psf disk:1", "volume.npy: its shape is"),
+        (
+            "deblur volume.npy -o out.png --psf disk:1",
+            "expected one grey or colour image; of a stack --channel-axis says",
+        ),
         (
             "deblur volume.npy -o out.png --psf volume.npy -q",
             "out.png: kind of file '.png', allowed here are .tif, .tiff, .npy",

@@ -171,7 +171,7 @@ def test_a_psf_on_other_voxels_is_resampled(folder, capsys):
         (("c.tif", "--psf", "green.tif"), "c.tif: its axes are CYX, no slices (Z)"),
         (("c.tif",), "c.tif: it holds a stack, and a psf is estimated from a picture only; expected --psf"),
         (("c.tif", "--psf", "a.npy", "--psf", "green.tif"), "--psf: several are one for each channel"),
-        (("c.tif", *["--psf", "gaussian:1"] * 3), "psf: made for (samples, channels) = (1, 3), the image has (1, 2)"),
+        (("c.tif", *["--psf", "gaussian:1"] * 3), "--psf: 3 psfs are given, and c.tif has 2 channels"),
         (("p.png", "--psf", "gaussian:1", "--series", "0"), "p.png: a PNG file has no series or HDUs, given 0"),
     ],
 )

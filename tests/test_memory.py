@@ -149,6 +149,26 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt)
     assert faults[0] - faults[1] > 6 * 2**26 / mmap.PAGESIZE
 
 
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="needs glibc")
+def test_a_tile_leaves_nothing_behind_where_freed_buffers_are_kept():
+    """Buffers of the next one have other sizes, and would come beside those of the last one."""
+    script = """
+import numpy as np
+from deconv.free_memory import keep_freed_memory, resident_bytes
+keep_freed_memory()
+from deconv import restore
+found = []
+def method(image, psf, **told):
+    found.append(resident_bytes())
+    b"1" * 2**27
+    return image
+restore.tiled(method, np.ones((60, 40)), np.ones((1, 1)), tile=20, overlap=0)
+print(max(found) - found[0])
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 2**25
+
+
 COMMAND = ["--method", "richardson_lucy", "--iterations", "5", "--no-clipped", "--quiet"]
 
 
@@ -232,4 +252,13 @@ def test_a_file_that_is_cut_short_is_refused(tmp_path, capsys, monkeypatch):
     command = ["deblur", str(tmp_path / "in.tif"), "-o", str(tmp_path / "out.tif"), "--psf", str(tmp_path / "psf.tif")]
     assert run([*command, *COMMAND]) == 2
     assert "cut short" in capsys.readouterr().err
+    assert not (tmp_path / "out.tif").exists()
+
+
+def test_a_dtype_that_is_not_restored_is_refused_by_the_name_of_the_file(tmp_path, capsys):
+    tifffile.imwrite(tmp_path / "in.tif", stack(4, 10, 10).astype(np.uint64), photometric="minisblack")
+    tifffile.imwrite(tmp_path / "psf.tif", PSF.numpy(), photometric="minisblack")
+    command = ["deblur", str(tmp_path / "in.tif"), "-o", str(tmp_path / "out.tif"), "--psf", str(tmp_path / "psf.tif")]
+    assert run([*command, *COMMAND]) == 2
+    assert "in.tif: its values are of dtype uint64; allowed are 8, 16 or 32 bits" in capsys.readouterr().err
     assert not (tmp_path / "out.tif").exists()

@@ -59,6 +59,15 @@ def test_volumes_are_psfs_too(tmp_path):
     np.testing.assert_allclose(psf.from_file(tmp_path / "k.tif")[0], volume / volume.sum(), rtol=1e-6)
 
 
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
+def test_slices_that_a_file_declares_to_be_colours_are_not_averaged(tmp_path, dtype):
+    """As tifffile writes three slices that it is told nothing of."""
+    slices = (np.stack([LEVELS // 4, LEVELS, LEVELS // 4])).astype(dtype)
+    tifffile.imwrite(tmp_path / "k.tif", slices, photometric="rgb", planarconfig="separate")
+    with pytest.raises(ValueError, match=r"k.tif: it is a colour picture, whose colours differ by 75% of the peak"):
+        psf.from_file(tmp_path / "k.tif")
+
+
 @pytest.mark.parametrize("shift", [(0, 0), (3, -2), (-1, 4)])
 def test_recentring_moves_by_whole_pixels_and_loses_nothing(shift):
     wide = np.zeros((21, 24))

@@ -50,7 +50,7 @@ def read_source(
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
     if blur is not None:
-        _check_size(blur, batch, volume)
+        _check_blur(path, blur, batch, volume)
     known = _known_pixels(batch, missing, picture)
     if known is not None:
         from ..restore.filling import fill
@@ -102,14 +102,20 @@ def _without_missing(values: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]
     return (np.where(missing, 0, values), missing) if missing.any() else (values, None)
 
 
-def _check_size(blur: Blur, batch: Tensor, volume: Volume | None) -> None:
-    """Refuse a psf that is larger than the image, on the image's voxels."""
+def _check_blur(path: Path, blur: Blur, batch: Tensor, volume: Volume | None) -> None:
+    """Refuse a psf that is larger than the image, on the image's voxels, and more or fewer psfs than channels."""
     from .blurs import on_voxels
 
+    psfs, channels = (blur.psf.shape[1] if blur.psf.ndim > blur.space else 1), batch.shape[1]
+    if psfs not in (1, channels):
+        raise ValueError(
+            f"--psf: {psfs} psfs are given, and {path} has {channels} channel{'s' * (channels != 1)}; expected one for "
+            "each, or one for all"
+        )
     size = (blur if volume is None else on_voxels(blur, volume.voxel)).size
     if any(s > n for s, n in zip(size, batch.shape[2:], strict=True)):
-        words = (" x ".join(map(str, shape)) for shape in (size, batch.shape[2:]))
-        raise ValueError("psf: {} is larger than the image, {}; give a smaller one".format(*words))
+        own, there = (" x ".join(map(str, shape)) for shape in (size, batch.shape[2:]))
+        raise ValueError(f"psf: {own} is larger than the image, {there}, of {path}; give a smaller one")
 
 
 def _known_pixels(batch: Tensor, missing: np.ndarray | None, picture: Picture | None) -> Tensor | None:

@@ -26,8 +26,9 @@ __all__ = ["memory_by_name", "memory_for_picture", "memory_left", "restore_store
 # The most memory for one channel of a picture, in bytes: tiles of several megapixels overlap little.
 _PICTURE = 3 * 2**29
 
-# Of the memory, what the buffers of a tile may take: those that were freed are kept, and lie in pieces.
-_UNBROKEN = 0.5
+# Of the memory, what the buffers of a tile may take: those that were freed lie in pieces, of which some fit nothing
+# that comes later, so that the process grew by up to 1.8 times what they take; the rest is pages of the files.
+_UNBROKEN = 0.4
 
 # Of such an image, what is held beside what a method takes: the values, the floats and the result.
 _HELD = 3

@@ -13,7 +13,7 @@ __all__ = ["ALLOWED_PIXELS", "Picture", "Volume", "VoxelSize", "as_pixels"]
 ALLOWED_PIXELS = "8, 16 or 32 bits, integers or floats"
 
 # Values without a white that their dtype would tell become floats, unchanged.
-_FLOATS = {"float16": "float32", "int16": "float32", "int32": "float64", "uint32": "float64"}
+_FLOATS = {"float16": "float32", "int8": "float32", "int16": "float32", "int32": "float64", "uint32": "float64"}
 
 # What units of length are in metres.
 _METRES = {"m": 1.0, "cm": 1e-2, "mm": 1e-3, "um": 1e-6, "nm": 1e-9, "angstrom": 1e-10, "pm": 1e-12}
@@ -103,7 +103,8 @@ class Picture:
         if array.ndim == 3 and array.shape[2] == 1:
             array = array[..., 0]
         if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] != 3) or array.size == 0:
-            raise ValueError(f"its shape is {array.shape}; expected one grey or colour image")
+            stack = "; of a stack --channel-axis says which axis counts channels" if array.ndim > 2 else ""
+            raise ValueError(f"its shape is {array.shape}; expected one grey or colour image{stack}")
         if profile is not None and profile[16:20] in _OTHER_SPACES:
             profile = None
         return cls(np.ascontiguousarray(array), alpha, profile, exif, dpi)

@@ -51,6 +51,7 @@ def stored_volume(
             yield None
             return
         found = format.codec.locate_volume(path, part)
+        _ = None if found is None else found[0].values.dtype  # refuses what is not allowed, naming the file
     if found is None:
         yield None
         return

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ..devices import usable_device
 from ..foreign_arrays import as_tensor, is_dask, without_labels, without_mask
+from ..free_memory import give_back_freed_memory
 from ..progress import ProgressBar
 from .dask_tiles import restore_chunks
 from .frames import frames_of, one_for_each
@@ -125,7 +126,8 @@ def tiled(
     progress : bool, optional
         Show a bar; by default on a terminal, from the first second on.
     **options : Any
-        The method's own keywords. The boundary is unknown: a tile has no other.
+        The method's own keywords. The boundary is unknown: a tile has no other. A function of one's own that calls
+        `richardson_lucy` chooses the total variation of each tile of a volume by itself; ``tv=`` is one for all.
 
     Returns
     -------
@@ -222,6 +224,7 @@ def tiled(
     title = restore.name.replace("_", " ")
     with ProgressBar(title, len(cores), shown=progress, delay=1.0, unit="tile") as bar:
         for own in cores:
+            give_back_freed_memory()
             seen = [(max(a - r, 0), min(b + r, n)) for (a, b), r, n in zip(own, reach, frame, strict=True)]
             blurs = [field([(a + b - 1) / 2 for a, b in own], frame) for field in fields]
             parts, kept = [], []

@@ -37,6 +37,9 @@ _OVERSHOOT = 0.005
 # as high there as anywhere, a box, has an edge.
 _CUT_OFF, _EDGE = 0.02, 0.5
 
+# How far apart the colours of a grey picture may be, as a part of its peak: compression and warm light make them so.
+_COLOURED = 0.25
+
 
 @dataclass(frozen=True)
 class Normalisation:
@@ -161,9 +164,9 @@ def from_file(path: str | os.PathLike, *, recentre: bool = False) -> tuple[Tenso
     Parameters
     ----------
     path : path-like
-        An image (colours are averaged), a stack (TIFF, OME-Zarr, FITS, MRC), a ``.npy`` file, or a MATLAB ``.mat``
-        file, of version 7.3 where h5py is installed. In a file with several arrays the psf is the one called ``psf``,
-        ``kernel``, ``k``, ``h`` or the like, else the only one.
+        An image (of its colours, which are to agree, the mean), a stack (TIFF, OME-Zarr, FITS, MRC), a ``.npy`` file,
+        or a MATLAB ``.mat`` file, of version 7.3 where h5py is installed. In a file with several arrays the psf is the
+        one called ``psf``, ``kernel``, ``k``, ``h`` or the like, else the only one.
     recentre : bool
         Bring the centroid to the centre, see `normalise`.
 
@@ -223,11 +226,22 @@ def read_psfs(
                 values, channels, voxel = _of_volume(format.codec.decode_volume(data, MAX_VALUES))
             else:
                 values = format.codec.decode(data, MAX_VALUES).pixels
-                values = values.mean(2) if values.ndim == 3 else values
+                values = _without_colours(values) if values.ndim == 3 else values
     try:
         return [normalise(one, recentre=recentre) for one in ([values] if channels is None else channels)], voxel
     except (TypeError, ValueError) as error:
         raise ValueError(f"{os.fspath(path)}: {error}") from None
+
+
+def _without_colours(values: np.ndarray) -> np.ndarray:
+    """The mean of the colours of a grey picture. Others are no psf, or slices that are declared as colours."""
+    apart = float(np.ptp(values.astype(np.float64), axis=2).max()) / (float(np.abs(values).max()) or 1.0)
+    if apart > _COLOURED:
+        raise ValueError(
+            f"it is a colour picture, whose colours differ by {apart:.0%} of the peak; expected grey values. A TIFF of "
+            "three slices says so with photometric='minisblack' in tifffile.imwrite"
+        )
+    return values.mean(2)
 
 
 def _of_volume(volume: Volume) -> tuple[np.ndarray, np.ndarray | None, VoxelSize | None]:
