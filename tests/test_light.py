@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 import skimage.data
 import torch
+from PIL import Image
 
 from deconv.blind.light import made_in_light
 from deconv.cli import main
@@ -31,6 +33,27 @@ def blurred(psf: torch.Tensor, *, linear: bool) -> torch.Tensor:
 @pytest.mark.parametrize("linear", [True, False])
 def test_the_light_is_told_from_the_picture(psf, linear):
     assert made_in_light(blurred(psf, linear=linear), psf) == linear
+
+
+@pytest.mark.parametrize("linear", [True, False])
+def test_what_is_transparent_tells_neither_noise_nor_light(tmp_path, monkeypatch, capsys, linear):
+    """A cut-out is restored as it is before it is cut out; what a program has put outside is not looked at."""
+    monkeypatch.chdir(tmp_path)
+    pixels = (255 * blurred(PSFS["disk:3"], linear=linear)[0].movedim(0, -1)).round().byte().numpy()
+    rows, columns = np.mgrid[: pixels.shape[0], : pixels.shape[1]]
+    seen = (rows - 95) ** 2 + (columns - 100) ** 2 < 75**2
+    Image.fromarray(np.dstack([pixels * seen[..., None], 255 * seen.astype(np.uint8)])).save("in.png")
+    assert main(["deblur", "in.png", "-o", "out.png", "-p", "disk:3"]) == 0
+    said = capsys.readouterr().out
+    assert ("linear light" if linear else "grey values") in said
+    assert float(re.search(r"noise ([\d.]+)%", said)[1]) > 0.2
+    inside = ((rows - 95) ** 2 + (columns - 100) ** 2 < 60**2)[..., None]
+    truth = SHARP[3:-3, 3:-3]
+    with Image.open("out.png") as restored:
+        errors = [
+            ((image - truth) ** 2)[inside[..., 0]].mean() for image in (pixels / 1.0, np.asarray(restored)[..., :3])
+        ]
+    assert errors[1] < errors[0] / 2
 
 
 def test_a_picture_of_one_colour_counts_as_made_in_light():

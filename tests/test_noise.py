@@ -146,3 +146,16 @@ def test_small_images_are_judged_by_their_highest_frequencies():
     small = 0.5 + 0.02 * white(27, 100)
     assert estimate_noise(small, white=False) == estimate_noise(small)
     assert estimate_noise(np.zeros((64, 64)), white=False) == 0
+
+
+def test_places_without_a_value_are_left_out():
+    noisy = degrade(skimage.data.camera() / 255, psf.disk(2.0), noise=0.01, seed=0)
+    cut, known = noisy.copy(), np.ones_like(noisy)
+    known[:, ::2][:, : noisy.shape[1] // 3] = 0
+    known[noisy.shape[0] // 3 :] = 0
+    cut[known == 0] = 0.5
+    for white in (True, False):
+        assert estimate_noise(cut, white=white, mask=known) == pytest.approx(0.01, rel=0.2)
+        assert estimate_noise(cut, white=white) < 0.005
+    with pytest.raises(ValueError, match="mask: expected the image's shape"):
+        estimate_noise(cut, mask=known[1:])

@@ -33,7 +33,11 @@ _SIDE, _ITERATIONS, _NOISE = 320, 15, 0.02
 
 
 def made_in_light(
-    image: Tensor | Sequence[Tensor], psf: Tensor | Sequence[Tensor], *, progress: bool | None = None
+    image: Tensor | Sequence[Tensor],
+    psf: Tensor | Sequence[Tensor],
+    *,
+    mask: Sequence[Tensor | None] | None = None,
+    progress: bool | None = None,
 ) -> bool:
     """Whether a psf explains a picture by light rather than by grey values; if that makes no difference, by light.
 
@@ -43,6 +47,8 @@ def made_in_light(
         sRGB values, `(1, C, H, W)`, white is 1; or several frames, which are in one light.
     psf : Tensor or sequence of Tensor
         `(kh, kw)`; or that of each frame.
+    mask : sequence of Tensor or None, optional
+        For each frame, like it: 0 where it has no value. None where it has all.
     progress : bool, optional
         Show a progress bar. By default if standard error is a terminal.
 
@@ -52,16 +58,17 @@ def made_in_light(
     """
     frames = [image] if isinstance(image, Tensor) else image
     psfs = [psf] if isinstance(psf, Tensor) else psf
+    masks = [None] * len(frames) if mask is None else mask
     with ProgressBar("comparing light and grey values", 1, shown=progress, delay=1.0):
-        return fmean(map(excess_in_light, frames, psfs)) < _UNDECIDED
+        return fmean(map(excess_in_light, frames, psfs, masks)) < _UNDECIDED
 
 
-def excess_in_light(image: Tensor, psf: Tensor) -> float:
+def excess_in_light(image: Tensor, psf: Tensor, mask: Tensor | None = None) -> float:
     """Logarithm of the product of total variation and residual in light, over that in grey values.
 
     Parameters
     ----------
-    image, psf : Tensor
+    image, psf, mask : Tensor
         As for `made_in_light`, of one frame.
 
     Returns
@@ -69,30 +76,45 @@ def excess_in_light(image: Tensor, psf: Tensor) -> float:
     float
         0 where the picture is of one colour.
     """
-    grey = _most_detailed(image.detach().float().clamp(0, 1).mean(1, keepdim=True), tuple(psf.shape))
-    sizes = [_edges_and_residual(grey, psf.to(grey), linear=linear) for linear in (True, False)]
+    grey = image.detach().float().clamp(0, 1).mean(1, keepdim=True)
+    known = torch.ones_like(grey) if mask is None else mask.detach().to(grey).amin(1, keepdim=True)
+    rows, columns = _most_detailed(grey, tuple(psf.shape))
+    grey, known = grey[..., rows, columns], known[..., rows, columns]
+    sizes = [_edges_and_residual(grey, psf.to(grey), known, linear=linear) for linear in (True, False)]
     return sum(math.log(light / plain) for light, plain in zip(*sizes, strict=True) if min(light, plain) > 0)
 
 
-def _edges_and_residual(grey: Tensor, psf: Tensor, *, linear: bool) -> tuple[float, float]:
+def _edges_and_residual(grey: Tensor, psf: Tensor, known: Tensor, *, linear: bool) -> tuple[float, float]:
     """Of the picture restored in one light, in grey values: its total variation, and what it leaves unexplained."""
     values = to_linear(grey) if linear else grey
     noise = _NOISE * float(values.std(correction=0))
+    mask = None if bool(known.all()) else known
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RestorationWarning)  # that of the result says the same
-        latent = hyper_laplacian(values, psf, sigma=noise, white=1.0, num_iter=_ITERATIONS, progress=False)
+        latent = hyper_laplacian(values, psf, sigma=noise, white=1.0, num_iter=_ITERATIONS, progress=False, mask=mask)
     blurred = convolve(latent, psf)
     if linear:
         latent, blurred = to_srgb(latent), to_srgb(blurred)
-    edges = sum(float(latent.clamp(0, 1).diff(dim=axis).abs().mean()) for axis in (-2, -1))
-    top, left = ((n - m + 1) // 2 for n, m in zip(grey.shape[2:], blurred.shape[2:], strict=True))
-    inside = grey[..., top : top + blurred.shape[2], left : left + blurred.shape[3]]
-    return edges, float((blurred.clamp(0, 1) - inside).square().mean().sqrt())
+    size = blurred.shape[2:]
+    top, left = ((n - m + 1) // 2 for n, m in zip(grey.shape[2:], size, strict=True))
+    inside, counted = (each[..., top : top + size[0], left : left + size[1]] for each in (grey, known))
+    edges = 0.0
+    for axis in (-2, -1):
+        n = known.shape[axis] - 1
+        both = known.narrow(axis, 0, n) * known.narrow(axis, 1, n)
+        edges += _mean(latent.clamp(0, 1).diff(dim=axis).abs(), both)
+    return edges, _mean((blurred.clamp(0, 1) - inside).square(), counted) ** 0.5
 
 
-def _most_detailed(grey: Tensor, size: tuple[int, ...]) -> Tensor:
-    """The piece of `(1, 1, H, W)` with the most contrast, of a few psfs' size at least."""
+def _mean(values: Tensor, known: Tensor) -> float:
+    """Of the values where they are known; 0 where that is nowhere."""
+    return float((values * known).sum() / known.sum().clamp_min(1))
+
+
+def _most_detailed(grey: Tensor, size: tuple[int, ...]) -> tuple[slice, slice]:
+    """Rows and columns of the piece of `(1, 1, H, W)` with the most contrast, of a few psfs' size at least."""
     side = [min(n, max(_SIDE, 4 * s)) for n, s in zip(grey.shape[2:], size, strict=True)]
     starts = [sorted({(n - m) * i // 4 for i in range(5)}) for n, m in zip(grey.shape[2:], side, strict=True)]
-    pieces = [grey[..., y : y + side[0], x : x + side[1]] for y in starts[0] for x in starts[1]]
-    return pieces[int(torch.stack([piece.std(correction=0) for piece in pieces]).argmax())]
+    places = [(slice(y, y + side[0]), slice(x, x + side[1])) for y in starts[0] for x in starts[1]]
+    contrasts = [grey[..., rows, columns].std(correction=0) for rows, columns in places]
+    return places[int(torch.stack(contrasts).argmax())]

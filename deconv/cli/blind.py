@@ -15,6 +15,8 @@ from .source import Source
 from .values import window
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from ..blind import BlurField, KernelEstimate
     from ..blind.api import Model
 
@@ -128,10 +130,13 @@ def find_blur(photograph: Source, search: Search) -> tuple[KernelEstimate, bool]
             progress=progress,
         )
 
+    def explained_by_light(psf: Tensor) -> bool:
+        return made_in_light(photograph.batch, psf, mask=[photograph.known], progress=progress)
+
     light = photograph.photograph if search.linear is None else search.linear
     found = found_in(light)
     doubtful = search.linear is None and light
-    if doubtful and not (found.found and made_in_light(photograph.batch, found.psf, progress=progress)):
+    if doubtful and not (found.found and explained_by_light(found.psf)):
         again = found_in(False)
         if again.found or not found.found:
             found, light = again, False

@@ -30,4 +30,6 @@ def frames_in_light(frames: Sequence[Source], blurs: Sequence[Blur], *, progress
     if not all(frame.photograph and blur.psf.ndim == 2 for frame, blur in zip(frames, blurs, strict=True)):
         return False
     psfs = [blur.psf.to(frames[0].batch.device) for blur in blurs]
-    return made_in_light([frame.batch for frame in frames], psfs, progress=progress)
+    return made_in_light(
+        [frame.batch for frame in frames], psfs, mask=[frame.known for frame in frames], progress=progress
+    )

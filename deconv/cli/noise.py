@@ -40,7 +40,8 @@ def estimate(source: Source, *, linear: bool, coder: float = 1.0) -> Tensor:
     batch = to_linear(source.batch) if linear else source.batch
     loss = () if source.picture is None else source.picture.loss
     slices = batch.flatten(0, -3)[:, None]
-    sigma = estimate_noise(slices, white=not loss).view(*batch.shape[:2], -1).square().mean(-1).sqrt()
+    known = None if source.known is None else source.known.flatten(0, -3)[:, None]
+    sigma = estimate_noise(slices, white=not loss, mask=known).view(*batch.shape[:2], -1).square().mean(-1).sqrt()
     return sigma.maximum(coder * _of_coder(source, linear=linear)) if loss else sigma
 
 

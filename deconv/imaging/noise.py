@@ -55,7 +55,7 @@ _ENOUGH = 2**17
 _BANDS, _WIDEST_BAND = 16, 1024
 
 
-def estimate_noise(image: Any, *, white: bool = True, channel_axis: int | None = None) -> Any:
+def estimate_noise(image: Any, *, white: bool = True, mask: Any = None, channel_axis: int | None = None) -> Any:
     r"""Standard deviation of the noise in an image.
 
     .. math:: \sigma = \frac{\text{median} |\Delta_x^6 \Delta_y^6 y|}{0.6745 \binom{12}{6}}
@@ -68,6 +68,8 @@ def estimate_noise(image: Any, *, white: bool = True, channel_axis: int | None =
         The noise is white and Gaussian. False for pictures that were compressed by JPEG or scaled up, whose highest
         frequencies tell nothing: then the quietest places are judged at lower ones, and fine texture all over the
         picture counts as noise.
+    mask : array or Tensor, optional
+        Of the image's shape, 0 where it has no value, or one that was made up: places around such are left out.
     channel_axis : int, optional
         Which axis counts the channels; by default as `deconv.imaging.arrays` lists.
 
@@ -91,10 +93,15 @@ def estimate_noise(image: Any, *, white: bool = True, channel_axis: int | None =
     0.02
     """
     batch, _ = as_image_batch(image, channel_axis=channel_axis)
-    planes = _bands(batch.detach().flatten(0, 1))
-    variance = _at_the_highest_frequencies(planes)
+    planes, missing = _bands(batch.detach().flatten(0, 1)), None
+    if mask is not None:
+        known, _ = as_image_batch(mask, channel_axis=channel_axis)
+        if known.shape != batch.shape:
+            raise ValueError(f"mask: expected the image's shape, {tuple(batch.shape)}, given {tuple(known.shape)}")
+        missing = _bands(known.flatten(0, 1)) == 0
+    variance = _at_the_highest_frequencies(planes, missing)
     if not white and min(planes.shape[2:]) >= _COARSE_ORDER * _SPACING + _BLOCK:
-        variance = torch.maximum(variance, _in_quiet_places(planes))
+        variance = torch.maximum(variance, _in_quiet_places(planes, missing))
     return per_sample(variance.view(batch.shape[:2]).mean(1).sqrt(), image)
 
 
@@ -120,9 +127,10 @@ def noise_in_bands(bands: Tensor) -> Tensor:
     return _at_the_highest_frequencies(bands).sqrt()
 
 
-def _at_the_highest_frequencies(planes: Tensor) -> Tensor:
+def _at_the_highest_frequencies(planes: Tensor, missing: Tensor | None = None) -> Tensor:
     ordered = _ordered(planes)
     clipped, counts = _clipped(planes, ordered), _are_counts(planes, ordered)
+    clipped = clipped if missing is None else clipped | missing
     variances = []
     for plane, skip, counted in zip(planes, clipped, counts.tolist(), strict=True):
         order = [min(_COUNTS_ORDER if counted else _ORDER, n - 1) for n in plane.shape[1:]]
@@ -148,7 +156,7 @@ def _power(details: Tensor) -> Tensor:
     return (torch.minimum(squares, limit) if limit > 0 else squares).mean()
 
 
-def _in_quiet_places(planes: Tensor) -> Tensor:
+def _in_quiet_places(planes: Tensor, missing: Tensor | None) -> Tensor:
     details = planes
     for axis in (2, 3):
         for _ in range(_COARSE_ORDER):
@@ -156,7 +164,9 @@ def _in_quiet_places(planes: Tensor) -> Tensor:
             details = details.narrow(axis, _SPACING, n) - details.narrow(axis, 0, n)
     power = F.avg_pool2d(details.square(), _BLOCK) / math.comb(2 * _COARSE_ORDER, _COARSE_ORDER) ** 2
     reach = _COARSE_ORDER * _SPACING
-    touched = F.max_pool2d(_clipped(planes, _ordered(planes)).to(planes.dtype), reach + 1, stride=1)
+    skipped = _clipped(planes, _ordered(planes))
+    skipped = skipped if missing is None else skipped | missing
+    touched = F.max_pool2d(skipped.to(planes.dtype), reach + 1, stride=1)
     touched = F.max_pool2d(touched, _BLOCK).bool()
     quiet = [
         plane[~skip].quantile(_QUIET) if not skip.all() else plane.new_zeros(())
