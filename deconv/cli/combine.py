@@ -49,7 +49,9 @@ def combine(
     iterations: Annotated[int | None, Option(metavar="N", min=1, help="At most so many.")] = None,
     stop: Annotated[str | None, Option(metavar="NAME", help="For richardson_lucy: consensus or discrepancy.")] = None,
     linear: LightOrValues = None,
-    recentre: Annotated[bool, Option("--recentre", help="Centre psfs from files on their centroids.")] = False,
+    recentre: Annotated[
+        bool, Option("--recentre", help="Centre psfs from files on their centroids, by whole pixels.")
+    ] = False,
     white: White = None,
     bits: Annotated[int | None, Option(metavar="N", help="Depth of the output; that of the first frame.")] = None,
     series: Annotated[int | None, Option("--series", "--hdu", metavar="N", help="Which image of each file.")] = None,

@@ -89,7 +89,13 @@ MaxPixels = Annotated[
     Option(metavar="N", help="Read files that declare up to so many pixels; 250 million by default."),
 ]
 Overwrite = Annotated[bool, Option("--overwrite", help="Replace files that exist; never the input.")]
-Recentre = Annotated[bool, Option("--recentre", help="Centre a psf from a file on its centroid.")]
+Recentre = Annotated[
+    bool,
+    Option(
+        "--recentre",
+        help="Centre a psf from a file on its centroid, by whole pixels; deconv psf centre does it to a part of one.",
+    ),
+]
 LightOrValues = Annotated[
     bool | None,
     Option(
