@@ -50,6 +50,17 @@ def test_the_error_of_a_grey_jpeg_is_measured(tmp_path):
     assert read_picture(tmp_path / "a.jpg").loss == pytest.approx([np.sqrt((error**2).mean())], rel=0.2)
 
 
+@pytest.mark.parametrize("name", ["cup", "face"])
+@pytest.mark.parametrize("quality", [75, 90])
+@pytest.mark.parametrize("grey", [False, True])
+def test_jpeg_in_a_tiff_has_an_error(tmp_path, name, quality, grey):
+    image = photograph(name)[..., 1] if grey else photograph(name)
+    error = written(image, tmp_path / "a.tif", compression="jpeg", quality=quality)
+    assert read_picture(tmp_path / "a.tif").loss == pytest.approx([np.sqrt((error**2).mean())], rel=0.5)
+    written(image, tmp_path / "b.tif", compression="tiff_lzw")
+    assert read_picture(tmp_path / "b.tif").loss == ()
+
+
 @pytest.mark.parametrize(
     ("mode", "options"),
     [("CMYK", {}), ("RGB", {"keep_rgb": True, "subsampling": 0}), ("RGB", {"subsampling": "4:2:0"})],

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import tifffile
-from tifffile import EXTRASAMPLE, PHOTOMETRIC
+from tifffile import COMPRESSION, EXTRASAMPLE, PHOTOMETRIC
 
 from ..decoding import check_size
 from ..picture import Picture, as_pixels
@@ -21,6 +21,9 @@ __all__ = ["decode", "decode_volume", "encode", "encode_volume", "holds_volume",
 
 # What tifffile's arrays are the pixels of; palettes, inks and luminance are left to Pillow.
 _COLOURS = {PHOTOMETRIC.MINISBLACK: 1, PHOTOMETRIC.MINISWHITE: 1, PHOTOMETRIC.RGB: 3}
+
+# Of the JPEG that a TIFF may hold, of qualities 75 to 95 on blurred photographs: 0.0069 to 0.0046.
+_JPEG, _LOSS = (COMPRESSION.JPEG, COMPRESSION.OJPEG, COMPRESSION.ALT_JPEG), 0.006
 
 # Up to so many bytes of pixels a file is no BigTIFF for certain.
 _CLASSIC = 2**31
@@ -39,11 +42,12 @@ def decode(data: bytes, max_pixels: int, part: int | None = None) -> Picture:
             raise ValueError(f"it holds a stack, {series.axes} of shape {series.shape}; expected one image")
         check_size((page.imagelength, page.imagewidth), max_pixels)
         profile, dpi = page.iccprofile, _dpi(page)
+        loss = (_LOSS,) if page.compression in _JPEG else ()
         exif = exif_of_tiff(data) if EXIF in page.tags else None
         if page.photometric not in _COLOURS or page.bitspersample == 1:
             if part:
                 raise ValueError(f"series {part} has pixels of kind {int(page.photometric)}; expected grey or RGB ones")
-            return replace(decode_with_pillow(data, "TIFF", max_pixels), dpi=dpi, exif=exif)
+            return replace(decode_with_pillow(data, "TIFF", max_pixels), dpi=dpi, exif=exif, loss=loss)
         try:
             array = series.asarray()
         except (ValueError, ImportError):  # a compression that tifffile leaves to an optional library
@@ -54,7 +58,8 @@ def decode(data: bytes, max_pixels: int, part: int | None = None) -> Picture:
         samples, opacity = _opacity(as_pixels(array), page)
     if page.photometric == PHOTOMETRIC.MINISWHITE and samples.dtype.kind == "u":
         samples = _inverted(samples)
-    return Picture.from_samples(samples, opacity=opacity, profile=profile, exif=exif, dpi=dpi)
+    picture = Picture.from_samples(samples, opacity=opacity, profile=profile, exif=exif, dpi=dpi)
+    return replace(picture, loss=loss)
 
 
 def encode(picture: Picture) -> bytes:
