@@ -47,9 +47,9 @@ def test_mean_deviation_and_samples_are_written(here, capsys):
 
 def test_the_line_says_how_far_chains_agree(tmp_path):
     image = torch.rand(1, 1, 8, 8)
-    drawn = Posterior([image] * 4, image, torch.rand(1, 1, 8, 8), r_hat=1.25, effective_samples=3.4)
+    drawn = Posterior([image] * 4, image, torch.rand(1, 1, 8, 8), r_hat=1.25, effective_samples=3.4, acceptance=0.65)
     words = write_posterior({name: tmp_path / f"{name}.png" for name in ("deviation", "samples")}, drawn)
-    assert words[1:] == ["R-hat 1.25, worth 3 independent draws"]
+    assert words[1:] == ["R-hat 1.25, worth 3 independent draws", "65% of the trajectories accepted"]
 
 
 def test_pictures_of_integers_get_no_numbers(here):
@@ -65,6 +65,7 @@ def test_pictures_of_integers_get_no_numbers(here):
         ("--posterior 4 --method auto", "--posterior: is a method of its own"),
         ("--posterior 4 --tiles 64", "--tiles: does not go with --posterior"),
         ("--posterior 4 --preview", "--preview: does not go with --posterior"),
+        ("--metropolis 4", "--metropolis: is for draws, and --posterior is not given"),
         ("--posterior 4 --stop consensus", "--stop: flow does not take it"),
     ],
 )

@@ -9,7 +9,7 @@ import torch
 
 from deconv.imaging import psf as psfs
 from deconv.restore import chains
-from deconv.restore.langevin import _GaussianStep, langevin, noise_levels
+from deconv.restore.langevin import GaussianStep, langevin, noise_levels
 from deconv.restore.problem import Problem
 
 SIGMA = 0.02
@@ -28,7 +28,7 @@ def test_the_covariance_of_perturbations_is_the_operator(boundary):
     """Then a solve of a perturbation has the covariance that is the inverse of the operator."""
     mask = torch.ones(1, 1, 5, 6, dtype=torch.float64)
     mask[..., 2, 3], mask[..., 4, 1] = 0, 0.3
-    step = _GaussianStep(given := problem((5, 6), boundary=boundary, mask=mask), torch.full((1, 1, 1, 1), 7.0).double())
+    step = GaussianStep(given := problem((5, 6), boundary=boundary, mask=mask), torch.full((1, 1, 1, 1), 7.0).double())
     n = math.prod(shape := given.domain.shape)
     identity, zero = torch.eye(n, dtype=torch.float64).view(n, 1, *shape), torch.zeros(1, 1, *shape).double()
     images = [step.perturbation(identity, zero), step.perturbation(zero, identity)]

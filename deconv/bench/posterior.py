@@ -34,6 +34,7 @@ def main(
     cases: int = 24,
     samples: int = 16,
     training: bool = False,
+    metropolis: int = 0,
     json: Path | None = None,
     console: Console | None = None,
 ) -> list[dict]:
@@ -55,6 +56,8 @@ def main(
         Draws in each, at least 2.
     training : bool
         Take the photographs for training, to choose a spread by; by default those for validation, to report on.
+    metropolis : int
+        As for `flow_posterior`.
     json : Path, optional
         Also write the rows to this file.
     console : Console, optional
@@ -63,8 +66,8 @@ def main(
     Returns
     -------
     list of dict
-        A row for each case: noise, psnr of the mean, coverage, ranks, r_hat; and one with the means over all, with
-        spread.
+        A row for each case: noise, psnr of the mean, coverage, ranks, r_hat, acceptance; and one with the means over
+        all, with spread.
 
     Raises
     ------
@@ -82,13 +85,15 @@ def main(
     for number in range(cases):
         observed, psf, latent = _case(crops, number)
         with console.status(f"case {number + 1} of {cases}"):
-            posterior = flow_posterior(observed, psf, density, samples=samples, seed=number, progress=False)
+            how = {"samples": samples, "seed": number, "metropolis": metropolis}
+            posterior = flow_posterior(observed, psf, density, progress=False, **how)
         draws = torch.stack(posterior.samples)
         drawn.append((draws, latent))
         row = {"noise": NOISE[number % 2], "psnr": float(psnr(posterior.mean, latent)), "r_hat": posterior.r_hat}
+        row["acceptance"] = posterior.acceptance
         rows.append(row | {"coverage": coverage(draws, latent), "ranks": rank_histogram(draws, latent).tolist()})
     ranks = torch.tensor([row["ranks"] for row in rows]).mean(0)
-    whole = {key: sum(row[key] for row in rows) / cases for key in ("psnr", "coverage", "r_hat")}
+    whole = {key: sum(row[key] for row in rows) / cases for key in ("psnr", "coverage", "r_hat", "acceptance")}
     rows.append(whole | {"ranks": ranks.tolist(), "spread": calibrated_spread(drawn) * density.spread})
     console.print(_table(rows, samples))
     console.print("ranks of the truth: " + " ".join(f"{rank:.2f}" for rank in ranks.tolist()))
@@ -141,10 +146,11 @@ def _case(crops: ImageSet, number: int) -> tuple[Tensor, Tensor, Tensor]:
 def _table(rows: list[dict], samples: int) -> Table:
     title = f"{samples} draws of {len(rows) - 1} crops; 90 % should be covered"
     table = Table(title=title, title_justify="left")
-    for name in ("noise", "PSNR of the mean", "covered", "most and least frequent rank", "R-hat"):
+    for name in ("noise", "PSNR of the mean", "covered", "most and least frequent rank", "R-hat", "accepted"):
         table.add_column(name, justify="right")
     for row in rows:
         ranks = f"{max(row['ranks']):.2f}, {min(row['ranks']):.2f}"
         figures = [f"{row['psnr']:.2f} dB", f"{row['coverage']:.1%}", ranks, f"{row['r_hat']:.2f}"]
+        figures.append(f"{row['acceptance']:.0%}" if row["acceptance"] == row["acceptance"] else "-")
         table.add_row(f"{row['noise']:.0%}" if "noise" in row else "all", *figures)
     return table

@@ -275,6 +275,7 @@ def posterior(
     cases: Annotated[int, Option(metavar="N", help="Crops of 64 x 64, each under another shake.")] = 24,
     samples: Annotated[int, Option(metavar="N", help="Draws for each.")] = 16,
     training: Annotated[bool, Option("--training", help="On those for training, to choose a spread by.")] = False,
+    metropolis: Annotated[int, Option(metavar="N", help="Trajectories that Metropolis's rule judges.", min=0)] = 0,
     json: Json = None,
 ) -> None:
     """Compare draws from the posterior with the truth: are deviations as large as errors?
@@ -285,4 +286,5 @@ def posterior(
     """
     from ..bench.posterior import main
 
-    main(root=root, prior=prior, cases=cases, samples=samples, training=training, json=json)
+    how = {"training": training, "metropolis": metropolis}
+    main(root=root, prior=prior, cases=cases, samples=samples, json=json, **how)

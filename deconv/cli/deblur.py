@@ -215,7 +215,7 @@ def _restore(photograph: Source, blur: Blur, chosen: Choice, options: DeblurOpti
     }
     keywords = chosen.keywords(told, defaults)
     if options.posterior is not None:
-        draws = draw(options.posterior, photograph.batch, blur.psf, keywords)
+        draws = draw(options.posterior, photograph.batch, blur.psf, keywords | {"metropolis": options.metropolis or 0})
         return _Restored(draws.mean, sigma, words, draws)
     if photograph.volume is not None:
         left = memory_left(options.memory, options.device)

@@ -68,6 +68,10 @@ _POSTERIOR = (
     "OUT-deviation.png, and themselves side by side, OUT-samples.png; where OUT holds floats, the deviation also as "
     "numbers, OUT-deviation.tif, in parts of white."
 )
+_METROPOLIS = (
+    "Let N trajectories go before each draw of --posterior that Metropolis's rule accepts or rejects: draws from the "
+    "very density, at four times the time for N of 10."
+)
 _SIGMA = "Standard deviation of the noise as a share of full scale, 0.01 or 1%. Estimated by default."
 _RATIO = "Noise power over signal power, for Wiener filters. Estimated by default."
 _WEIGHT = "Strength of the prior. By default it follows from the noise."
@@ -121,6 +125,7 @@ class DeblurOptions:
     method: Annotated[str, Option("--method", "-m", metavar="NAME", help=f"{listing()}.")] = DEFAULT
     budget: Annotated[float | None, Option(metavar="SECONDS", help=_BUDGET, callback=checked(_check_budget))] = None
     posterior: Annotated[int | None, Option(metavar="N", help=_POSTERIOR)] = None
+    metropolis: Annotated[int | None, Option(metavar="N", min=1, help=_METROPOLIS)] = None
     sigma: Annotated[str | None, noise_option(_SIGMA)] = None
     noise_to_signal: Annotated[float | None, Option(metavar="NUMBER", help=_RATIO)] = None
     weight: Annotated[float | None, Option(metavar="NUMBER", min=0, help=_WEIGHT)] = None
@@ -169,6 +174,8 @@ class DeblurOptions:
             raise ValueError(f"--kernel-size: is for a psf to be estimated, and {given[0]} is given")
         others = {name: getattr(self, name) for name in ("budget", "tiles", "memory", "preview")}
         check_posterior(self.posterior, self.method, **others)
+        if self.metropolis is not None and self.posterior is None:
+            raise ValueError("--metropolis: is for draws, and --posterior is not given")
         if many and self.save_psf is not None:
             raise ValueError(
                 "--save-psf: is one file, and there are several pictures; each psf is written beside its output"

@@ -87,6 +87,8 @@ def write_posterior(files: Mapping[str, Path], posterior: Posterior[Tensor]) -> 
     words = [f"deviation {root:.2%} of white, white in {files['deviation']} is {top:.2%} and more"]
     if posterior.r_hat == posterior.r_hat:
         words.append(f"R-hat {posterior.r_hat:.2f}, worth {posterior.effective_samples:.0f} independent draws")
+    if posterior.acceptance == posterior.acceptance:
+        words.append(f"{posterior.acceptance:.0%} of the trajectories accepted")
     return words
 
 

@@ -30,7 +30,7 @@ from .half_quadratic import falling_noise_levels
 from .padded_domain import PaddedDomain
 from .problem import Problem
 
-__all__ = ["langevin", "noise_levels"]
+__all__ = ["GaussianStep", "langevin", "noise_levels", "scales"]
 
 # The first noise level, in units of the contrast and at least of the noise, and the last one, in units of the noise.
 _FIRST, _LEAST_FIRST, _LAST = 0.6, 2.0, 0.9
@@ -50,7 +50,7 @@ def noise_levels(problem: Problem, *, first: int, again: int, draws: int) -> lis
 
     Every descent ends at the same level, where the chain's state is a draw.
     """
-    contrast, sigma = _scales(problem)
+    contrast, sigma = scales(problem)
     top = torch.maximum(_FIRST * contrast, _LEAST_FIRST * sigma)
     last = _LAST * sigma
     levels: list[Tensor] = []
@@ -68,6 +68,7 @@ def langevin(
     weight: float,
     temperature: float,
     generator: torch.Generator,
+    refine: Callable[[Tensor], Iterator[tuple[Tensor, Tensor]]] | None = None,
 ) -> Iterator[Tensor]:
     r"""Follow a chain.
 
@@ -87,14 +88,17 @@ def langevin(
         What the standard deviation of all noise is multiplied by.
     generator : torch.Generator
         Source of the randomness.
+    refine : callable, optional
+        Goes on from the end of each descent: x to states that follow it, with D of each; see
+        `deconv.restore.metropolis`.
 
     Yields
     ------
     Tensor
-        D(x), for each level.
+        D(x), for each level and each state of `refine`.
     """
     domain, seen = problem.domain, problem.domain.seen
-    contrast, _ = _scales(problem)
+    contrast, _ = scales(problem)
 
     def normal_noise() -> Tensor:
         noise = torch.randn(start.shape, generator=generator, dtype=start.dtype, device=start.device)
@@ -102,12 +106,12 @@ def langevin(
 
     previous = levels[0]
     z = start + previous * (0.5 / weight) ** 0.5 * normal_noise()
-    for level in levels:
+    for level, following in itertools.zip_longest(levels, levels[1:]):
         # Half of the variance of a stationary chain's noise is in z.
         rise = (level.square() - previous.square()).clamp_min(0)
         z = z + (0.5 / weight * rise).sqrt() * normal_noise()
         previous = torch.maximum(previous, level)
-        step = _GaussianStep(problem, weight / level.square())
+        step = GaussianStep(problem, weight / level.square())
         noise = 2**0.5 * step.solve(step.perturbation(normal_noise(), normal_noise()))
         x = domain.project(z + 0.5 * noise)
         actual = (0.5 * (previous.square() + level.square())).sqrt()
@@ -115,29 +119,33 @@ def langevin(
         clean[seen] = denoise(x[seen], actual)
         yield clean
         pull[seen] = (clean - x)[seen]
-        z = domain.project(z + step.solve(step.pull_of_data(x) + step.penalty * pull) + noise)
+        z = domain.project(z + step.solve(step.adjoint(step.residual(x)) + step.penalty * pull) + noise)
         previous = level
+        if refine is not None and (following is None or bool((following > level).all())):
+            for state, clean in refine(x):
+                z = state
+                yield clean
 
 
-class _GaussianStep:
+class GaussianStep:
     """Solves with :math:`P A^T W A P / \\sigma^2 + r`, r being the penalty, and P what the boundary allows."""
 
     def __init__(self, problem: Problem, penalty: Tensor) -> None:
         self.domain: PaddedDomain = problem.domain
         self.penalty = penalty
-        contrast, _ = _scales(problem)
+        contrast, _ = scales(problem)
         self.precision = torch.maximum(problem.statistics.sigma, _LEAST_NOISE * contrast).square().reciprocal()
         share = self.domain.mask.mean(self.domain.axes, keepdim=True)
         self.inverse = (self.precision * share * self.domain.forward.power + penalty).reciprocal()
 
-    def pull_of_data(self, x: Tensor) -> Tensor:
-        """:math:`A^T W (y - A x) / \\sigma^2`."""
+    def residual(self, x: Tensor) -> Tensor:
+        """:math:`W (y - A x)`."""
         blurred = self.domain.blur(x)
-        return self._adjoint(self.domain.target(blurred) - self.domain.mask * blurred)
+        return self.domain.target(blurred) - self.domain.mask * blurred
 
     def perturbation(self, of_data: Tensor, of_prior: Tensor) -> Tensor:
         """A right-hand side whose covariance is the operator, of two images of white noise."""
-        return self._adjoint((self.domain.mask / self.precision).sqrt() * of_data) + self.penalty.sqrt() * of_prior
+        return self.adjoint((self.domain.mask / self.precision).sqrt() * of_data) + self.penalty.sqrt() * of_prior
 
     def solve(self, right: Tensor) -> Tensor:
         """By conjugate gradients, preconditioned by what the operator would be if all of the domain were observed."""
@@ -156,15 +164,16 @@ class _GaussianStep:
                 break
         return domain.project(solution)
 
-    def _adjoint(self, residual: Tensor) -> Tensor:
+    def adjoint(self, residual: Tensor) -> Tensor:
+        """:math:`P A^T r / \\sigma^2`."""
         return self.domain.project(self.domain.blur_adjoint(self.precision * residual))
 
     def _normal(self, x: Tensor) -> Tensor:
         domain = self.domain
-        return self._adjoint(domain.mask * domain.blur(domain.project(x))) + self.penalty * x
+        return self.adjoint(domain.mask * domain.blur(domain.project(x))) + self.penalty * x
 
 
-def _scales(problem: Problem) -> tuple[Tensor, Tensor]:
+def scales(problem: Problem) -> tuple[Tensor, Tensor]:
     """Contrast and noise of each sample, `(B, 1, 1, 1)`."""
     contrast, sigma = (t.mean(1, keepdim=True) for t in (problem.statistics.contrast, problem.statistics.sigma))
     return contrast, torch.maximum(sigma, _LEAST_NOISE * contrast)

@@ -16,7 +16,7 @@ from .convergence import Minimisation
 from .half_quadratic import falling_noise_levels, half_quadratic
 from .problem import Problem
 
-__all__ = ["most_probable", "prior_denoiser", "sparse_start", "split_with_prior"]
+__all__ = ["most_probable", "natural_unit", "prior_denoiser", "sparse_start", "split_with_prior"]
 
 # The first noise level, in units of the contrast, and the last one, in units of the noise.
 _FIRST, _LAST = 0.6, 0.9
@@ -32,7 +32,7 @@ def most_probable(
 
     def objective(latent: Tensor) -> Tensor:
         noise = problem.statistics.sigma.square().mean(1, keepdim=True)
-        samples = zip(latent, _natural_unit(problem).flatten().tolist(), strict=True)
+        samples = zip(latent, natural_unit(problem).flatten().tolist(), strict=True)
         log_prob = [prior.log_prob(_as_images(sample) / unit, stride=prior.spacing).sum() for sample, unit in samples]
         return problem.domain.misfit(latent) - (weight * noise).flatten() * torch.stack(log_prob)
 
@@ -68,7 +68,7 @@ def prior_denoiser(
     They are drawn with the seeds from `first` on. The last iteration, whose result nothing smooths any more, has grids
     twice as fine, if `finer`.
     """
-    prior, unit = prior.to(problem.image.device), _natural_unit(problem)
+    prior, unit = prior.to(problem.image.device), natural_unit(problem)
     iterations = itertools.count(first)
     stride = prior.spacing if stride is None else stride
     last, fine = first + problem.num_iter - 1, (stride + 1) // 2
@@ -93,7 +93,7 @@ def _as_images(sample: Tensor) -> Tensor:
     return sample.transpose(0, 1) if sample.ndim == 4 else sample.unsqueeze(0)
 
 
-def _natural_unit(problem: Problem) -> Tensor:
+def natural_unit(problem: Problem) -> Tensor:
     """What to divide each image by, `(B, 1, 1, 1)`, to give it the contrast of the photographs that a prior knows."""
     contrast = problem.statistics.contrast.mean(1, keepdim=True)
     return (contrast / CONTRAST).expand(len(problem.mean_frame), *contrast.shape[1:])
