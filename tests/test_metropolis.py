@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from restorations import PSF, observation
 
 from deconv import restore
 from deconv.imaging import psf as psfs
+from deconv.prior import load_prior
 from deconv.prior.image_prior import ImagePrior
 from deconv.restore.langevin import langevin, noise_levels
 from deconv.restore.metropolis import Metropolis
@@ -107,10 +109,15 @@ def test_forces_are_the_gradient_of_the_energy(boundary):
 def test_acceptance_is_reported_and_draws_differ_from_those_before():
     how = {"prior": "gmm", "samples": 2, "num_iter": 2, "stride": 8}
     without = restore.flow_posterior(observation()[:32, :32], PSF, **how)
-    refined = restore.flow_posterior(observation()[:32, :32], PSF, metropolis=3, **how)
+    refined, alone = (
+        restore.flow_posterior(observation()[:32, :32], PSF, metropolis=3, spread=spread, **how)
+        for spread in (None, 1.0)
+    )
     assert math.isnan(without.acceptance)
     assert 0.1 < refined.acceptance <= 1
     assert abs(refined.samples[0] - without.samples[0]).max() > 1e-3
+    spread = load_prior("gmm").refined_spread
+    np.testing.assert_allclose(refined.deviation, spread * alone.deviation, rtol=1e-4)
 
 
 @pytest.mark.parametrize(

@@ -81,6 +81,7 @@ def main(
     density = load_prior(prior)
     photographs = read_crops(root, size=_SIDE + max(_SIZES) - 1)
     crops = photographs.train if training else photographs.validation
+    applied = density.refined_spread if metropolis else density.spread
     rows, drawn = [], []
     for number in range(cases):
         observed, psf, latent = _case(crops, number)
@@ -94,7 +95,7 @@ def main(
         rows.append(row | {"coverage": coverage(draws, latent), "ranks": rank_histogram(draws, latent).tolist()})
     ranks = torch.tensor([row["ranks"] for row in rows]).mean(0)
     whole = {key: sum(row[key] for row in rows) / cases for key in ("psnr", "coverage", "r_hat", "acceptance")}
-    rows.append(whole | {"ranks": ranks.tolist(), "spread": calibrated_spread(drawn) * density.spread})
+    rows.append(whole | {"ranks": ranks.tolist(), "spread": calibrated_spread(drawn) * applied})
     console.print(_table(rows, samples))
     console.print("ranks of the truth: " + " ".join(f"{rank:.2f}" for rank in ranks.tolist()))
     console.print(f"spread {rows[-1]['spread']:.2f} would put the truth beyond all draws as often as it should be")

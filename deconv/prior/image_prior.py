@@ -66,10 +66,13 @@ class ImagePrior(nn.Module, abc.ABC):
         What files call the class; empty for one that has no files.
     spread : float
         How many times too small the deviations of draws from its posterior are, measured on photographs.
+    refined_spread : float
+        The same of draws that trajectories have refined, see `deconv.restore.metropolis`.
     """
 
     spacing: ClassVar[int]
     spread: ClassVar[float] = 1.0
+    refined_spread: ClassVar[float] = 1.0
     kind: ClassVar[str] = ""
 
     def __init__(self, size: int, sigma_min: float, sigma_max: float) -> None:

@@ -66,7 +66,7 @@ class GaussianMixturePrior(PatchPrior):
     """
 
     kind = "gmm"
-    spread = 1.6
+    spread, refined_spread = 1.6, 1.14
 
     weights: Tensor
     values: Tensor

@@ -92,9 +92,9 @@ def flow_posterior(
     itself. So the draws are moved away from their mean by a factor that was measured once for each prior, on other
     photographs and psfs than any that it is reported on.
 
-    Where the prior is not Gaussian, long steps leave means up to a third of a deviation, and deviations some per cent,
-    beside those of the density. `metropolis` goes on from there by trajectories that leave it exactly as it is, see
-    `deconv.restore.metropolis`.
+    Where the prior is not Gaussian, a few long steps come near the density, but not all the way. `metropolis` goes on
+    from there by trajectories that leave it exactly as it is, see `deconv.restore.metropolis`: chains agree, and little
+    is left of the factor.
 
     Parameters
     ----------
@@ -115,8 +115,8 @@ def flow_posterior(
         What the noise of the dynamics is multiplied by: from 0, where draws differ by the grids of blocks alone, to 1,
         the posterior.
     spread : float, optional
-        What the draws' distances from their mean are multiplied by; by default the prior's `spread`, 1 for a prior of
-        one's own.
+        What the draws' distances from their mean are multiplied by; by default the prior's `spread`, with `metropolis`
+        its `refined_spread`; 1 for a prior of one's own.
     weight : float
         :math:`\lambda`.
     stride : int, optional
@@ -204,7 +204,9 @@ def flow_posterior(
             stacklevel=2,
         )
     mean = stack.mean(0)
-    stack = mean + (density.spread if spread is None else spread) * (stack - mean)
+    if spread is None:
+        spread = density.refined_spread if metropolis else density.spread
+    stack = mean + spread * (stack - mean)
     floats: Any = image.float() if isinstance(image, Tensor) else cast(Any, image).astype("float32")
     _, as_float = as_image_batch(floats, space=2, channel_axis=channel_axis)
     rates = [rate for chain in refined for rate in chain.acceptances]
