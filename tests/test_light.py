@@ -60,10 +60,10 @@ def test_a_picture_of_one_colour_counts_as_made_in_light():
     assert made_in_light(torch.full((1, 3, 40, 40), 0.5), disk(2.0))
 
 
-@pytest.mark.parametrize("linear", [True, False])
-def test_a_photograph_is_restored_in_its_light(tmp_path, monkeypatch, capsys, linear):
+@pytest.mark.parametrize(("linear", "bits"), [(True, 8), (False, 8), (True, 16), (False, 16)])
+def test_a_photograph_is_restored_in_its_light(tmp_path, monkeypatch, capsys, linear, bits):
     monkeypatch.chdir(tmp_path)
-    write_image("in.png", blurred(PSFS["disk:3"], linear=linear)[0], bits=8)
+    write_image("in.png", blurred(PSFS["disk:3"], linear=linear)[0], bits=bits)
     results = {}
     for more in ((), ("--linear",), ("--no-linear",)):
         assert main(["deblur", "in.png", "-o", "out.png", "--overwrite", "-p", "disk:3", *more]) == 0
@@ -73,7 +73,7 @@ def test_a_photograph_is_restored_in_its_light(tmp_path, monkeypatch, capsys, li
             assert ("linear light" if linear else "grey values") in said
     np.testing.assert_array_equal(results[()], results[("--linear" if linear else "--no-linear",)])
     truth = SHARP[3:-3, 3:-3] / 255
-    errors = {more: np.mean((image / 255 - truth) ** 2) for more, image in results.items()}
+    errors = {more: np.mean((image / (2**bits - 1) - truth) ** 2) for more, image in results.items()}
     assert errors[()] == min(errors.values())
 
 

@@ -118,14 +118,13 @@ class Source:
 
     @property
     def photograph(self) -> bool:
-        """Whether it is taken for an sRGB photograph: integers with a camera's notes, from a lossy coder, or in colour
-        with 8 bits."""
+        """Whether it may be an sRGB photograph, whose light the psf is looked for in and compared by first: integers
+        with a camera's notes, from a lossy coder, or in colour."""
         if self.picture is None or self.values.dtype.kind != "u":
             return False
         if self.picture.raw:
             return True
-        colour = self.values.ndim == 3 and self.values.dtype.itemsize == 1
-        return colour or bool(self.picture.loss) or self.picture.exif is not None
+        return self.values.ndim == 3 or bool(self.picture.loss) or self.picture.exif is not None
 
     @property
     def clipped_at(self) -> float | None:
