@@ -59,7 +59,7 @@ class FlowPrior(ImagePrior):
 
     kind = "flow"
     spacing = 8
-    spread, refined_spread = 1.35, 1.08
+    spread, refined_spread = 1.35, 1.1
 
     centres: Tensor
 
