@@ -159,3 +159,10 @@ def test_places_without_a_value_are_left_out():
         assert estimate_noise(cut, white=white) < 0.005
     with pytest.raises(ValueError, match="mask: expected the image's shape"):
         estimate_noise(cut, mask=known[1:])
+
+
+@pytest.mark.parametrize("share", [0.05, 0.2, 0.5])
+def test_scattered_pixels_without_a_value_are_left_out(share):
+    noisy = degrade(skimage.data.camera() / 255, psf.disk(2.0), noise=0.01, seed=0)
+    known = (np.random.default_rng(0).random(noisy.shape) > share).astype(float)
+    assert estimate_noise(np.where(known, noisy, 0.5), mask=known) == pytest.approx(0.01, rel=0.25)

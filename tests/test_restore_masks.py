@@ -214,3 +214,20 @@ def test_frames_of_astropy():
     assert isinstance(restored, nddata.CCDData)
     assert (restored.meta["OBJECT"], restored.mask) == ("M 31", None)
     np.testing.assert_allclose(restored.data, restore.wiener(np.where(bad, 0, y), PSF, mask=~bad))
+
+
+@pytest.mark.parametrize("name", ["wiener", "total_variation", "hyper_laplacian", "tiled", "frames"])
+def test_what_missing_pixels_are_filled_with_tells_no_noise(name):
+    """Of a frame that has most of its values missing, the rest is restored as where its noise is told."""
+    image, mask = blurred().copy(), np.ones(blurred().shape)
+    mask[len(mask) * 2 // 5 :] = 0
+    image[mask == 0] = 0
+    if name == "tiled":
+        method = functools.partial(restore.tiled, "hyper_laplacian", tile=64, progress=False)
+    elif name == "frames":
+        method = restore.hyper_laplacian
+        image, mask = [image] * 2, [mask] * 2
+    else:
+        method = ROWS[name]
+    found, told = (method(image, gaussian(1.6), mask=mask, **more) for more in ({}, {"sigma": 0.01}))
+    assert agreement(found[:30], told[:30]) > 35

@@ -49,6 +49,10 @@ _CLIPPED_SHARE, _OUTLIERS, _COUNTS, _SIDE_BY_SIDE, _SAMPLE = 0.01, 0.0002, 32, 0
 # Ratio to the root of the mean of 0.05 to 8 photons a pixel: 0.98 to 1.01, and 0.82 to 0.95 by the median.
 _COUNTS_ORDER, _FARTHEST = 2, 5.0
 
+# Where pixels are missing, so many places tell the median to some per cent; with fewer, what the missing ones were
+# filled with counts as well.
+_FEWEST = 1000
+
 # A hundred thousand pixels give the median to half a percent; a larger plane is sampled in so many bands of rows, of at
 # most so many columns, which are others from band to band.
 _ENOUGH = 2**17
@@ -122,25 +126,37 @@ def band_places(height: int, width: int) -> list[tuple[tuple[int, int], tuple[in
     return [((top, top + rows), (left, left + columns)) for top, left in zip(tops, lefts, strict=True)]
 
 
-def noise_in_bands(bands: Tensor) -> Tensor:
-    """`estimate_noise` of planes of which only the bands are at hand: `(N, bands, rows, W)` -> `(N,)`."""
-    return _at_the_highest_frequencies(bands).sqrt()
+def noise_in_bands(bands: Tensor, missing: Tensor | None = None) -> Tensor:
+    """`estimate_noise` of planes of which only the bands are at hand: `(N, bands, rows, W)` -> `(N,)`.
+
+    Places where `missing`, of the same shape, is true have no value.
+    """
+    return _at_the_highest_frequencies(bands, missing).sqrt()
 
 
 def _at_the_highest_frequencies(planes: Tensor, missing: Tensor | None = None) -> Tensor:
     ordered = _ordered(planes)
     clipped, counts = _clipped(planes, ordered), _are_counts(planes, ordered)
-    clipped = clipped if missing is None else clipped | missing
     variances = []
-    for plane, skip, counted in zip(planes, clipped, counts.tolist(), strict=True):
-        order = [min(_COUNTS_ORDER if counted else _ORDER, n - 1) for n in plane.shape[1:]]
-        details = plane
-        for axis, n in enumerate(order, start=1):
-            details = torch.diff(details, n=n, dim=axis) / math.sqrt(math.comb(2 * n, n))
-        if skip.any():
-            details = details[~_touched(skip, [n + 1 for n in order])]
+    for number, (plane, skip, counted) in enumerate(zip(planes, clipped, counts.tolist(), strict=True)):
+        highest = _COUNTS_ORDER if counted else _ORDER
+        if missing is None or not missing[number].any():
+            details = _details(plane, skip, highest)
+        else:  # the shortest differences have the most places between scattered pixels that are missing
+            tried = (_details(plane, skip | missing[number], order) for order in range(highest, 0, -1))
+            several = (details for details in tried if details.numel() >= _FEWEST)
+            details = next(several, _details(plane, skip, highest))
         variances.append(_power(details) if counted else _variance(details))
     return torch.stack(variances)
+
+
+def _details(plane: Tensor, skip: Tensor, order: int) -> Tensor:
+    """Differences of an order along both axes, of unit gain for white noise, but for those that touch marked pixels."""
+    orders = [min(order, n - 1) for n in plane.shape[1:]]
+    details = plane
+    for axis, n in enumerate(orders, start=1):
+        details = torch.diff(details, n=n, dim=axis) / math.sqrt(math.comb(2 * n, n))
+    return details[~_touched(skip, [n + 1 for n in orders])] if skip.any() else details
 
 
 def _variance(details: Tensor) -> Tensor:

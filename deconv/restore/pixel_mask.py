@@ -87,7 +87,7 @@ def read_masked(
     seen = batch if finite is None else fill(batch, finite.to(batch))
     clipped = None if white is None and not isinstance(mask, str) else clipped_ends(seen, white=white)
     if isinstance(mask, str):
-        counts = ~outliers(seen, as_psfs(psf, batch), Statistics.of(seen))
+        counts = ~outliers(seen, as_psfs(psf, batch), Statistics.of(seen, mask=finite))
         pixels = counts.to(batch) if finite is None else counts * finite.to(batch)
     else:
         pixels = as_mask(mask, batch, channel_axis=channel_axis)

@@ -70,12 +70,14 @@ class Problem:
         if frames:
             space = image.ndim - 3
             known = image if mask is None else fill(image, mask, space=space)
+            masks = [None] * len(image) if mask is None else mask.expand_as(image)
             levels = one_for_each("sigma", sigma, len(image))
-            each = [Statistics.of(frame, level) for frame, level in zip(known, levels, strict=True)]
+            seen = zip(known, levels, masks, strict=True)
+            each = [Statistics.of(frame, level, mask=own) for frame, level, own in seen]
             together, shares = Statistics.of_frames(each, space)
             statistics = together if statistics is None else replace(statistics, sigma=together.sigma)
         elif statistics is None:
-            statistics = Statistics.of(image if mask is None else fill(image, mask), sigma)
+            statistics = Statistics.of(image if mask is None else fill(image, mask), sigma, mask=mask)
         elif sigma is not None:
             statistics = replace(statistics, sigma=as_sigma(sigma, image))
         unit = statistics.unit

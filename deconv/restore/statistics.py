@@ -84,12 +84,13 @@ class Statistics:
     contour_limit: Tensor | None = None
 
     @classmethod
-    def of(cls, image: Tensor, sigma: Any = None) -> Statistics:
-        """Measure each channel of `image`, `(B, C, H, W)` or `(B, C, D, H, W)`; the noise only if it is not given."""
+    def of(cls, image: Tensor, sigma: Any = None, *, mask: Tensor | None = None) -> Statistics:
+        """Measure each channel of `image`, `(B, C, H, W)` or `(B, C, D, H, W)`; the noise only if it is not given, and
+        where the mask, which broadcasts, is not 0: what missing pixels were filled with has none."""
         unit = power_of_two(image.detach().abs().amax(tuple(range(1, image.ndim)), keepdim=True))
         scaled = image.detach() / unit  # its squares neither overflow nor vanish
         every, kept, limits = sigma_clipped(lambda limits: _moments(scaled, limits))
-        noise = cls.noise_of(scaled) if sigma is None else None
+        noise = cls.noise_of(scaled, mask) if sigma is None else None
         deviation = None if sigma is None else as_sigma(sigma, image) / unit
         slopes = _slopes(scaled, limits)
         return cls.from_moments(every, kept, slopes, sigma=deviation, noise=noise).times(unit)
@@ -116,10 +117,11 @@ class Statistics:
         return cls(sigma, contrast, every.mean, brightness, _contrast(kept, sigma), slopes.sqrt())
 
     @staticmethod
-    def noise_of(image: Tensor) -> Tensor:
+    def noise_of(image: Tensor, mask: Tensor | None = None) -> Tensor:
         """Standard deviation of the noise of each channel, `(B, C, 1, 1)`; that of a volume is of its slices."""
         planes = image.reshape(-1, 1, *image.shape[-2:])
-        variance = estimate_noise(planes).square().reshape(*image.shape[:2], -1).mean(-1)
+        known = None if mask is None else mask.expand_as(image).reshape(planes.shape)
+        variance = estimate_noise(planes, mask=known).square().reshape(*image.shape[:2], -1).mean(-1)
         return variance.sqrt().reshape(*image.shape[:2], *[1] * (image.ndim - 2))
 
     @classmethod

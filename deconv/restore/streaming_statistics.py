@@ -73,12 +73,19 @@ def streaming_statistics(
     """
     height, *rest = (image.shape[axis] for axis in axes)
 
-    def rows(start: int, stop: int) -> Tensor:
+    def seen(start: int, stop: int) -> tuple[Tensor, Tensor | None]:
         span = [(start, stop), *((0, n) for n in rest)]
         batch, _, pixels, _ = read_piece(image, axes, psf, span, mask=mask, white=white, channel_axis=channel_axis)
         batch = to_linear(batch) if linear else batch
-        batch = batch if pixels is None else fill(batch, pixels)
-        return split(batch).reshape(batch.shape) if colours else batch
+        if pixels is not None:
+            batch, pixels = fill(batch, pixels), pixels.expand_as(batch)
+        if not colours:
+            return batch, pixels
+        pixels = None if pixels is None else pixels.amin(1, keepdim=True).expand_as(batch)
+        return split(batch).reshape(batch.shape), pixels
+
+    def rows(start: int, stop: int) -> Tensor:
+        return seen(start, stop)[0]
 
     step = max(1, _STRIP * height // math.prod(image.shape))
     spans = [(start, min(start + step, height)) for start in range(0, height, step)]
@@ -87,7 +94,7 @@ def streaming_statistics(
     every, kept, limits = sigma_clipped(measure)
     slopes = _slopes(rows, spans, height, limits)
     sample = rows(0, 1)
-    noise = _noise(rows, height, rest).double() if sigma is None else None
+    noise = _noise(seen, height, rest).double() if sigma is None else None
     deviation = None if sigma is None else as_sigma(sigma, sample).double()
     if deviation is not None and colours:
         deviation = noise_of_opponents(deviation).view(-1, 3, 1, 1)
@@ -96,6 +103,7 @@ def streaming_statistics(
 
 
 Rows = Callable[[int, int], Tensor]
+Seen = Callable[[int, int], tuple[Tensor, Tensor | None]]
 Spans = Sequence[tuple[int, int]]
 
 
@@ -170,21 +178,27 @@ def _slopes(rows: Rows, spans: Spans, height: int, limits: Limits | None) -> Ten
     return torch.stack([squares[axis] / torch.as_tensor(pairs[axis]).clamp_min(1) for axis in squares]).sum(0)
 
 
-def _noise(rows: Callable[[int, int], Tensor], height: int, rest: Sequence[int]) -> Tensor:
+def _noise(seen: Seen, height: int, rest: Sequence[int]) -> Tensor:
     """Standard deviation of the noise of every channel, as `Statistics.of` estimates it."""
     if len(rest) > 1:  # slices of a volume, one by one
-        slices = torch.stack([_unit_free(Statistics.noise_of, rows(i, i + 1)) for i in range(height)])
+        slices = torch.stack([_unit_free(Statistics.noise_of, *seen(i, i + 1)) for i in range(height)])
         unit = power_of_two(slices.amax(0))
         return (slices / unit).square().mean(0).sqrt() * unit
-    places = band_places(height, rest[0])
-    bands = torch.stack([rows(*span)[..., left:right] for span, (left, right) in places], 2)
-    return _unit_free(noise_in_bands, bands.flatten(0, 1)).reshape(*bands.shape[:2], 1, 1)
+    read = [(*seen(*span), left, right) for span, (left, right) in band_places(height, rest[0])]
+    bands = torch.stack([values[..., left:right] for values, _, left, right in read], 2)
+    known = [
+        values.new_ones(()).expand_as(values)[..., left:right] if pixels is None else pixels[..., left:right]
+        for values, pixels, left, right in read
+    ]
+    missing = torch.stack(known, 2) == 0
+    noise = _unit_free(noise_in_bands, bands.flatten(0, 1), missing.flatten(0, 1))
+    return noise.reshape(*bands.shape[:2], 1, 1)
 
 
-def _unit_free(measure: Callable[[Tensor], Tensor], image: Tensor) -> Tensor:
+def _unit_free(measure: Callable[[Tensor, Tensor | None], Tensor], image: Tensor, marks: Tensor | None) -> Tensor:
     """A measure in the image's unit, taken where its squares neither overflow nor vanish."""
     unit = power_of_two(image.abs().amax())
-    return measure(image / unit) * unit
+    return measure(image / unit, marks) * unit
 
 
 def clipping_level(image: Any, axes: Sequence[int]) -> float | None:
