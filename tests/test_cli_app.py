@@ -25,8 +25,9 @@ def test_every_help_fits_into_80_columns(capsys, monkeypatch):
         if command.params and not hasattr(command, "commands"):
             command.main(["--help"], prog_name="deconv", standalone_mode=False)
             out = capsys.readouterr().out
-            assert "…" not in out, command.name
-            examples = re.findall(r"^   (?:deconv .*|  --.*)", out, flags=re.MULTILINE)
+            assert max(map(len, out.splitlines())) <= 80, command.name
+            described = re.split(r"^\w[\w ]*:$", out, flags=re.MULTILINE)[0]
+            examples = re.findall(r"^    (?:deconv .*|  --.*)", described, flags=re.MULTILINE)
             given = re.findall(r"^  (?:deconv .*|  --.*)", command.help or "", flags=re.MULTILINE)
             assert [line.strip() for line in examples] == [line.strip() for line in given]
 
@@ -37,6 +38,47 @@ def test_every_help_has_an_example(tries, command):
     assert status == 0
     assert "Example" in out
     assert f"deconv {command}" in out
+
+
+def test_the_help_of_deblur_is_read_in_three_screens(tries, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    _, out, _ = tries("deblur", "--help")
+    assert len(out.splitlines()) < 130
+    titles = re.findall(r"^(\w[\w ]+):$", out, flags=re.MULTILINE)
+    assert titles == ["Arguments", "Files", "Blur", "Restoration", "Time and memory", "Several pictures", "Options"]
+    for text in ("--psf FILE|SPEC", "--report FILE.json", "deconv help deblur OPTION"):
+        assert text in out
+
+
+def test_help_says_what_is_said_in_short_and_more(tries, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    _, short, _ = tries("deblur", "--help")
+    _, whole, _ = tries("help", "deblur")
+    said = " ".join(whole.split())
+    options = re.findall(r"^ *(?:-\w, )?(--[\w-]+)", short, flags=re.MULTILINE)
+    assert len(options) > 40
+    assert not [option for option in options if option not in said]
+    assert "hyper_laplacian: photographs, the default" not in short
+    assert "hyper_laplacian: photographs, the default" in whole
+    for words in (("--method",), ("method",), ("-m",)):
+        _, one, _ = tries("help", "deblur", *words)
+        assert "hyper_laplacian: photographs, the default" in one
+        assert "--sigma" not in one
+    assert "camera raw" in tries("help", "deblur", "in")[1]
+    assert tries("help")[1] == tries("--help")[1]
+    assert tries("help", "bench", "solver")[1].startswith("Usage: deconv bench solver")
+    status, _, err = tries("help", "deblur", "--mehtod")
+    assert status == 2
+    assert "unknown '--mehtod', allowed are --background, " in err
+    assert "unknown 'debluhr', allowed are deblur, " in tries("help", "debluhr")[2]
+
+
+def test_commands_are_told_in_whole_sentences(tries, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    for words in ((), ("bench",), ("psf",)):
+        _, out, _ = tries(*words, "--help")
+        listed = out.partition("Commands:")[2].split()
+        assert not [word for word in listed if word.endswith(("...", "…"))]
 
 
 def test_no_arguments_is_help(tries):

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
 
 from .benches import benches
 from .blur import blur
@@ -16,9 +15,10 @@ from .deblur import deblur
 from .diagnose import diagnose
 from .estimate_kernel import estimate_kernel
 from .evaluate import evaluate
+from .explain import explain
 from .export import export
 from .info import info
-from .late_help import LateHelp
+from .late_help import Commands, LateHelp
 from .page import page
 from .psf import psfs
 from .sample import sample
@@ -27,7 +27,7 @@ from .train import train
 __all__ = ["app"]
 
 
-class _Commands(TyperGroup):
+class _AllCommands(Commands):
     def invoke(self, ctx: typer.Context) -> Any:
         """Typer takes the end of any file for the end of its input, and adds an empty line."""
         try:
@@ -36,10 +36,14 @@ class _Commands(TyperGroup):
             raise ValueError(f"a file ends too early: {error}") from error
 
 
+# Help is as wide as the terminal, up to so many columns.
+_WIDEST = 100
+
 app = typer.Typer(
-    cls=_Commands,
+    cls=_AllCommands,
     add_completion=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": _WIDEST},
     pretty_exceptions_enable=False,
 )
 
@@ -87,5 +91,6 @@ def demo(
 for _command in (deblur, combine, diagnose, estimate_kernel, blur, train, sample, evaluate, export, demo, info):
     app.command(cls=LateHelp)(_command)
 app.command("app", cls=LateHelp)(page)
+app.command("help", cls=LateHelp, context_settings={"ignore_unknown_options": True})(explain)
 app.add_typer(benches, name="bench")
 app.add_typer(psfs, name="psf")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 from typer import Option
 
-from .late_help import LateHelp
+from .late_help import Commands, LateHelp
 from .options import Device, Json, Photographs, PriorUnderTest
 from .values import fraction, whole_numbers
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["benches"]
 
-benches = typer.Typer(add_completion=False)
+benches = typer.Typer(cls=Commands, add_completion=False, rich_markup_mode=None)
 
 
 @benches.callback(invoke_without_command=True)
@@ -33,7 +33,7 @@ def bench(context: typer.Context) -> None:
         typer.echo(context.get_help())
 
 
-@benches.command()
+@benches.command(cls=LateHelp)
 def solver(
     solver: Annotated[str | None, Option(metavar="NAME", help="One solver; by default the best.")] = None,
     device: Device = "cpu",
@@ -138,7 +138,7 @@ def flows(
     )
 
 
-@benches.command()
+@benches.command(cls=LateHelp)
 def blind(
     suite: Annotated[
         str,
@@ -192,7 +192,7 @@ def blind(
     )
 
 
-@benches.command()
+@benches.command(cls=LateHelp)
 def fields(
     methods: Annotated[str | None, Option(metavar="LIST", help="Which methods; by default four.")] = None,
     grid: Annotated[int, Option(metavar="N", min=1, help="Psfs that are known along each axis.")] = 4,
@@ -209,7 +209,7 @@ def fields(
     main(methods=None if methods is None else methods.split(","), grid=grid, json=json)
 
 
-@benches.command()
+@benches.command(cls=LateHelp)
 def restore(
     root: Annotated[
         Path | None, Option(metavar="DIR", help="Folder with levin/kernels and set12; by default bundled pictures.")
@@ -250,7 +250,7 @@ def restore(
     main(root=root, methods=chosen, against=[name for name in against.split(",") if name], noise=noises, json=json)
 
 
-@benches.command()
+@benches.command(cls=LateHelp)
 def prior(
     root: Photographs,
     prior: PriorUnderTest = "flow",
@@ -268,7 +268,7 @@ def prior(
     main(root=root, prior=prior, crops=crops, json=json)
 
 
-@benches.command()
+@benches.command(cls=LateHelp)
 def posterior(
     root: Photographs,
     prior: PriorUnderTest = "flow",

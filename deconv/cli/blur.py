@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from typer import Option
-
 from ..imaging.formats import listing
 from .batch import for_many
 from .blurs import read_blur
@@ -19,23 +17,26 @@ from .options import (
     Overwrite,
     Recentre,
     White,
-    noise_option,
+    checked,
     pictures_in,
     pictures_out,
 )
 from .outcome import Outcome
 from .outputs import check_outputs
+from .sections import blur_option, file_option
 from .summary_line import summary_line
 from .values import fraction
 
 __all__ = ["BlurOptions", "blur", "blur_file"]
 
-_PSF = "The blur: a text such as shake:31,seed=7 or motion:15,30, as listed above, or a file (image, .npy, .mat)."
+_PSF = """The blur, a text as listed above, shake:31,seed=7, or a file.
+
+A file is an image, .npy or .mat."""
+_NOISE = "White noise as a share of full scale, 0.01 or 1%."
 _PHOTONS = "Poisson noise: photons that a white pixel counts."
-_BOUNDARY = (
-    "What lies outside the frame: valid keeps the part that needs no outside; circular, reflect, replicate and zero "
-    "keep the size."
-)
+_BOUNDARY = """What lies outside the frame.
+
+valid keeps the part that needs no outside; circular, reflect, replicate and zero keep the size."""
 _LINEAR = "Blur linear light, as a lens does, and not the values in the file."
 
 
@@ -43,15 +44,15 @@ _LINEAR = "Blur linear light, as a lens does, and not the values in the file."
 class BlurOptions:
     """What ``deconv blur`` is told."""
 
-    psf: Annotated[str, Option("--psf", "-p", metavar="FILE|SPEC", help=_PSF)]
-    noise: Annotated[str, noise_option("White noise as a share of full scale.")] = "0"
-    photons: Annotated[float | None, Option(metavar="N", help=_PHOTONS)] = None
-    boundary: Annotated[str, Option(metavar="NAME", help=_BOUNDARY)] = "valid"
-    linear: Annotated[bool, Option("--linear", help=_LINEAR)] = False
-    seed: Annotated[int | None, Option(metavar="N", help="Makes the noise reproducible.")] = None
+    psf: Annotated[str, blur_option("--psf", "-p", metavar="FILE|SPEC", help=_PSF)]
+    noise: Annotated[str, blur_option(metavar="NUMBER", help=_NOISE, callback=checked(fraction))] = "0"
+    photons: Annotated[float | None, blur_option(metavar="N", help=_PHOTONS)] = None
+    boundary: Annotated[str, blur_option(metavar="NAME", help=_BOUNDARY)] = "valid"
+    linear: Annotated[bool, blur_option("--linear", help=_LINEAR)] = False
+    seed: Annotated[int | None, blur_option(metavar="N", help="Makes the noise reproducible.")] = None
     recentre: Recentre = False
     white: White = None
-    bits: Annotated[int | None, Option(metavar="N", help="Depth of the output; the input's by default.")] = None
+    bits: Annotated[int | None, file_option(metavar="N", help="Depth of the output; the input's by default.")] = None
     overwrite: Overwrite = False
     max_pixels: MaxPixels = None
     quiet: ClosingQuiet = False

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
-from typer import Argument, Option
+from typer import Argument
 
 from .blurs import on_voxels, read_blur
 from .inputs import read_source
@@ -16,6 +16,7 @@ from .light import asked_light, frames_in_light
 from .methods import DEFAULT, choose
 from .options import Device, LightOrValues, MaxPixels, Memory, Overwrite, Quiet, White
 from .outputs import check_outputs
+from .sections import blur_option, file_option, restoration_option
 from .smoothing import noise_to_tell
 from .source import Source
 from .summary_line import summary_line
@@ -28,33 +29,49 @@ __all__ = ["combine"]
 
 Value = TypeVar("Value")
 
-_PSF = (
-    "The blur: a file (image, .npy, .mat), or a text such as motion:15,30. Once for all frames, or once for each, in "
-    "their order."
-)
-_SIGMA = "Standard deviation of the noise as a share of full scale, 0.01 or 1%; of all frames or of each."
-_BACKGROUND = "For richardson_lucy: sky or offset, in the unit of --sigma; of all frames or of each."
+_PSF = """The blur, a file or a text, motion:15,30; for all or for each.
+
+A file is an image, .npy or .mat. Once for all frames, or once for each, in their order."""
+_SIGMA = """Deviation of the noise, 0.01 or 1% of white; of all or of each.
+
+By default it is estimated for each frame."""
+_BACKGROUND = """For richardson_lucy: sky or offset, in the unit of --sigma.
+
+Of all frames, or of each."""
 _METHOD = "As for deconv deblur; all but auto, recursive and unsupervised_wiener."
 
 
 def combine(
     sources: Annotated[list[Path], Argument(metavar="IN...", help="Registered frames, on the same pixels.")],
-    output: Annotated[Path, Option("--output", "-o", metavar="OUT", help="The restored picture.")],
-    psf: Annotated[list[str], Option("--psf", "-p", metavar="FILE|SPEC", help=_PSF)],
-    method: Annotated[str, Option("--method", "-m", metavar="NAME", help=_METHOD)] = DEFAULT,
-    sigma: Annotated[list[str] | None, Option(metavar="NUMBER", help=_SIGMA)] = None,
-    background: Annotated[list[float] | None, Option(metavar="NUMBER", help=_BACKGROUND)] = None,
-    weight: Annotated[float | None, Option(metavar="NUMBER", min=0, help="Strength of the prior.")] = None,
-    boundary: Annotated[str | None, Option(metavar="NAME", help="What lies outside the frame; unknown.")] = None,
-    iterations: Annotated[int | None, Option(metavar="N", min=1, help="At most so many.")] = None,
-    stop: Annotated[str | None, Option(metavar="NAME", help="For richardson_lucy: consensus or discrepancy.")] = None,
+    output: Annotated[Path, file_option("--output", "-o", metavar="OUT", help="The restored picture.")],
+    psf: Annotated[list[str], blur_option("--psf", "-p", metavar="FILE|SPEC", help=_PSF)],
+    method: Annotated[str, restoration_option("--method", "-m", metavar="NAME", help=_METHOD)] = DEFAULT,
+    sigma: Annotated[list[str] | None, restoration_option(metavar="NUMBER", help=_SIGMA)] = None,
+    background: Annotated[list[float] | None, restoration_option(metavar="NUMBER", help=_BACKGROUND)] = None,
+    weight: Annotated[
+        float | None,
+        restoration_option(
+            metavar="NUMBER", min=0, help="Strength of the prior; by default it follows from the noise."
+        ),
+    ] = None,
+    boundary: Annotated[
+        str | None, restoration_option(metavar="NAME", help="What lies outside the frame; unknown by default.")
+    ] = None,
+    iterations: Annotated[int | None, restoration_option(metavar="N", min=1, help="At most so many.")] = None,
+    stop: Annotated[
+        str | None, restoration_option(metavar="NAME", help="For richardson_lucy: consensus or discrepancy.")
+    ] = None,
     linear: LightOrValues = None,
     recentre: Annotated[
-        bool, Option("--recentre", help="Centre psfs from files on their centroids, by whole pixels.")
+        bool, blur_option("--recentre", help="Centre psfs from files on their centroids, by whole pixels.")
     ] = False,
     white: White = None,
-    bits: Annotated[int | None, Option(metavar="N", help="Depth of the output; that of the first frame.")] = None,
-    series: Annotated[int | None, Option("--series", "--hdu", metavar="N", help="Which image of each file.")] = None,
+    bits: Annotated[
+        int | None, file_option(metavar="N", help="Depth of the output; by default that of the first frame.")
+    ] = None,
+    series: Annotated[
+        int | None, file_option("--series", "--hdu", metavar="N", help="Which image of each file.")
+    ] = None,
     device: Device = "cpu",
     memory: Memory = None,
     overwrite: Overwrite = False,

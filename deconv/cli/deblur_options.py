@@ -6,8 +6,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from typer import Option
-
 from .blind import Search
 from .blurs import read_blur
 from .light import asked_light
@@ -30,6 +28,7 @@ from .options import (
 )
 from .posterior import METHOD_OF_DRAWS, check_posterior
 from .psf_fields import field_option
+from .sections import blur_option, file_option, machine_option, restoration_option
 from .values import fraction
 
 if TYPE_CHECKING:
@@ -40,58 +39,77 @@ __all__ = ["DeblurOptions"]
 # How many starts the estimation for a preview has.
 _QUICK = 4
 
-_PSF = (
-    "The blur: a file (image, .npy, .mat), or a text such as motion:15,30; all forms are listed above. By default it "
-    "is estimated from the picture. Several, or a file with channels: one for each channel."
-)
-_PSF_FROM = (
-    "Take the psf from a point of light that the blur has drawn out: the rectangle around it, in pixels, from the left "
-    "and from the top."
-)
+# What --help shows of each is the first paragraph; deconv help deblur shows all.
+_PSF = """The blur, a file or a text, motion:15,30; by default it is estimated.
+
+A file is an image, .npy or .mat. As text, in pixels and degrees; what is in brackets may be left out:
+
+\b
+  {deconv.imaging.psf.spec:listing}
+
+Several, or a file with channels: one for each channel."""
+_PSF_FROM = """Take the psf from a point of light that the blur has drawn out.
+
+The rectangle around it, in pixels: from the left, from the top, width, height."""
 _DENOISE_ONLY = "Take no blur away, only the noise."
-_FIELD = (
-    "The blur may vary over the frame: auto looks for that of a camera that turned while it moved, where one psf does "
-    "not explain all; 3x4 takes a psf for each of 3 x 4 tiles. By default one psf for all."
-)
-_PRIOR = (
-    "A density of photographs, flow, gmm or a file: what the methods epll and flow go by. Where the psf is estimated, "
-    "it is refined under it, too, which is slow."
-)
-_ON_DOUBT = (
-    "Where no psf is to be trusted: copy the picture as it is, the default, or skip it, both with exit status 3; or "
-    "fail with 2."
-)
-_SAVE_PSF = "Also write the psf. One that was estimated is by default written beside OUT, as OUT-psf.png."
-_BUDGET = "What --method auto may take, on one core of a CPU; 60 by default."
-_POSTERIOR = (
-    "Draw N restorations from the posterior under --prior, and write their mean as OUT, their deviation as a heat map, "
-    "OUT-deviation.png, and themselves side by side, OUT-samples.png; where OUT holds floats, the deviation also as "
-    "numbers, OUT-deviation.tif, in parts of white."
-)
-_METROPOLIS = (
-    "Let N trajectories go before each draw of --posterior that Metropolis's rule accepts or rejects: draws from the "
-    "very density, at four times the time for N of 10."
-)
-_SIGMA = "Standard deviation of the noise as a share of full scale, 0.01 or 1%. Estimated by default."
-_RATIO = "Noise power over signal power, for Wiener filters. Estimated by default."
-_WEIGHT = "Strength of the prior. By default it follows from the noise."
-_STRENGTH = "How strongly to smooth, relative to what the noise calls for: 2 for twice as much, 0.5 for half."
-_BOUNDARY = (
-    "What lies outside the frame: unknown; circular, reflect, replicate or zero for blur made by a computer. "
-    "By default unknown."
-)
-_TILES = "Restore a large image tile by tile, of so many pixels a side, 1024 say, to save memory."
+_FIELD = """Blur that varies over the frame: auto, or tiles, 3x4.
+
+auto looks for the blur of a camera that turned while it moved, where one psf does not explain all; 3x4 takes a psf for
+each of 3 x 4 tiles. By default one psf for all."""
+_PRIOR = """What epll and flow go by: flow, gmm or a file.
+
+A density of photographs. Where the psf is estimated, it is refined under it, too, which is slow."""
+_ON_DOUBT = """Where no psf is found: copy the picture, skip or fail.
+
+copy writes it as it is, skip writes nothing, both with exit status 3; fail ends with 2."""
+_SAVE_PSF = """Write the psf here; OUT-psf.png by default if estimated.
+
+A picture whose greatest value is white, or .npy, which keeps its numbers."""
+_BUDGET = """What --method auto may take; 60 by default.
+
+Counted on one core of a CPU."""
+_POSTERIOR = """Write the mean of N draws, and how far they differ.
+
+Draws N restorations from the posterior under --prior. Their mean is OUT, their deviation a heat map,
+OUT-deviation.png, and they themselves stand side by side in OUT-samples.png; where OUT holds floats, the deviation is
+also kept as numbers, OUT-deviation.tif, in parts of white."""
+_METROPOLIS = """Draws from the very density, by N trajectories each.
+
+Metropolis's rule accepts or rejects each trajectory. For N of 10 it takes four times as long as without."""
+_SIGMA = "Deviation of the noise, 0.01 or 1% of white; by default it is estimated."
+_RATIO = "Noise power over signal power, for Wiener filters; by default it is estimated."
+_WEIGHT = "Strength of the prior; by default it follows from the noise."
+_STRENGTH = """Smooth more or less: 2 for twice as much, 0.5 for half.
+
+Relative to what the noise calls for."""
+_BOUNDARY = """What lies outside the frame; unknown by default.
+
+circular, reflect, replicate or zero are for blur made by a computer."""
+_TILES = """Side of tiles to restore one by one, 1024, say.
+
+Large images are restored in tiles as the memory asks for; this decides it."""
 _ITERATIONS = "At most so many, where there are any."
-_STOP = "Let richardson_lucy stop before it fits the noise: consensus, or discrepancy where --sigma is well known."
-_BACKGROUND = (
-    "What the values have beside the blurred light, in their unit: the camera's offset, 100 say, or the sky. For "
-    "richardson_lucy, whose result is without it."
-)
-_CLIPPED = "Take white for white or more, and black for black or less, or every value for what it is."
-_BITS = "Depth of the output; by default the input's, and 32, floats, for stacks."
-_SERIES = "Which series of a TIFF, or HDU of a FITS file, from 0 on; by default the first that has an image."
-_CHANNEL_AXIS = "Which axis of a stack counts channels, where its file does not say so."
-_PREVIEW = "Restore the 512 x 512 pixels of most detail only, and write them before and after, side by side."
+_STOP = """When richardson_lucy ends: consensus or discrepancy.
+
+It stops before it fits the noise. discrepancy is for a --sigma that is well known."""
+_BACKGROUND = """What is added to the blurred light, in the file's unit.
+
+The camera's offset, 100 say, or the sky. For richardson_lucy, whose result is without it."""
+_CLIPPED = """White stands for white or more, black for black or less.
+
+--no-clipped takes every value for what it is."""
+_BITS = """Depth of the output; by default the input's.
+
+That of stacks is 32, floats."""
+_SERIES = """Which image of a TIFF or FITS file, from 0 on.
+
+A series of a TIFF, an HDU of a FITS file; by default the first that has an image."""
+_CHANNEL_AXIS = """Which axis of a stack counts channels.
+
+For files that do not say so."""
+_PREVIEW = """Show the 512 x 512 pixels of most detail only.
+
+They are restored, and written before and after, side by side; an estimation is a quick one."""
 
 
 def _check_strength(value: float, flag: str) -> None:
@@ -108,43 +126,47 @@ def _check_budget(value: float, flag: str) -> None:
 class DeblurOptions:
     """What ``deconv deblur`` is told."""
 
-    psf: Annotated[list[str] | None, Option("--psf", "-p", metavar="FILE|SPEC", help=_PSF)] = None
-    psf_from: Annotated[str | None, Option("--psf-from", metavar="X,Y,W,H", help=_PSF_FROM)] = None
-    denoise_only: Annotated[bool, Option("--denoise-only", help=_DENOISE_ONLY)] = False
+    psf: Annotated[list[str] | None, blur_option("--psf", "-p", metavar="FILE|SPEC", help=_PSF)] = None
+    psf_from: Annotated[str | None, blur_option("--psf-from", metavar="X,Y,W,H", help=_PSF_FROM)] = None
+    denoise_only: Annotated[bool, blur_option("--denoise-only", help=_DENOISE_ONLY)] = False
     kernel_size: KernelSize = None
     model: Model = "auto"
     starts: Starts = 16
     field: Annotated[
-        str | None, Option("--field", metavar="auto|GYxGX", help=_FIELD, callback=checked(field_option))
+        str | None, blur_option("--field", metavar="auto|GYxGX", help=_FIELD, callback=checked(field_option))
     ] = None
-    prior: Annotated[str | None, Option(metavar="NAME|FILE", help=_PRIOR)] = None
+    prior: Annotated[str | None, restoration_option(metavar="NAME|FILE", help=_PRIOR)] = None
     on_doubt: Annotated[
-        str, Option("--on-doubt", metavar="WHAT", help=_ON_DOUBT, callback=checked(one_of("copy", "skip", "fail")))
+        str, blur_option("--on-doubt", metavar="WHAT", help=_ON_DOUBT, callback=checked(one_of("copy", "skip", "fail")))
     ] = "copy"
-    save_psf: Annotated[Path | None, Option("--save-psf", metavar="FILE", help=_SAVE_PSF)] = None
-    method: Annotated[str, Option("--method", "-m", metavar="NAME", help=f"{listing()}.")] = DEFAULT
-    budget: Annotated[float | None, Option(metavar="SECONDS", help=_BUDGET, callback=checked(_check_budget))] = None
-    posterior: Annotated[int | None, Option(metavar="N", help=_POSTERIOR)] = None
-    metropolis: Annotated[int | None, Option(metavar="N", min=1, help=_METROPOLIS)] = None
+    save_psf: Annotated[Path | None, blur_option("--save-psf", metavar="FILE", help=_SAVE_PSF)] = None
+    method: Annotated[str, restoration_option("--method", "-m", metavar="NAME", help=listing())] = DEFAULT
+    budget: Annotated[
+        float | None, restoration_option(metavar="SECONDS", help=_BUDGET, callback=checked(_check_budget))
+    ] = None
+    posterior: Annotated[int | None, restoration_option(metavar="N", help=_POSTERIOR)] = None
+    metropolis: Annotated[int | None, restoration_option(metavar="N", min=1, help=_METROPOLIS)] = None
     sigma: Annotated[str | None, noise_option(_SIGMA)] = None
-    noise_to_signal: Annotated[float | None, Option(metavar="NUMBER", help=_RATIO)] = None
-    weight: Annotated[float | None, Option(metavar="NUMBER", min=0, help=_WEIGHT)] = None
-    strength: Annotated[float, Option(metavar="NUMBER", help=_STRENGTH, callback=checked(_check_strength))] = 1.0
-    boundary: Annotated[str | None, Option(metavar="NAME", help=_BOUNDARY)] = None
-    tiles: Annotated[int | None, Option(metavar="SIDE", help=_TILES)] = None
+    noise_to_signal: Annotated[float | None, restoration_option(metavar="NUMBER", help=_RATIO)] = None
+    weight: Annotated[float | None, restoration_option(metavar="NUMBER", min=0, help=_WEIGHT)] = None
+    strength: Annotated[
+        float, restoration_option(metavar="NUMBER", help=_STRENGTH, callback=checked(_check_strength))
+    ] = 1.0
+    boundary: Annotated[str | None, restoration_option(metavar="NAME", help=_BOUNDARY)] = None
+    tiles: Annotated[int | None, machine_option(metavar="SIDE", help=_TILES)] = None
     memory: Memory = None
-    iterations: Annotated[int | None, Option(metavar="N", min=1, help=_ITERATIONS)] = None
-    stop: Annotated[str | None, Option(metavar="NAME", help=_STOP)] = None
-    background: Annotated[float | None, Option(metavar="NUMBER", help=_BACKGROUND)] = None
-    clipped: Annotated[bool, Option("--clipped/--no-clipped", help=_CLIPPED)] = True
+    iterations: Annotated[int | None, restoration_option(metavar="N", min=1, help=_ITERATIONS)] = None
+    stop: Annotated[str | None, restoration_option(metavar="NAME", help=_STOP)] = None
+    background: Annotated[float | None, restoration_option(metavar="NUMBER", help=_BACKGROUND)] = None
+    clipped: Annotated[bool, restoration_option("--clipped/--no-clipped", help=_CLIPPED)] = True
     linear: LightOrValues = None
     recentre: Recentre = False
     white: White = None
-    bits: Annotated[int | None, Option(metavar="N", help=_BITS)] = None
-    series: Annotated[int | None, Option("--series", "--hdu", metavar="N", help=_SERIES)] = None
-    channel_axis: Annotated[int | None, Option("--channel-axis", metavar="N", help=_CHANNEL_AXIS)] = None
+    bits: Annotated[int | None, file_option(metavar="N", help=_BITS)] = None
+    series: Annotated[int | None, file_option("--series", "--hdu", metavar="N", help=_SERIES)] = None
+    channel_axis: Annotated[int | None, file_option("--channel-axis", metavar="N", help=_CHANNEL_AXIS)] = None
     device: Device = "cpu"
-    preview: Annotated[bool, Option("--preview", help=_PREVIEW)] = False
+    preview: Annotated[bool, file_option("--preview", help=_PREVIEW)] = False
     overwrite: Overwrite = False
     max_pixels: MaxPixels = None
     quiet: Quiet = False

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from typer import Option
-
 from ..imaging.formats import listing
 from .batch import for_many
 from .blind import Search, estimate_blur
@@ -29,12 +27,16 @@ from .options import (
 )
 from .outcome import Outcome
 from .outputs import check_outputs, check_psf_target, write_psf
+from .sections import blur_option
 from .values import fraction
 
 __all__ = ["EstimateKernelOptions", "estimate_kernel", "estimate_kernel_file"]
 
 _OUTPUT = "The psf: a picture, its greatest value white, or .npy; - for standard output; a folder for several."
-_PRIOR = "Refine the psf under a density of photographs: flow, gmm or a file. Slow."
+_SIGMA = "Deviation of the noise, 0.01 or 1% of white; by default it is estimated."
+_PRIOR = """Refine the psf under a prior: flow, gmm or a file.
+
+A density of photographs. It is slow."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,8 +46,8 @@ class EstimateKernelOptions:
     kernel_size: KernelSize = None
     model: Model = "auto"
     starts: Starts = 16
-    prior: Annotated[str | None, Option(metavar="NAME|FILE", help=_PRIOR)] = None
-    sigma: Annotated[str | None, noise_option("Noise as a share of full scale; estimated.")] = None
+    prior: Annotated[str | None, blur_option(metavar="NAME|FILE", help=_PRIOR)] = None
+    sigma: Annotated[str | None, noise_option(_SIGMA)] = None
     linear: LightOrValues = None
     white: White = None
     overwrite: Overwrite = False

@@ -228,6 +228,6 @@ def best(image: Tensor, seconds: float) -> Choice:
 
 
 def listing() -> str:
-    """The methods and what they are, for the help."""
-    rows = "; ".join(f"{name} ({method.summary})" for name, method in METHODS.items())
-    return f"{AUTO} (the best within --budget); {rows}"
+    """The methods, and what they are, for the help."""
+    rows = "\n".join(f"  {name}: {method.summary}" for name, method in METHODS.items())
+    return f"{', '.join(METHODS)}; or {AUTO}, the best within --budget.\n\n\b\n{rows}"

@@ -13,6 +13,7 @@ import typer
 from typer import Argument, Option
 
 from ..choices import check_choice
+from .sections import blur_option, data_option, file_option, general_option, machine_option, restoration_option
 from .values import fraction, window
 
 __all__ = [
@@ -77,83 +78,87 @@ def pictures_in(what: str) -> Any:
 
 def pictures_out(what: str) -> Any:
     """The file for one result, or the folder for several."""
-    return Option("--output", "-o", metavar="OUT|DIR", help=what)
+    return file_option("--output", "-o", metavar="OUT|DIR", help=what)
 
 
 White = Annotated[
     float | None,
-    Option(metavar="NUMBER", help="The value of white in a file of floats, 255 or 4095, say. By default 1."),
+    file_option(metavar="NUMBER", help="White in a file of floats, 255 or 4095, say; 1 by default."),
 ]
 MaxPixels = Annotated[
     int | None,
-    Option(metavar="N", help="Read files that declare up to so many pixels; 250 million by default."),
+    file_option(metavar="N", help="Refuse larger files; 250 million by default."),
 ]
-Overwrite = Annotated[bool, Option("--overwrite", help="Replace files that exist; never the input.")]
+Overwrite = Annotated[bool, file_option("--overwrite", help="Replace files that exist; never the input.")]
 Recentre = Annotated[
     bool,
-    Option(
+    blur_option(
         "--recentre",
-        help="Centre a psf from a file on its centroid, by whole pixels; deconv psf centre does it to a part of one.",
+        help="Centre a psf from a file on its centroid.\n\n"
+        "By whole pixels; deconv psf centre does it to a part of one.",
     ),
 ]
 LightOrValues = Annotated[
     bool | None,
-    Option(
+    restoration_option(
         "--linear/--no-linear",
-        help="Work on linear light, which a lens blurs, or on the values in the file. By default photographs are taken "
-        "for blurred in light unless their values explain them better.",
+        help="Work on linear light, or on the values in the file.\n\n"
+        "A lens blurs light, a program the values. By default photographs are taken for blurred in light unless their "
+        "values explain them better.",
     ),
 ]
 
 
 def noise_option(what: str) -> Any:
     """The noise, a share of full scale: `deconv.cli.values.fraction` reads it."""
-    return Option(metavar="NUMBER", help=what, callback=checked(fraction))
+    return restoration_option(metavar="NUMBER", help=what, callback=checked(fraction))
 
 
 # What a psf is looked for with.
 
 KernelSize = Annotated[
     str | None,
-    Option(
+    blur_option(
         "--kernel-size",
         "-k",
         metavar="N|HxW",
-        help="Window of the psf in pixels, 31 or 31x21: somewhat more than the blur's extent. By default it is chosen.",
+        help="Window of the psf, 31 or 31x21; by default it is chosen.\n\n"
+        "In pixels: somewhat more than the blur's extent.",
         callback=checked(window),
     ),
 ]
 Model = Annotated[
     str,
-    Option(
+    blur_option(
         "--model",
         metavar="NAME",
-        help="What to look for: shake, any path; motion, straight; focus, a disk; or auto, any path and, where none is "
-        "found, motion and focus.",
+        help="What to look for: shake, motion, focus or auto.\n\n"
+        "shake is any path, motion a straight one, focus a disk; auto any path and, where none is found, motion and "
+        "focus.",
         callback=checked(_check_model),
     ),
 ]
-Starts = Annotated[int, Option(metavar="N", help="How many starts to choose from, 1 (quickest) to 16.")]
+Starts = Annotated[int, blur_option(metavar="N", help="Starts of the search, from 1, the quickest, to 16.")]
 
 # Where and how to compute, and what to say.
 
-Device = Annotated[str, Option(metavar="NAME", help="Where to compute: cpu, cuda, auto, ...")]
+Device = Annotated[str, machine_option(metavar="NAME", help="Where to compute: cpu, cuda, auto, ...")]
 Memory = Annotated[
     str | None,
-    Option(
+    machine_option(
         metavar="SIZE",
-        help="What may be taken, 8GiB say: larger images are restored in tiles. By default what is free, on a GPU its "
-        "own.",
+        help="Memory to take, 8GiB, say; by default what is free.\n\n"
+        "Larger images are restored in tiles. On a GPU its own memory counts.",
     ),
 ]
-Quiet = Annotated[bool, Option("--quiet", "-q", help="No progress, no closing line.")]
-ClosingQuiet = Annotated[bool, Option("--quiet", "-q", help="No closing line.")]
+Quiet = Annotated[bool, general_option("--quiet", "-q", help="No progress, no closing line.")]
+ClosingQuiet = Annotated[bool, general_option("--quiet", "-q", help="No closing line.")]
 
 # Models that were trained, and what they are trained on.
 
 Checkpoint = Annotated[Path, Argument(metavar="CKPT", help="A run's folder, or one of its files.")]
-Side = Annotated[int | None, Option(metavar="N", help="Pixels a side: patches, folder, celeba.")]
-Grey = Annotated[bool | None, Option("--grey/--colour", help="Grey or colour: patches, folder, celeba.")]
+Side = Annotated[int | None, data_option(metavar="N", help="Pixels a side: patches, folder, celeba.")]
+Grey = Annotated[bool | None, data_option("--grey/--colour", help="Grey or colour: patches, folder, celeba.")]
 
 # Benchmarks.
 

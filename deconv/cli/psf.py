@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from typer import Argument, Option
 
-from .late_help import LateHelp
+from .late_help import Commands, LateHelp
 from .options import Overwrite
 from .psf_microscopes import confocal, gibson_lanni, vectorial
 from .psf_values import SIZE, Output, read_psf, save_psf, say
@@ -16,9 +16,7 @@ from .values import sides
 
 __all__ = ["psfs"]
 
-psfs = typer.Typer(
-    no_args_is_help=True, help="Make a psf of a formula or of beads, look at it, resample, centre, crop."
-)
+psfs = typer.Typer(cls=Commands, rich_markup_mode=None)
 
 _INPUT = Annotated[Path, Argument(metavar="IN", help="The psf: a picture, a stack, .npy or .mat.")]
 _SPEC = "A text such as motion:15,30, gaussian:2 or moffat:3.2,beta=3."

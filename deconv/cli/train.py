@@ -7,62 +7,76 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from typer import Option
 
 from .options import Device, Grey, Quiet, Side
+from .sections import data_option, flow_option, machine_option, run_option, training_option
 
 __all__ = ["train"]
 
-_RECIPE = (
-    "Settings that belong together: patches (a few minutes, no download), mnist, mnist-paper (as in the papers' "
-    "tables), prior or network (with --root, a folder of photographs)."
-)
-_MODEL = "The layer of the flow: {deconv.flows.table:listing}."
+_RECIPE = """Settings: patches, mnist, mnist-paper, prior or network.
+
+patches takes a few minutes and downloads nothing; mnist-paper is as in the papers' tables; prior and network take a
+folder of photographs, --root."""
+_MODEL = """Its layer: {deconv.flows.table:names}.
+
+{deconv.flows.table:listing}."""
 _DATA = "patches (bundled, or of --root), crops, mnist, cifar10, imagenet32, imagenet64, celeba or folder."
 _OUTPUT = "The folder of the run; by default runs/ and the recipe's name."
-_TIME = "Stop after so long; without --steps, however many steps that takes."
-_PRECISION = "float32; bfloat16 for the networks inside the layers; or auto, which is bfloat16 where it is fast."
+_TIME = """Stop after so long.
+
+Without --steps, however many steps that takes."""
+_PRECISION = """float32, bfloat16 or auto.
+
+bfloat16 is for the networks inside the layers; auto takes it where it is fast."""
 _GRAPH = "Replay each step from a CUDA graph; by default on a GPU."
 
 _ENDLESS = 10**9
 
 
 def train(
-    recipe: Annotated[str, Option(metavar="NAME", help=_RECIPE)] = "patches",
-    output: Annotated[Path | None, Option("--output", "-o", metavar="FOLDER", help=_OUTPUT)] = None,
-    resume: Annotated[bool, Option("--resume", help="Go on with the run in the folder, if there is one.")] = False,
-    overwrite: Annotated[bool, Option("--overwrite", help="Begin anew even if the folder holds a run.")] = False,
-    data: Annotated[str | None, Option(metavar="NAME", help=_DATA)] = None,
-    root: Annotated[Path | None, Option(metavar="PATH", help="The data set's file or folder.")] = None,
+    recipe: Annotated[str, run_option(metavar="NAME", help=_RECIPE)] = "patches",
+    output: Annotated[Path | None, run_option("--output", "-o", metavar="FOLDER", help=_OUTPUT)] = None,
+    resume: Annotated[bool, run_option("--resume", help="Go on with the run in the folder, if there is one.")] = False,
+    overwrite: Annotated[bool, run_option("--overwrite", help="Begin anew even if the folder holds a run.")] = False,
+    data: Annotated[str | None, data_option(metavar="NAME", help=_DATA)] = None,
+    root: Annotated[Path | None, data_option(metavar="PATH", help="The data set's file or folder.")] = None,
     size: Side = None,
     grey: Grey = None,
-    conditional: Annotated[bool | None, Option("--conditional", help="Condition on the labels.")] = None,
-    model: Annotated[str | None, Option(metavar="NAME", help=_MODEL)] = None,
-    levels: Annotated[int | None, Option(metavar="L", help="Levels of the flow.")] = None,
-    depth: Annotated[int | None, Option(metavar="K", help="Steps of the flow in each level.")] = None,
-    kernel_size: Annotated[int | None, Option(metavar="N", help="Of its convolutions.")] = None,
-    width: Annotated[int | None, Option(metavar="N", help="Hidden channels of its couplings.")] = None,
-    coupling: Annotated[str | None, Option(metavar="NAME", help="affine or spline.")] = None,
-    preprocessing: Annotated[str | None, Option(metavar="NAME", help="logit, centre or gaussianise.")] = None,
-    dequantisation: Annotated[str | None, Option(metavar="NAME", help="uniform or variational.")] = None,
-    steps: Annotated[int | None, Option(metavar="N", help="Updates of the parameters.")] = None,
-    time_limit: Annotated[float | None, Option(metavar="SECONDS", help=_TIME)] = None,
-    batch_size: Annotated[int | None, Option(metavar="N", help="Images of an update, over all processes.")] = None,
-    shards: Annotated[int | None, Option(metavar="N", help="Parts a batch is computed in.")] = None,
-    learning_rate: Annotated[float | None, Option(metavar="NUMBER", help="Of Adam, at its largest.")] = None,
-    warmup: Annotated[int | None, Option(metavar="N", help="Steps over which it rises.")] = None,
-    decay: Annotated[str | None, Option(metavar="NAME", help="How it falls: cosine, linear or none.")] = None,
-    clip: Annotated[float | None, Option(metavar="NUMBER", help="Largest norm of the gradient; 0: any.")] = None,
-    average: Annotated[float | None, Option(metavar="NUMBER", help="Decay of the averaged parameters.")] = None,
-    augmentation: Annotated[str | None, Option(metavar="NAME", help="none, flip or dihedral.")] = None,
-    precision: Annotated[str | None, Option(metavar="NAME", help=_PRECISION)] = None,
-    validate_every: Annotated[int | None, Option(metavar="N", help="Steps between evaluations.")] = None,
-    validation_images: Annotated[int | None, Option(metavar="N", help="Images of an evaluation; 0: all.")] = None,
-    seed: Annotated[int | None, Option(metavar="N", help="Of everything random.")] = None,
+    conditional: Annotated[bool | None, data_option("--conditional", help="Condition on the labels.")] = None,
+    model: Annotated[str | None, flow_option(metavar="NAME", help=_MODEL)] = None,
+    levels: Annotated[int | None, flow_option(metavar="L", help="Levels of the flow.")] = None,
+    depth: Annotated[int | None, flow_option(metavar="K", help="Steps of the flow in each level.")] = None,
+    kernel_size: Annotated[int | None, flow_option(metavar="N", help="Of its convolutions.")] = None,
+    width: Annotated[int | None, flow_option(metavar="N", help="Hidden channels of its couplings.")] = None,
+    coupling: Annotated[str | None, flow_option(metavar="NAME", help="affine or spline.")] = None,
+    preprocessing: Annotated[str | None, data_option(metavar="NAME", help="logit, centre or gaussianise.")] = None,
+    dequantisation: Annotated[str | None, data_option(metavar="NAME", help="uniform or variational.")] = None,
+    steps: Annotated[int | None, training_option(metavar="N", help="Updates of the parameters.")] = None,
+    time_limit: Annotated[float | None, training_option(metavar="SECONDS", help=_TIME)] = None,
+    batch_size: Annotated[
+        int | None, training_option(metavar="N", help="Images of an update, over all processes.")
+    ] = None,
+    shards: Annotated[int | None, machine_option(metavar="N", help="Parts a batch is computed in.")] = None,
+    learning_rate: Annotated[float | None, training_option(metavar="NUMBER", help="Of Adam, at its largest.")] = None,
+    warmup: Annotated[int | None, training_option(metavar="N", help="Steps over which it rises.")] = None,
+    decay: Annotated[str | None, training_option(metavar="NAME", help="How it falls: cosine, linear or none.")] = None,
+    clip: Annotated[
+        float | None, training_option(metavar="NUMBER", help="Largest norm of the gradient; 0: any.")
+    ] = None,
+    average: Annotated[
+        float | None, training_option(metavar="NUMBER", help="Decay of the averaged parameters.")
+    ] = None,
+    augmentation: Annotated[str | None, data_option(metavar="NAME", help="none, flip or dihedral.")] = None,
+    precision: Annotated[str | None, training_option(metavar="NAME", help=_PRECISION)] = None,
+    validate_every: Annotated[int | None, training_option(metavar="N", help="Steps between evaluations.")] = None,
+    validation_images: Annotated[
+        int | None, training_option(metavar="N", help="Images of an evaluation; 0: all.")
+    ] = None,
+    seed: Annotated[int | None, run_option(metavar="N", help="Of everything random.")] = None,
     device: Device = "cpu",
-    loaders: Annotated[int, Option(metavar="N", help="Processes that read image files ahead.")] = 0,
-    tensorboard: Annotated[bool, Option("--tensorboard", help="Also log for TensorBoard.")] = False,
-    graph: Annotated[bool | None, Option("--graph/--no-graph", help=_GRAPH)] = None,
+    loaders: Annotated[int, data_option(metavar="N", help="Processes that read image files ahead.")] = 0,
+    tensorboard: Annotated[bool, run_option("--tensorboard", help="Also log for TensorBoard.")] = False,
+    graph: Annotated[bool | None, machine_option("--graph/--no-graph", help=_GRAPH)] = None,
     quiet: Quiet = False,
 ) -> None:
     """Train a normalizing flow.

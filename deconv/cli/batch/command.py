@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Annotated, Any, Protocol
 
 import typer
-from typer import Option
 
 from ...progress import ProgressBar
 from ..outcome import LEFT, Outcome
+from ..sections import many_option
 from .files import are_many, find_jobs
 from .pipes import is_pipe, piped
 
@@ -28,22 +28,23 @@ _PROMPT = 0.3
 # The exit status where a picture is left as it is.
 _LEFT = 3
 
-_SUFFIX = (
-    "Of several pictures: added to their names in DIR, -sharp; with an ending of its own, -sharp.png or .tif, "
-    "also the kind of file."
-)
-_RECURSIVE = "Of folders: take the folders within, too; the tree is kept."
+_SUFFIX = """Added to their names in DIR: -sharp, or -sharp.png.
+
+With an ending of its own it says the kind of file, too, and may be that alone: .tif."""
+_RECURSIVE = "Take folders within folders, too; keep the tree."
 _SKIP = "Leave out pictures whose output is there."
-_JOBS = "How many pictures at a time, each in a process; by default one for each core, as far as they fit into memory."
-_REPORT = "Of several pictures: write what became of each to a JSON file."
+_JOBS = """How many at a time, each in a process.
+
+By default one for each core, as far as they fit into memory."""
+_REPORT = "Write what became of each to a JSON file."
 
 
 def _several(
-    suffix: Annotated[str, Option(metavar="TEXT", help=_SUFFIX)] = "",
-    recursive: Annotated[bool, Option("--recursive", help=_RECURSIVE)] = False,
-    skip_existing: Annotated[bool, Option("--skip-existing", help=_SKIP)] = False,
-    jobs: Annotated[int | None, Option("--jobs", "-j", metavar="N", min=1, help=_JOBS)] = None,
-    report: Annotated[Path | None, Option(metavar="FILE.json", help=_REPORT)] = None,
+    suffix: Annotated[str, many_option(metavar="TEXT", help=_SUFFIX)] = "",
+    recursive: Annotated[bool, many_option("--recursive", help=_RECURSIVE)] = False,
+    skip_existing: Annotated[bool, many_option("--skip-existing", help=_SKIP)] = False,
+    jobs: Annotated[int | None, many_option("--jobs", "-j", metavar="N", min=1, help=_JOBS)] = None,
+    report: Annotated[Path | None, many_option(metavar="FILE.json", help=_REPORT)] = None,
 ) -> None:
     """The options that `for_many` adds."""
 
