@@ -11,6 +11,7 @@ from scipy.io import savemat
 from skimage.data import camera
 
 from deconv.imaging import convolve, psf
+from deconv.imaging.psf.moments import centroid
 
 KERNEL = psf.camera_shake((9, 13), seed=4).numpy().astype(np.float64)
 LEVELS = np.round(KERNEL / KERNEL.max() * 255).astype(np.uint8)
@@ -69,7 +70,7 @@ def test_slices_that_a_file_declares_to_be_colours_are_not_averaged(tmp_path, dt
 
 
 @pytest.mark.parametrize("shift", [(0, 0), (3, -2), (-1, 4)])
-def test_recentring_moves_by_whole_pixels_and_loses_nothing(shift):
+def test_recentring_by_whole_pixels_loses_nothing(shift):
     wide = np.zeros((21, 24))
     wide[6:15, 5:18] = KERNEL
     wide = np.roll(wide, shift, (0, 1))
@@ -83,7 +84,40 @@ def test_recentring_moves_by_whole_pixels_and_loses_nothing(shift):
     image = torch.from_numpy(camera()[:60, :70] / 255.0)[None, None]
     moved = convolve(image, h.double(), boundary="circular")
     straight = convolve(image, torch.from_numpy(wide / wide.sum()), boundary="circular")
-    torch.testing.assert_close(moved, straight.roll(report.moved, (2, 3)), atol=1e-6, rtol=0)
+    torch.testing.assert_close(moved, straight.roll((-shift[0], -shift[1]), (2, 3)), atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize(("sigma", "tolerance"), [(0.5, 0.25), (0.7, 0.07), (1.0, 5e-3), (2.0, 1e-5)])
+@pytest.mark.parametrize("offset", [(0.3, -0.2), (2.45, 1.0), (-0.4, 3.1, 0.4)])
+def test_recentring_to_a_part_of_a_pixel_gives_the_psf_itself(sigma, tolerance, offset):
+    """That of a Gaussian in the middle, from one off it, both integrated over pixels; narrow ones are undersampled."""
+
+    def spot(places, sizes):
+        values = torch.ones(())
+        for place, size in zip(places, sizes, strict=True):
+            edges = (torch.arange(size + 1).double() - size / 2 - place) / sigma
+            values = values[..., None] * torch.special.ndtr(edges).diff()
+        return values / values.sum()
+
+    h, report = psf.normalise(spot(offset, [25] * len(offset)), recentre=True)
+    assert report.moved == pytest.approx([-d for d in offset], abs=0.01)
+    assert not report.linear
+    assert float(h.min()) >= 0
+    expected = spot([0] * len(offset), h.shape)
+    assert float((h - expected).abs().max()) < tolerance * float(expected.max())
+
+
+def test_recentring_lines_as_thin_as_a_pixel_does_not_ring():
+    line = psf.motion(12, 20)
+    given = torch.zeros(15, 21)
+    given[: line.shape[0], 3 : 3 + line.shape[1]] = line
+    given[0, 2] = 0.2
+    h, report = psf.normalise(given, recentre=True)
+    assert report.linear
+    assert str(report).endswith("to the centre, interpolated linearly, as its lines or edges are sharp")
+    torch.testing.assert_close(centroid(h), torch.zeros(2), atol=1e-5, rtol=0)
+    lit = torch.nn.functional.max_pool2d((given > 0).float()[None], 3, 1, 1).sum()
+    assert int((h > 0).sum()) <= lit
 
 
 def test_the_report_is_one_true_line():

@@ -63,7 +63,7 @@ def combine(
     ] = None,
     linear: LightOrValues = None,
     recentre: Annotated[
-        bool, blur_option("--recentre", help="Centre psfs from files on their centroids, by whole pixels.")
+        bool, blur_option("--recentre", help="Centre psfs from files on their centroids, to a part of a pixel.")
     ] = False,
     white: White = None,
     bits: Annotated[

@@ -94,8 +94,7 @@ Recentre = Annotated[
     bool,
     blur_option(
         "--recentre",
-        help="Centre a psf from a file on its centroid.\n\n"
-        "By whole pixels; deconv psf centre does it to a part of one.",
+        help="Centre a psf from a file on its centroid.\n\nTo a part of a pixel, as deconv psf centre does.",
     ),
 ]
 LightOrValues = Annotated[

@@ -19,7 +19,7 @@ from ..stacks import volume_in_folder
 from .background import measure_background, on_the_border
 from .matlab import psf_from_matlab
 from .moments import centroid
-from .shift import shifted
+from .shift import centred, interpolated
 from .window import MAX_VALUES
 
 __all__ = ["Normalisation", "from_file", "normalise", "read_psfs"]
@@ -30,8 +30,6 @@ _MOST_NEGATIVE = 0.5
 # A centroid is between two pixels if it is so near to the middle of both. A psf is symmetric if it differs from its
 # mirror image by so much of its sum at most.
 _BETWEEN, _ASYMMETRY = 0.05, 0.1
-# What Fourier interpolation may overshoot, as a part of the sum.
-_OVERSHOOT = 0.005
 
 # A psf that is more than so much of its peak on every side of its window goes on outside of it; one that is nearly
 # as high there as anywhere, a box, has an edge.
@@ -55,8 +53,8 @@ class Normalisation:
         The sum of the values below zero, which were set to zero, as a share of the total.
     offset : tuple of float
         Where the centroid lay, in pixels from the centre, axis by axis, downwards and to the right.
-    moved : tuple of int
-        By how many whole pixels the psf was moved to bring its centroid to the centre.
+    moved : tuple of float
+        By how many pixels the psf was moved to bring its centroid to the centre; zeros where that was not asked for.
     background : float
         The level that was subtracted, a camera's offset or haze; 0 for none.
     background_share : float
@@ -66,6 +64,9 @@ class Normalisation:
     half : tuple of bool
         Along which axes an even number of pixels had its centroid between two of them, so that the psf was moved by
         half a pixel and has one more.
+    linear : bool
+        Whether it was moved by parts of a pixel by linear interpolation, which widens it a little, as its lines or
+        edges are too sharp for Fourier interpolation.
     """
 
     given: tuple[int, ...]
@@ -73,11 +74,12 @@ class Normalisation:
     total: float
     negative: float
     offset: tuple[float, ...]
-    moved: tuple[int, ...]
+    moved: tuple[float, ...]
     background: float = 0.0
     background_share: float = 0.0
     border: float = 0.0
     half: tuple[bool, ...] = ()
+    linear: bool = False
 
     def __str__(self) -> str:
         words = [" x ".join(map(str, self.size))]
@@ -93,9 +95,11 @@ class Normalisation:
             words.append("symmetric about a place between two pixels, moved by half of one onto a pixel")
         offset = ", ".join(f"{value:+.1f}" for value in self.offset)
         if any(self.moved):
-            words.append(f"centroid moved from ({offset}) to the centre, in whole pixels")
+            words.append(f"centroid moved from ({offset}) to the centre")
         elif max(map(abs, self.offset)) > 0.5:
             words.append(f"centroid ({offset}) pixels off the centre, which moves the image by as much")
+        if self.linear:
+            words.append("interpolated linearly, as its lines or edges are sharp")
         return ", ".join(words)
 
 
@@ -108,9 +112,9 @@ def normalise(psf: Any, *, recentre: bool = False) -> tuple[Tensor, Normalisatio
         Two or three axes: real numbers of any dtype and scale. Values below zero are set to zero; where the border of
         the array shows a background, a camera's offset, that is subtracted and its noise cut.
     recentre : bool
-        Also bring the centroid to the centre, by whole pixels, so that no value is interpolated; the array grows to the
-        smallest odd size that holds all that is not zero. Without it a psf off the centre moves the restored image,
-        which is right where the offset is real and a nuisance where it is a matter of how the psf was cut out.
+        Also bring the centroid to the centre, to a part of a pixel, as `centre` does; the array gets the smallest odd
+        size that holds all that is not zero. Without it a psf off the centre moves the restored image, which is right
+        where the offset is real and a nuisance where it is a matter of how the psf was cut out.
 
     Returns
     -------
@@ -146,16 +150,15 @@ def normalise(psf: Any, *, recentre: bool = False) -> tuple[Tensor, Normalisatio
         raise ValueError(f"psf: what lies below zero is {negative:.0%} of what lies above; it is no blur")
     weights = weights / total
     border = on_the_border(weights)
-    weights, half = _off_the_gaps(weights)
-    centre = [(s - 1) // 2 for s in weights.shape]
-    offset = tuple(centroid(weights).tolist())
-    moved = (0,) * weights.ndim
+    weights, half, linear = _off_the_gaps(weights)
+    offset, moved = tuple(centroid(weights).tolist()), (0.0,) * weights.ndim
     if recentre:
-        moved = tuple(-round(value) for value in offset)
-        weights = _around(weights, [c - m for c, m in zip(centre, moved, strict=True)])
+        weights, moved, linear_too = centred(weights)
+        linear = linear or linear_too
     given, size = tuple(values.shape), tuple(weights.shape)
     level, share = (0.0, 0.0) if background is None else (background.level, background.share)
-    return weights.float(), Normalisation(given, size, total, negative, offset, moved, level, share, border, half)
+    report = Normalisation(given, size, total, negative, offset, moved, level, share, border, half, linear)
+    return weights.float(), report
 
 
 def from_file(path: str | os.PathLike, *, recentre: bool = False) -> tuple[Tensor, Normalisation]:
@@ -257,8 +260,9 @@ def _of_volume(volume: Volume) -> tuple[np.ndarray, np.ndarray | None, VoxelSize
     return values, channels, volume.voxel
 
 
-def _off_the_gaps(weights: Tensor) -> tuple[Tensor, tuple[bool, ...]]:
-    """A psf of even size with its centroid between two pixels, moved by half of one, and along which axes that was so.
+def _off_the_gaps(weights: Tensor) -> tuple[Tensor, tuple[bool, ...], bool]:
+    """A psf of even size with its centroid between two pixels, moved by half of one; along which axes that was so; and
+    whether by linear interpolation.
 
     Where the sizes are even, other programs put the centre of a symmetric psf there; ours is on a pixel.
     """
@@ -266,22 +270,7 @@ def _off_the_gaps(weights: Tensor) -> tuple[Tensor, tuple[bool, ...]]:
     half = tuple(n % 2 == 0 and abs(d - 0.5) < _BETWEEN for n, d in zip(weights.shape, offsets, strict=True))
     mirrored = weights.flip([axis for axis, gap in enumerate(half) if gap])
     if not any(half) or float((weights - mirrored).abs().sum()) > _ASYMMETRY:
-        return weights, (False,) * weights.ndim
+        return weights, (False,) * weights.ndim, False
     grown = F.pad(weights, [side for gap in reversed(half) for side in (0, int(gap))])
-    moved = shifted(grown, [0.5 if gap else 0.0 for gap in half])
-    if abs(float(moved.clamp_min(0).sum()) - 1) > _OVERSHOOT:  # an edge, between whose pixels the mean is right
-        moved = grown
-        for axis in (axis for axis, gap in enumerate(half) if gap):
-            moved = (moved + moved.roll(1, axis)) / 2
-    moved = moved.clamp_min(0)
-    return moved / moved.sum(), half
-
-
-def _around(weights: Tensor, centre: list[int]) -> Tensor:
-    """The smallest odd-sized array with `centre` in its middle that holds all that is not zero."""
-    pad: list[int] = []
-    for axis in reversed(range(weights.ndim)):
-        lit = weights.movedim(axis, 0).flatten(1).any(1).nonzero()
-        reach = max(centre[axis] - int(lit[0]), int(lit[-1]) - centre[axis])
-        pad += [reach - centre[axis], centre[axis] + reach + 1 - weights.shape[axis]]
-    return F.pad(weights, pad)
+    moved, linear = interpolated(grown, [0.5 if gap else 0.0 for gap in half])
+    return moved, half, linear
