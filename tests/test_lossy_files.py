@@ -61,6 +61,37 @@ def test_jpeg_in_a_tiff_has_an_error(tmp_path, name, quality, grey):
     assert read_picture(tmp_path / "b.tif").loss == ()
 
 
+@pytest.mark.parametrize("name", ["cup", "face"])
+@pytest.mark.parametrize("colours", [32, 256])
+@pytest.mark.parametrize("dithered", [False, True])
+@pytest.mark.parametrize("ending", ["gif", "png", "tif"])
+def test_the_error_of_a_palette_is_seen_in_its_colours(tmp_path, name, colours, dithered, ending):
+    image = Image.fromarray(photograph(name))
+    palette = image.quantize(colours)
+    few = image.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG) if dithered else palette
+    few.save(tmp_path / f"a.{ending}")
+    error = np.sqrt(((np.asarray(few.convert("RGB"), float) - np.asarray(image)) ** 2).mean()) / 255
+    source = read_source(tmp_path / f"a.{ending}", None)
+    assert error < source.picture.loss[0] < 2.8 * error
+    sigma = noise.overall(noise.estimate(source, linear=False))
+    assert sigma > 0.9999 * source.picture.loss[0]
+    words = noise.in_words(source, sigma, linear=False)
+    assert ("the error of its palette" in words) == (sigma < 1.0001 * source.picture.loss[0])
+
+
+def test_a_palette_that_is_as_fine_as_eight_bits_has_no_error(tmp_path):
+    image = Image.fromarray(photograph("cup")[..., 1])
+    for ending in ("gif", "png"):
+        palette = image.convert("P")
+        palette.putpalette([level for level in range(256) for _ in range(3)])
+        palette.save(tmp_path / f"a.{ending}")
+        with Image.open(tmp_path / f"a.{ending}") as read:
+            assert (np.asarray(read.convert("L")) == np.asarray(image)).all()
+        assert sum(read_picture(tmp_path / f"a.{ending}").loss) < 0.002
+    Image.new("P", (8, 8), 3).save(tmp_path / "one.png")
+    assert read_picture(tmp_path / "one.png").loss == ()
+
+
 @pytest.mark.parametrize(
     ("mode", "options"),
     [("CMYK", {}), ("RGB", {"keep_rgb": True, "subsampling": 0}), ("RGB", {"subsampling": "4:2:0"})],

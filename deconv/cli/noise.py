@@ -88,11 +88,10 @@ def _amount(source: Source, sigma: float) -> str:
 def _of_picture(source: Source, sigma: float, *, linear: bool) -> str:
     """Of what was estimated, and whether it is the coder's."""
     amount = _amount(source, sigma)
-    lossy = source.picture is not None and len(source.picture.loss) > 0
-    if not lossy or sigma > _NO_MORE * overall(_of_coder(source, linear=linear)):
+    coder = "" if source.picture is None else source.picture.coder
+    if not coder or sigma > _NO_MORE * overall(_of_coder(source, linear=linear)):
         return f"noise {amount} (estimated)"
-    jpeg = source.path.suffix.lower() in (".jpg", ".jpeg")
-    return f"noise {amount} (the error of {'JPEG' if jpeg else 'its compression'}, which hides the camera's)"
+    return f"noise {amount} (the error of {coder}, which hides the camera's)"
 
 
 def sigma_in_light(source: Source, sigma: float) -> float:

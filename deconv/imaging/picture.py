@@ -39,8 +39,10 @@ class Picture:
     dpi : tuple of float or None
         Pixels per inch along x and y.
     loss : tuple of float
-        Root mean square error that lossy compression has left, of each channel or of all alike, as a fraction of full
-        scale: measured in a JPEG, elsewhere what is usual. Empty without such compression.
+        Root mean square error that lossy compression or a palette has left, of each channel or of all alike, as a
+        fraction of full scale: measured in a JPEG and in a palette, elsewhere what is usual. Empty without such.
+    coder : str
+        What has left the loss, in words.
     quality : int or None
         Of a JPEG, 1 to 100: that of the usual tables with the same mean step.
     header : object or None
@@ -57,6 +59,7 @@ class Picture:
     exif: bytes | None = None
     dpi: tuple[float, float] | None = None
     loss: tuple[float, ...] = ()
+    coder: str = ""
     quality: int | None = None
     header: Any = None
     raw: bool = False

@@ -20,7 +20,7 @@ def decode(data: bytes, max_pixels: int) -> Picture:
     box = data.find(b"av1C", 0, 4096)
     if box >= 0 and data[box + 6] & _HIGH_BIT_DEPTH:
         raise ValueError("its pixels have 10 or 12 bits; AVIF is read with 8; save it as 16-bit PNG or TIFF")
-    return replace(decode_with_pillow(data, "AVIF", max_pixels), loss=(_LOSS,))
+    return replace(decode_with_pillow(data, "AVIF", max_pixels), loss=(_LOSS,), coder="AVIF")
 
 
 def encode(picture: Picture) -> bytes:

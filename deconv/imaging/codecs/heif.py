@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from importlib import import_module
 from typing import Any
 
@@ -30,7 +31,7 @@ def decode(data: bytes, max_pixels: int) -> Picture:
         profile=image.info.get("icc_profile"),
         exif=image.info.get("exif"),
     )
-    return Picture(picture.pixels, picture.alpha, picture.profile, picture.exif, loss=(_LOSS,))
+    return replace(picture, loss=(_LOSS,), coder="HEIC")
 
 
 def _library() -> Any:

@@ -25,7 +25,7 @@ def decode(data: bytes, max_pixels: int) -> Picture:
     """The picture in the file; values of 9 to 16 bits are scaled to 16."""
     picture = decode_with_pillow(data, "JPEG2000", max_pixels)
     if _irreversible(data):
-        picture = replace(picture, loss=(_LOSS,))
+        picture = replace(picture, loss=(_LOSS,), coder="JPEG 2000")
     bits = _bits(data)
     if bits <= 8:
         return picture
@@ -37,7 +37,9 @@ def decode(data: bytes, max_pixels: int) -> Picture:
     if bits < 16:
         array = np.rint(array * (65535 / (2**bits - 1))).astype(np.uint16)
     deep = Picture.from_samples(array, opacity=True)
-    return replace(deep, profile=picture.profile, exif=picture.exif, dpi=picture.dpi, loss=picture.loss)
+    return replace(
+        deep, profile=picture.profile, exif=picture.exif, dpi=picture.dpi, loss=picture.loss, coder=picture.coder
+    )
 
 
 def _irreversible(data: bytes) -> bool:

@@ -12,6 +12,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 from ..decoding import check_size
 from ..picture import Picture
 from .jpeg_error import coding_error, coding_quality
+from .palette_error import palette_error
 
 __all__ = ["decode_with_pillow", "encode_with_pillow", "open_with_pillow"]
 
@@ -43,8 +44,11 @@ def decode_with_pillow(data: bytes, kind: str, max_pixels: int, *, first: bool =
             image.load()
         except (OSError, ValueError, SyntaxError) as error:
             raise ValueError(f"the image is damaged ({error})") from None
-        jpeg = isinstance(image, JpegImageFile)
-        loss, quality = (coding_error(image), coding_quality(image)) if jpeg else ((), None)
+        loss, coder, quality = (), "", None
+        if isinstance(image, JpegImageFile):
+            loss, coder, quality = coding_error(image), "JPEG", coding_quality(image)
+        elif image.mode == "P":
+            loss, coder = palette_error(image), "its palette"
         dpi = image.info.get("dpi")
         upright = ImageOps.exif_transpose(image)
     plain = _plain(upright)
@@ -56,7 +60,7 @@ def decode_with_pillow(data: bytes, kind: str, max_pixels: int, *, first: bool =
         dpi=None if dpi is None else (float(dpi[0]), float(dpi[1])),
     )
     picture = replace(picture, part=f"frame 1 of {frames}") if frames > 1 else picture
-    return replace(picture, loss=loss, quality=quality)
+    return replace(picture, loss=loss, coder=coder if loss else "", quality=quality)
 
 
 def encode_with_pillow(picture: Picture, kind: str, **options: object) -> bytes:

@@ -42,12 +42,13 @@ def decode(data: bytes, max_pixels: int, part: int | None = None) -> Picture:
             raise ValueError(f"it holds a stack, {series.axes} of shape {series.shape}; expected one image")
         check_size((page.imagelength, page.imagewidth), max_pixels)
         profile, dpi = page.iccprofile, _dpi(page)
-        loss = (_LOSS,) if page.compression in _JPEG else ()
+        jpeg = page.compression in _JPEG
         exif = exif_of_tiff(data) if EXIF in page.tags else None
         if page.photometric not in _COLOURS or page.bitspersample == 1:
             if part:
                 raise ValueError(f"series {part} has pixels of kind {int(page.photometric)}; expected grey or RGB ones")
-            return replace(decode_with_pillow(data, "TIFF", max_pixels), dpi=dpi, exif=exif, loss=loss)
+            picture = replace(decode_with_pillow(data, "TIFF", max_pixels), dpi=dpi, exif=exif)
+            return _after_jpeg(picture) if jpeg else picture
         try:
             array = series.asarray()
         except (ValueError, ImportError):  # a compression that tifffile leaves to an optional library
@@ -59,7 +60,7 @@ def decode(data: bytes, max_pixels: int, part: int | None = None) -> Picture:
     if page.photometric == PHOTOMETRIC.MINISWHITE and samples.dtype.kind == "u":
         samples = _inverted(samples)
     picture = Picture.from_samples(samples, opacity=opacity, profile=profile, exif=exif, dpi=dpi)
-    return replace(picture, loss=loss)
+    return _after_jpeg(picture) if jpeg else picture
 
 
 def encode(picture: Picture) -> bytes:
@@ -80,6 +81,10 @@ def encode(picture: Picture) -> bytes:
         metadata=None,
     )
     return stream.getvalue() if exif is None else with_exif(stream.getvalue(), exif)
+
+
+def _after_jpeg(picture: Picture) -> Picture:
+    return replace(picture, loss=(_LOSS,), coder="JPEG")
 
 
 def _is_cameras(page: tifffile.TiffPage) -> bool:

@@ -16,7 +16,7 @@ _LOSS = 0.01
 def decode(data: bytes, max_pixels: int) -> Picture:
     """The picture in a WebP file."""
     picture = decode_with_pillow(data, "WEBP", max_pixels)
-    return picture if data[12:16] == b"VP8L" else replace(picture, loss=(_LOSS,))
+    return picture if data[12:16] == b"VP8L" else replace(picture, loss=(_LOSS,), coder="WebP")
 
 
 def encode(picture: Picture) -> bytes:
