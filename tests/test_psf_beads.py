@@ -125,13 +125,27 @@ def test_slices_in_the_order_of_the_stage_or_of_the_sample():
         psf.gibson_lanni((9, 7, 7), **given, z="up")
 
 
-def test_the_order_of_the_sample_is_that_of_psfmodels():
+@pytest.mark.parametrize("model", ["scalar", "vectorial"])
+def test_the_order_of_the_sample_is_that_of_psfmodels(model):
+    """Which gives the mean of nine points of each pixel, and interpolates these linearly."""
     psfmodels = pytest.importorskip("psfmodels")
     indices = {"NA": 1.2, "ni": 1.515, "ni0": 1.515, "ns": 1.33, "ng": 1.5, "ng0": 1.5}
-    theirs = psfmodels.scalar_psf_centered(15, dz=0.25, nx=15, dxy=0.1, pz=2, wvl=0.6, params=indices)
-    given = {"wavelength": 0.6, "aperture": 1.2, "pixel": 0.1, "step": 0.25, "depth": 2.0}
-    ours = psf.gibson_lanni((15, 15, 15), **given, z="sample").numpy()
-    assert abs(ours / ours.max() - theirs / theirs.max()).max() < 0.03
+    theirs = getattr(psfmodels, f"{model}_psf_centered")(
+        15, dz=0.25, nx=15, dxy=0.1, pz=2, wvl=0.6, params=indices, normalize=True
+    )
+    given = {"wavelength": 0.6, "aperture": 1.2, "pixel": 0.1 / 3, "step": 0.25, "depth": 2.0}
+    maker = psf.gibson_lanni if model == "scalar" else psf.vectorial
+    ours = maker((15, 45, 45), **given, z="sample").unflatten(1, (15, 3)).unflatten(3, (15, 3)).mean((2, 4)).numpy()
+    assert abs(ours / ours.max() - theirs / theirs.max()).max() < 0.006
+
+
+def test_the_confocal_psf_is_that_of_psfmodels_on_fine_pixels():
+    """There it takes the pinhole for a disk of whole pixels, which is round only where they are fine."""
+    psfmodels = pytest.importorskip("psfmodels")
+    indices = {"NA": 1.2, "ns": 1.33, "ng": 1.5, "ng0": 1.5}
+    theirs = psfmodels.confocal_psf(5, 51, dxy=0.02, dz=0.25, ex_wvl=0.488, em_wvl=0.52, **indices)
+    ours = psf.confocal((5, 51, 51), excitation=0.488, emission=0.52, aperture=1.2, pixel=0.02, step=0.25, z="sample")
+    assert abs(ours / ours.max() - theirs / theirs.max()).max() < 0.005
 
 
 def test_the_command_makes_and_measures_psfs(tmp_path, monkeypatch, capsys):
