@@ -156,11 +156,16 @@ def test_damaged_mrc_is_refused(tmp_path):
             read_stack(tmp_path / "b.mrc")
 
 
-def test_psfs_of_matlab_7_3(tmp_path):
+@pytest.mark.parametrize("slices", [None, 5])
+def test_psfs_of_matlab_7_3(tmp_path, slices):
+    """MATLAB's arrays `H x W x D`, whose columns come first in the file: HDF5 has the axes in reverse."""
     h5py = pytest.importorskip("h5py")
     h = PSF.numpy()
+    if slices is not None:
+        h = h * np.arange(1, slices + 1)[:, None, None] / 15
     with h5py.File(tmp_path / "k.mat", "w", userblock_size=512) as file:
-        file["kernel"] = h.T
+        array = file.create_dataset("kernel", data=h.T if slices is None else h.transpose(0, 2, 1))
+        array.attrs["MATLAB_class"] = np.bytes_(b"double")
     data = bytearray((tmp_path / "k.mat").read_bytes())
     data[:19] = b"MATLAB 7.3 MAT-file"
     (tmp_path / "k.mat").write_bytes(data)

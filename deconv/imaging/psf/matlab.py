@@ -14,10 +14,10 @@ _NAMES = ("psf", "kernel", "blur", "k", "h", "f", "filt", "x")
 
 
 def psf_from_matlab(data: bytes) -> np.ndarray:
-    """The psf `(kh, kw)` in the bytes of a ``.mat`` file; of version 7.3 by h5py, if that is installed.
+    """The psf `(kh, kw)` or `(kd, kh, kw)` in the bytes of a ``.mat`` file; of version 7.3 by h5py, if installed.
 
-    The array called ``psf``, ``kernel`` or the like, else the only one. Sets of psfs are refused with what they hold:
-    which one is meant is not for us to guess, nor whether a third axis counts psfs or slices.
+    The array called ``psf``, ``kernel`` or the like, else the only one. Of three axes the last one counts slices, as in
+    MATLAB's own deconvolution: ``psf(:, :, k)`` is a slice. Cells and structs are refused with what they hold.
     """
     variables = _hdf5(data) if data[:10] == b"MATLAB 7.3" else _version_5(data)
     variables = {name: value for name, value in variables.items() if not name.startswith("__")}
@@ -28,12 +28,7 @@ def psf_from_matlab(data: bytes) -> np.ndarray:
         raise ValueError(f"expected one array, or one called psf; it holds {found or 'none'}")
     name = named[0] if named else next(iter(arrays))
     psf = arrays[name]
-    if psf.ndim == 3:
-        raise ValueError(
-            f"{name} is {' x '.join(map(str, psf.shape))}, and MATLAB files do not say whether the last axis counts "
-            "psfs or slices; save one psf as an array of its own, a volume's as .npy or TIFF, D x H x W"
-        )
-    return psf
+    return psf if psf.ndim == 2 else np.moveaxis(psf, 2, 0)
 
 
 def _version_5(data: bytes) -> dict[str, Any]:

@@ -168,8 +168,8 @@ def from_file(path: str | os.PathLike, *, recentre: bool = False) -> tuple[Tenso
     ----------
     path : path-like
         An image (of its colours, which are to agree, the mean), a stack (TIFF, OME-Zarr, FITS, MRC), a ``.npy`` file,
-        or a MATLAB ``.mat`` file, of version 7.3 where h5py is installed. In a file with several arrays the psf is the
-        one called ``psf``, ``kernel``, ``k``, ``h`` or the like, else the only one.
+        or a MATLAB ``.mat`` file, `H x W` or `H x W x D`, of version 7.3 where h5py is installed. In a file with
+        several arrays the psf is the one called ``psf``, ``kernel``, ``k``, ``h`` or the like, else the only one.
     recentre : bool
         Bring the centroid to the centre, see `normalise`.
 
