@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -14,8 +15,8 @@ from deconv.blind.observation import widest_window, window_size
 from deconv.cli import main
 from deconv.cli.left import wider_window
 from deconv.cli.source import Source
-from deconv.imaging import read_image, write_image
-from deconv.imaging.psf import from_file
+from deconv.imaging import degrade, read_image, write_image
+from deconv.imaging.psf import from_file, motion
 
 
 @pytest.fixture
@@ -76,3 +77,16 @@ def test_a_window_that_will_not_do(case, capsys, size):
     error = capsys.readouterr().err
     assert "kernel" in error
     assert error.count("\n") == 1
+
+
+def test_a_sharp_frame_is_left_out_and_as_it_was(case, capsys):
+    """What is inside is restored as it is without the frame."""
+    write_image("blurred.png", degrade(case.sharp, motion(11, 30), noise=0.005, seed=0), bits=16)
+    blurred = read_image("blurred.png")
+    write_image("framed.png", np.pad(blurred, ((9, 7), (5, 5)), constant_values=np.iinfo(blurred.dtype).max))
+    for name in ("blurred", "framed"):
+        assert main(["deblur", f"{name}.png", "-o", f"{name}-sharp.png", "--model", "motion", "-m", "wiener"]) == 0
+        assert ("left out is a sharp frame, in pixels: above 9" in capsys.readouterr().out) == (name == "framed")
+    framed = read_image("framed-sharp.png")
+    assert (framed[:9] == framed.max()).all()
+    np.testing.assert_allclose(framed[9:-7, 5:-5], read_image("blurred-sharp.png"), atol=1)

@@ -17,6 +17,7 @@ from .descent import as_prior, descended
 from .evidence import Candidate, Hypothesis
 from .kernel_estimate import KernelEstimate
 from .observation import Observation, widest_window, window_size
+from .picture_frame import find_frame
 from .polish import averages, polish, refined
 from .pyramid import pyramid
 from .reject import THRESHOLDS, hides_edges, why_hopeless, why_incredible, why_rejected
@@ -73,7 +74,7 @@ def estimate(
     ----------
     image : array_like
         One grey or colour photograph, at least 32 x 32; see `deconv.imaging.arrays`. The blur is taken to be the same
-        all over it.
+        all over it. A sharp frame around it, such as a white margin or letterbox bars, is left out.
     kernel_size : int or tuple of int, optional
         The psf's window, a number or `(kh, kw)`, made odd; somewhat more than the blur's extent, and at most half of
         the image. By default a fifth of the image's shorter side, from 15 to 151, and at the finest scales a smaller
@@ -133,11 +134,15 @@ def estimate(
     if min(height, width) < _LEAST_SIDE:
         raise ValueError(f"image: expected at least {_LEAST_SIDE} x {_LEAST_SIDE} pixels, given {height} x {width}")
     size = widest_window((height, width)) if kernel_size is None else window_size(kernel_size, (height, width))
+    frame = find_frame(batch, least=max(_LEAST_SIDE, *(2 * s for s in size)))
+    if frame:
+        batch = frame.inside(batch)
+        size = size if kernel_size is not None else widest_window((batch.shape[2], batch.shape[3]))
     observation = Observation.of(batch, sigma)
 
     def no_blur(reason: str, signs: Signs | None = None) -> KernelEstimate:
         psf = delta(observation.image.new_zeros(size))
-        return KernelEstimate(psf, image, float("nan"), (psf,), (reason,), signs=signs)
+        return KernelEstimate(psf, image, float("nan"), (psf,), (reason,), signs=signs, frame=frame)
 
     if observation.contrast <= THRESHOLDS.contrast:
         return no_blur("the image is of one colour: no blur to see")
@@ -148,14 +153,13 @@ def estimate(
         kinds: tuple[Kind, ...] = ("motion", "focus") if model in ("auto", "shake") else (model,)
         return fit_shape(observation.image, piece, kinds, size, window)
 
-    def with_shape(fitted: Candidate, signs: Signs | None = None) -> KernelEstimate:
-        return KernelEstimate(
-            fitted.psf, image, fitted.score, fitted.trace, confidence=SHAPE_CONFIDENCE, signs=signs, sigma=sigma
-        )
+    def trusted(best: Candidate, probability: float, signs: Signs | None) -> KernelEstimate:
+        psf, score, trace = best.psf, best.score, best.trace
+        return KernelEstimate(psf, image, score, trace, (), probability, signs=signs, sigma=sigma, frame=frame)
 
     def of_shape(reason: str | None = None, signs: Signs | None = None) -> KernelEstimate:
         fitted = (reason or "") if model == "shake" else shape()
-        return no_blur(reason or fitted, signs) if isinstance(fitted, str) else with_shape(fitted, signs)
+        return no_blur(reason or fitted, signs) if isinstance(fitted, str) else trusted(fitted, SHAPE_CONFIDENCE, signs)
 
     if model in ("motion", "focus"):
         return of_shape()
@@ -184,8 +188,8 @@ def estimate(
         best = descended(piece, best, by_gradient=refine == "gradient", density=density)
     signs = signs_of(best.psf, found.hypotheses)
     if model == "auto" and hides_edges(piece, size) and resembles(fitted := shape(), best):
-        return with_shape(fitted, signs)
+        return trusted(fitted, SHAPE_CONFIDENCE, signs)
     probability = confidence(signs)
     if reason := why_incredible(probability):
         return of_shape(reason, signs)
-    return KernelEstimate(best.psf, image, best.score, best.trace, confidence=probability, signs=signs, sigma=sigma)
+    return trusted(best, probability, signs)

@@ -15,6 +15,7 @@ from .confidence import Signs
 from .description import describe
 from .evidence import restored
 from .observation import Observation, unit_of
+from .picture_frame import NO_FRAME, PictureFrame
 from .reject import THRESHOLDS
 
 __all__ = ["KernelEstimate", "NoBlurFound", "NoImprovement", "UncertainBlur"]
@@ -56,6 +57,8 @@ class KernelEstimate:
         What the confidence is computed from; None where nothing was tried.
     sigma : float or array_like, optional
         Standard deviation of the photograph's noise, as `estimate` was told.
+    frame : PictureFrame
+        What around the photograph was left out, see `deconv.blind.picture_frame`.
     """
 
     psf: Tensor
@@ -66,6 +69,7 @@ class KernelEstimate:
     confidence: float = 0.0
     signs: Signs | None = None
     sigma: Any = None
+    frame: PictureFrame = NO_FRAME
 
     @cached_property
     def image(self) -> Any:
@@ -74,12 +78,13 @@ class KernelEstimate:
         if not self.found:
             return self.photograph
         batch, back = as_image_batch(self.photograph)
-        observation = Observation.of(batch, self.sigma)
+        inside = self.frame.inside(batch)
+        observation = Observation.of(inside, self.sigma)
         latent = restored(observation.image, self.psf[None, None], observation.sigma)
-        unit = unit_of(batch)
-        grey = (batch / unit).mean(1, keepdim=True)
+        unit = unit_of(inside)
+        grey = (inside / unit).mean(1, keepdim=True)
         latent = (latent.to(batch) * grey.std(correction=0) + grey.mean()) * unit
-        return back(latent.expand_as(batch))
+        return back(self.frame.around(latent.expand_as(inside), batch))
 
     @property
     def found(self) -> bool:
@@ -90,6 +95,7 @@ class KernelEstimate:
         """The psf, what it looks like in words, and how far it is to be trusted."""
         said = [describe(self.psf).words if self.found else "no blur is found that is to be trusted"]
         said += [f"confidence {self.confidence:.2f}"] if self.found else []
+        said += [self.frame.words] if self.frame else []
         size = " x ".join(map(str, self.psf.shape))
         return [*said, *self.warnings, *self.cautions, f"{size} pixels, score {self.score:.4g}"]
 

@@ -17,6 +17,7 @@ from .description import describe
 from .field import estimate_field
 from .kernel_estimate import KernelEstimate, NoBlurFound, NoImprovement, UncertainBlur
 from .observation import channel_noise, effective_noise
+from .picture_frame import find_frame
 from .varying import BlurField, estimate_varying
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ def deblur(
     Parameters
     ----------
     image : array_like
-        As for `estimate`.
+        As for `estimate`. A sharp frame around it is neither looked at nor restored.
     kernel_size : int or tuple of int, optional
         As for `estimate`.
     estimated : KernelEstimate, optional
@@ -140,7 +141,9 @@ def deblur(
         The restored image does not explain the given one, or rings: what blur was found, and why the result is judged
         no better. It is returned all the same; ``warnings.simplefilter("error", NoImprovement)`` makes an error of it.
     """
-    batch, back = as_image_batch(image)
+    whole, back = as_image_batch(image)
+    frame = find_frame(whole)
+    batch = frame.inside(whole)
     light = to_linear(batch) if linear else batch
     level = None if sigma is None else channel_noise(sigma, batch).to(batch)
     white = white_of(as_tensor(image, name="image")[0].dtype, white, sought=True)
@@ -178,7 +181,8 @@ def deblur(
     )
     if reason := why_not_better(batch, latent, psf, sigma=level, linear=linear):
         warnings.warn(f"{words}, but {reason}", NoImprovement, stacklevel=2)
-    return (back(latent), found) if info else back(latent)
+    restored = back(frame.around(latent, whole))
+    return (restored, found) if info else restored
 
 
 def _of_tiles(

@@ -1,4 +1,4 @@
-r"""Blurs of one or two numbers, straight motion and defocus, from the power spectrum of the photograph.
+r"""Blurs of one or two numbers: straight motion, defocus, Gaussian blur; the first two from the power spectrum.
 
 A psf h turns the power S of the latent image into :math:`S |H|^2 + \sigma^2`. Photographs have
 :math:`S = c \, |\omega|^{-2\beta}`, and the values of a periodogram P are independent, of exponential distribution. So,
@@ -25,11 +25,11 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from ..imaging.psf import disk, motion
+from ..imaging.psf import disk, gaussian, motion
 
-__all__ = ["Shape", "Spectrum", "find_shape"]
+__all__ = ["Kind", "Shape", "Spectrum", "find_shape", "find_shapes"]
 
-Kind = Literal["motion", "focus"]
+Kind = Literal["motion", "focus", "gaussian"]
 
 # Pixels on each side of the tiles whose periodograms are averaged, and the lowest and highest frequency that counts, in
 # cycles a pixel: below, a tile shows too little of a wave; above, there is more of the sampling than of the photograph.
@@ -46,14 +46,14 @@ _AT_ONCE = 8
 
 @dataclass(frozen=True)
 class Shape:
-    """Straight motion or defocus.
+    """Straight motion, defocus, or Gaussian blur.
 
     Attributes
     ----------
-    kind : {"motion", "focus"}
+    kind : {"motion", "focus", "gaussian"}
         Of which kind.
     size : float
-        Length of the motion, or radius of the disk, in pixels.
+        Length of the motion, radius of the disk, or standard deviation, in pixels.
     angle : float
         Of motion, in degrees, counter-clockwise from the horizontal.
     """
@@ -73,7 +73,9 @@ class Shape:
 
     def psf(self, window: tuple[int, int] | None = None) -> Tensor:
         """The psf `(kh, kw)`, by default in the least window."""
-        return motion(self.size, self.angle, window) if self.kind == "motion" else disk(self.size, window)
+        if self.kind == "motion":
+            return motion(self.size, self.angle, window)
+        return disk(self.size, window) if self.kind == "focus" else gaussian(self.size, window)
 
     def near(self, step: float) -> list[Shape]:
         """Those around it, in steps of a share of its size, and of the angle that moves the ends as far."""
@@ -145,7 +147,13 @@ class Spectrum:
 
 
 def find_shape(image: Tensor, kinds: Sequence[Kind], window: tuple[int, int]) -> tuple[Shape, float]:
-    """The likeliest straight motion or defocus, and by how much it is likelier than no blur.
+    """The likeliest of `find_shapes`, and by how much it is likelier than no blur."""
+    gain, shape = max(find_shapes(image, kinds, window), key=_gain_of)
+    return shape, gain
+
+
+def find_shapes(image: Tensor, kinds: Sequence[Kind], window: tuple[int, int]) -> list[tuple[float, Shape]]:
+    """The likeliest straight motion and the likeliest defocus, and by how much each is likelier than no blur.
 
     Parameters
     ----------
@@ -158,10 +166,9 @@ def find_shape(image: Tensor, kinds: Sequence[Kind], window: tuple[int, int]) ->
 
     Returns
     -------
-    shape : Shape
-        With its numbers refined to about a hundredth.
-    gain : float
-        In nats a frequency; negative where no blur is likelier.
+    list of tuple
+        Of each kind the gain in nats a frequency, negative where no blur is likelier, and the shape, its numbers
+        refined to about a hundredth.
     """
     spectrum = Spectrum(image)
     found: list[tuple[float, Shape]] = []
@@ -175,8 +182,7 @@ def find_shape(image: Tensor, kinds: Sequence[Kind], window: tuple[int, int]) ->
             best = _sorted(spectrum, sorted(near, key=astuple))[:_REFINED]
             step /= 2
         found += best[:1]
-    gain, shape = max(found, key=_gain_of)
-    return shape, gain
+    return found
 
 
 def _grid(kind: Kind, window: int) -> list[Shape]:

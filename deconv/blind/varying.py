@@ -18,6 +18,7 @@ from .frame_tiles import FrameTiles, place_in_frame
 from .kernel_estimate import KernelEstimate
 from .motion_search import search_motion
 from .observation import Observation
+from .picture_frame import find_frame
 from .support import cropped, extent
 
 if TYPE_CHECKING:
@@ -120,7 +121,8 @@ def estimate_varying(
     Returns
     -------
     BlurField
-        Its `psfs` are for `psf_field` of the restorations; `words` says what was found.
+        Its `psfs` are for `psf_field` of the restorations, of what is inside a sharp frame, if there is one; `words`
+        says what was found.
 
     Raises
     ------
@@ -135,6 +137,7 @@ def estimate_varying(
     if estimated is None:
         estimated = estimate(image, kernel_size, sigma=sigma, progress=progress, **options)
     batch, _ = as_image_batch(image)
+    batch = find_frame(batch).inside(batch)
     one = BlurField(estimated.psf[None, None], estimated, 0.0, 0.0, estimated.warnings)
     if not estimated.found:
         return one

@@ -15,8 +15,6 @@ from .source import Source
 from .values import window
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from ..blind import BlurField, KernelEstimate
     from ..blind.api import Model
 
@@ -67,15 +65,16 @@ def estimate_blur(photograph: Source, search: Search) -> tuple[Blur, float | Non
     if (place := advised_streak(photograph, found.psf if found.found else None)) is not None:
         typer.echo(f"deconv: its lights show another blur; to try: --psf-from {place}", err=True)
     words = f"estimated ({' x '.join(map(str, found.psf.shape))})"
+    frame, around = (found.frame, f"; {found.frame.words}") if found.frame else (None, "")
     if not found.found:
         return Blur(found.psf, words), None, light
     if search.field is None:
-        return Blur(found.psf, f"{words}, {describe(found.psf).words}"), found.confidence, light
+        return Blur(found.psf, f"{words}, {describe(found.psf).words}{around}", frame=frame), found.confidence, light
     varying = _varying(photograph, search, found, light=light)
     if not varying.varies:
-        return Blur(found.psf, f"{words}, {varying.words}"), found.confidence, light
-    words = f"estimated ({' x '.join(map(str, varying.psfs.shape[2:]))}), {varying.words}"
-    return Blur(found.psf, words, field=varying.psfs), found.confidence, light
+        return Blur(found.psf, f"{words}, {varying.words}{around}", frame=frame), found.confidence, light
+    words = f"estimated ({' x '.join(map(str, varying.psfs.shape[2:]))}), {varying.words}{around}"
+    return Blur(found.psf, words, field=varying.psfs, frame=frame), found.confidence, light
 
 
 def _varying(photograph: Source, search: Search, found: KernelEstimate, *, light: bool) -> BlurField:
@@ -83,7 +82,7 @@ def _varying(photograph: Source, search: Search, found: KernelEstimate, *, light
     from ..blind import BlurField, NoBlurFound, estimate_field, estimate_varying
     from ..imaging.srgb import to_linear
 
-    batch = to_linear(photograph.batch) if light else photograph.batch
+    batch = found.frame.inside(to_linear(photograph.batch) if light else photograph.batch)
     noise, progress = _noise(photograph, search, light=light), False if search.quiet else None
     if search.field == "auto":
         return estimate_varying(batch, estimated=found, sigma=noise, progress=progress)
@@ -130,13 +129,14 @@ def find_blur(photograph: Source, search: Search) -> tuple[KernelEstimate, bool]
             progress=progress,
         )
 
-    def explained_by_light(psf: Tensor) -> bool:
-        return made_in_light(photograph.batch, psf, mask=[photograph.known], progress=progress)
+    def explained_by_light(found: KernelEstimate) -> bool:
+        known = None if photograph.known is None else found.frame.inside(photograph.known)
+        return made_in_light(found.frame.inside(photograph.batch), found.psf, mask=[known], progress=progress)
 
     light = photograph.photograph if search.linear is None else search.linear
     found = found_in(light)
     doubtful = search.linear is None and light
-    if doubtful and not (found.found and explained_by_light(found.psf)):
+    if doubtful and not (found.found and explained_by_light(found)):
         again = found_in(False)
         if again.found or not found.found:
             found, light = again, False

@@ -12,6 +12,7 @@ from .psf_fields import read_field
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from ..blind.picture_frame import PictureFrame
     from ..imaging.picture import VoxelSize
 
 __all__ = ["Blur", "on_voxels", "read_blur"]
@@ -35,12 +36,15 @@ class Blur:
     field : Tensor or None
         Psfs `(gy, gx, kh, kw)` where the blur varies over the frame; `psf` is then their mean, or the one that was
         found for all of it.
+    frame : PictureFrame or None
+        Lines around the picture that it has not blurred, and that are not restored.
     """
 
     psf: Tensor
     words: str
     voxel: VoxelSize | None = None
     field: Tensor | None = None
+    frame: PictureFrame | None = None
 
     @property
     def space(self) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -108,16 +108,20 @@ def deblur_file(
         light = in_light(photograph, blur, progress=options.progress)
     else:
         light = options.linear
-    restored = _restore(photograph, blur, chosen, options, light=light)
+    frame = blur.frame if options.posterior is None else None  # draws are of the whole picture
+    inside = photograph if frame is None else photograph.part(*frame.within(photograph.batch.shape[-2:]))
+    restored = _restore(inside, blur, chosen, options, light=light)
     seconds = time.perf_counter() - started
     if confidence is not None:
         from ..blind.comparison import why_not_better
 
         psf = blur.psf if blur.field is None else blur.field
-        if reason := why_not_better(photograph.batch, restored.image, psf, sigma=restored.sigma, linear=light):
+        if reason := why_not_better(inside.batch, restored.image, psf, sigma=restored.sigma, linear=light):
             typer.echo(f"deconv: {reason}", err=True)
             words = leave(photograph, output, bits=options.bits, on_doubt=options.on_doubt)
             return Outcome(LEFT, words, blur.size, confidence, seconds)
+    if frame is not None:
+        restored = replace(restored, image=frame.around(restored.image, photograph.batch))
     lost = _write(photograph, output, beside, restored, options)
     saved = _save_psf(photograph, blur, options.save_psf)
     how = chosen.name if options.posterior is None else f"mean of {options.posterior} draws"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,13 +36,7 @@ def detailed_part(photograph: Source) -> Source:
     detail = F.avg_pool2d(down.abs() + right.abs(), (height - 1, width - 1), step)
     place = int(detail.flatten().argmax())
     top, left = (step * i for i in divmod(place, detail.shape[-1]))
-    here = (slice(top, top + height), slice(left, left + width))
-    values = photograph.values[here]
-    picture = photograph.picture
-    if picture is not None:
-        picture = replace(picture, pixels=values, alpha=None if picture.alpha is None else picture.alpha[here])
-    known = None if photograph.known is None else photograph.known[(..., *here)]
-    return replace(photograph, values=values, batch=photograph.batch[(..., *here)], picture=picture, known=known)
+    return photograph.part(slice(top, top + height), slice(left, left + width))
 
 
 def write_pair(path: Path, before: Tensor, after: Tensor) -> None:

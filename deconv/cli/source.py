@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -55,6 +55,15 @@ class Source:
     white: float = 1.0
     volume: Volume | None = None
     known: Tensor | None = None
+
+    def part(self, rows: slice, columns: slice) -> Source:
+        """That of a picture in some rows and columns, with what is known of the whole."""
+        values, picture = self.values[rows, columns], self.picture
+        if picture is not None:
+            alpha = None if picture.alpha is None else picture.alpha[rows, columns]
+            picture = replace(picture, pixels=values, alpha=alpha)
+        known = None if self.known is None else self.known[..., rows, columns]
+        return replace(self, values=values, batch=self.batch[..., rows, columns], picture=picture, known=known)
 
     def check_target(self, path: Path, *, bits: int | None) -> None:
         """Raise now what `write` would raise at the end of the work, or where most of it would come out white."""
