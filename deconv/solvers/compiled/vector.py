@@ -20,6 +20,7 @@ __all__ = [
     "INT32",
     "INT64",
     "Vector",
+    "add_lanes",
     "are_literals",
     "at_address",
     "fma_diagonal",
@@ -222,11 +223,11 @@ def fma_outer(typingctx, values, rows, left, left_stride, right, right_stride):
     def codegen(context, builder, signature, arguments):
         accumulators = cgutils.unpack_tuple(builder, arguments[0], values.count)
         a = [load_vector(builder, kind, step) for step in steps_of(builder, *arguments[2:4], count)]
-        b = [load_vector(builder, kind, step) for step in steps_of(builder, *arguments[4:], columns)]
-        result = [
-            _fma(builder, kind, a[i], b[j], accumulators[i * columns + j]) for i in range(count) for j in range(columns)
-        ]
-        return context.make_tuple(builder, values, result)
+        for j, step in enumerate(steps_of(builder, *arguments[4:], columns)):  # one at a time, as in `fma_grid`
+            b = load_vector(builder, kind, step)
+            for i in range(count):
+                accumulators[i * columns + j] = _fma(builder, kind, a[i], b, accumulators[i * columns + j])
+        return context.make_tuple(builder, values, accumulators)
 
     return values(values, rows, *[types.int64] * 4), codegen
 
@@ -262,3 +263,25 @@ def total(typingctx, values):
         return context.make_tuple(builder, result, items)
 
     return result(values), codegen
+
+
+@intrinsic
+def add_lanes(typingctx, values, address, stride):
+    """Add the lanes of each vector of a tuple, pairs of halves first, to numbers in memory `stride` bytes apart."""
+    kind = values.dtype
+
+    def codegen(context, builder, signature, arguments):
+        steps = steps_of(builder, *arguments[1:], values.count)
+        for item, step in zip(cgutils.unpack_tuple(builder, arguments[0], values.count), steps, strict=True):
+            lanes = kind.lanes
+            while lanes > 1:
+                lanes //= 2
+                halves = (shuffle(builder, item, item, [*range(first, first + lanes)]) for first in (0, lanes))
+                item = builder.fadd(*halves)
+            place = at_address(builder, step)
+            kept = builder.load(place, align=kind.element_bytes, typ=kind.element)
+            number = builder.extract_element(item, INT32(0))
+            builder.store(builder.fadd(kept, number), place, align=kind.element_bytes)
+        return context.get_dummy_value()
+
+    return types.void(values, types.int64, types.int64), codegen
