@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from .kernel_shape import KernelShape
+
 __all__ = ["CellShape"]
 
 
 @dataclass(frozen=True)
-class CellShape:
-    """The arguments of the C++ template of the same name, in its order."""
-
+class CellShape(KernelShape):
     FILES: ClassVar[tuple[str, ...]] = ("cell.cuh", "prepare.cu", "solve.cu")
     KERNELS: ClassVar[tuple[str, ...]] = ("prepare", "solve")
     cluster: ClassVar[int] = 1
@@ -28,9 +28,6 @@ class CellShape:
     rows_per_thread: int
     held: bool
 
-    def __str__(self) -> str:
-        return f"CellShape<{', '.join(str(value).lower() for value in vars(self).values())}>"
-
     @property
     def itemsize(self) -> int:
         return 4 if self.scalar == "float" else 8
@@ -44,16 +41,8 @@ class CellShape:
         return -(-self.unknowns // self.outputs)
 
     @property
-    def slope(self) -> int:
-        return self.right + 1
-
-    @property
     def reach(self) -> int:
         return self.left + self.slope * self.above
-
-    @property
-    def taps(self) -> int:
-        return self.left + self.above * (self.left + 1 + self.right)
 
     @property
     def table(self) -> int:

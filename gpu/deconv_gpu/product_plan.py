@@ -9,7 +9,7 @@ from functools import lru_cache
 from .launch import Launch
 from .operands import Operands
 from .product_shape import ProductShape
-from .solve_shape import Device, SolveShape, registers_of_a_lane
+from .solve_shape import Device, SolveShape, refusal_of_clusters, registers_of_a_lane
 
 __all__ = ["ProductPlan", "plan_products"]
 
@@ -71,17 +71,9 @@ class ProductPlan:
 @lru_cache(maxsize=512)
 def plan_products(shape: SolveShape, device: Device) -> ProductPlan | str:
     """The plan for a solve, or the reason why there is none."""
-    if not device.clusters:
-        return "needs a GPU of compute capability 9.0"
-    if shape.itemsize != 4:
-        return "is for float32"
-    if shape.channels not in _CHANNELS:
-        return f"is for 4 to 64 channels per group, given {shape.channels}"
+    if refusal := refusal_of_clusters(shape, device, _CHANNELS, _CLUSTER):
+        return refusal
     above, left, right = shape.sees
-    if above + left == 0:
-        return "is for kernels of more than one tap"
-    if shape.images * _CLUSTER >= 2**31 or shape.height * shape.width >= 2**31:
-        return "more than 2^31 strips in the batch, or pixels in an image"
     strips = -(-shape.height // ProductShape.ROWS)
     if strips > _CLUSTER or above > ProductShape.ROWS:
         return f"is for images and kernels of up to {_CLUSTER * ProductShape.ROWS} and {1 + ProductShape.ROWS} rows"

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from math import ceil
 from typing import ClassVar
 
+from .kernel_shape import KernelShape
+
 __all__ = ["ProductShape"]
 
 
 @dataclass(frozen=True)
-class ProductShape:
-    """The arguments of the C++ template of the same name, in its order."""
-
+class ProductShape(KernelShape):
     FILES: ClassVar[tuple[str, ...]] = (
         "tap_order.cuh",
         "product_shape.cuh",
@@ -32,20 +32,9 @@ class ProductShape:
     warps: int
     cluster: int
 
-    def __str__(self) -> str:
-        return f"ProductShape<{', '.join(map(str, vars(self).values()))}>"
-
-    @property
-    def slope(self) -> int:
-        return self.right + 1
-
     @property
     def pixel(self) -> int:
         return 4 * (-(-self.channels // 4) | 1)
-
-    @property
-    def taps(self) -> int:
-        return self.left + self.above * (self.left + 1 + self.right)
 
     @property
     def table(self) -> int:

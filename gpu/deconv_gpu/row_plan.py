@@ -10,7 +10,7 @@ from functools import lru_cache
 from .launch import Launch
 from .operands import Operands
 from .row_shape import RowShape
-from .solve_shape import Device, SolveShape
+from .solve_shape import Device, SolveShape, refusal_of_clusters
 
 __all__ = ["RowPlan", "plan_rows", "row_shapes"]
 
@@ -75,16 +75,8 @@ def plan_rows(shape: SolveShape, device: Device) -> RowPlan | str:
     High strips are few, and hand over seldom; low ones leave the sums of a large kernel to more lanes. Of all that fit,
     the one that is quickest by a model of the time is taken.
     """
-    if not device.clusters:
-        return "needs a GPU of compute capability 9.0"
-    if shape.itemsize != 4:
-        return "is for float32"
-    if shape.channels not in _CHANNELS:
-        return f"is for 1 to 3 channels per group, given {shape.channels}"
-    if shape.sees[0] + shape.sees[1] == 0:
-        return "is for kernels of more than one tap"
-    if shape.images * _CLUSTER >= 2**31 or shape.height * shape.width >= 2**31:
-        return "more than 2^31 strips in the batch, or pixels in an image"
+    if refusal := refusal_of_clusters(shape, device, _CHANNELS, _CLUSTER):
+        return refusal
     candidates = [RowPlan(row, shape) for row in row_shapes(shape)]
     if not candidates:
         return f"a kernel of {shape.kernel_height} x {shape.kernel_width} does not fit into registers"

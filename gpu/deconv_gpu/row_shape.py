@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from .kernel_shape import KernelShape
+
 __all__ = ["RowShape"]
 
 
 @dataclass(frozen=True)
-class RowShape:
-    """The arguments of the C++ template of the same name, in its order."""
-
+class RowShape(KernelShape):
     FILES: ClassVar[tuple[str, ...]] = ("row_shape.cuh", "kernel.cuh", "matrices.cuh", "hand_over.cuh", "solve_rows.cu")
     KERNELS: ClassVar[tuple[str, ...]] = ("solve_rows",)
 
@@ -24,17 +24,6 @@ class RowShape:
     helpers: int
     interval: int
     cluster: int
-
-    def __str__(self) -> str:
-        return f"RowShape<{', '.join(map(str, vars(self).values()))}>"
-
-    @property
-    def slope(self) -> int:
-        return self.right + 1
-
-    @property
-    def across(self) -> int:
-        return self.left + 1 + self.right
 
     @property
     def lanes(self) -> int:
@@ -69,6 +58,6 @@ class RowShape:
     def shared_bytes(self, width: int) -> int:
         steps = width + self.slope * (self.rows - 1 + self.above) + self.interval + 1
         place = (self.above + self.rows) * self.channels | 1
-        table = (1 + self.left + self.above * self.across) * self.channels**2
+        table = (1 + self.taps) * self.channels**2
         parts = self.helpers * 2 * self.interval * self.lanes
         return 8 * 3 * self.channels**2 + 4 * (table + 1 + self.targets + parts + steps * place)

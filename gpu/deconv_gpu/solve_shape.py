@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["Device", "SolveShape", "registers_of_a_lane"]
+__all__ = ["Device", "SolveShape", "refusal_of_clusters", "registers_of_a_lane"]
 
 
 @dataclass(frozen=True)
@@ -50,3 +50,19 @@ class SolveShape:
 def registers_of_a_lane(warps: int) -> int:
     """That a lane can have in a block of so many warps: each quarter of a processor has 16384, in eights for a lane."""
     return min(16384 // (32 * -(-warps // 4)) // 8 * 8, 248)
+
+
+def refusal_of_clusters(shape: SolveShape, device: Device, channels: range, cluster: int) -> str | None:
+    """Why kernels whose strips hand over within clusters, of so many blocks at most, cannot solve this; else None."""
+    if not device.clusters:
+        return "needs a GPU of compute capability 9.0"
+    if shape.itemsize != 4:
+        return "is for float32"
+    if shape.channels not in channels:
+        return f"is for {channels.start} to {channels.stop - 1} channels per group, given {shape.channels}"
+    above, left, _ = shape.sees
+    if above + left == 0:
+        return "is for kernels of more than one tap"
+    if shape.images * cluster >= 2**31 or shape.height * shape.width >= 2**31:
+        return "more than 2^31 strips in the batch, or pixels in an image"
+    return None

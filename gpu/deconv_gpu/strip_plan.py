@@ -8,7 +8,7 @@ from functools import lru_cache
 
 from .launch import Launch
 from .operands import Operands
-from .solve_shape import Device, SolveShape, registers_of_a_lane
+from .solve_shape import Device, SolveShape, refusal_of_clusters, registers_of_a_lane
 from .strip_shape import StripShape
 
 __all__ = ["StripPlan", "cut_strips", "plan_strips", "strip_clusters"]
@@ -78,16 +78,8 @@ def plan_strips(shape: SolveShape, device: Device) -> StripPlan | str:
     A large image is cut into strips where it has to be, and where there are processors for them. Few lanes with many
     taps each are quicker than many with few, which exchange their sums in more rounds.
     """
-    if not device.clusters:
-        return "needs a GPU of compute capability 9.0"
-    if shape.itemsize != 4:
-        return "is for float32"
-    if shape.channels not in _CHANNELS:
-        return f"is for 4 to 16 channels per group, given {shape.channels}"
-    if shape.sees[0] + shape.sees[1] == 0:
-        return "is for kernels of more than one tap"
-    if shape.images * _CLUSTER >= 2**31 or shape.height * shape.width >= 2**31:
-        return "more than 2^31 strips in the batch, or pixels in an image"
+    if refusal := refusal_of_clusters(shape, device, _CHANNELS, _CLUSTER):
+        return refusal
     reasons = []
     for cluster in strip_clusters(shape, device):
         found = cut_strips(shape, device, cluster)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from .kernel_shape import KernelShape
+
 __all__ = ["StripShape"]
 
 
 @dataclass(frozen=True)
-class StripShape:
-    """The arguments of the C++ template of the same name, in its order."""
-
+class StripShape(KernelShape):
     FILES: ClassVar[tuple[str, ...]] = (
         "tap_order.cuh",
         "strip_shape.cuh",
@@ -33,9 +33,6 @@ class StripShape:
     warps: int
     cluster: int
 
-    def __str__(self) -> str:
-        return f"StripShape<{', '.join(map(str, vars(self).values()))}>"
-
     @property
     def pixel(self) -> int:
         return -(-self.channels // 4) * 4
@@ -49,16 +46,8 @@ class StripShape:
         return self.parts * self.shares
 
     @property
-    def slope(self) -> int:
-        return self.right + 1
-
-    @property
     def threads(self) -> int:
         return 32 * (self.warps + (self.cluster > 1))
-
-    @property
-    def taps(self) -> int:
-        return self.left + self.above * (self.left + 1 + self.right)
 
     @property
     def table(self) -> int:
