@@ -64,7 +64,7 @@ def beads(
     channel: Annotated[int | None, Option(metavar="N", help="Which channel of the stack, from 0 on.")] = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Distil a psf from beads: isolated ones are registered to a part of a pixel, and averaged.
+    """Distil a psf from beads: freed of neighbours' light, registered to a part of a pixel, and averaged.
 
     \b
     Example:

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..arrays import as_image_batch
+from .crowd import Crowd
 from .moments import centroid, widths
 from .shift import shifted
 
@@ -17,9 +18,11 @@ __all__ = ["Beads", "from_beads"]
 
 # A bead's peak is so many deviations of the noise above the background, and such a part of the brightest bead's.
 _DEVIATIONS, _LEAST_PEAK = 10.0, 0.1
-# So much of its peak may a neighbour be that is not told from the bead's own light.
+# So much of a bead's height may its neighbours add, for it to be told from them.
 _NEIGHBOUR = 0.1
 _ROUNDS = 4
+# Turns of telling beads from their neighbours, and how many isolated ones make a psf to begin with.
+_TURNS, _FEW = 3, 3
 # Beads that are farther from the mean than so many deviations are left out.
 _FAR = 3.5
 
@@ -35,8 +38,8 @@ class Beads:
     used : int
         Those that the psf is the mean of.
     crowded, saturated, unlike : int
-        Those left out for a neighbour or the border of the picture, for values at full scale, and for being unlike the
-        others: clumps, or beads of another size.
+        Those left out for standing too near to a neighbour or to the border of the picture, for values at full scale,
+        and for being unlike the others: clumps, or beads of another size.
     fwhm : tuple of float
         Full width at half maximum of the psf along each axis, in pixels.
     """
@@ -56,11 +59,12 @@ class Beads:
 
 
 def from_beads(image: Any, size: int | tuple[int, ...]) -> tuple[Tensor, Beads]:
-    """The psf that points of light show: isolated ones, registered to a part of a pixel and averaged.
+    """The psf that points of light show: registered to a part of a pixel, and averaged.
 
-    The image's median is taken for the background. Each window is fitted to the mean of all, in place, brightness and
-    level, by steps of Gauss and Newton; those that are unlike the mean are left out, the others averaged as their light
-    counts.
+    The image's median is taken for the background. Where windows overlap, each is freed of its neighbours' light, which
+    is fitted along with their places; beads that stand too near to each other for that are left out. Each window is
+    then fitted to the mean of all, in place, brightness and level, by steps of Gauss and Newton; those that are unlike
+    the mean are left out, the others averaged as their light counts.
 
     Parameters
     ----------
@@ -90,23 +94,75 @@ def from_beads(image: Any, size: int | tuple[int, ...]) -> tuple[Tensor, Beads]:
     if len(window) != space or any(n % 2 == 0 or not 0 < n <= m for n, m in zip(window, values.shape, strict=True)):
         raise ValueError(f"size: expected {space} odd numbers up to {tuple(values.shape)}, given {size}")
     places = _peaks(values)
-    kept, crowded = _isolated(places, window, tuple(values.shape))
-    windows = [
-        values[tuple(slice(p - n // 2, p + n // 2 + 1) for p, n in zip(place, window, strict=True))] for place in kept
-    ]
     full = 1.0 if str(image.dtype).removeprefix("torch.") in ("uint8", "uint16") else float(values.max())
-    clipped = [int((w >= full).sum()) > (0 if full == 1.0 else 1) for w in windows]
-    lit = [w - values.median() for w, bad in zip(windows, clipped, strict=True) if not bad]
-    if not lit:
+    spare = 0 if full == 1.0 else 1  # the brightest value of a picture of floats is one, and need not be saturated
+    inside = [_inside(place, window, tuple(values.shape)) for place in places]
+    saturated = [int((_window(values, place, window) >= full).sum()) > spare for place in places]
+    apart = [not _near(place, places, window) for place in places]
+    usable = [i for i in range(len(places)) if inside[i] and not saturated[i]]
+    lit = values - values.median()
+    kept = [i for i in usable if apart[i]]
+    if len(kept) < len(usable):
+        windows, kept = _told_apart(lit, (values < full) | (spare > 0), places, window, usable, kept)
+    else:
+        windows = [_window(lit, places[i], window) for i in kept]
+    crowded = len(places) - sum(saturated) - len(kept)
+    if not kept:
         raise ValueError(
             f"image: of {len(places)} points of light {crowded} are too near to another or to the border for a window "
-            f"of {' x '.join(map(str, window))}, and {sum(clipped)} are saturated; none is left to make a psf of"
+            f"of {' x '.join(map(str, window))}, and {sum(saturated)} are saturated; none is left to make a psf of"
         )
-    mean, used = _register(lit)
+    mean, used = _register(windows)
     psf = mean.clamp_min(0)
     psf = (psf / psf.sum()).float()
-    report = Beads(len(places), used, crowded, sum(clipped), len(lit) - used, widths(psf))
+    report = Beads(len(places), used, crowded, sum(saturated), len(kept) - used, widths(psf))
     return psf, report
+
+
+def _told_apart(
+    lit: Tensor,
+    known: Tensor,
+    places: list[tuple[int, ...]],
+    window: tuple[int, ...],
+    usable: list[int],
+    isolated: list[int],
+) -> tuple[list[Tensor], list[int]]:
+    """The windows of beads without their neighbours' light, and which beads they are: those told from the others."""
+    crowd = Crowd(lit, known, places, window)
+    enough = len(isolated) >= _FEW
+    windows = [_window(lit, places[i], window) for i in (isolated if enough else usable)]
+    mean = _register(windows)[0] if enough else _typical(windows)
+    kept = usable
+    for _ in range(_TURNS):
+        crowd.turn(mean / mean.sum())
+        kept = [i for i in usable if crowd.gains[i] > 0 and crowd.others(i) < _NEIGHBOUR]
+        if not kept:
+            break
+        mean = crowd.mean(kept)
+        mean = shifted(mean, [-d for d in _middle(mean)])
+    return [crowd.alone(i) for i in kept], kept
+
+
+def _typical(windows: list[Tensor]) -> Tensor:
+    """The median of windows, each as bright in the middle as the others: what few of them have is not in it."""
+    middle = tuple(n // 2 for n in windows[0].shape)
+    return torch.stack([window / window[middle] for window in windows]).median(0).values
+
+
+def _inside(place: tuple[int, ...], window: tuple[int, ...], frame: tuple[int, ...]) -> bool:
+    return all(n // 2 <= p < m - n // 2 for p, n, m in zip(place, window, frame, strict=True))
+
+
+def _near(place: tuple[int, ...], places: list[tuple[int, ...]], window: tuple[int, ...]) -> bool:
+    """Whether the windows of others overlap with that of a bead."""
+    return any(
+        other != place and all(abs(p - q) < n for p, q, n in zip(place, other, window, strict=True)) for other in places
+    )
+
+
+def _window(values: Tensor, place: tuple[int, ...], window: tuple[int, ...]) -> Tensor:
+    """What of a window is in the frame."""
+    return values[tuple(slice(max(0, p - n // 2), p + n // 2 + 1) for p, n in zip(place, window, strict=True))]
 
 
 def _peaks(values: Tensor) -> list[tuple[int, ...]]:
@@ -125,22 +181,6 @@ def _peaks(values: Tensor) -> list[tuple[int, ...]]:
     threshold = level + max(_DEVIATIONS * noise, _LEAST_PEAK * float(smooth.max() - level))
     found = ((smooth == highest) & (smooth > threshold))[0, 0]
     return [tuple(place) for place in found.nonzero().tolist()]
-
-
-def _isolated(
-    places: list[tuple[int, ...]], window: tuple[int, ...], frame: tuple[int, ...]
-) -> tuple[list[tuple[int, ...]], int]:
-    """Those whose window is in the frame and has no other in it, and how many are not."""
-    kept = []
-    for place in places:
-        inside = all(n // 2 <= p < m - n // 2 for p, n, m in zip(place, window, frame, strict=True))
-        near = any(
-            other != place and all(abs(p - q) <= n // 2 + 1 for p, q, n in zip(place, other, window, strict=True))
-            for other in places
-        )
-        if inside and not near:
-            kept.append(place)
-    return kept, len(places) - len(kept)
 
 
 def _register(windows: list[Tensor]) -> tuple[Tensor, int]:

@@ -53,7 +53,7 @@ def shifted(values: Tensor, offsets: Sequence[float]) -> Tensor:
         frequency = torch.fft.fftfreq(n, dtype=torch.float64)
         turn = torch.exp(-2j * torch.pi * frequency * d)
         if n % 2 == 0:
-            turn[n // 2] = turn[n // 2].real  # so that what is real stays so
+            turn[n // 2] = turn[n // 2].real.clone()  # so that what is real stays so
         spectrum = spectrum * turn.reshape([n if a == axis else 1 for a in axes])
     moved = torch.fft.ifftn(spectrum, dim=axes).real
     return moved[tuple(slice(n, n + s) for n, s in zip(pad, values.shape, strict=True))]
