@@ -21,7 +21,7 @@ from deconv.solvers.geometry import Corner, Support, opposite, transpose_weight
 from .causal_conv import causal_conv2d, mask_to_support
 from .checks import check_operands, common_dtype
 from .finite import check_solution
-from .tracking import is_tracked, refuse_nested_forward_mode, refuse_tangents
+from .tracking import is_dispatched, is_tracked, refuse_nested_forward_mode, refuse_tangents, with_signature
 from .weight_gradient import causal_weight_gradient
 
 __all__ = ["inverse_conv2d"]
@@ -31,12 +31,14 @@ _SCHEMA = "(Tensor y, Tensor weight, str corner, str support, int groups, str so
 torch.library.define("deconv::inverse_conv2d", _SCHEMA, tags=(torch.Tag.pt2_compliant_tag,))
 
 
-@torch.library.impl("deconv::inverse_conv2d", "CompositeExplicitAutograd")
 def _solve(y, weight, corner, support, groups, solver, check_finite):
     x = solvers.solve(y, weight, corner=corner, support=support, groups=groups, name=solver or None)
     if check_finite:
         check_solution(x, y, weight, support, groups)
     return x
+
+
+torch.library.impl("deconv::inverse_conv2d", "CompositeExplicitAutograd", _solve)
 
 
 @torch.library.register_fake("deconv::inverse_conv2d")
@@ -51,8 +53,9 @@ class _InverseConv2d(torch.autograd.Function):
     """Reverse mode, vmap and their compositions."""
 
     @staticmethod
+    @with_signature
     def forward(y, weight, corner, support, groups, solver, check_finite):
-        return _op(y, weight, corner, support, groups, solver, check_finite)
+        return _below(y, weight, corner, support, groups, solver, check_finite)
 
     @staticmethod
     def setup_context(ctx, inputs, output):
@@ -109,7 +112,12 @@ def _call(y: Tensor, weight: Tensor, *options: Any) -> Tensor:
         differentiable = _InverseConv2d if torch.compiler.is_compiling() else _ForwardMode
         return differentiable.apply(y, weight, *options)
     with torch._C._AutoDispatchBelowAutograd():
-        return _op(y, weight, *options)
+        return _below(y, weight, *options)
+
+
+def _below(y: Tensor, weight: Tensor, *options: Any) -> Tensor:
+    """The operator below autograd."""
+    return _op(y, weight, *options) if is_dispatched(y, weight) else _solve(y, weight, *options)
 
 
 @torch.library.impl("deconv::inverse_conv2d", "Autograd")

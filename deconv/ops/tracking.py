@@ -1,12 +1,20 @@
-"""Whether an operator has to be called by its differentiable wrapper, and which forward modes torch would get wrong."""
+"""Who watches a call of an operator: by its differentiable wrapper, by torch's dispatcher or not at all; and which
+forward modes torch would get wrong."""
 
 from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from functools import lru_cache
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
-__all__ = ["is_tracked", "refuse_nested_forward_mode", "refuse_tangents"]
+__all__ = ["is_dispatched", "is_tracked", "refuse_nested_forward_mode", "refuse_tangents", "with_signature"]
+
+_Function = TypeVar("_Function", bound=Callable)
 
 
 def is_tracked(*operands: Tensor) -> bool:
@@ -17,6 +25,39 @@ def is_tracked(*operands: Tensor) -> bool:
         or torch._C._are_functorch_transforms_active()
         or forward_ad._current_level >= 0
     )
+
+
+def is_dispatched(*operands: Tensor) -> bool:
+    """Whether somebody sees an operator that torch dispatches: a compiler, a mode, a tracer, a profiler, or a tensor
+    that is more than its numbers, such as a batch of `vmap`.
+
+    If not, the implementation is called as the function that it is: dispatching costs as much as a small solve.
+    """
+    return (
+        torch.compiler.is_compiling()
+        or torch._C._len_torch_dispatch_stack() > 0
+        or torch._C._get_tracing_state() is not None
+        or torch._C._autograd._profiler_enabled()  # pyright: ignore[reportAttributeAccessIssue]
+        or any(_keys(operand) != _plain_keys(operand.device.type) for operand in operands)
+    )
+
+
+def _keys(tensor: Tensor) -> int:
+    """To what a call with this tensor is dispatched, one after another."""
+    return torch._C._dispatch_keys(tensor).raw_repr()
+
+
+@lru_cache
+def _plain_keys(device: str) -> int:
+    with torch.inference_mode(False):
+        return _keys(torch.empty(0, device=device))
+
+
+def with_signature(function: _Function) -> _Function:
+    """The function with its signature written down: `autograd.Function.apply` asks for that of `forward` in each call,
+    and to work it out takes longer than a small solve."""
+    function.__signature__ = inspect.signature(function)  # pyright: ignore[reportFunctionMemberAccess]
+    return function
 
 
 def refuse_nested_forward_mode() -> None:

@@ -11,7 +11,7 @@ from deconv import solvers
 from deconv.solvers.geometry import Corner, Support, flip, opposite, padding, transpose_weight
 
 from .causal_conv import causal_conv2d, mask_to_support
-from .tracking import is_tracked, refuse_nested_forward_mode, refuse_tangents
+from .tracking import is_dispatched, is_tracked, refuse_nested_forward_mode, refuse_tangents, with_signature
 
 __all__ = ["causal_weight_gradient"]
 
@@ -22,10 +22,12 @@ torch.library.define(
 )
 
 
-@torch.library.impl("deconv::causal_weight_gradient", "CompositeExplicitAutograd")
 def _gradient(x, v, kh, kw, corner, support, groups):
     gradient = solvers.weight_gradient(x, v, (kh, kw), padding(kh, kw, support, corner), groups)
     return mask_to_support(flip(gradient, corner), support).contiguous()
+
+
+torch.library.impl("deconv::causal_weight_gradient", "CompositeExplicitAutograd", _gradient)
 
 
 @torch.library.register_fake("deconv::causal_weight_gradient")
@@ -40,8 +42,9 @@ class _CausalWeightGradient(torch.autograd.Function):
     """Bilinear: ``<gradient(x, v), W> = <v, A_W x>``, so its own gradients are causal convolutions."""
 
     @staticmethod
+    @with_signature
     def forward(x, v, kh, kw, corner, support, groups):
-        return _op(x, v, kh, kw, corner, support, groups)
+        return _below(x, v, kh, kw, corner, support, groups)
 
     @staticmethod
     def setup_context(ctx, inputs, output):
@@ -91,7 +94,12 @@ def _call(x: Tensor, v: Tensor, *options: Any) -> Tensor:
         differentiable = _CausalWeightGradient if torch.compiler.is_compiling() else _ForwardMode
         return differentiable.apply(x, v, *options)
     with torch._C._AutoDispatchBelowAutograd():
-        return _op(x, v, *options)
+        return _below(x, v, *options)
+
+
+def _below(x: Tensor, v: Tensor, *options: Any) -> Tensor:
+    """The operator below autograd."""
+    return _op(x, v, *options) if is_dispatched(x, v) else _gradient(x, v, *options)
 
 
 @torch.library.impl("deconv::causal_weight_gradient", "Autograd")
