@@ -23,10 +23,10 @@ from deconv.blind import (
     kernel_similarity,
 )
 from deconv.blind.descent import maximum_evidence, negative_log_evidence
-from deconv.blind.evidence import Candidate, restored
+from deconv.blind.evidence import Candidate, Hypothesis, restored
 from deconv.blind.observation import Observation
 from deconv.blind.pyramid import pyramid
-from deconv.blind.reject import why_rejected
+from deconv.blind.reject import LAST_LIMITS, THRESHOLDS, Thresholds, why_rejected
 from deconv.imaging.psf import camera_shake, gaussian, motion
 from deconv.nn.recursive_filter import wiener_factor
 from deconv.prior import load_prior
@@ -321,15 +321,27 @@ def test_a_piece_of_a_large_image_is_enough(case, monkeypatch):
 
 
 def test_texture_does_not_hide_a_wide_blur():
-    """Where it is all over a photograph no blur is the likelier, by little; by much it is right, and of narrow psfs."""
+    """Where it is all over a photograph no blur is the likelier, by little, until the psf is polished; by much it is
+    right, and of narrow psfs."""
     none = Candidate(None, 0.0, (), None, score=0.0, misfit=1.0, sparsity=-0.3)
 
-    def judged(width: float, score: float) -> bool:
-        return why_rejected(Candidate(gaussian(width), 0.04, (), None, score, 1.0, -0.5), none) is None
+    def judged(width: float, score: float, limits: Thresholds = THRESHOLDS) -> bool:
+        return why_rejected(Candidate(gaussian(width), 0.04, (), None, score, 1.0, -0.5), none, limits) is None
 
     assert judged(3.0, 0.6)  # The ranking score is worse by 0.2.
     assert not judged(0.9, 0.6)
     assert not judged(3.0, 0.8)
+    assert not judged(3.0, 0.6, LAST_LIMITS)
+    assert judged(3.0, 0.4, LAST_LIMITS)
+
+
+def test_polishing_must_lead_to_more_than_no_blur(corner, monkeypatch):
+    def polished(piece, scale, best):
+        none = Candidate.of(piece, Hypothesis(torch.ones(1, 1), 0.0, ()))
+        return dataclasses.replace(best, score=best.score + none.ranking_score - best.ranking_score + 0.01)
+
+    monkeypatch.setattr(api, "polish", polished)
+    assert _is_no_blur(estimate(corner, starts=1, model="shake"))
 
 
 def test_what_is_not_to_be_believed_is_not_returned(case, monkeypatch):

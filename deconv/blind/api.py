@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from functools import cache
 from typing import Any, Literal, TypedDict
 
 from torch import Tensor
@@ -20,10 +21,11 @@ from .observation import Observation, widest_window, window_size
 from .picture_frame import find_frame
 from .polish import averages, polish, refined
 from .pyramid import pyramid
-from .reject import THRESHOLDS, hides_edges, why_hopeless, why_incredible, why_rejected
+from .reject import LAST_LIMITS, THRESHOLDS, hides_edges, why_hopeless, why_incredible, why_rejected
 from .search import search
 from .shape_fit import SHAPE_CONFIDENCE, fit_shape, resembles
-from .shapes import Kind
+from .shapes import Kind, Seen, find_shapes
+from .simpler import simpler
 from .starts import STARTS
 from .support import delta
 
@@ -148,17 +150,19 @@ def estimate(
         return no_blur("the image is of one colour: no blur to see")
     piece = observation.most_informative(size)
 
-    def shape() -> Candidate | str:
-        window = None if kernel_size is None else size
+    window = None if kernel_size is None else size
+
+    @cache
+    def seen() -> list[Seen]:
         kinds: tuple[Kind, ...] = ("motion", "focus") if model in ("auto", "shake") else (model,)
-        return fit_shape(observation.image, piece, kinds, size, window)
+        return find_shapes(observation.image, kinds, size)
 
     def trusted(best: Candidate, probability: float, signs: Signs | None) -> KernelEstimate:
         psf, score, trace = best.psf, best.score, best.trace
         return KernelEstimate(psf, image, score, trace, (), probability, signs=signs, sigma=sigma, frame=frame)
 
     def of_shape(reason: str | None = None, signs: Signs | None = None) -> KernelEstimate:
-        fitted = (reason or "") if model == "shake" else shape()
+        fitted = (reason or "") if model == "shake" else fit_shape(piece, seen(), size, window)
         return no_blur(reason or fitted, signs) if isinstance(fitted, str) else trusted(fitted, SHAPE_CONFIDENCE, signs)
 
     if model in ("motion", "focus"):
@@ -182,12 +186,21 @@ def estimate(
         best = min(candidates, key=lambda each: each.ranking_score)
         none = Candidate.of(piece, Hypothesis(delta(best.psf), 0.0, ()))
         bar.update(1, title="polishing the psf")
-        if reason := why_rejected(best, none):
-            return of_shape(reason, signs_of(best.psf, found.hypotheses))
-        best = polish(piece, scale, best)
-        best = descended(piece, best, by_gradient=refine == "gradient", density=density)
-    signs = signs_of(best.psf, found.hypotheses)
-    if model == "auto" and hides_edges(piece, size) and resembles(fitted := shape(), best):
+        if not (reason := why_rejected(best, none)):
+            best = polish(piece, scale, best)
+            best = descended(piece, best, by_gradient=refine == "gradient", density=density)
+            reason = why_rejected(best, none, LAST_LIMITS)
+        signs = signs_of(best.psf, found.hypotheses)
+        fitted = simpler(piece, best, none, seen(), size, window) if model == "auto" else None
+    if fitted is not None:
+        return trusted(fitted, SHAPE_CONFIDENCE, signs)
+    if reason:
+        return of_shape(reason, signs)
+    if (
+        model == "auto"
+        and hides_edges(piece, size)
+        and resembles(fitted := fit_shape(piece, seen(), size, window), best)
+    ):
         return trusted(fitted, SHAPE_CONFIDENCE, signs)
     probability = confidence(signs)
     if reason := why_incredible(probability):

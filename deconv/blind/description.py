@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..imaging.psf.moments import centroid
 
-__all__ = ["Description", "describe"]
+__all__ = ["Description", "describe", "principal_axes"]
 
 Kind = Literal["none", "motion", "focus", "shake"]
 
@@ -77,6 +77,33 @@ def describe(psf: Tensor) -> Description:
     >>> describe(motion(17, 30)).kind
     'motion'
     """
+    minor, major, angle = principal_axes(psf)
+    if major < _NONE:
+        return Description("none", 0.0, None)
+    if minor < _STRAIGHT * major + _PIXEL and minor < major / 2:
+        return Description("motion", math.sqrt(12) * major, angle)
+    radius = 2 * math.sqrt((minor**2 + major**2) / 2)
+    if minor > _ROUND * major:
+        psf, rows, columns = _about_its_middle(psf)
+        inside = rows.square() + columns.square() <= radius**2
+        even = inside / inside.sum()
+        if float(torch.minimum(psf, even).sum()) > _FILLED:
+            return Description("focus", 2 * radius, None)
+    return Description("shake", math.sqrt(12) * major, angle)
+
+
+def principal_axes(psf: Tensor) -> tuple[float, float, float]:
+    """Standard deviations of a psf along its shorter and its longer axis, in pixels, and the angle of the longer one,
+    as of `Description`."""
+    psf, rows, columns = _about_its_middle(psf)
+    yy, xx, xy = ((psf * product).sum() for product in (rows * rows, columns * columns, rows * columns))
+    (shorter, longer), axes = torch.linalg.eigh(torch.stack([torch.stack([xx, xy]), torch.stack([xy, yy])]))
+    minor, major = float(shorter.clamp_min(0).sqrt()), float(longer.clamp_min(0).sqrt())
+    return minor, major, math.degrees(math.atan2(-float(axes[1, 1]), float(axes[0, 1]))) % 180
+
+
+def _about_its_middle(psf: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """A psf of sum 1, float64, and the rows and columns of its taps from its centre of mass."""
     psf = psf.detach().double().cpu().clamp_min(0)
     psf = psf / psf.sum()
     middle = centroid(psf)
@@ -84,18 +111,4 @@ def describe(psf: Tensor) -> Description:
         torch.arange(n, dtype=psf.dtype) - (n - 1) // 2 - m for n, m in zip(psf.shape, middle, strict=True)
     )
     rows, columns = torch.meshgrid(rows, columns, indexing="ij")
-    yy, xx, xy = ((psf * product).sum() for product in (rows * rows, columns * columns, rows * columns))
-    (shorter, longer), axes = torch.linalg.eigh(torch.stack([torch.stack([xx, xy]), torch.stack([xy, yy])]))
-    minor, major = float(shorter.clamp_min(0).sqrt()), float(longer.clamp_min(0).sqrt())
-    if major < _NONE:
-        return Description("none", 0.0, None)
-    angle = math.degrees(math.atan2(-float(axes[1, 1]), float(axes[0, 1]))) % 180
-    if minor < _STRAIGHT * major + _PIXEL and minor < major / 2:
-        return Description("motion", math.sqrt(12) * major, angle)
-    radius = 2 * math.sqrt((minor**2 + major**2) / 2)
-    if minor > _ROUND * major:
-        inside = rows.square() + columns.square() <= radius**2
-        even = inside / inside.sum()
-        if float(torch.minimum(psf, even).sum()) > _FILLED:
-            return Description("focus", 2 * radius, None)
-    return Description("shake", math.sqrt(12) * major, angle)
+    return psf, rows, columns

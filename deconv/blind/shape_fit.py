@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TypeGuard
-
-from torch import Tensor
 
 from .evidence import Candidate, Hypothesis
 from .metrics import kernel_similarity
 from .observation import Observation
-from .reject import THRESHOLDS, why_rejected
-from .shapes import Kind, find_shape
+from .reject import LAST_LIMITS, THRESHOLDS, why_rejected
+from .shapes import Seen
 from .support import delta
 
 __all__ = ["SHAPE_CONFIDENCE", "fit_shape", "resembles"]
-
-# What is looked for last is found in sharp photographs, too, unless it is better than no blur.
-_LIMITS = replace(THRESHOLDS, deficit=0.0)
 
 # From this similarity on, a psf that was found is one of these shapes, as noise leaves it: 0.77 and more where it is,
 # up to 0.75 under camera shakes.
@@ -30,18 +24,16 @@ SHAPE_CONFIDENCE = (18 + 1) / (19 + 2)
 
 
 def fit_shape(
-    image: Tensor, piece: Observation, kinds: Sequence[Kind], largest: tuple[int, int], window: tuple[int, int] | None
+    piece: Observation, seen: Sequence[Seen], largest: tuple[int, int], window: tuple[int, int] | None
 ) -> Candidate | str:
     """The psf of straight motion or defocus, judged, or why none is to be trusted.
 
     Parameters
     ----------
-    image : Tensor
-        The photograph, grey, `(1, 1, H, W)`, whose power spectrum shows the numbers.
     piece : Observation
         What the psf has to explain.
-    kinds : sequence of {"motion", "focus"}
-        Which to try.
+    seen : sequence
+        What `find_shapes` has found in the power spectrum of the photograph.
     largest : tuple of int
         The window that the psf has to fit into.
     window : tuple of int or None
@@ -51,12 +43,12 @@ def fit_shape(
     -------
     Candidate or str
     """
-    shape, gain = find_shape(image, kinds, largest)
+    gain, shape = max(seen, key=lambda pair: pair[0])
     if gain < THRESHOLDS.gain or shape.is_extreme(min(largest)):
         return "neither straight motion nor defocus is seen in the power spectrum"
     psf = shape.psf(window).to(piece.image)
     best, none = Candidate.all_of(piece, [Hypothesis(each, 0.0, (psf,)) for each in (psf, delta(psf))])
-    return why_rejected(best, none, _LIMITS) or best
+    return why_rejected(best, none, LAST_LIMITS) or best
 
 
 def resembles(fitted: Candidate | str, found: Candidate) -> TypeGuard[Candidate]:

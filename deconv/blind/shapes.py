@@ -27,7 +27,7 @@ from torch import Tensor
 
 from ..imaging.psf import disk, gaussian, motion
 
-__all__ = ["Kind", "Shape", "Spectrum", "find_shape", "find_shapes"]
+__all__ = ["Kind", "Seen", "Shape", "Spectrum", "find_shapes"]
 
 Kind = Literal["motion", "focus", "gaussian"]
 
@@ -77,6 +77,10 @@ class Shape:
             return motion(self.size, self.angle, window)
         return disk(self.size, window) if self.kind == "focus" else gaussian(self.size, window)
 
+    def beside(self, step: float) -> list[Shape]:
+        """Those of `near` of which one number is another."""
+        return [each for each in self.near(step) if (each.size == self.size) != (each.angle == self.angle)]
+
     def near(self, step: float) -> list[Shape]:
         """Those around it, in steps of a share of its size, and of the angle that moves the ends as far."""
         turn = math.degrees(2 * step)
@@ -84,9 +88,17 @@ class Shape:
         angles = [(self.angle + sign * turn) % 180 for sign in (-1, 0, 1)] if self.kind == "motion" else [0.0]
         return [Shape(self.kind, size, angle) for size in sizes for angle in angles]
 
+    def fits(self, window: int) -> bool:
+        """Whether a window of that side has room for it; of a Gaussian, for three standard deviations to each side."""
+        return {"motion": 1, "focus": 2, "gaussian": 6}[self.kind] * self.size < window
+
     def octaves(self) -> list[Shape]:
         """Those of half and twice the size."""
         return [Shape(self.kind, factor * self.size, self.angle) for factor in (0.5, 2.0)]
+
+
+# A shape and by how much it is likelier than no blur, in nats a frequency.
+Seen = tuple[float, Shape]
 
 
 class Spectrum:
@@ -146,13 +158,7 @@ class Spectrum:
         return best
 
 
-def find_shape(image: Tensor, kinds: Sequence[Kind], window: tuple[int, int]) -> tuple[Shape, float]:
-    """The likeliest of `find_shapes`, and by how much it is likelier than no blur."""
-    gain, shape = max(find_shapes(image, kinds, window), key=_gain_of)
-    return shape, gain
-
-
-def find_shapes(image: Tensor, kinds: Sequence[Kind], window: tuple[int, int]) -> list[tuple[float, Shape]]:
+def find_shapes(image: Tensor, kinds: Sequence[Kind], window: tuple[int, int]) -> list[Seen]:
     """The likeliest straight motion and the likeliest defocus, and by how much each is likelier than no blur.
 
     Parameters
@@ -171,7 +177,7 @@ def find_shapes(image: Tensor, kinds: Sequence[Kind], window: tuple[int, int]) -
         refined to about a hundredth.
     """
     spectrum = Spectrum(image)
-    found: list[tuple[float, Shape]] = []
+    found: list[Seen] = []
     for kind in kinds:
         best = _sorted(spectrum, _grid(kind, min(window)))[:_REFINED]
         step = (_RATIO - 1) / 2
@@ -201,9 +207,9 @@ def _fits(shape: Shape, window: int) -> bool:
     return _SMALLEST <= shape.size <= (window - 1) / 2
 
 
-def _sorted(spectrum: Spectrum, shapes: Sequence[Shape]) -> list[tuple[float, Shape]]:
+def _sorted(spectrum: Spectrum, shapes: Sequence[Shape]) -> list[Seen]:
     return sorted(zip(spectrum.gains(shapes), shapes, strict=True), key=_gain_of, reverse=True)
 
 
-def _gain_of(pair: tuple[float, Shape]) -> float:
+def _gain_of(pair: Seen) -> float:
     return pair[0]
