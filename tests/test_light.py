@@ -13,6 +13,7 @@ from PIL import Image
 
 from deconv.blind.light import made_in_light
 from deconv.cli import main
+from deconv.cli.inputs import read_source
 from deconv.imaging import degrade, read_image, write_image
 from deconv.imaging.psf import camera_shake, disk, motion
 from deconv.imaging.srgb import to_linear, to_srgb
@@ -21,11 +22,11 @@ SHARP = skimage.data.astronaut()[20:220, 120:330]
 PSFS = {"motion:11,30": motion(11, 30), "disk:3": disk(3.0)}
 
 
-def blurred(psf: torch.Tensor, *, linear: bool) -> torch.Tensor:
+def blurred(psf: torch.Tensor, *, linear: bool, sigma: float = 0.004) -> torch.Tensor:
     image = torch.from_numpy(SHARP / 255).float().movedim(-1, 0)[None]
     values = degrade(to_linear(image) if linear else image, psf)
     values = to_srgb(values) if linear else values
-    noise = 0.004 * torch.randn(values.shape, generator=torch.Generator().manual_seed(0))
+    noise = sigma * torch.randn(values.shape, generator=torch.Generator().manual_seed(0))
     return (values + noise).clamp(0, 1)
 
 
@@ -33,6 +34,24 @@ def blurred(psf: torch.Tensor, *, linear: bool) -> torch.Tensor:
 @pytest.mark.parametrize("linear", [True, False])
 def test_the_light_is_told_from_the_picture(psf, linear):
     assert made_in_light(blurred(psf, linear=linear), psf) == linear
+
+
+@pytest.mark.parametrize("psf", [*PSFS.values(), camera_shake(15, seed=3)], ids=range(3))
+@pytest.mark.parametrize("sigma", [0.02, 0.04])
+def test_where_noise_hides_the_light_a_photograph_has_what_a_lens_blurs(psf, sigma):
+    assert made_in_light(blurred(psf, linear=True, sigma=sigma), psf)
+
+
+def test_what_may_be_a_programs_is_told_by_the_picture_alone(tmp_path):
+    for sigma in (0.02, 0.04):
+        image = blurred(PSFS["disk:3"], linear=False, sigma=sigma)
+        assert not made_in_light(image, PSFS["disk:3"], camera=False)
+    pixels = (255 * image[0].movedim(0, -1)).round().byte().numpy()
+    notes = Image.Exif()
+    notes[271] = "a camera"
+    for name, options in (("a.png", {}), ("b.jpg", {}), ("c.png", {"exif": notes})):
+        Image.fromarray(pixels).save(tmp_path / name, **options)
+    assert [read_source(tmp_path / name, None).camera for name in ("a.png", "b.jpg", "c.png")] == [False, True, True]
 
 
 @pytest.mark.parametrize("linear", [True, False])

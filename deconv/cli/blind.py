@@ -64,10 +64,11 @@ def estimate_blur(photograph: Source, search: Search) -> tuple[Blur, float | Non
         typer.echo(f"deconv: {warning}", err=True)
     if (place := advised_streak(photograph, found.psf if found.found else None)) is not None:
         typer.echo(f"deconv: its lights show another blur; to try: --psf-from {place}", err=True)
-    words = f"estimated ({' x '.join(map(str, found.psf.shape))})"
+    size = " x ".join(map(str, found.psf.shape))
     frame, around = (found.frame, f"; {found.frame.words}") if found.frame else (None, "")
     if not found.found:
-        return Blur(found.psf, words), None, light
+        return Blur(found.psf, f"of no blur ({size})"), None, light
+    words = f"estimated ({size})"
     if search.field is None:
         return Blur(found.psf, f"{words}, {describe(found.psf).words}{around}", frame=frame), found.confidence, light
     varying = _varying(photograph, search, found, light=light)
@@ -131,7 +132,8 @@ def find_blur(photograph: Source, search: Search) -> tuple[KernelEstimate, bool]
 
     def explained_by_light(found: KernelEstimate) -> bool:
         known = None if photograph.known is None else found.frame.inside(photograph.known)
-        return made_in_light(found.frame.inside(photograph.batch), found.psf, mask=[known], progress=progress)
+        batch = found.frame.inside(photograph.batch)
+        return made_in_light(batch, found.psf, mask=[known], camera=photograph.camera, progress=progress)
 
     light = photograph.photograph if search.linear is None else search.linear
     found = found_in(light)

@@ -31,5 +31,9 @@ def frames_in_light(frames: Sequence[Source], blurs: Sequence[Blur], *, progress
         return False
     psfs = [blur.psf.to(frames[0].batch.device) for blur in blurs]
     return made_in_light(
-        [frame.batch for frame in frames], psfs, mask=[frame.known for frame in frames], progress=progress
+        [frame.batch for frame in frames],
+        psfs,
+        mask=[frame.known for frame in frames],
+        camera=all(frame.camera for frame in frames),
+        progress=progress,
     )

@@ -128,12 +128,15 @@ class Source:
     @property
     def photograph(self) -> bool:
         """Whether it may be an sRGB photograph, whose light the psf is looked for in and compared by first: integers
-        with a camera's notes, from a lossy coder, or in colour."""
-        if self.picture is None or self.values.dtype.kind != "u":
-            return False
-        if self.picture.raw:
-            return True
-        return self.values.ndim == 3 or bool(self.picture.loss) or self.picture.exif is not None
+        from a camera, or in colour."""
+        return self.picture is not None and self.values.dtype.kind == "u" and (self.values.ndim == 3 or self.camera)
+
+    @property
+    def camera(self) -> bool:
+        """Whether it is a camera's for all that its file says, having notes or a lossy coder."""
+        return self.picture is not None and (
+            self.picture.raw or bool(self.picture.loss) or self.picture.exif is not None
+        )
 
     @property
     def clipped_at(self) -> float | None:

@@ -31,12 +31,17 @@ def print_table(results: Results, seconds: float) -> None:
             "" if outcome.psf is None else " x ".join(map(str, outcome.psf)),
             "" if outcome.confidence is None else f"{outcome.confidence:.2f}",
             f"{outcome.seconds:.1f}" if outcome.seconds else "",
-            Text(outcome.what if outcome.what != FAILED else f"{FAILED}: {outcome.words}"),
+            Text(outcome.what if outcome.what != FAILED else _why(job, outcome)),
         )
     counts = Counter(outcome.what for _, outcome in results)
     console = Console()
     console.print(table)
     console.print(", ".join(f"{n} {what}" for what, n in counts.items()) + f"; {seconds:.1f} s", highlight=False)
+
+
+def _why(job: Job, outcome: Outcome) -> str:
+    """Why it failed; which file it is stands beside it."""
+    return f"{FAILED}: {outcome.words.removeprefix(f'{job.source}: ')}"
 
 
 def write_report(path: Path, command: str, results: Results, seconds: float) -> None:
