@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import types
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,10 @@ import skimage.data
 import torch
 from PIL import Image
 
+import deconv.blind
 from deconv.blind.light import made_in_light
 from deconv.cli import main
+from deconv.cli.blind import Search, find_blur
 from deconv.cli.inputs import read_source
 from deconv.imaging import degrade, read_image, write_image
 from deconv.imaging.psf import camera_shake, disk, motion
@@ -52,6 +55,24 @@ def test_what_may_be_a_programs_is_told_by_the_picture_alone(tmp_path):
     for name, options in (("a.png", {}), ("b.jpg", {}), ("c.png", {"exif": notes})):
         Image.fromarray(pixels).save(tmp_path / name, **options)
     assert [read_source(tmp_path / name, None).camera for name in ("a.png", "b.jpg", "c.png")] == [False, True, True]
+
+
+@pytest.mark.parametrize("linear", [True, False])
+def test_what_is_found_in_grey_values_only_may_be_one_of_light(tmp_path, monkeypatch, linear):
+    """In light the noise is uneven, which hides what is there."""
+    psf, tried = PSFS["disk:3"], []
+
+    def estimate(image, *window, **options):
+        tried.append(image)
+        frame = types.SimpleNamespace(inside=lambda image: image)
+        return types.SimpleNamespace(found=len(tried) > 1, psf=psf, frame=frame)
+
+    write_image(tmp_path / "in.jpg", blurred(psf, linear=linear)[0], bits=8)
+    source = read_source(tmp_path / "in.jpg", None)
+    monkeypatch.setattr(deconv.blind, "estimate", estimate)
+    assert find_blur(source, Search(quiet=True))[1] == linear
+    torch.testing.assert_close(tried[0], to_linear(source.batch))
+    torch.testing.assert_close(tried[1], source.batch)
 
 
 @pytest.mark.parametrize("linear", [True, False])

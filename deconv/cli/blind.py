@@ -111,7 +111,7 @@ def find_blur(photograph: Source, search: Search) -> tuple[KernelEstimate, bool]
     """What `deconv.blind.estimate` finds, and whether in linear light.
 
     A photograph is looked at in linear light, and once more in its grey values where these explain it better or where
-    nothing is found in light.
+    nothing is found in light, whose noise is uneven. What is found in them may explain it by light all the same.
     """
     from ..blind import estimate
     from ..blind.light import made_in_light
@@ -140,6 +140,8 @@ def find_blur(photograph: Source, search: Search) -> tuple[KernelEstimate, bool]
     doubtful = search.linear is None and light
     if doubtful and not (found.found and explained_by_light(found)):
         again = found_in(False)
-        if again.found or not found.found:
+        if again.found and not found.found:
+            found, light = again, explained_by_light(again)
+        elif again.found or not found.found:
             found, light = again, False
     return found, light
