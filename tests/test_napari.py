@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import time
 from pathlib import Path
 
@@ -108,25 +109,34 @@ def viewer(monkeypatch):
     application.processEvents()
 
 
-def wait_for(widget) -> None:
+def wait_for(widget) -> int:
+    """Until it is done; how far its bar has come."""
     from qtpy.QtWidgets import QApplication
 
-    until = time.monotonic() + 30
+    until, furthest = time.monotonic() + 30, 0
     while not widget.start.enabled and time.monotonic() < until:
         QApplication.processEvents()
+        furthest = max(furthest, widget.progress.value)
         time.sleep(0.01)
     assert widget.start.enabled
+    return furthest
 
 
 @pytest.mark.filterwarnings("ignore")  # of what napari imports
 def test_the_widget_adds_a_layer_where_its_source_is(viewer):
     from deconv.napari.widget import Deconvolve
 
+    assert (
+        "napari_viewer" in inspect.signature(Deconvolve.__init__).parameters
+    )  # by which napari knows where to put itself
     widget = Deconvolve(viewer)
-    widget.iterations.value = 3
+    widget.native.show()
+    widget.iterations.value = 60
     widget.start.native.click()
     assert widget.cancel.enabled
-    wait_for(widget)
+    assert widget.progress.visible
+    assert wait_for(widget) > 10
+    assert not widget.progress.visible
     source, restored = viewer.layers
     assert restored.name == "cells deconvolved"
     assert restored.data.shape == STACK.shape

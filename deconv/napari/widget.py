@@ -29,13 +29,13 @@ class Deconvolve(Container):
 
     Parameters
     ----------
-    viewer : napari.Viewer
-        Where the layers are.
+    napari_viewer : napari.Viewer
+        Where the layers are; napari gives it to an argument of this name.
     """
 
-    def __init__(self, viewer: Viewer) -> None:
+    def __init__(self, napari_viewer: Viewer) -> None:
         super().__init__()
-        self._viewer = viewer
+        self._viewer = napari_viewer
         self._restoration: Restoration | None = None
         self.image = ComboBox(label="image", choices=self._images, nullable=True)
         self.source = ComboBox(label="psf", choices=PSF_SOURCES, value="microscope")
@@ -50,7 +50,7 @@ class Deconvolve(Container):
         self.background = FloatSpinBox(label="background", value=0, min=0, max=1e6, step=1)
         self.start = PushButton(text="Deconvolve")
         self.cancel = PushButton(text="Cancel", enabled=False)
-        self.progress = ProgressBar(label="", min=0, max=100, value=0)
+        self.progress = ProgressBar(label="", min=0, max=100, value=0, visible=False)
         self.extend(
             [
                 self.image,
@@ -71,7 +71,7 @@ class Deconvolve(Container):
         )
         if self._images():
             self.image.value = self._images()[-1]
-        for event in (viewer.layers.events.inserted, viewer.layers.events.removed):
+        for event in (napari_viewer.layers.events.inserted, napari_viewer.layers.events.removed):
             event.connect(lambda _: self.reset_choices())
         self.source.changed.connect(self._show_source)
         self.start.clicked.connect(self._start)
@@ -154,7 +154,7 @@ class Deconvolve(Container):
             self.progress.value = round(100 * self._restoration.share)
 
     def _running(self, running: bool) -> None:
-        self.start.enabled, self.cancel.enabled = not running, running
+        self.start.enabled, self.cancel.enabled, self.progress.visible = not running, running, running
         if running:
             self._timer.start(_LOOK)
         else:
