@@ -5,6 +5,7 @@ import pytest
 import torch
 from skimage import data
 
+import deconv
 from deconv import restore
 from deconv.imaging.psf import disk, motion
 from deconv.restore.colours import go_together, join, noise_of_opponents, split
@@ -83,12 +84,33 @@ def test_bright_photographs_stay_apart():
     np.testing.assert_array_equal(known, apart)
 
 
+def scene(name: str) -> np.ndarray:
+    sharp = data.coffee()[60:220, 120:300] / 255
+    rows, columns = np.mgrid[: sharp.shape[0], : sharp.shape[1]]
+    if name == "sky":
+        return np.where((rows < 60)[..., None], 1.0, sharp)
+    for row, column in ((30, 40), (70, 120), (110, 60), (130, 140)):
+        sharp[np.hypot(rows - row, columns - column) < 4] = 5.0
+    return 0.4 * sharp if name == "lamps" else sharp
+
+
+@pytest.mark.parametrize(("name", "expected"), [("sky", True), ("lamps", False)])
+def test_what_is_white_goes_together_where_it_is_no_brighter(name, expected):
+    """Paper and sky are white in the noise, too; lamps, however few, are brighter than white in all colours."""
+    sharp, psf = scene(name), disk(3.0)
+    blurred = deconv.degrade(sharp, psf, noise=0.004, seed=0).clip(0, 1)
+    image, truth = np.round(255 * blurred) / 255, sharp[3:-3, 3:-3].clip(0, 1)
+    restored = {c: restore.hyper_laplacian(image, psf, white=1.0, colours=c).clip(0, 1) for c in (None, True, False)}
+    np.testing.assert_array_equal(restored[None], restored[expected])
+    assert error(truth, restored[expected]) < error(truth, restored[not expected])
+
+
 def test_channels_that_have_nothing_in_common_stay_apart():
     images = [data.camera()[:99, :99], data.coins()[:99, :99], data.page()[:99, :99]]
-    assert not go_together(torch.from_numpy(np.stack(images)[None] / 255.0))
-    assert not go_together(torch.rand(1, 1, 40, 40).expand(1, 3, 40, 40))  # a grey picture
-    assert not go_together(torch.stack([torch.ones(9, 9), *torch.rand(2, 9, 9)])[None])
-    assert go_together(torch.from_numpy(photograph()[1]).permute(2, 0, 1)[None])
+    assert not go_together(torch.from_numpy(np.stack(images)[None] / 255.0), 5)
+    assert not go_together(torch.rand(1, 1, 40, 40).expand(1, 3, 40, 40), 5)  # a grey picture
+    assert not go_together(torch.stack([torch.ones(9, 9), *torch.rand(2, 9, 9)])[None], 5)
+    assert go_together(torch.from_numpy(photograph()[1]).permute(2, 0, 1)[None], 5)
     together, apart = (restore.wiener(np.stack(images), PSF, channel_axis=0, colours=c) for c in (None, False))
     np.testing.assert_array_equal(together, apart)
 

@@ -41,4 +41,6 @@ def restored_together(chosen: Choice, source: Source, psf: Tensor, *, clipped: b
     middle = source.batch[..., rows, columns]
     known = clipped and source.clipped_at is not None
     ends = clipped_ends(middle, white=source.clipped_at) if known else None
-    return go_together(middle, ends, None if source.known is None else source.known[..., rows, columns])
+    return go_together(
+        middle, max(psf.shape[-2:]), ends, None if source.known is None else source.known[..., rows, columns]
+    )

@@ -38,9 +38,14 @@ _OPPONENTS = [
 # together above this correlation. Of 50 photographs, blurred, all are above 0.4 with noise of up to 3 %.
 _BLOCK, _CORRELATION = 4, 0.2
 
-# Of no more pixels may all colours be clipped: beyond white but the prior has a say, and opponent colours may come out
-# 2 dB worse. Where one or two are clipped, the third tells where these are.
-_CLIPPED = 0.05
+# Beyond white but the prior has a say, and opponent colours come out up to 6 dB worse where more than this share of the
+# pixels is white in all colours. But the noise of paper, or of a sky that is white and no more, leaves values between
+# those that are white, so many parts of white below it in the median; and then they come out 1 to 3.5 dB better.
+_CLIPPED, _SPECKLED = 0.05, 1.5 / 255
+
+# Lamps come out up to 3.5 dB worse, however few. They are white in all colours in more than this share of the pixels
+# that are in one, and have less than that share of theirs in windows of so many psfs' sides that are so full.
+_ALL_OF_ANY, _WIDE, _PSF_SIDES, _FULL = 0.4, 1 / 3, 3, 0.4
 
 # Of no more pixels may something be missing in one colour only: they are left out of all.
 _MISSING = 0.01
@@ -84,13 +89,14 @@ def may_go_together(image: Tensor, psf: Any, given: Sequence[Any] = ()) -> bool:
     return not any(callable(value) or any(n > 1 for n in tuple(getattr(value, "shape", ()))[:2]) for value in given)
 
 
-def go_together(image: Tensor, clipped: Tensor | None = None, mask: Tensor | None = None) -> bool:
-    """Whether the three channels of an image are alike, and not the same, as the colours of a photograph are, few are
-    white, 1 in all channels of `clipped`, and few weigh more in one channel of the mask than in another."""
+def go_together(image: Tensor, size: int, clipped: Tensor | None = None, mask: Tensor | None = None) -> bool:
+    """Whether the three channels of an image are alike, and not the same, as the colours of a photograph are, what is
+    white, 1 in all channels of `clipped`, is no brighter, and few pixels weigh more in one channel of the mask than in
+    another. `size` is the longest side of the psf."""
     image = image.detach()
     if mask is not None and float((mask != mask[:, :1]).any(1).double().mean()) > _MISSING:
         return False
-    if clipped is not None and float((clipped > 0).all(1).double().mean()) > _CLIPPED:
+    if clipped is not None and _is_beyond_white(image, clipped > 0, size):
         return False
     if bool((image[:, :1] == image[:, 1:]).all()):
         return False
@@ -100,6 +106,23 @@ def go_together(image: Tensor, clipped: Tensor | None = None, mask: Tensor | Non
     if slopes.shape[1] < 2:
         return False
     return bool(torch.corrcoef(slopes).min() > _CORRELATION)  # not where a channel is flat, which gives NaN
+
+
+def _is_beyond_white(image: Tensor, clipped: Tensor, size: int) -> bool:
+    """Whether the latent image is brighter where the image is white in all colours: in lamps, or where much is white
+    and its noise does not show."""
+    white = clipped.all(1, keepdim=True).float()
+    share = float(white.mean())
+    if share > _CLIPPED:
+        beside = F.max_pool2d(white, 3, stride=1, padding=1) > white
+        below = 1 - image.mean(1, keepdim=True)[beside] / image.amax()
+        if not beside.any() or float(below.median()) > _SPECKLED:
+            return True
+    if share <= _ALL_OF_ANY * float(clipped.any(1).float().mean()):
+        return False
+    window = [min(_PSF_SIDES * size, n) for n in white.shape[2:]]
+    full = F.avg_pool2d(white, window)
+    return float(full[full > _FULL].sum()) < _WIDE * float(full.sum())
 
 
 def _basis(like: Tensor) -> Tensor:

@@ -140,7 +140,9 @@ def run(
             f"colours: {name} takes three channels of an image that share psf and parameters, given the shape "
             f"{tuple(light.shape)}, or something for one of them"
         )
-    together = together and (go_together(light, seen.clipped, seen.mask) if colours is None else colours)
+    if together:
+        size = max(seen.psf.shape[-2:])
+        together = go_together(seen.image, size, seen.clipped, seen.mask) if colours is None else colours
     if together:
         seen, light, statistics, sigma = _as_opponents(seen, light, statistics, sigma)
         blur = seen.psf if single else blur

@@ -75,7 +75,8 @@ def of_all_tiles(
     if colours is None:
         piece, _, pixels, ends = middle(_MIDDLE)
         numbers = [options.get(name) for name in (*(method.learnable or ()), "denoiser")]
-        colours = method.opponents and may_go_together(piece, psf, numbers) and go_together(piece, ends, pixels)
+        colours = method.opponents and may_go_together(piece, psf, numbers)
+        colours = colours and go_together(piece, max(psf.shape[-2:]), ends, pixels)
     decide = {"mask": mask, "options": options, **layout}
     if statistics is not None:
         return colours, with_held_out(statistics, method, image, axes, field, **decide)
