@@ -66,7 +66,7 @@ def test_compile_in_one_graph(case):
         torch.testing.assert_close(ours, theirs)
 
 
-@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning", "ignore:`torch.jit:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
 def test_who_watches_operators_sees_them():
     """Modes and profilers, for which nothing may go past the dispatcher; without one, plain functions are called."""
     y, weight = (tensor.requires_grad_() for tensor in problem())
