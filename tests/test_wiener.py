@@ -229,6 +229,22 @@ def test_missing_pixels_are_filled_in():
     assert psnr(restored, latent) > psnr(wiener(observed, psf), latent) - 0.5
 
 
+@pytest.mark.parametrize(("missing", "least"), [(0.3, 40), (0.6, 33)])
+def test_where_a_mask_leaves_large_gaps_the_first_result_has_settled(missing, least):
+    """With sample by sample the same as in a batch, of which one has no gaps."""
+    psf = gaussian(1.5)
+    observed, _ = observe(photograph()[150:280, 150:290], psf)
+    blocks = np.random.default_rng(0).random((20, 20)) >= missing
+    mask = np.kron(blocks, np.ones((7, 7), bool))[: observed.shape[0], : observed.shape[1]]
+    found = wiener(observed, psf, mask=mask)
+    assert psnr(found, wiener(observed, psf, mask=mask, num_iter=150)) > least
+    both = torch.from_numpy(np.stack([observed, observed]))[:, None]
+    masks = torch.from_numpy(np.stack([mask, np.ones_like(mask)]))[:, None]
+    together = wiener(both, psf, mask=masks)
+    torch.testing.assert_close(together[0, 0].numpy(), found, atol=1e-4, rtol=0)
+    torch.testing.assert_close(together[1, 0].numpy(), wiener(observed, psf), atol=1e-4, rtol=0)
+
+
 def test_the_former_name_of_division_is_still_taken():
     image = photograph()[:40, :40]
     with pytest.warns(DeprecationWarning, match="is now division="):

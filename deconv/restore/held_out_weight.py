@@ -37,7 +37,7 @@ __all__ = ["held_out_part", "liveliest", "liveliest_piece", "piece_sides"]
 Span = tuple[tuple[int, int], ...]
 
 # Parts of the weight that are tried, and standard errors by which each has to predict better than the one before.
-_PARTS = ((0.3, 2.0), (0.1, 3.0), (0.03, 3.0))
+_PARTS = ((0.3, 2.0), (0.1, 3.0), (0.03, 4.0))
 
 # Voxels of a piece, and as a part of the volume at most, so that it takes no more memory than what follows; and how
 # many of them are held out, less those that are neighbours only.

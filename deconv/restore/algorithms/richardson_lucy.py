@@ -33,7 +33,8 @@ Stop = Literal["consensus", "discrepancy"]
 # overshoots from step to step, which no extrapolation survives; larger, and it only blurs.
 _FLAT = 10.0
 
-# Half of the iterations, and so many at least, tell what is a good weight. Without acceleration all: noise comes late.
+# A third of the iterations, and so many at least, tell what is a good weight: earlier ones tell too little of noise,
+# later ones are fitted to that of the voxels that are shown. Without acceleration all: noise comes late.
 _DECIDED = 10
 
 # What divides by the curvature of contours is at least this.
@@ -182,7 +183,7 @@ def contour_limit(piece: Problem, floor: Tensor, **steps: Any) -> Tensor:
     if not bool((least < 1).any()):
         return torch.full_like(weight, torch.inf)
     most = piece.num_iter
-    count = max(most // 2, min(most, _DECIDED)) if steps.get("accelerate", True) else most
+    count = max(most // 3, min(most, _DECIDED)) if steps.get("accelerate", True) else most
 
     def climb(shown: Problem, part: Tensor) -> Iterator[Tensor]:
         return itertools.islice(_climb(shown, shown.domain.start(), floor, part * weight, **steps), count)

@@ -38,6 +38,9 @@ _LOW_NOISE = 1e-3
 _SHARPENED = 1.04
 # Steps that are taken before the first result in either case.
 _REFINEMENT = 8
+# Where more than this part of the frame is missing, as many as it takes for one to change no more than this part of the
+# image, and so many at most.
+_MISSING, _SETTLED, _MOST = 0.02, 2e-3, 100
 # How often it is decided which clipped pixels count.
 _ROUNDS = 4
 
@@ -64,7 +67,8 @@ def wiener(
     :math:`\bar H Y / R` with :math:`R = |H|^2 + \lambda (g + g^2)`, in one step. That is the first iteration, on an
     observation continued smoothly past the frame. The others are conjugate gradients preconditioned by R, which replace
     what was made up outside the frame by what the image inside implies; eight of them are part of the first iteration
-    where the noise is low or the continuation contradicts the blur. Every boundary but the circular one counts as
+    where the noise is low or the continuation contradicts the blur, and as many as it takes, up to a hundred, where a
+    mask leaves gaps. Every boundary but the circular one counts as
     unknown: a linear filter gains nothing from the others.
 
     Parameters
@@ -138,9 +142,10 @@ def iterates(
     penalty = ratio * (gradient + gradient.square())
     # Clipped pixels are bounds, which is not linear: those that the last result explains are left out in the next one.
     whole, domain = domain, domain.active(None)
+    gaps = _gaps(whole)
     for _ in range(0 if domain is whole else _ROUNDS):
-        domain = whole.active(domain.blur(next(_filtered(domain, power, penalty, ratio))))
-    latents = _filtered(domain, power, penalty, ratio)
+        domain = whole.active(domain.blur(next(_filtered(domain, power, penalty, ratio, torch.zeros_like(gaps)))))
+    latents = _filtered(domain, power, penalty, ratio, gaps)
     if division == "recursive":
         latents = map(_recursive_filter(domain, ratio), latents)
 
@@ -152,16 +157,19 @@ def iterates(
     return Minimisation((latent + offset for latent in latents), objective)
 
 
-def _filtered(domain: PaddedDomain, power: Tensor, penalty: Tensor, ratio: Tensor) -> Iterator[Tensor]:
-    """The closed form and its refinements, or, where it needs them, refinements from the beginning."""
+def _filtered(domain: PaddedDomain, power: Tensor, penalty: Tensor, ratio: Tensor, gaps: Tensor) -> Iterator[Tensor]:
+    """The closed form and its refinements, or, where it needs them, refinements from the beginning.
+
+    gaps: which samples are refined until they settle, `(B or 1, 1, 1, 1)`.
+    """
     inverse = (power + penalty).reciprocal()
     continued = extend(domain.image, domain.margins)
     spectrum = inverse * domain.forward.spectrum_of_adjoint(continued)
     first = domain.ifft(spectrum)
     at_once = itertools.chain([first], _refined(domain, penalty, inverse, spectrum))
-    ahead = itertools.islice(_refined(domain, penalty, inverse, spectrum), _REFINEMENT - 1, None)
+    ahead = _settled(_refined(domain, penalty, inverse, spectrum), gaps)
     # Decided for each sample, so that a batch gives what its samples give one by one.
-    needy = _needs_refinement(domain, ratio, first, continued)
+    needy = _needs_refinement(domain, ratio, first, continued) | gaps
     if not domain.forward.diagonal:
         needy = torch.ones_like(needy)  # the closed form is none
     if needy.all():
@@ -170,6 +178,29 @@ def _filtered(domain: PaddedDomain, power: Tensor, penalty: Tensor, ratio: Tenso
         yield from at_once
     for refined, direct in zip(ahead, at_once, strict=True):
         yield torch.where(needy, refined, direct)
+
+
+def _gaps(domain: PaddedDomain) -> Tensor:
+    """Which samples miss more than a few pixels within the frame, `(B or 1, 1, 1, 1)`."""
+    known = domain.combine(domain.crop(domain.mask))
+    return known.mean(tuple(range(1, known.ndim)), keepdim=True) < 1 - _MISSING
+
+
+def _settled(refinements: Iterator[Tensor], gaps: Tensor) -> Iterator[Tensor]:
+    """Refinements from where they will do for the first result; for each sample by itself, as in a batch of its own."""
+    if not bool(gaps.any()):
+        yield from itertools.islice(refinements, _REFINEMENT - 1, None)
+        return
+    last = kept = next(itertools.islice(refinements, _REFINEMENT - 1, None))
+    done, axes = ~gaps, tuple(range(1, kept.ndim))
+    for latent in itertools.islice(refinements, _MOST - _REFINEMENT):
+        kept = torch.where(done, kept, latent)
+        change, size = ((latent - last).square().sum(axes, keepdim=True), latent.square().sum(axes, keepdim=True))
+        done, last = done | (change <= _SETTLED**2 * size), latent
+        if bool(done.all()):
+            break
+    yield kept
+    yield from refinements
 
 
 def _refined(domain: PaddedDomain, penalty: Tensor, inverse: Tensor, spectrum: Tensor) -> Iterator[Tensor]:
