@@ -58,7 +58,7 @@ def test_what_may_be_a_programs_is_told_by_the_picture_alone(tmp_path):
 
 
 @pytest.mark.parametrize("linear", [True, False])
-def test_what_is_found_in_grey_values_only_may_be_one_of_light(tmp_path, monkeypatch, linear):
+def test_what_is_found_in_grey_values_only_may_be_one_of_light(tmp_path, monkeypatch, capsys, linear):
     """In light the noise is uneven, which hides what is there."""
     psf, tried = PSFS["disk:3"], []
 
@@ -70,7 +70,9 @@ def test_what_is_found_in_grey_values_only_may_be_one_of_light(tmp_path, monkeyp
     write_image(tmp_path / "in.jpg", blurred(psf, linear=linear)[0], bits=8)
     source = read_source(tmp_path / "in.jpg", None)
     monkeypatch.setattr(deconv.blind, "estimate", estimate)
-    assert find_blur(source, Search(quiet=True))[1] == linear
+    assert find_blur(source, Search())[1] == linear
+    said = capsys.readouterr().err
+    assert "looking once more, in grey values: nothing is found in linear light" in said
     torch.testing.assert_close(tried[0], to_linear(source.batch))
     torch.testing.assert_close(tried[1], source.batch)
 

@@ -139,6 +139,9 @@ def find_blur(photograph: Source, search: Search) -> tuple[KernelEstimate, bool]
     found = found_in(light)
     doubtful = search.linear is None and light
     if doubtful and not (found.found and explained_by_light(found)):
+        if not search.quiet:
+            why = "these may explain it better" if found.found else "nothing is found in linear light"
+            typer.echo(f"deconv: looking once more, in grey values: {why}", err=True)
         again = found_in(False)
         if again.found and not found.found:
             found, light = again, explained_by_light(again)

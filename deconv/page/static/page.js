@@ -97,7 +97,8 @@ function tell() {
   }
   element("warning").hidden = !latest?.warning;
   element("warning").textContent = latest?.warning ?? "";
-  element("showing").textContent = latest ? `after: ${latest.region ? "preview" : "restored"}` : ready ? "as it is" : "";
+  element("showing").textContent = latest ? `after: ${latest.region ? "preview" : "restored"}` : ready ? "not restored yet" : "";
+  element("split").disabled = !latest;
   const saved = results.save;
   element("saved").textContent = saved ? [saved.name, ...saved.notes].join("; ") : "";
   element("command").hidden = !results.restore;

@@ -9,13 +9,13 @@ function time(seconds) {
   return seconds < 90 ? `${Math.ceil(seconds)} s` : `${Math.ceil(seconds / 60)} min`;
 }
 
-function words({ job, results }) {
+function words({ name, job, results }) {
   if (job.state === "waiting") return "waits";
   if (job.state === "running") {
     const left = job.left === null ? "" : `, ${time(job.left)} left`;
     return `${job.title || DOING[job.task] || "reading"}${left}`;
   }
-  if (job.state === "failed") return job.message;
+  if (job.state === "failed") return job.message.startsWith(`${name}: `) ? job.message.slice(name.length + 2) : job.message;
   if (job.state === "cancelled") return "cancelled";
   const { width, height, kind } = results.open;
   return `${width} × ${height} ${kind}${results.restore ? "; restored" : ""}`;
