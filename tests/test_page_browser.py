@@ -253,6 +253,7 @@ def test_work_is_cancelled(opened):
     opened.select_option("#method", "flow")
     opened.click("#restore")
     opened.wait_for_selector("#pictures li[data-state=running]")
+    assert opened.text_content("#done")  # what is done, where the button is
     opened.get_by_role("button", name="Cancel").click()
     opened.wait_for_selector("#pictures li[data-state=cancelled]")
     assert opened.is_disabled("#save")

@@ -1,7 +1,7 @@
 // The page: its pictures and their settings, and what happens when the server says something or a button is pressed.
 
 import { START, asked, offer, read, write } from "./form.js";
-import { Queue, busy } from "./queue.js";
+import { Queue, busy, words } from "./queue.js";
 import { server } from "./server.js";
 import { Viewer } from "./viewer.js";
 
@@ -90,7 +90,8 @@ function tell() {
   }
   const latest = results[latestOf(results)];
   element("done").replaceChildren();
-  if (latest) {
+  if (now && busy(now)) element("done").textContent = words(now); // where the button is, too: a phone shows no more at once
+  else if (latest) {
     const said = [latest.psf, latest.noise, latest.light ? "linear light" : "grey values",
       latest.method.replaceAll("_", " "), `${latest.seconds.toFixed(1)} s`, ...latest.notes];
     element("done").textContent = said.join("; ");

@@ -9,7 +9,7 @@ function time(seconds) {
   return seconds < 90 ? `${Math.ceil(seconds)} s` : `${Math.ceil(seconds / 60)} min`;
 }
 
-function words({ name, job, results }) {
+export function words({ name, job, results }) {
   if (job.state === "waiting") return "waits";
   if (job.state === "running") {
     const left = job.left === null ? "" : `, ${time(job.left)} left`;
