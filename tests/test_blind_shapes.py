@@ -9,7 +9,7 @@ import pytest
 import skimage.data
 import torch
 
-from deconv.blind import api, estimate, kernel_similarity
+from deconv.blind import api, estimate, kernel_similarity, shapes
 from deconv.blind.description import describe
 from deconv.blind.reject import THRESHOLDS
 from deconv.blind.shapes import Shape, Spectrum, find_shapes
@@ -119,3 +119,12 @@ def test_the_commands_name_what_they_find(unfocused, tmp_path, monkeypatch, caps
     assert facts["extent"] == pytest.approx(8.6, abs=0.4)
     assert main(["deblur", "in.png", "-o", "out.png", "--model", "focus", "--method", "wiener"]) == 0
     assert "out of focus by a disk of radius 4." in capsys.readouterr().out
+
+
+def test_a_third_of_a_length_is_not_taken_for_it(monkeypatch):
+    """They share zeros, and the wrong one may be the nearest to a grid."""
+    monkeypatch.setattr(shapes, "_grid", lambda kind, window: [Shape("motion", 16.4 / 3, 23.0)])
+    ((gain, shape),) = find_shapes(blurred(motion(16.4, 23)), ("motion",), WINDOW)
+    assert gain > THRESHOLDS.gain
+    assert shape.size == pytest.approx(16.4, rel=0.02)
+    assert shape.angle == pytest.approx(23, abs=2)

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 from typing import Literal
 
 import torch
@@ -40,7 +40,9 @@ _POWERS, _NOISES = (1.0, 1.25, 1.5), tuple(10.0 ** (-n / 2) for n in range(-3, 9
 # The first lengths, angles and radii, each so many times the last one or degrees after it; and of each kind so many are
 # refined, in steps that are halved so often.
 _SHORTEST, _SMALLEST, _RATIO, _DEGREES = 4.0, 1.4, 1.17, 10
-_REFINED, _HALVINGS = 3, 4
+_REFINED, _HALVINGS = 3, 5
+# Multiples of a length that are tried.
+_MULTIPLES = (2, 3)
 _AT_ONCE = 8
 
 
@@ -128,11 +130,11 @@ class Spectrum:
         fall = frequency[seen] ** -2
         self.photographs = [fall**power / (fall**power).mean() for power in _POWERS]
 
-    def gains(self, shapes: Sequence[Shape]) -> list[float]:
-        """By how much each is likelier than no blur, in nats a frequency."""
-        none = self._scores(torch.ones(1, len(self.power)))
+    def gains(self, shapes: Sequence[Shape], noises: Sequence[float] = _NOISES) -> list[float]:
+        """By how much each is likelier than no blur, in nats a frequency, under the likeliest of some noises."""
+        none = self._scores(torch.ones(1, len(self.power)), noises)
         scores = [
-            self._scores(torch.stack([self.transfer(shape) for shape in shapes[first : first + _AT_ONCE]]))
+            self._scores(torch.stack([self.transfer(shape) for shape in shapes[first : first + _AT_ONCE]]), noises)
             for first in range(0, len(shapes), _AT_ONCE)
         ]
         return (none - torch.cat(scores)).tolist()
@@ -146,12 +148,12 @@ class Spectrum:
         turns = 2 * math.pi * shape.size * torch.hypot(self.rows, self.columns)
         return (2 * torch.special.bessel_j1(turns) / turns).square()
 
-    def _scores(self, transfers: Tensor) -> Tensor:
+    def _scores(self, transfers: Tensor, noises: Sequence[float]) -> Tensor:
         """Minus the log likelihood for each of some `(N, F)`, the least over powers and noises, `(N,)`."""
         best = transfers.new_full((len(transfers),), float("inf"))
         for photograph in self.photographs:
             latent = photograph * transfers
-            for noise in _NOISES:
+            for noise in noises:
                 mean = latent + noise
                 score = (self.power / mean).mean(1).log() + mean.log().mean(1)
                 best = torch.minimum(best, score)
@@ -179,16 +181,27 @@ def find_shapes(image: Tensor, kinds: Sequence[Kind], window: tuple[int, int]) -
     spectrum = Spectrum(image)
     found: list[Seen] = []
     for kind in kinds:
-        best = _sorted(spectrum, _grid(kind, min(window)))[:_REFINED]
-        step = (_RATIO - 1) / 2
-        for _ in range(_HALVINGS):
-            near = {each for _, shape in best for each in shape.near(step) if _fits(each, min(window))}
-            # Half and twice a length share zeros.
-            near |= {each for _, shape in best[:1] for each in shape.octaves() if _fits(each, min(window))}
-            best = _sorted(spectrum, sorted(near, key=astuple))[:_REFINED]
-            step /= 2
-        found += best[:1]
+        best = _near(spectrum, _sorted(spectrum, _grid(kind, min(window)), _NOISES[::2])[:_REFINED], window)
+        if kind == "motion":
+            # A length shares its zeros with twice and three times that, which a search from afar takes it for.
+            _, shape = best[0]
+            for longer in (replace(shape, size=times * shape.size) for times in _MULTIPLES):
+                if _fits(longer, min(window)):
+                    best += _near(spectrum, [(-math.inf, longer)], window)
+        found.append(max(best, key=_gain_of))
     return found
+
+
+def _near(spectrum: Spectrum, best: list[Seen], window: tuple[int, int]) -> list[Seen]:
+    """The likeliest ones near some, the best first, in steps that are halved."""
+    step = (_RATIO - 1) / 2
+    for _ in range(_HALVINGS):
+        near = {each for _, shape in best for each in shape.near(step) if _fits(each, min(window))}
+        # Half and twice a length share zeros.
+        near |= {each for _, shape in best[:1] for each in shape.octaves() if _fits(each, min(window))}
+        best = _sorted(spectrum, sorted(near, key=astuple))[:_REFINED]
+        step /= 2
+    return best
 
 
 def _grid(kind: Kind, window: int) -> list[Shape]:
@@ -207,8 +220,8 @@ def _fits(shape: Shape, window: int) -> bool:
     return _SMALLEST <= shape.size <= (window - 1) / 2
 
 
-def _sorted(spectrum: Spectrum, shapes: Sequence[Shape]) -> list[Seen]:
-    return sorted(zip(spectrum.gains(shapes), shapes, strict=True), key=_gain_of, reverse=True)
+def _sorted(spectrum: Spectrum, shapes: Sequence[Shape], noises: Sequence[float] = _NOISES) -> list[Seen]:
+    return sorted(zip(spectrum.gains(shapes, noises), shapes, strict=True), key=_gain_of, reverse=True)
 
 
 def _gain_of(pair: Seen) -> float:

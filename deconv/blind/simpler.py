@@ -31,6 +31,8 @@ _SAME_SIZE, _SAME_ANGLE = 0.06, 4.0
 # So many of the best guesses are refined, if they are not so far behind the best; the first step, relative to the size,
 # halved where nothing is gained, and how many steps.
 _REFINED, _BEHIND, _STEP, _STEPS = 2, 0.3, 0.12, 4
+# The weight of the likeness to the free psf where simple ones are compared.
+_LIKENESS = 0.5
 
 
 # By how much the ranking score of a shape may be worse than that of a free psf of such a similarity to it, since a psf
@@ -57,7 +59,7 @@ class Simple:
     gain : float
         How likely the power spectrum makes it, in nats a frequency; 0 where it was not seen there.
     likeness : float
-        The similarity of its psf to the free one.
+        The similarity of its psf to the free one; 0 where that is far from right.
     """
 
     shape: Shape
@@ -85,7 +87,8 @@ def simpler(
     seen, largest, window
         As for `deconv.blind.shape_fit.fit_shape`.
     """
-    best = preferred(free, simple_candidates(piece, free.psf, seen, min(largest)))
+    model = None if why_rejected(free, none) else free.psf  # what is nowhere near the right psf suggests nothing
+    best = preferred(free, simple_candidates(piece, model, seen, min(largest)))
     if best is None:
         return None
     if why_rejected(best.candidate, none, THRESHOLDS if best.gain >= _CLEARLY else LAST_LIMITS):
@@ -94,15 +97,15 @@ def simpler(
     return replace(best.candidate, psf=psf, trace=(*free.trace, psf))
 
 
-def simple_candidates(piece: Observation, psf: Tensor, seen: Sequence[Seen], largest: int) -> list[Simple]:
+def simple_candidates(piece: Observation, psf: Tensor | None, seen: Sequence[Seen], largest: int) -> list[Simple]:
     """Straight motion, disks and Gaussians that may be what a psf was meant to be, their numbers refined.
 
     Parameters
     ----------
     piece : Observation
         What the psfs have to explain.
-    psf : Tensor
-        The free one, `(kh, kw)`.
+    psf : Tensor or None
+        The free one, `(kh, kw)`, where it may be about right.
     seen : sequence
         What `find_shapes` has found in the power spectrum.
     largest : int
@@ -114,17 +117,15 @@ def simple_candidates(piece: Observation, psf: Tensor, seen: Sequence[Seen], lar
             guesses.append((gain, shape))
             if shape.kind == "focus":  # the zeros of a disk tell it from a Gaussian only where noise leaves them
                 guesses.append((gain, Shape("gaussian", _AS_GAUSSIAN * shape.size)))
-            else:  # two and three times a length share its zeros
-                longer = (replace(shape, size=times * shape.size) for times in (2, 3))
-                guesses += [(gain, each) for each in longer if each.fits(largest)]
-    guesses += [(0.0, shape) for shape in _of_moments(psf, largest)]
+    if psf is not None:
+        guesses += [(0.0, shape) for shape in _of_moments(psf, largest)]
     others: list[Seen] = []
     for guess in guesses:
         if not any(_alike(guess[1], other) for _, other in others):
             others.append(guess)
 
     def simple(gain: float, shape: Shape, candidate: Candidate) -> Simple:
-        return Simple(shape, candidate, gain, kernel_similarity(psf, candidate.psf))
+        return Simple(shape, candidate, gain, 0.0 if psf is None else kernel_similarity(psf, candidate.psf))
 
     judged = [simple(gain, shape, *_judged(piece, [shape])) for gain, shape in others]
     best = sorted(judged, key=_order)[:_REFINED]
@@ -145,7 +146,7 @@ def preferred(free: Candidate, simple: Sequence[Simple]) -> Simple | None:
 
 def _order(each: Simple) -> float:
     """Likeness counts, lest a narrow psf come first, which the evidence prefers to all that are far off."""
-    return each.candidate.ranking_score - each.likeness
+    return each.candidate.ranking_score - _LIKENESS * each.likeness
 
 
 def _of_moments(psf: Tensor, largest: int) -> Iterator[Shape]:
