@@ -220,7 +220,6 @@ def _climb(
     positive = domain.observed if bool((domain.observed >= 0).all()) else domain.observed.clamp_min(0)
     known = reciprocal(seen)
     above = bool((floor > 0).any())
-
     halves = AgreementOfHalves(domain, seen) if stop == "consensus" else None
 
     def correction(latent: Tensor) -> tuple[Tensor, Tensor]:
