@@ -12,6 +12,7 @@ from skimage.data import camera
 
 from deconv.imaging import convolve, psf
 from deconv.imaging.psf.moments import centroid
+from deconv.imaging.psf.shift import shifted
 
 KERNEL = psf.camera_shake((9, 13), seed=4).numpy().astype(np.float64)
 LEVELS = np.round(KERNEL / KERNEL.max() * 255).astype(np.uint8)
@@ -133,6 +134,8 @@ def test_the_report_is_one_true_line():
         "1 x 1, divided by its sum 4, 1.00% below zero cut off, centroid moved from (+3.0, +2.0)"
     )
     assert str(psf.normalise(psf.gaussian(1))[1]) == "9 x 9"
+    off = shifted(psf.gaussian(1, 11), (0.3, 0.0)).clamp_min(0)
+    assert "centroid (+0.3, +0.0) pixels off the centre, which moves the image by as much" in str(psf.normalise(off)[1])
 
 
 def bead(size, sigma: float, offset: float) -> np.ndarray:

@@ -35,6 +35,9 @@ _BETWEEN, _ASYMMETRY = 0.05, 0.1
 # as high there as anywhere, a box, has an edge.
 _CUT_OFF, _EDGE = 0.02, 0.5
 
+# A centroid that is farther from the centre, in pixels, is told of: half a pixel can cost a sharp stack 6 dB.
+_OFF_CENTRE = 0.2
+
 # How far apart the colours of a grey picture may be, as a part of its peak: compression and warm light make them so.
 _COLOURED = 0.25
 
@@ -93,10 +96,10 @@ class Normalisation:
             words.append(f"{self.negative:.2%} below zero cut off")
         if any(self.half):
             words.append("symmetric about a place between two pixels, moved by half of one onto a pixel")
-        offset = ", ".join(f"{value:+.1f}" for value in self.offset)
+        offset = ", ".join(f"{round(value, 1) + 0.0:+.1f}" for value in self.offset)  # no minus zero
         if any(self.moved):
             words.append(f"centroid moved from ({offset}) to the centre")
-        elif max(map(abs, self.offset)) > 0.5:
+        elif max(map(abs, self.offset)) > _OFF_CENTRE:
             words.append(f"centroid ({offset}) pixels off the centre, which moves the image by as much")
         if self.linear:
             words.append("interpolated linearly, as its lines or edges are sharp")
