@@ -44,7 +44,7 @@ def test_a_new_row_is_seen_everywhere(dummy, tmp_path):
     np.testing.assert_array_equal(learnt.detach(), image)
     np.testing.assert_allclose(restore.tiled("dummy", image, PSF, tile=40, overlap=8), half, rtol=1e-6)
 
-    assert "dummy (a row for a test)" in command.listing()
+    assert "dummy: a row for a test" in command.listing()
     write_image(tmp_path / "in.tif", image)
     deblur = ["deblur", str(tmp_path / "in.tif"), "-o", str(tmp_path / "out.tif"), "--psf", "motion:7,30", "-q"]
     assert run([*deblur, "--method", "dummy"]) == 0

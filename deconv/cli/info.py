@@ -8,7 +8,7 @@ from importlib import metadata
 
 __all__ = ["info"]
 
-_LIBRARIES = ("torch", "numpy", "numba", "scipy", "scikit-image", "opencv-python", "tifffile")
+_LIBRARIES = ("numpy", "numba", "scipy", "scikit-image", "opencv-python", "tifffile")
 _CUPY = ("cupy-cuda13x", "cupy-cuda12x", "cupy")
 
 
@@ -30,6 +30,7 @@ def info() -> None:
     facts = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     facts.add_row("deconv", _version("deconv-toolkit"))
     facts.add_row("python", f"{platform.python_version()} on {platform.system()} {platform.machine()}")
+    facts.add_row("torch", torch.__version__)  # which says for what devices it was built, as the package's own does not
     for library in _LIBRARIES:
         facts.add_row(library, _version(library))
     cupy = next((f"{name} {_version(name)}" for name in _CUPY if _installed(name)), "not installed")
