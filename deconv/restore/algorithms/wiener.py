@@ -191,12 +191,13 @@ def _settled(refinements: Iterator[Tensor], gaps: Tensor) -> Iterator[Tensor]:
     if not bool(gaps.any()):
         yield from itertools.islice(refinements, _REFINEMENT - 1, None)
         return
-    last = kept = next(itertools.islice(refinements, _REFINEMENT - 1, None))
+    kept = last = next(itertools.islice(refinements, _REFINEMENT - 1, None))
     done, axes = ~gaps, tuple(range(1, kept.ndim))
     for latent in itertools.islice(refinements, _MOST - _REFINEMENT):
-        kept = torch.where(done, kept, latent)
-        change, size = ((latent - last).square().sum(axes, keepdim=True), latent.square().sum(axes, keepdim=True))
-        done, last = done | (change <= _SETTLED**2 * size), latent
+        kept = torch.where(done, kept, latent) if bool(done.any()) else latent
+        change = torch.linalg.vector_norm(latent - last, dim=axes, keepdim=True)
+        size = torch.linalg.vector_norm(latent, dim=axes, keepdim=True)
+        done, last = done | (change <= _SETTLED * size), latent
         if bool(done.all()):
             break
     yield kept
