@@ -134,6 +134,39 @@ def test_an_estimate_is_told_in_words_and_made_once(source, found):
     assert [search.model for search in found] == ["auto", "auto", "motion"]
 
 
+def test_a_sharp_frame_stays_as_it_is(source, monkeypatch):
+    """And what is inside comes out as without it; a region may reach over its edge."""
+    settings = Settings(method="wiener", linear=False)
+    frame = deconv.blind.picture_frame.PictureFrame(top=9, left=5)
+    found = deconv.blind.KernelEstimate(motion(7, 30), None, 0.0, (), (), 0.9, frame=frame)
+    monkeypatch.setattr(page_tasks, "find_blur", lambda *_: (found, False))
+    inside = read_image(source)
+    framed = np.pad(inside, ((9, 0), (5, 0), (0, 0)), constant_values=60000)
+    write_image(source, framed)
+    do(page_tasks.open_picture, source)
+    assert "left out is a sharp frame, in pixels: above 9, left 5" in do(page_tasks.restore, source, settings)["psf"]
+    restored = np.load(source.parent.parent / "made" / "restored.npy")
+    np.testing.assert_allclose(restored[..., :9, :], 60000 / 65535, rtol=1e-6)
+    np.testing.assert_allclose(restored[..., :5], 60000 / 65535, rtol=1e-6)
+    x, y, w, h = 2, 20, 20, 20
+    do(page_tasks.preview, source, Settings(method="wiener", linear=False, region=(x, y, w, h)))
+    whole = shown(source, "restored.png")[y : y + h, x : x + w]
+    assert np.abs(shown(source, "preview.png") - whole).mean() < 1
+    with pytest.raises(ValueError, match="lies in the frame"):
+        do(page_tasks.preview, source, Settings(method="wiener", linear=False, region=(0, 0, 30, 8)))
+
+    write_image(source, inside)
+    page_tasks._read.cache_clear()
+    alone = deconv.blind.KernelEstimate(motion(7, 30), None, 0.0, (), (), 0.9)
+    monkeypatch.setattr(page_tasks, "find_blur", lambda *_: (alone, False))
+    (source.parent.parent / "made" / "psf.json").unlink()
+    page_tasks._noise.cache_clear()
+    do(page_tasks.restore, source, settings)
+    np.testing.assert_allclose(
+        restored[..., 9:, 5:], np.load(source.parent.parent / "made" / "restored.npy"), atol=1e-5
+    )
+
+
 def test_a_result_that_is_no_better_is_said_to_be_so(source, found, monkeypatch):
     """Of an estimated psf only; by the picture, whole or a part."""
     do(page_tasks.open_picture, source)

@@ -10,7 +10,7 @@ import json
 import time
 from collections.abc import Sequence
 from contextlib import redirect_stderr
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from io import StringIO
 from pathlib import Path
@@ -22,6 +22,7 @@ from PIL import Image
 
 from ..blind.comparison import why_not_better
 from ..blind.description import describe
+from ..blind.picture_frame import NO_FRAME, PictureFrame
 from ..imaging.formats import split_name, written_ending
 from ..imaging.psf import parse
 from ..imaging.viewing import psf_close_up
@@ -118,9 +119,11 @@ def _estimated(work: _Work) -> dict[str, Any]:
     started = time.perf_counter()
     linear = asked_light(picture, settings.linear)
     found, light = find_blur(picture, Search(model=settings.model, sigma=settings.noise, linear=linear, quiet=True))
+    words = [describe(found.psf).words, *([found.frame.words] if found.frame else [])]
     facts = {
         "found": found.found,
-        "words": describe(found.psf).words if found.found else "; ".join(found.warnings),
+        "words": "; ".join(words if found.found else found.warnings),
+        "frame": asdict(found.frame),
         "cautions": list(found.cautions),
         "confidence": found.confidence,
         "size": list(found.psf.shape),
@@ -182,10 +185,14 @@ def _read(source: Path, max_pixels: int) -> Source:
 
 
 @lru_cache(maxsize=2)
-def _noise(source: Path, max_pixels: int, linear: bool) -> Tensor:
-    """The noise of the whole picture."""
+def _noise(source: Path, max_pixels: int, frame: PictureFrame, linear: bool) -> Tensor:
+    """The noise of the whole picture inside of its frame."""
     with ProgressBar("measuring the noise", 1, shown=False):
-        return noise_levels(_read(source, max_pixels), linear=linear)
+        return noise_levels(_inside(_read(source, max_pixels), frame), linear=linear)
+
+
+def _inside(picture: Source, frame: PictureFrame) -> Source:
+    return picture.part(*frame.within(picture.batch.shape[-2:])) if frame else picture
 
 
 def _show(path: Path, batch: Tensor) -> None:
@@ -204,7 +211,8 @@ def _blur(work: _Work) -> tuple[Blur, bool, dict[str, Any] | None]:
             facts = _estimated(work)
         if not facts["found"]:
             raise ValueError(_NONE_FOUND)
-        return Blur(torch.from_numpy(np.load(work.made / "psf.npy")), facts["words"]), facts["light"], facts
+        psf, frame = torch.from_numpy(np.load(work.made / "psf.npy")), PictureFrame(**facts["frame"])
+        return Blur(psf, facts["words"], frame=frame), facts["light"], facts
     if settings.psf == FILE:
         files = sorted((work.folder / "psf").glob("*"))
         if not files:
@@ -217,20 +225,33 @@ def _blur(work: _Work) -> tuple[Blur, bool, dict[str, Any] | None]:
 
 
 def _restored(work: _Work, region: tuple[int, int, int, int] | None) -> tuple[Tensor, dict[str, Any]]:
-    """The picture, or a region of it, and what was done."""
-    picture, settings = work.picture, work.settings
-    chosen = choose(settings.method) or best(picture.batch, 60)
+    """The picture, or a region of it, and what was done; a frame around it stays as it is."""
+    whole, settings = work.picture.batch, work.settings
     blur, light, told = _blur(work)
+    frame = blur.frame or NO_FRAME
+    picture = _inside(work.picture, frame)
+    chosen = choose(settings.method) or best(picture.batch, 60)
     sigma, words = noise_to_tell(
         picture,
         settings.noise,
         linear=light,
         known=work.known,
         strength=settings.strength,
-        estimated=_noise(work.source, work.max_pixels, light) if settings.noise is None else None,
+        estimated=_noise(work.source, work.max_pixels, frame, light) if settings.noise is None else None,
         psf=blur.psf if work.known and chosen.method.psf_error else None,
     )
-    outer, inner = _around(region, picture.batch.shape[-2:], blur.size)
+    x, y, w, h = region or (0, 0, whole.shape[-1], whole.shape[-2])
+    rows, columns = frame.within(whole.shape[-2:])
+    left, right, top, bottom = (
+        max(x, columns.start),
+        min(x + w, columns.stop),
+        max(y, rows.start),
+        min(y + h, rows.stop),
+    )
+    if right <= left or bottom <= top:
+        raise ValueError(f"region: {region} lies in the frame around the picture, which is sharp")
+    seen = left - columns.start, top - rows.start, right - left, bottom - top
+    outer, inner = _around(seen, picture.batch.shape[-2:], blur.size)
     part = picture.batch[..., outer[0], outer[1]]
     defaults = {
         "sigma": sigma,
@@ -246,7 +267,9 @@ def _restored(work: _Work, region: tuple[int, int, int, int] | None) -> tuple[Te
     warning = None if told is None else why_not_better(part, restored, blur.psf, sigma=sigma, linear=light)
     facts = {"estimate": told, "warning": warning, "psf": blur.words, "noise": words, "light": light, "notes": notes}
     facts["method"] = chosen.name
-    return restored[..., inner[0], inner[1]], facts
+    result = whole[..., y : y + h, x : x + w].to(restored).clone()
+    result[..., top - y : bottom - y, left - x : right - x] = restored[..., inner[0], inner[1]]
+    return result, facts
 
 
 def _tiles(batch: Tensor) -> int | None:
@@ -255,10 +278,10 @@ def _tiles(batch: Tensor) -> int | None:
 
 
 def _around(
-    region: tuple[int, int, int, int] | None, frame: Sequence[int], size: Sequence[int]
+    region: tuple[int, int, int, int], frame: Sequence[int], size: Sequence[int]
 ) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
     """Rows and columns of a region with twice a psf's size of what lies around it, and those of the region in there."""
-    x, y, w, h = region or (0, 0, frame[1], frame[0])
+    x, y, w, h = region
     outer, inner = [], []
     for start, length, n, around in ((y, h, frame[0], 2 * size[0]), (x, w, frame[1], 2 * size[1])):
         first = max(0, start - around)
