@@ -16,6 +16,7 @@ import torch
 from deconv.imaging import degrade
 from deconv.imaging.psf import motion
 from deconv.restore import METHODS, Method
+from deconv.restore.padded_domain import PaddedDomain
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,8 @@ ROWS = {name: Row(method, **EXPECTED.get(name, {})) for name, method in METHODS.
 PSF = motion(7, 30).double()
 """5 x 7."""
 
+SMALL_PSF = torch.tensor([[0.1, 0.4, 0.2], [0.0, 0.1, 0.2]], dtype=torch.float64)
+
 
 @functools.cache
 def latent_image() -> np.ndarray:
@@ -126,6 +129,13 @@ def observation(boundary: str = "valid") -> np.ndarray:
     return degrade(latent_image(), PSF, noise=0.01, seed=0, boundary=boundary)
 
 
+def photograph() -> np.ndarray:
+    """300 x 340 pixels of a photograph, blurred, with 1 % noise."""
+    from skimage import data
+
+    return degrade(data.camera()[:300, :340] / np.float32(255), PSF.float(), noise=0.01, seed=0)
+
+
 def corner() -> np.ndarray:
     """48 x 40 pixels of `observation`, for what does not depend on the size."""
     return observation()[:48, :40]
@@ -134,3 +144,9 @@ def corner() -> np.ndarray:
 def field_of_view() -> np.ndarray:
     """The part of the latent image that `observation` shows."""
     return latent_image()[2:-2, 3:-3]
+
+
+def domain(boundary: str, *, mask: bool = False, shape: tuple[int, ...] = (1, 1, 7, 9)) -> PaddedDomain:
+    """A random image under `SMALL_PSF`, with pixels missing at random under a mask."""
+    weight = (random(*shape, seed=2) > -0.5).double() if mask else None
+    return PaddedDomain(random(*shape), SMALL_PSF, boundary=boundary, mask=weight)

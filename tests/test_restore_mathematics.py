@@ -8,95 +8,21 @@ import math
 import numpy as np
 import pytest
 import torch
-from restorations import PSF, agreement, observation, random
+from restorations import PSF, agreement, domain, observation, random
 
 from deconv import restore
 from deconv.imaging import convolve, degrade, psnr
-from deconv.imaging.boundary import BOUNDARIES
 from deconv.imaging.srgb import to_linear, to_srgb
 from deconv.restore import shrinkage, splitting
 from deconv.restore.algorithms import total_variation
 from deconv.restore.derivatives import Gradient, Hessian, Identity
-from deconv.restore.padded_domain import PaddedDomain
 from deconv.restore.problem import Problem
 from deconv.restore.spectra import fit_spectra
-from deconv.restore.statistics import Statistics, power_of_two
-from deconv.restore.streaming_statistics import streaming_statistics
-
-SMALL_PSF = torch.tensor([[0.1, 0.4, 0.2], [0.0, 0.1, 0.2]], dtype=torch.float64)
-
-
-def domain(boundary: str, *, mask: bool = False, shape: tuple[int, ...] = (1, 1, 7, 9)) -> PaddedDomain:
-    weight = (random(*shape, seed=2) > -0.5).double() if mask else None
-    return PaddedDomain(random(*shape), SMALL_PSF, boundary=boundary, mask=weight)
+from deconv.restore.statistics import Statistics
 
 
 def nth(iterator, n: int):
     return next(itertools.islice(iterator, n - 1, None))
-
-
-@pytest.mark.parametrize("boundary", BOUNDARIES[1:])
-def test_the_domain_blurs_like_the_operator(boundary):
-    """Started from an image, and looked at in the frame."""
-    frame = random(1, 1, 7, 9)
-    c = PaddedDomain(frame, SMALL_PSF, boundary=boundary)
-    torch.testing.assert_close(c.crop(c.blur(c.start())), convolve(frame, SMALL_PSF, boundary=boundary))
-
-
-def test_an_unknown_boundary_sees_the_valid_part():
-    c = domain("unknown")
-    whole = random(1, 1, *c.shape)
-    rows, columns = (slice(0, n + s - 1) for n, s in zip((7, 9), SMALL_PSF.shape, strict=True))
-    valid = convolve(whole[..., rows, columns], SMALL_PSF, boundary="valid")
-    torch.testing.assert_close(c.crop(c.blur(whole)), valid)
-
-
-@pytest.mark.parametrize("boundary", BOUNDARIES)
-def test_the_blur_and_its_adjoint(boundary):
-    c = domain(boundary)
-    x, y = random(1, 1, *c.shape), random(1, 1, *c.shape, seed=1)
-    torch.testing.assert_close((c.blur(x) * y).sum(), (x * c.blur_adjoint(y)).sum())
-
-
-@pytest.mark.parametrize("boundary", BOUNDARIES)
-def test_the_projection_is_one(boundary):
-    """Idempotent and symmetric, and what it keeps is what the boundary allows."""
-    c = domain(boundary)
-    x, y = random(2, 1, *c.shape), random(2, 1, *c.shape, seed=1)
-    torch.testing.assert_close(c.project(c.project(x)), c.project(x))
-    torch.testing.assert_close((c.project(x) * y).sum(), (x * c.project(y)).sum())
-    start = PaddedDomain(random(1, 1, 7, 9), torch.ones(3, 3) / 9, boundary=boundary).start()
-    allowed = PaddedDomain(random(1, 1, 7, 9), torch.ones(3, 3) / 9, boundary=boundary).project(start)
-    torch.testing.assert_close(allowed, start)
-
-
-def test_nothing_observed_is_blurred_from_across_the_border():
-    for n in range(5, 40):
-        c = PaddedDomain(torch.zeros(1, 1, n, n), torch.ones(5, 4) / 20)
-        assert c.shape[0] >= n + 4
-        assert c.shape[1] >= n + 3
-        padded = PaddedDomain(torch.zeros(1, 1, n, n), torch.nn.functional.pad(torch.ones(5, 4) / 20, (2, 2, 4, 4)))
-        assert padded.margins == c.margins  # an empty border of the psf sees nothing
-
-
-@pytest.mark.parametrize(("name", "floor"), [("total_variation", 80), ("hyper_laplacian", 55)])
-def test_opposite_borders_do_not_see_each_other(name, floor):
-    """Whatever is at the bottom, the top comes out the same; up to rounding, where the prior is convex."""
-    bright = observation()
-    bright[-20:] = 1 - bright[-20:]
-    statistics = Statistics.of(torch.from_numpy(observation())[None, None])
-    tops = [getattr(restore, name)(image, PSF, statistics=statistics)[:20] for image in (observation(), bright)]
-    assert agreement(*tops) > floor
-
-
-def test_missing_pixels_are_filled_from_their_neighbours():
-    image = torch.linspace(0, 1, 40, dtype=torch.float64).expand(1, 1, 30, 40)
-    weight = torch.ones(1, 1, 30, 40)
-    weight[..., 10:16, 17:23] = 0
-    damaged = torch.where(weight > 0, image, 99.0)
-    filled = PaddedDomain(damaged, SMALL_PSF, mask=weight).image
-    torch.testing.assert_close(filled, image, atol=0.12, rtol=0)
-    assert bool((PaddedDomain(damaged, SMALL_PSF, mask=torch.zeros(1, 1, 30, 40)).image == 0).all())
 
 
 @pytest.mark.parametrize("analysis", [Identity, Gradient, Hessian])
@@ -231,18 +157,6 @@ def test_hyper_laplacian_with_exponent_one_and_first_order_is_total_variation():
         restore.hyper_laplacian(observation(), PSF, alpha=1.5)
 
 
-def test_a_psf_as_large_as_the_frame_takes_a_domain_little_larger_than_it_must():
-    image = torch.zeros(1, 1, 64, 64)
-    spread = torch.full((63, 63), 1 / 63**2)
-    least = (64 + 62) ** 2
-    assert math.prod(PaddedDomain(image, spread).shape) < 1.4 * least
-    # Faint tails are not light.
-    tail = torch.zeros(63, 63)
-    tail[28:35, 28:35] = 1 / 49
-    tail[0, 0] = tail[-1, 30] = 1e-9
-    assert PaddedDomain(image, tail).shape == PaddedDomain(image, tail[28:35, 28:35]).shape
-
-
 def test_spectra_are_found():
     """A power law in white noise, blurred: slope and noise come out as they went in."""
     n = 192
@@ -264,39 +178,6 @@ def test_light_round_trip():
     light = torch.zeros(3, requires_grad=True)
     to_srgb(light).sum().backward()
     assert bool(light.grad.isfinite().all())
-
-
-def test_statistics_know_their_unit():
-    image = torch.from_numpy(observation())[None, None]
-    one, other = Statistics.of(image), Statistics.of(1000 * image)
-    for name in ("sigma", "contrast", "brightness"):
-        torch.testing.assert_close(1000 * getattr(one, name), getattr(other, name))
-    assert abs(float(one.sigma) - 0.01) < 0.002
-    blank = Statistics.of(torch.zeros(1, 2, 8, 8))
-    assert bool((blank.contrast == 1).all())
-    assert bool((blank.brightness == 1).all())
-
-
-@pytest.mark.parametrize("size", [1e-30, 0.3, 1.0, 7e29])
-def test_the_power_of_two_above_a_size(size):
-    power = float(power_of_two(torch.tensor(size)))
-    assert size < power <= 2 * size
-    assert math.frexp(power)[0] == 0.5
-    assert float(power_of_two(torch.tensor(0.0))) == 1
-
-
-def test_few_far_values_do_not_rule_the_typical_contrast():
-    image = torch.from_numpy(observation())[None, None]
-    spoilt = image.clone()
-    spoilt[..., 10, 20] += 100
-    spoilt[..., 50, 60] -= 3
-    clean, found = Statistics.of(image), Statistics.of(spoilt)
-    for name in ("sigma", "typical_contrast", "slopes"):
-        torch.testing.assert_close(getattr(found, name), getattr(clean, name), rtol=0.02, atol=0)
-    assert float(found.contrast) > 3 * float(clean.contrast)
-    streamed = streaming_statistics(spoilt, [2, 3], PSF)
-    for name in ("sigma", "contrast", "brightness", "typical_contrast", "slopes"):
-        torch.testing.assert_close(getattr(streamed, name), getattr(found, name))
 
 
 # A hand that shook: in 15 x 15 pixels, six along and two across.
