@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import sys
 
+import numpy as np
 import pytest
 from rich.console import Console
 
@@ -25,10 +28,37 @@ def test_it_measures_ours_beside_others(tmp_path):
 
 def test_a_rival_that_is_missing_is_named_and_left_out(monkeypatch):
     monkeypatch.setattr(volumes.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(volumes.shutil, "which", lambda name: None)
     console = Console(file=io.StringIO(), width=120)
     rows = volumes.main(num_iter=1, quick=True, console=console)
     assert "RedLionfish is not installed" in console.file.getvalue()
+    assert "deconwolf is not installed" in console.file.getvalue()
     assert all(row["seconds_to_reference"] is None for row in rows)
+
+
+_STAND_IN = """\
+#!{python}
+import sys, tifffile
+options = dict(word.split("=") for word in sys.argv if "=" in word)
+tifffile.imwrite(options["--out"], tifffile.imread("seen.tif") + int(options["--iter"]))
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the command is a script")
+def test_deconwolf_takes_part_where_its_command_is_on_the_path(tmp_path, monkeypatch):
+    command = tmp_path / "dw"
+    command.write_text(_STAND_IN.format(python=sys.executable))
+    command.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    (tmp_path / "work").mkdir()
+    console = Console(file=io.StringIO(), width=120)
+    restore = volumes._rivals(console, tmp_path / "work")["deconwolf"]
+    stack = next(volumes._stacks(quick=True))
+    run = restore(stack, 4)
+    # Its n-th result is that of one iteration less.
+    assert np.array_equal(run.restored, stack.seen + 5)
+    assert run.iterations == 4
+    assert run.seconds > 0
 
 
 @pytest.mark.parametrize(

@@ -1,14 +1,20 @@
-"""``deconv bench restore --volumes``: Richardson-Lucy on simulated stacks, beside RedLionfish and scikit-image."""
+"""``deconv bench restore --volumes``: Richardson-Lucy on simulated stacks, beside that of other programs."""
 
 from __future__ import annotations
 
 import importlib.util
+import os
+import shutil
+import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import tifffile
+import torch
 from rich.console import Console
 from rich.table import Table
 
@@ -27,6 +33,8 @@ _SIZE, _PSF = (40, 128, 128), (15, 31, 31)
 _QUICK_SIZE, _QUICK_PSF = (12, 32, 32), (7, 11, 11)
 
 _REDLIONFISH = "RedLionfish"
+# The command of https://github.com/elgw/deconwolf.
+_DECONWOLF = "dw"
 
 
 @dataclass(frozen=True)
@@ -61,8 +69,9 @@ def main(
 
     Four times ours: as it is by default, stopping by itself, without total variation for as many iterations as the
     others have, and so on the grid of RedLionfish, which is the frame: ours is larger by what the psf reaches. An
-    iteration's time is that of many less that of one. RedLionfish runs on the processor. All see the same counts, whose
-    surroundings are unknown.
+    iteration's time is that of many less that of one. RedLionfish runs on the processor. deconwolf takes part where its
+    command `dw` is on the path; its time is that of the command. All see the same counts, whose surroundings are
+    unknown.
 
     Parameters
     ----------
@@ -82,20 +91,19 @@ def main(
     """
     console = console or console_of_width(100)
     check_writable("json", json)
-    rivals = _rivals()
-    if _REDLIONFISH not in rivals:
-        console.print("RedLionfish is not installed; pip install redlionfish puts it beside")
     rows = []
-    for stack in _stacks(quick):
-        runs = {}
-        for name, run in {**_ours(), **rivals}.items():
-            with console.status(f"{stack.name}, {name}"):
-                run(stack, 1)  # what is compiled or planned on the first call is not on the clock
-                runs[name] = run(stack, 1), run(stack, num_iter)
-        reference = stack.quality(runs[_REDLIONFISH][1].restored) if _REDLIONFISH in runs else None
-        found = [_row(stack, name, *pair, reference) for name, pair in runs.items()]
-        console.print(_table(stack, found))
-        rows += found
+    with tempfile.TemporaryDirectory() as folder:
+        rivals = _rivals(console, Path(folder))
+        for stack in _stacks(quick):
+            runs = {}
+            for name, run in {**_ours(), **rivals}.items():
+                with console.status(f"{stack.name}, {name}"):
+                    run(stack, 1)  # what is compiled or planned on the first call is not on the clock
+                    runs[name] = run(stack, 1), run(stack, num_iter)
+            reference = stack.quality(runs[_REDLIONFISH][1].restored) if _REDLIONFISH in runs else None
+            found = [_row(stack, name, *pair, reference) for name, pair in runs.items()]
+            console.print(_table(stack, found))
+            rows += found
     write_json(json, rows)
     return rows
 
@@ -168,10 +176,19 @@ def _method(**options) -> Callable[[_Stack, int], _Run]:
     return run
 
 
-def _rivals() -> dict[str, Callable[[_Stack, int], _Run]]:
-    """What other libraries are there."""
-    found = {"scikit-image": _scikit_image}
-    return {_REDLIONFISH: _redlionfish, **found} if importlib.util.find_spec("RedLionfishDeconv") else found
+def _rivals(console: Console, folder: Path) -> dict[str, Callable[[_Stack, int], _Run]]:
+    """What other programs are there, with a word on those that are not; a folder for what they leave on the disk."""
+    found = {}
+    if importlib.util.find_spec("RedLionfishDeconv"):
+        found[_REDLIONFISH] = _redlionfish
+    else:
+        console.print("RedLionfish is not installed; pip install redlionfish puts it beside")
+    command = shutil.which(_DECONWOLF)
+    if command:
+        found["deconwolf"] = _deconwolf(command, folder)
+    else:
+        console.print(f"deconwolf is not installed; its command {_DECONWOLF} on the path puts it beside")
+    return {**found, "scikit-image": _scikit_image}
 
 
 def _redlionfish(stack: _Stack, num_iter: int) -> _Run:
@@ -183,6 +200,33 @@ def _redlionfish(stack: _Stack, num_iter: int) -> _Run:
     begun = time.process_time()
     restored = doRLDeconvolutionFromNpArrays(stack.seen, psf, niter=num_iter, method="cpu")
     return _Run(restored, time.process_time() - begun, num_iter, [])
+
+
+def _deconwolf(command: str, folder: Path) -> Callable[[_Stack, int], _Run]:
+    def run(stack: _Stack, num_iter: int) -> _Run:
+        tifffile.imwrite(folder / "seen.tif", stack.seen)
+        tifffile.imwrite(folder / "psf.tif", stack.psf.astype(np.float32))
+        # Version 0.4.7 returns the result of the iteration before the last.
+        options = {"iter": num_iter + 1, "threads": torch.get_num_threads(), "verbose": 0, "out": "restored.tif"}
+        words = [f"--{name}={value}" for name, value in options.items()]
+        begun = _childrens_seconds()
+        subprocess.run(
+            [command, *words, "--float", "--overwrite", "seen.tif", "psf.tif"],
+            cwd=folder,
+            env={**os.environ, "HOME": str(folder)},  # where it keeps its plans
+            stdout=subprocess.DEVNULL,
+            check=True,
+        )
+        seconds = _childrens_seconds() - begun
+        return _Run(tifffile.imread(folder / "restored.tif"), seconds, num_iter, [])
+
+    return run
+
+
+def _childrens_seconds() -> float:
+    """Processor seconds of the processes that this one has started and that have ended."""
+    times = os.times()
+    return times.children_user + times.children_system
 
 
 def _scikit_image(stack: _Stack, num_iter: int) -> _Run:

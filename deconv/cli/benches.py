@@ -220,7 +220,7 @@ def restore(
     against: Annotated[str, Option(metavar="NAME", help="Other libraries beside: skimage,deepinv.")] = "",
     noise: Annotated[str, Option(metavar="NUMBER,NUMBER", help="Noise levels.")] = "0.5%,1%,3%",
     volumes: Annotated[
-        bool, Option("--volumes", help="Richardson-Lucy on simulated stacks, beside RedLionfish and scikit-image.")
+        bool, Option("--volumes", help="Richardson-Lucy on simulated stacks, beside other programs.")
     ] = False,
     quick: Annotated[bool, Option("--quick", help="Small stacks of --volumes: whether it runs, not how well.")] = False,
     json: Json = None,
