@@ -55,6 +55,14 @@ def test_vectorial_psf_in_one_medium_is_the_integral_of_richards_and_wolf():
     np.testing.assert_allclose(found, np.array(expected) / expected[0], rtol=1e-4, atol=1e-6)
 
 
+def test_the_scalar_pupil_ends_at_the_critical_angle():
+    """An aperture above the sample's index is that index: rays, which the theory is of, do not come from beyond."""
+    optics = {"wavelength": 0.6, "pixel": 0.1, "step": 0.25, "depth": 0.2, "n_sample": 1.33}
+    beyond = psf.gibson_lanni((5, 15, 15), aperture=1.45, **optics)
+    torch.testing.assert_close(beyond, psf.gibson_lanni((5, 15, 15), aperture=1.33, **optics), rtol=1e-4, atol=1e-7)
+    assert float((beyond - psf.gibson_lanni((5, 15, 15), aperture=1.2, **optics)).abs().max() / beyond.max()) > 0.1
+
+
 @pytest.mark.parametrize("depth", [0.0, 0.4])
 def test_vectorial_psf_beyond_the_critical_angle_counts_evanescent_light(depth):
     """Fresnel's coefficients and the phase by angles, complex in the sample: the integrand on the axis, by Simpson."""

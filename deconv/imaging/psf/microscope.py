@@ -23,7 +23,10 @@ def gibson_lanni(
 
     .. math:: h(r, z) = \left| \int_0^1 J_0(k\,\text{NA}\,r\rho)\, e^{i k W(\rho, z)} \rho\, d\rho \right|^2
 
-    where W is the difference in optical path between the microscope as it is used and as it was designed.
+    where W is the difference in optical path between the microscope as it is used and as it was designed. With an
+    aperture above an index, the pupil ends where that medium reflects totally: the theory is one of rays. The
+    evanescent light of sources within a wavelength of the coverslip needs Fresnel's transmission, see `vectorial`;
+    with an amplitude of 1 it would make the psf sharper than it is.
 
     Parameters
     ----------
@@ -49,6 +52,8 @@ def gibson_lanni(
     ----------
     Gibson & Lanni, "Experimental test of an analytical model of aberration in an oil-immersion objective lens used in
     three-dimensional light microscopy", Journal of the Optical Society of America A 9, 1992.
+    The pupil's end: Li, Xue & Blu, "Fast and accurate three-dimensional point spread function computation for
+    fluorescence microscopy", Journal of the Optical Society of America A 34, 2017.
     """
     microscope = Microscope(**optics)
     microscope.check_wavelengths(wavelength=wavelength)
