@@ -78,6 +78,12 @@ FOREIGN = {
         PREMULTIPLIED[..., 3],
     ),
     "TIFF of 16 bits where 0 is white": (tiff(65535 - GREY16, photometric="miniswhite"), GREY16, None),
+    "TIFF of 12 bits": (tiff(np.uint16([[4095, 1]]), bitspersample=12), np.uint16([[65535, 16]]), None),
+    "TIFF of 4 bits where 0 is white": (
+        tiff(np.uint8([[15, 1, 0]]), bitspersample=4, photometric="miniswhite"),
+        np.uint8([[0, 238, 255]]),
+        None,
+    ),
     "TIFF of signed values": (tiff(np.int16([[-5, 3000]])), np.float32([[-5, 3000]]), None),
     "TIFF of 32 bits": (tiff(np.uint32([[7, 2**32 - 1]])), np.float64([[7, 2**32 - 1]]), None),
     "PGM of 16 bits": (b"P5\n# a comment\n7 5\n65535\n" + GREY16.astype(">u2").tobytes(), GREY16, None),

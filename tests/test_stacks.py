@@ -12,6 +12,7 @@ from PIL import Image
 
 from deconv.imaging import read_stack, write_stack
 from deconv.imaging.stacks import read_volume
+from deconv.imaging.stored_stacks import stored_volume
 
 RNG = np.random.default_rng(0)
 
@@ -90,10 +91,15 @@ def test_values_without_a_white_are_read_unchanged_as_floats(tmp_path, name, dty
     np.testing.assert_array_equal(found, volume.astype(expected))
 
 
-def test_stacks_where_zero_is_white(tmp_path):
-    volume = draw("uint16")
-    tifffile.imwrite(tmp_path / "a.tif", volume, photometric="miniswhite")
-    np.testing.assert_array_equal(read_stack(tmp_path / "a.tif"), 65535 - volume)
+@pytest.mark.parametrize("bits", [12, 16])
+def test_stacks_where_zero_is_white(tmp_path, bits):
+    """What stands for black is that of the file's own bits; counts are not scaled."""
+    volume = draw("uint16") >> (16 - bits)
+    tifffile.imwrite(tmp_path / "a.tif", volume, photometric="miniswhite", bitspersample=bits)
+    expected = 2**bits - 1 - volume
+    np.testing.assert_array_equal(read_stack(tmp_path / "a.tif"), expected)
+    with stored_volume(tmp_path / "a.tif", folder=tmp_path) as stored:
+        np.testing.assert_array_equal(stored.values[:], expected)
 
 
 def test_compressed_stacks_are_read_or_say_what_they_ask_for(tmp_path):

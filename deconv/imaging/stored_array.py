@@ -33,15 +33,15 @@ class StoredArray:
         As it is in the file.
     offset : int
         Bytes before it.
-    inverted : bool
-        Integers of which 0 is white.
+    black : int or None
+        Of integers of which 0 is white, the number that stands for black.
     """
 
     path: str | os.PathLike
     shape: tuple[int, ...]
     stored: np.dtype
     offset: int = 0
-    inverted: bool = False
+    black: int | None = None
 
     @property
     def dtype(self) -> np.dtype:
@@ -54,7 +54,7 @@ class StoredArray:
 
     def __getitem__(self, index: Any) -> np.ndarray:
         values = as_pixels(np.array(self._mapped("r")[index]))
-        return np.iinfo(values.dtype).max - values if self.inverted and values.dtype.kind == "u" else values
+        return values if self.black is None else values.dtype.type(self.black) - values
 
     def __setitem__(self, index: Any, values: Any) -> None:
         self._mapped("r+")[index] = values

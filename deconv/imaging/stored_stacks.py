@@ -71,8 +71,8 @@ def stored_volume(
         with decoding(path):
             for number, page in enumerate(pages):
                 rows[number] = page
-        inverted = isinstance(values, StoredArray) and values.inverted
-        yield replace(volume, values=cast(np.ndarray, replace(scratch, inverted=inverted)), axes=axes)
+        black = values.black if isinstance(values, StoredArray) else None
+        yield replace(volume, values=cast(np.ndarray, replace(scratch, black=black)), axes=axes)
 
 
 def write_slices(

@@ -14,7 +14,15 @@ from ..picture import Picture, as_pixels
 from . import raw
 from .exif import EXIF, exif_of_tiff, with_exif
 from .pillow import decode_with_pillow
-from .tiff_stack import decode_volume, encode_volume, holds_volume, missing_decoder, opened, series_of
+from .tiff_stack import (
+    decode_volume,
+    encode_volume,
+    holds_volume,
+    missing_decoder,
+    number_of_black,
+    opened,
+    series_of,
+)
 from .tiff_stored import locate_volume, write_slices
 
 __all__ = ["decode", "decode_volume", "encode", "encode_volume", "holds_volume", "locate_volume", "write_slices"]
@@ -55,9 +63,9 @@ def decode(data: bytes, max_pixels: int, part: int | None = None) -> Picture:
             array = _without_imagecodecs(data, page)
         else:
             array = np.moveaxis(array, 0, -1) if series.axes.startswith("S") else array
-            array = _upright(array, int(page.tags.valueof(274, 1)))
+            array = _upright(_of_8_or_16_bits(array, page.bitspersample), int(page.tags.valueof(274, 1)))
         samples, opacity = _opacity(as_pixels(array), page)
-    if page.photometric == PHOTOMETRIC.MINISWHITE and samples.dtype.kind == "u":
+    if number_of_black(page) is not None:
         samples = _inverted(samples)
     picture = Picture.from_samples(samples, opacity=opacity, profile=profile, exif=exif, dpi=dpi)
     return _after_jpeg(picture) if jpeg else picture
@@ -99,6 +107,13 @@ def _without_imagecodecs(data: bytes, page: tifffile.TiffPage) -> np.ndarray:
         return decode_with_opencv(data)  # upright already
     except Exception:
         raise missing_decoder(page) from None
+
+
+def _of_8_or_16_bits(array: np.ndarray, bits: int) -> np.ndarray:
+    """Integers of 2 to 15 bits scaled so that their white is that of 8 or 16, as OpenCV does."""
+    if array.dtype.kind != "u" or bits == 8 or bits >= 16:
+        return array
+    return np.rint(array * (np.iinfo(array.dtype).max / (2**bits - 1))).astype(array.dtype)
 
 
 def _opacity(array: np.ndarray, page: tifffile.TiffPage) -> tuple[np.ndarray, bool]:

@@ -15,7 +15,16 @@ from ..decoding import check_size
 from ..picture import Volume, as_pixels
 from .tiff_notes import imagej_notes, notes_of, ome_notes
 
-__all__ = ["axes_of", "decode_volume", "encode_volume", "holds_volume", "missing_decoder", "opened", "series_of"]
+__all__ = [
+    "axes_of",
+    "decode_volume",
+    "encode_volume",
+    "holds_volume",
+    "missing_decoder",
+    "number_of_black",
+    "opened",
+    "series_of",
+]
 
 _IMAGEJ_ORDER = "TZCYX"
 
@@ -54,8 +63,8 @@ def decode_volume(data: bytes, max_pixels: int, part: int | None = None) -> Volu
                 raise missing_decoder(page) from None
             parts = [_without_imagecodecs(data, page).reshape(series.shape)]
         values = as_pixels(parts[0] if len(parts) == 1 else np.stack(parts))
-        if page.photometric == tifffile.PHOTOMETRIC.MINISWHITE and values.dtype.kind == "u":
-            values = np.iinfo(values.dtype).max - values
+        if (black := number_of_black(page)) is not None:
+            values = values.dtype.type(black) - values
         axes = axes_of(series.axes if len(alike) == 1 else "IYX", values.shape)
         others = len(file.series) - len(alike)
         words = f"series {number} of {len(file.series)}" if others else ""
@@ -104,6 +113,14 @@ def axes_of(given: str, shape: tuple[int, ...]) -> str:
     if len(unnamed) > 1 or len(set(axes)) != len(axes) or axes[-2:] != "YX":
         raise ValueError(f"its axes are {given} of shape {shape}; expected some of T, C and Z before YX")
     return axes
+
+
+def number_of_black(page: tifffile.TiffPage) -> int | None:
+    """Where 0 is white, the number that stands for black, of values as `as_pixels` has them; of unsigned ones only."""
+    bits = page.bitspersample
+    if page.photometric != tifffile.PHOTOMETRIC.MINISWHITE or page.dtype is None or page.dtype.kind not in "bu":
+        return None
+    return None if bits > 16 else 255 if bits == 1 else 2**bits - 1
 
 
 def missing_decoder(page: tifffile.TiffPage) -> ValueError:

@@ -13,7 +13,7 @@ import tifffile
 from ..picture import Volume
 from ..stored_array import StoredArray
 from .tiff_notes import imagej_notes, notes_of, ome_notes
-from .tiff_stack import axes_of, missing_decoder, series_of
+from .tiff_stack import axes_of, missing_decoder, number_of_black, series_of
 
 __all__ = ["locate_volume", "write_slices"]
 
@@ -31,9 +31,8 @@ def locate_volume(path: str | os.PathLike, part: int | None) -> tuple[Volume, It
             if "S" in series.axes or series.ndim < 3 or (part is None and len(file.series) > 1):
                 return None
             number, page, offset = file.series.index(series), series.keyframe, series.dataoffset
-            inverted = page.photometric == tifffile.PHOTOMETRIC.MINISWHITE
             dtype = series.dtype.newbyteorder("=" if offset is None else file.byteorder)
-            stored = StoredArray(path, series.shape, dtype, offset or 0, inverted)
+            stored = StoredArray(path, series.shape, dtype, offset or 0, number_of_black(page))
             if offset is not None and offset + math.prod(series.shape) * dtype.itemsize > os.path.getsize(path):
                 raise ValueError("the file is damaged: it is cut short")
             values = cast(np.ndarray, stored)
