@@ -110,8 +110,9 @@ def _noise(photograph: Source, search: Search, *, light: bool) -> float | None:
 def find_blur(photograph: Source, search: Search) -> tuple[KernelEstimate, bool]:
     """What `deconv.blind.estimate` finds, and whether in linear light.
 
-    A photograph is looked at in linear light, and once more in its grey values where these explain it better or where
-    nothing is found in light, whose noise is uneven. What is found in them may explain it by light all the same.
+    A photograph is looked at in linear light, and unless that surely explains it, or where nothing is found in light,
+    whose noise is uneven, once more in its grey values. Of what is found in both the better one is taken; what is found
+    in grey values alone may explain the picture by light all the same.
     """
     from ..blind import estimate
     from ..blind.light import made_in_light
@@ -130,21 +131,28 @@ def find_blur(photograph: Source, search: Search) -> tuple[KernelEstimate, bool]
             progress=progress,
         )
 
-    def explained_by_light(found: KernelEstimate) -> bool:
+    def explained_by_light(found: KernelEstimate, in_grey: KernelEstimate | None = None, *, surely: bool) -> bool:
         known = None if photograph.known is None else found.frame.inside(photograph.known)
-        batch = found.frame.inside(photograph.batch)
-        return made_in_light(batch, found.psf, mask=[known], camera=photograph.camera, progress=progress)
+        return made_in_light(
+            found.frame.inside(photograph.batch),
+            found.psf,
+            grey_psf=None if in_grey is None else in_grey.psf,
+            surely=surely,
+            mask=[known],
+            camera=photograph.camera,
+            progress=progress,
+        )
 
     light = photograph.photograph if search.linear is None else search.linear
     found = found_in(light)
-    doubtful = search.linear is None and light
-    if doubtful and not (found.found and explained_by_light(found)):
-        if not search.quiet:
-            why = "these may explain it better" if found.found else "nothing is found in linear light"
-            typer.echo(f"deconv: looking once more, in grey values: {why}", err=True)
-        again = found_in(False)
-        if again.found and not found.found:
-            found, light = again, explained_by_light(again)
-        elif again.found or not found.found:
-            found, light = again, False
-    return found, light
+    if search.linear is not None or not light or (found.found and explained_by_light(found, surely=True)):
+        return found, light
+    if not search.quiet:
+        why = "these may explain it better" if found.found else "nothing is found in linear light"
+        typer.echo(f"deconv: looking once more, in grey values: {why}", err=True)
+    again = found_in(False)
+    if not found.found:
+        return again, again.found and explained_by_light(again, surely=False)
+    if again.found and not explained_by_light(found, again, surely=False):
+        return again, False
+    return found, True
