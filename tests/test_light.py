@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import skimage.data
 import torch
-from PIL import Image
+from PIL import Image, ImageDraw
 
 import deconv.blind
 from deconv.blind.light import made_in_light
@@ -25,18 +25,33 @@ SHARP = skimage.data.astronaut()[20:220, 120:330]
 PSFS = {"motion:11,30": motion(11, 30), "disk:3": disk(3.0)}
 
 
-def blurred(psf: torch.Tensor, *, linear: bool, sigma: float = 0.004) -> torch.Tensor:
-    image = torch.from_numpy(SHARP / 255).float().movedim(-1, 0)[None]
+def blurred(psf: torch.Tensor, sharp: np.ndarray = SHARP, *, linear: bool, sigma: float = 0.004) -> torch.Tensor:
+    image = torch.from_numpy(sharp / 255).float().movedim(-1, 0)[None]
     values = degrade(to_linear(image) if linear else image, psf)
     values = to_srgb(values) if linear else values
     noise = sigma * torch.randn(values.shape, generator=torch.Generator().manual_seed(0))
     return (values + noise).clamp(0, 1)
 
 
+def page(psf: torch.Tensor, *, linear: bool, sigma: float = 0.004) -> torch.Tensor:
+    """Text, black on white, blurred."""
+    image = Image.new("RGB", (360, 240), "white")
+    for row in range(12):
+        words = f"{row} the quick brown fox jumps over the lazy dog"
+        ImageDraw.Draw(image).text((6 + row, 8 + 20 * row), words, "black")
+    return blurred(psf, np.asarray(image), linear=linear, sigma=sigma)
+
+
 @pytest.mark.parametrize("psf", [*PSFS.values(), camera_shake(15, seed=3)], ids=range(3))
 @pytest.mark.parametrize("linear", [True, False])
 def test_the_light_is_told_from_the_picture(psf, linear):
     assert made_in_light(blurred(psf, linear=linear), psf) == linear
+
+
+@pytest.mark.parametrize("psf", [*PSFS.values(), camera_shake(15, seed=3)], ids=range(3))
+@pytest.mark.parametrize("linear", [True, False])
+def test_the_light_is_told_from_text(psf, linear):
+    assert made_in_light(page(psf, linear=linear), psf, camera=False) == linear
 
 
 @pytest.mark.parametrize("psf", [*PSFS.values(), camera_shake(15, seed=3)], ids=range(3))
@@ -75,6 +90,24 @@ def test_what_is_found_in_grey_values_only_may_be_one_of_light(tmp_path, monkeyp
     assert "looking once more, in grey values: nothing is found in linear light" in said
     torch.testing.assert_close(tried[0], to_linear(source.batch))
     torch.testing.assert_close(tried[1], source.batch)
+
+
+@pytest.mark.parametrize("linear", [True, False])
+def test_of_two_estimates_the_one_of_the_right_light_is_taken(tmp_path, monkeypatch, linear):
+    """In the wrong light another psf is found, which explains the picture there."""
+    right, wrong, tried = PSFS["disk:3"], disk(2.0), []
+
+    def estimate(image, *window, **options):
+        tried.append(image)
+        frame = types.SimpleNamespace(inside=lambda image: image)
+        in_light = len(tried) == 1
+        return types.SimpleNamespace(found=True, psf=right if in_light == linear else wrong, frame=frame)
+
+    write_image(tmp_path / "in.png", page(right, linear=linear)[0], bits=8)
+    source = read_source(tmp_path / "in.png", None)
+    monkeypatch.setattr(deconv.blind, "estimate", estimate)
+    found, light = find_blur(source, Search(quiet=True))
+    assert (found.psf is right, light) == (True, linear)
 
 
 @pytest.mark.parametrize("linear", [True, False])
