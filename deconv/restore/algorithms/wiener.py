@@ -14,13 +14,13 @@ from typing_extensions import Unpack
 from ...choices import check_choice
 from ...imaging.boundary import extend
 from ...nn.recursive_filter import fading_margins, recursive_filter, wiener_factor
-from ...ops.conjugate_gradients import conjugate_gradients
 from ..common_options import CommonOptions, explain_common_options
 from ..convergence import Minimisation
 from ..derivatives import Gradient
 from ..forward import Convolution
 from ..padded_domain import PaddedDomain
 from ..problem import Problem
+from ..refinement import REFINEMENT, across_gaps, objective_of, refined, with_gaps
 from ..run import Image, run, warn_of_ripples
 
 __all__ = ["iterates", "wiener"]
@@ -36,11 +36,6 @@ _FLATTEST = 0.01
 _LOW_NOISE = 1e-3
 # A larger gain in contrast than this, outside the frame, gives away a contradiction. Sharpening stays below.
 _SHARPENED = 1.04
-# Steps that are taken before the first result in either case.
-_REFINEMENT = 8
-# Where more than this part of the frame is missing, as many as it takes for one to change no more than this part of the
-# image, and so many at most.
-_MISSING, _SETTLED, _MOST = 0.02, 2e-3, 100
 # How often it is decided which clipped pixels count.
 _ROUNDS = 4
 
@@ -67,9 +62,9 @@ def wiener(
     :math:`\bar H Y / R` with :math:`R = |H|^2 + \lambda (g + g^2)`, in one step. That is the first iteration, on an
     observation continued smoothly past the frame. The others are conjugate gradients preconditioned by R, which replace
     what was made up outside the frame by what the image inside implies; eight of them are part of the first iteration
-    where the noise is low or the continuation contradicts the blur, and as many as it takes, up to a hundred, where a
-    mask leaves gaps. Every boundary but the circular one counts as
-    unknown: a linear filter gains nothing from the others.
+    where the noise is low or the continuation contradicts the blur, and as many as it takes where a mask leaves gaps,
+    up to a hundred, of a volume up to seventy. Every boundary but the circular one counts as unknown: a linear filter
+    gains nothing from the others.
 
     Parameters
     ----------
@@ -142,7 +137,7 @@ def iterates(
     penalty = ratio * (gradient + gradient.square())
     # Clipped pixels are bounds, which is not linear: those that the last result explains are left out in the next one.
     whole, domain = domain, domain.active(None)
-    gaps = _gaps(whole)
+    gaps = with_gaps(whole)
     for _ in range(0 if domain is whole else _ROUNDS):
         domain = whole.active(domain.blur(next(_filtered(domain, power, penalty, ratio, torch.zeros_like(gaps)))))
     latents = _filtered(domain, power, penalty, ratio, gaps)
@@ -150,9 +145,7 @@ def iterates(
         latents = map(_recursive_filter(domain, ratio), latents)
 
     def objective(latent: Tensor) -> Tensor:
-        centred = latent - offset
-        roughness = centred * domain.ifft(penalty * domain.fft(centred))
-        return 2 * domain.misfit(centred) + roughness.flatten(1).sum(1)
+        return objective_of(domain, penalty, latent - offset)
 
     return Minimisation((latent + offset for latent in latents), objective)
 
@@ -162,65 +155,32 @@ def _filtered(domain: PaddedDomain, power: Tensor, penalty: Tensor, ratio: Tenso
 
     gaps: which samples are refined until they settle, `(B or 1, 1, 1, 1)`.
     """
-    inverse = (power + penalty).reciprocal()
     continued = extend(domain.image, domain.margins)
-    spectrum = inverse * domain.forward.spectrum_of_adjoint(continued)
+    adjoint = domain.forward.spectrum_of_adjoint(continued)
+    if bool(gaps.all()):
+        del continued  # buffers of a whole volume, which need not wait for the steps
+        ahead = across_gaps(domain, power, penalty, adjoint, gaps)
+        del adjoint
+        yield from map(domain.ifft, ahead)
+    inverse = (power + penalty).reciprocal()
+    spectrum = inverse * adjoint
     first = domain.ifft(spectrum)
-    at_once = itertools.chain([first], _refined(domain, penalty, inverse, spectrum))
-    ahead = _settled(_refined(domain, penalty, inverse, spectrum), gaps)
+    at_once = itertools.chain([spectrum], (x for x, _ in refined(domain, penalty, inverse, spectrum)))
+    if bool(gaps.any()):
+        ahead = across_gaps(domain, power, penalty, adjoint, gaps)
+    else:
+        ahead = (x for x, _ in itertools.islice(refined(domain, penalty, inverse, spectrum), REFINEMENT - 1, None))
     # Decided for each sample, so that a batch gives what its samples give one by one.
     needy = _needs_refinement(domain, ratio, first, continued) | gaps
     if not domain.forward.diagonal:
         needy = torch.ones_like(needy)  # the closed form is none
     if needy.all():
-        yield from ahead
+        yield from map(domain.ifft, ahead)
     elif not needy.any():
-        yield from at_once
-    for refined, direct in zip(ahead, at_once, strict=True):
-        yield torch.where(needy, refined, direct)
-
-
-def _gaps(domain: PaddedDomain) -> Tensor:
-    """Which samples miss more than a few pixels within the frame, `(B or 1, 1, 1, 1)`."""
-    known = domain.combine(domain.crop(domain.mask))
-    return known.mean(tuple(range(1, known.ndim)), keepdim=True) < 1 - _MISSING
-
-
-def _settled(refinements: Iterator[Tensor], gaps: Tensor) -> Iterator[Tensor]:
-    """Refinements from where they will do for the first result; for each sample by itself, as in a batch of its own."""
-    if not bool(gaps.any()):
-        yield from itertools.islice(refinements, _REFINEMENT - 1, None)
-        return
-    kept = last = next(itertools.islice(refinements, _REFINEMENT - 1, None))
-    done, axes = ~gaps, tuple(range(1, kept.ndim))
-    for latent in itertools.islice(refinements, _MOST - _REFINEMENT):
-        kept = torch.where(done, kept, latent) if bool(done.any()) else latent
-        change = torch.linalg.vector_norm(latent - last, dim=axes, keepdim=True)
-        size = torch.linalg.vector_norm(latent, dim=axes, keepdim=True)
-        done, last = done | (change <= _SETTLED * size), latent
-        if bool(done.all()):
-            break
-    yield kept
-    yield from refinements
-
-
-def _refined(domain: PaddedDomain, penalty: Tensor, inverse: Tensor, spectrum: Tensor) -> Iterator[Tensor]:
-    """Conjugate gradients for the observed part alone, preconditioned by the inverse of R, from a spectrum on.
-
-    Vectors are spectra: there, all but the pixel mask is diagonal.
-    """
-    forward = domain.forward
-
-    def normal(direction: Tensor) -> Tensor:
-        seen = domain.mask * forward.blur_of_spectrum(direction)
-        return forward.spectrum_of_adjoint(seen) + penalty * direction
-
-    missing = domain.observed - domain.mask * forward.blur_of_spectrum(spectrum)
-    residual = forward.spectrum_of_adjoint(missing) - penalty * spectrum
-    for solution, _ in conjugate_gradients(
-        normal, residual, spectrum, precondition=lambda residual: inverse * residual, dot=forward.dot
-    ):
-        yield domain.ifft(solution)
+        yield first
+        yield from map(domain.ifft, itertools.islice(at_once, 1, None))
+    for later, sooner in zip(ahead, at_once, strict=True):
+        yield domain.ifft(torch.where(needy, later, sooner))
 
 
 def _needs_refinement(domain: PaddedDomain, ratio: Tensor, latent: Tensor, continued: Tensor) -> Tensor:
