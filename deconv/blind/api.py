@@ -14,6 +14,7 @@ from ..imaging.arrays import as_image_batch
 from ..prior import Prior
 from ..progress import ProgressBar
 from .confidence import Signs, confidence, signs_of
+from .copies import without_copies
 from .descent import as_prior, descended
 from .evidence import Candidate, Hypothesis
 from .kernel_estimate import KernelEstimate
@@ -182,7 +183,7 @@ def estimate(
     piece, scale = found.piece, found.scale
     with ProgressBar("comparing candidates", 2, shown=progress) as bar:
         candidates = list(refined(piece, scale, found.hypotheses, thorough=starts > 1))
-        candidates += list(averages(piece, candidates))
+        candidates = without_copies(piece, [*candidates, *averages(piece, candidates)])
         best = min(candidates, key=lambda each: each.ranking_score)
         none = Candidate.of(piece, Hypothesis(delta(best.psf), 0.0, ()))
         bar.update(1, title="polishing the psf")
