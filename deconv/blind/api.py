@@ -21,6 +21,7 @@ from .kernel_estimate import KernelEstimate
 from .observation import Observation, widest_window, window_size
 from .picture_frame import find_frame
 from .polish import averages, polish, refined
+from .power_spectrum import excess
 from .pyramid import pyramid
 from .reject import LAST_LIMITS, THRESHOLDS, hides_edges, why_hopeless, why_incredible, why_rejected
 from .search import search
@@ -191,7 +192,7 @@ def estimate(
             best = polish(piece, scale, best)
             best = descended(piece, best, by_gradient=refine == "gradient", density=density)
             reason = why_rejected(best, none, LAST_LIMITS)
-        signs = signs_of(best.psf, found.hypotheses)
+        signs = signs_of(best.psf, found.hypotheses, scales)
         fitted = simpler(piece, best, none, seen(), size, window) if model == "auto" else None
     if fitted is not None:
         return trusted(fitted, SHAPE_CONFIDENCE, signs)
@@ -205,5 +206,6 @@ def estimate(
         return trusted(fitted, SHAPE_CONFIDENCE, signs)
     probability = confidence(signs)
     if reason := why_incredible(probability):
-        return of_shape(reason, signs)
+        shape = of_shape(reason, signs)
+        return shape if excess(scales, shape.psf) < excess(scales, best.psf) else no_blur(reason, signs)
     return trusted(best, probability, signs)
