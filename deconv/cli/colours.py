@@ -12,9 +12,6 @@ if TYPE_CHECKING:
 
 __all__ = ["restored_together"]
 
-# Pixels along each axis of the middle that is looked at, which takes no memory to speak of.
-_MIDDLE = 1024
-
 
 def restored_together(chosen: Choice, source: Source, psf: Tensor, *, clipped: bool = True) -> bool:
     """By the middle of the picture, so that any piece of it is restored as the whole is.
@@ -31,13 +28,13 @@ def restored_together(chosen: Choice, source: Source, psf: Tensor, *, clipped: b
         Whether its white counts as white or more.
     """
     from ..imaging.clipping import clipped_ends
-    from ..restore.colours import go_together, may_go_together
+    from ..restore.colours import central_span, go_together, may_go_together
 
     if not chosen.method.opponents or not may_go_together(source.batch, psf):
         return False
     if source.picture is not None and source.picture.loss:
         return False
-    rows, columns = (slice(max(n - _MIDDLE, 0) // 2, (n + _MIDDLE) // 2) for n in source.batch.shape[2:])
+    rows, columns = (slice(*central_span(n)) for n in source.batch.shape[2:])
     middle = source.batch[..., rows, columns]
     known = clipped and source.clipped_at is not None
     ends = clipped_ends(middle, white=source.clipped_at) if known else None

@@ -12,7 +12,7 @@ from torch import Tensor
 from ..imaging.srgb import to_linear
 from .algorithms.richardson_lucy import contour_limit
 from .arguments import as_psfs
-from .colours import go_together, may_go_together, split
+from .colours import MIDDLE, central_span, go_together, may_go_together, split
 from .filling import fill
 from .held_out_weight import liveliest, piece_sides
 from .methods import Method
@@ -24,9 +24,6 @@ from .streaming_statistics import read_piece, streaming_statistics
 from .tile_overlap import usual_iterations
 
 __all__ = ["of_all_tiles", "with_held_out"]
-
-# Pixels along each axis of the middle by which it is decided whether colours go together.
-_MIDDLE = 1024
 
 
 def of_all_tiles(
@@ -69,11 +66,10 @@ def of_all_tiles(
     psf = field([(n - 1) / 2 for n in lengths], lengths)
 
     def middle(side: int) -> Any:
-        span = [(max(n - side, 0) // 2, max(n - side, 0) // 2 + min(n, side)) for n in lengths]
-        return read_piece(image, axes, psf, span, mask=mask, **layout)
+        return read_piece(image, axes, psf, [central_span(n, side) for n in lengths], mask=mask, **layout)
 
     if colours is None:
-        piece, _, pixels, ends = middle(_MIDDLE)
+        piece, _, pixels, ends = middle(MIDDLE)
         numbers = [options.get(name) for name in (*(method.learnable or ()), "denoiser")]
         colours = method.opponents and may_go_together(piece, psf, numbers)
         colours = colours and go_together(piece, max(psf.shape[-2:]), ends, pixels)
