@@ -7,9 +7,14 @@ import pytest
 import torch
 from restorations import observation
 
+from deconv.blind import comparison
+from deconv.blind.picture_frame import PictureFrame
+from deconv.cli import deblur as cli_deblur
 from deconv.cli import main
+from deconv.cli.blurs import Blur
 from deconv.cli.posterior import write_posterior
 from deconv.imaging import read_image, write_image
+from deconv.imaging.psf import motion
 from deconv.restore import Posterior
 
 QUICK = "--psf motion:5,30 --prior gmm --iterations 2 --posterior 2 --boundary circular"
@@ -43,6 +48,27 @@ def test_mean_deviation_and_samples_are_written(here, capsys):
     order = np.argsort(numbers.ravel())
     assert heat.astype(int).sum(-1).ravel()[order[-20:]].min() > heat.astype(int).sum(-1).ravel()[order[:20]].max()
     assert "mean of 2 draws" in line
+
+
+def test_a_frame_is_around_the_draws_as_it_was(here, monkeypatch):
+    """What is inside is drawn as without the frame, and nothing of the frame deviates."""
+    frame = PictureFrame(4, 2, 3, 5)
+    pixels = np.pad(read_image("in.png"), ((4, 2), (3, 5)), constant_values=255)
+    write_image("framed.png", pixels, bits=8)
+    monkeypatch.setattr(comparison, "why_not_better", lambda *_, **__: None)
+    for name in ("in", "framed"):
+        blur = Blur(motion(5, 30), "estimated", frame=frame if name == "framed" else None)
+        monkeypatch.setattr(cli_deblur, "estimate_blur", lambda *_, blur=blur: (blur, 1.0, False))
+        command = f"deblur {name}.png -o {name}-out.tif --bits 32 {QUICK}".replace("--psf motion:5,30 ", "")
+        assert main(command.split()) == 0
+    inside = (slice(4, -2), slice(3, -5))
+    mean, deviation = read_image("framed-out.tif"), read_image("framed-out-deviation.tif")
+    np.testing.assert_array_equal(mean[inside], read_image("in-out.tif"))
+    np.testing.assert_array_equal(deviation[inside], read_image("in-out-deviation.tif"))
+    mean[inside], deviation[inside] = 1, 0
+    assert (mean == 1).all()
+    assert (deviation == 0).all()
+    assert read_image("framed-out-samples.png").shape == (30, 2 * 40 + 4)
 
 
 def test_the_line_says_how_far_chains_agree(tmp_path):

@@ -25,7 +25,7 @@ from .methods import Choice, best
 from .options import pictures_in, pictures_out
 from .outcome import LEFT, Outcome
 from .outputs import check_outputs, check_psf_target, write_psf
-from .posterior import draw, posterior_files, write_posterior
+from .posterior import draw, framed, posterior_files, write_posterior
 from .preview import check_preview, detailed_part, write_pair
 from .psf_fields import write_field
 from .smoothing import noise_factor, noise_to_tell
@@ -108,7 +108,7 @@ def deblur_file(
         light = in_light(photograph, blur, progress=options.progress)
     else:
         light = options.linear
-    frame = blur.frame if options.posterior is None else None  # draws are of the whole picture
+    frame = blur.frame
     inside = photograph if frame is None else photograph.part(*frame.within(photograph.batch.shape[-2:]))
     restored = _restore(inside, blur, chosen, options, light=light)
     seconds = time.perf_counter() - started
@@ -121,7 +121,9 @@ def deblur_file(
             words = leave(photograph, output, bits=options.bits, on_doubt=options.on_doubt)
             return Outcome(LEFT, words, blur.size, confidence, seconds)
     if frame is not None:
-        restored = replace(restored, image=frame.around(restored.image, photograph.batch))
+        image = frame.around(restored.image, photograph.batch)
+        draws = None if restored.draws is None else framed(restored.draws, frame, photograph.batch)
+        restored = replace(restored, image=image, draws=draws)
     lost = _write(photograph, output, beside, restored, options)
     saved = _save_psf(photograph, blur, options.save_psf)
     how = chosen.name if options.posterior is None else f"mean of {options.posterior} draws"

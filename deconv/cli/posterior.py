@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,9 +13,10 @@ from .source import Source
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from ..blind.picture_frame import PictureFrame
     from ..restore import Posterior
 
-__all__ = ["METHOD_OF_DRAWS", "check_posterior", "draw", "posterior_files", "write_posterior"]
+__all__ = ["METHOD_OF_DRAWS", "check_posterior", "draw", "framed", "posterior_files", "write_posterior"]
 
 # The method whose prior the draws have.
 METHOD_OF_DRAWS = "flow"
@@ -66,6 +68,16 @@ def draw(count: int, image: Tensor, psf: Tensor, keywords: Mapping[str, Any]) ->
 
     with warnings_in_lines():
         return flow_posterior(image, psf, samples=count, **keywords)
+
+
+def framed(posterior: Posterior[Tensor], frame: PictureFrame, image: Tensor) -> Posterior[Tensor]:
+    """Draws of what is inside a frame, the frame of the image around them, of which nothing deviates."""
+    return replace(
+        posterior,
+        samples=[frame.around(sample, image) for sample in posterior.samples],
+        mean=frame.around(posterior.mean, image),
+        deviation=frame.around(posterior.deviation, image.new_zeros(image.shape)),
+    )
 
 
 def write_posterior(files: Mapping[str, Path], posterior: Posterior[Tensor]) -> list[str]:
