@@ -185,8 +185,12 @@ def contour_limit(piece: Problem, floor: Tensor, **steps: Any) -> Tensor:
     most = piece.num_iter
     count = max(most // 3, min(most, _DECIDED)) if steps.get("accelerate", True) else most
 
+    start: Tensor | None = None
+
     def climb(shown: Problem, part: Tensor) -> Iterator[Tensor]:
-        return itertools.islice(_climb(shown, shown.domain.start(), floor, part * weight, **steps), count)
+        nonlocal start  # what is shown is the same under every part
+        start = shown.domain.start() if start is None else start
+        return itertools.islice(_climb(shown, start, floor, part * weight, **steps), count)
 
     part = held_out_part(piece, floor, least.clamp_max(1), climb)
     return torch.where(part < 1, part * weight, torch.inf)
