@@ -241,7 +241,7 @@ def test_arrays_in_files_are_read_and_written_in_part(tmp_path):
     there[2, 3:] = 7
     assert (there[2, 3:] == 7).all()
     np.testing.assert_array_equal(there[:2], values[:2])
-    assert (65535 - values[0] == StoredArray(there.path, values.shape, there.stored, 4, inverted=True)[0]).all()
+    assert (65535 - values[0] == StoredArray(there.path, values.shape, there.stored, 4, black=65535)[0]).all()
 
 
 def test_a_file_that_is_cut_short_is_refused(tmp_path, capsys, monkeypatch):

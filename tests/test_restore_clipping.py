@@ -12,7 +12,7 @@ import torch
 import deconv
 from deconv.cli import main
 from deconv.imaging import read_image, write_image
-from deconv.imaging.clipping import clipped_ends, white_level
+from deconv.imaging.clipping import clipped_ends, white_level, white_seen
 from deconv.imaging.psf import camera_shake, disk
 from deconv.restore.methods import METHODS
 from deconv.restore.padded_domain import PaddedDomain
@@ -118,6 +118,9 @@ def test_no_clipped_pixel_changes_nothing():
 def test_white_is_what_the_image_says():
     assert white_level(torch.tensor([0.1, 1.0])) == 1.0
     assert white_level(torch.linspace(0, 0.7, 50)) is None
+    plateau = torch.cat([torch.linspace(0, 0.7, 50), torch.full((50,), 0.7)])
+    assert [white_seen(plateau, bits) for bits in (8, 16, None)] == [1.0, pytest.approx(0.7), pytest.approx(0.7)]
+    assert [white_seen(plateau[:50], bits) for bits in (8, 16, None)] == [1.0, 1.0, None]
     image, blur, _ = case("lamps", 8, "disk")
     expected = METHODS["tikhonov"](image, blur, white=255, sigma=0.01)
     np.testing.assert_array_equal(METHODS["tikhonov"](image, blur, mask="auto", sigma=0.01), expected)
@@ -125,6 +128,34 @@ def test_white_is_what_the_image_says():
     np.testing.assert_allclose(as_floats.clip(0, 255), expected, atol=1)
     tiles = deconv.restore.tiled("tikhonov", image, blur, white=255, sigma=0.01)
     np.testing.assert_allclose(tiles.astype(float), expected, atol=1)
+
+
+def _stack_of_12_bits() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Spheres, some brighter than the camera counts, in words of 16 bits."""
+    generator = np.random.default_rng(0)
+    grid = np.mgrid[:16, :40, :40].astype(np.float32)
+    latent = np.full(grid.shape[1:], 50, np.float32)
+    for _ in range(12):
+        centre, light = generator.uniform([3, 6, 6], [13, 34, 34]), generator.uniform(2000, 12000)
+        latent += light * (np.square((grid - centre[:, None, None, None]) * [[[[2]]], [[[1]]], [[[1]]]]).sum(0) < 9)
+    psf = deconv.imaging.psf.gaussian(1.0, 5)[:, 2:3, None] * deconv.imaging.psf.gaussian(1.5, 9)
+    psf = psf / psf.sum()
+    blurred = deconv.degrade(latent, psf, boundary="reflect")
+    return np.minimum(generator.poisson(blurred), 4095).astype(np.uint16), np.asarray(psf), latent
+
+
+def test_words_of_16_bits_end_where_the_camera_does():
+    counts, psf, latent = _stack_of_12_bits()
+    assert 1e-3 < (counts == 4095).mean() < 0.05
+    method = METHODS["richardson_lucy"]
+    told, seen, plain = (
+        np.asarray(method(counts, psf, num_iter=40, **given), np.float64)
+        for given in ({"white": 4095}, {"mask": "auto"}, {})
+    )
+    np.testing.assert_array_equal(seen, told)
+    tiles = deconv.restore.tiled("richardson_lucy", counts, psf, mask="auto", num_iter=40, tile=24)
+    errors = [float(np.sqrt(np.square(each - latent).mean())) for each in (seen, tiles, plain)]
+    assert max(errors[:2]) < 0.9 * errors[2]
 
 
 def test_the_command_takes_white_for_white_or_more(tmp_path):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from ..foreign_arrays import as_tensor
 from ..imaging.arrays import as_image_batch
-from ..imaging.clipping import white_level
+from ..imaging.clipping import white_seen
 from ..imaging.srgb import to_linear
 from ..restore import hyper_laplacian
 from ..restore.pixel_mask import white_of
@@ -146,9 +146,9 @@ def deblur(
     batch = frame.inside(whole)
     light = to_linear(batch) if linear else batch
     level = None if sigma is None else channel_noise(sigma, batch).to(batch)
-    white = white_of(as_tensor(image, name="image")[0].dtype, white, sought=True)
-    if white is None:
-        white = white_level(batch)
+    values, _ = as_tensor(image, name="image")
+    bits = None if values.is_floating_point() else 8 * values.element_size()
+    white = white_seen(batch, bits) if white is None else white_of(values.dtype, white)
     found: KernelEstimate | BlurField
     if field is None:
         found = estimated or estimate(light, kernel_size, sigma=level, progress=progress, **options)

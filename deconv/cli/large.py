@@ -223,7 +223,6 @@ def _restore(
     device: str,
 ) -> float:
     """Restore one volume into the result, and return its noise as a share of white."""
-    import numpy as np
 
     from ..restore import tiled
     from ..restore.streaming_statistics import clipping_level, streaming_statistics
@@ -235,9 +234,8 @@ def _restore(
     psf = blur.psf if blur.psf.ndim == 3 else blur.psf[0, place.get("C", 0) % blur.psf.shape[1]]
     white = None
     if clipped:
-        integers = image.dtype.kind == "u"
-        white = float(np.iinfo(image.dtype).max) if integers else clipping_level(image, [0, 1, 2])
-        white = None if white is None or math.isinf(white) else white
+        white = clipping_level(image, [0, 1, 2])
+        white = None if math.isinf(white) else white
     sigma = keywords.get("sigma")
     statistics = streaming_statistics(image, [0, 1, 2], psf, white=white, sigma=sigma)
     if sigma is None:

@@ -140,11 +140,12 @@ class Source:
 
     @property
     def clipped_at(self) -> float | None:
-        """The value of `batch` at which it is clipped, if it is: 1 where that is known, else what floats show."""
-        from ..imaging.clipping import white_level
+        """The value of `batch` at which it is clipped, if it is: 1 where that is known, else what its values show."""
+        from ..imaging.clipping import white_seen
 
-        known = self.values.dtype.kind == "u" or self.white != 1
-        return 1.0 if known else white_level(self.batch)
+        if self.white != 1:
+            return 1.0
+        return white_seen(self.batch, 8 * self.values.dtype.itemsize if self.values.dtype.kind == "u" else None)
 
     @property
     def full(self) -> float:

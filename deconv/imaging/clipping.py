@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-__all__ = ["clipped", "clipped_ends", "white_level"]
+__all__ = ["clipped", "clipped_ends", "white_level", "white_seen"]
 
 # Of white, from which on a pixel counts as clipped: the brightest level of 8 bits but one.
 _FROM = 254 / 255
@@ -105,3 +105,27 @@ def white_level(values: Tensor) -> float | None:
     plateau, below = (int((values >= peak - levels * step).sum()) for levels in (1, 5))
     many = plateau >= max(_LEAST_COUNT, _LEAST_SHARE * values.numel())
     return peak if peak > 0 and many and plateau > _TIMES * (below - plateau) / 4 else None
+
+
+def white_seen(values: Tensor, bits: int | None) -> float | None:
+    """The value at which an image is clipped, as its depth and its values show it.
+
+    Integers of 8 bits are clipped at full scale. Cameras of 10 to 14 bits write words of 16, which end at a plateau
+    below it: 4095, say.
+
+    Parameters
+    ----------
+    values : Tensor
+        Of any shape, floating point; of integers, shares of full scale.
+    bits : int or None
+        Of an integer, 8 or 16; None for floats.
+
+    Returns
+    -------
+    float or None
+        In the unit of `values`; None for none.
+    """
+    if bits == 8:
+        return 1.0
+    level = white_level(values)
+    return level if bits is None else level or 1.0

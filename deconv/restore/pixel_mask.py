@@ -20,7 +20,7 @@ from torch import Tensor
 from ..foreign_arrays import as_tensor, without_labels, without_mask
 from ..imaging.arrays import FULL_SCALE, as_image_batch
 from ..imaging.boundary import extend
-from ..imaging.clipping import clipped_ends
+from ..imaging.clipping import clipped_ends, white_seen
 from .arguments import as_psfs, space_of, spatial_axes
 from .filling import fill
 from .statistics import Statistics
@@ -69,7 +69,7 @@ def read_masked(
     if missing is not None and mask is None:
         mask = np.ones(tuple(image.shape), bool)
     values, wrap = as_tensor(image, name="image")
-    white = white_of(values.dtype, white, sought=isinstance(mask, str))
+    white = white_of(values.dtype, white)
 
     def back(result: Tensor) -> Any:
         return relabel(rewrap(unpack(result)))
@@ -85,6 +85,8 @@ def read_masked(
     batch, unpack = as_image_batch(image, **layout)
     finite = None if known is None else as_image_batch(wrap(known), **layout)[0]
     seen = batch if finite is None else fill(batch, finite.to(batch))
+    if isinstance(mask, str) and white is None and values.dtype in FULL_SCALE:
+        white = white_seen(seen, 8 * values.element_size())
     clipped = None if white is None and not isinstance(mask, str) else clipped_ends(seen, white=white)
     if isinstance(mask, str):
         counts = ~outliers(seen, as_psfs(psf, batch), Statistics.of(seen, mask=finite))
@@ -106,24 +108,9 @@ def _check_finite(values: Tensor) -> None:
         raise ValueError(f"{where}; all must be finite, or left out by mask=, which is 0 where a pixel does not count")
 
 
-def white_of(dtype: torch.dtype, white: float | None, *, sought: bool) -> float | None:
-    """The white of an image of this dtype as a tensor of `deconv.imaging.arrays`.
-
-    Parameters
-    ----------
-    dtype : torch.dtype
-        Of the image.
-    white : float or None
-        In its unit, as it was given.
-    sought : bool
-        Take the full scale of integers where none is given.
-    """
-    scale = FULL_SCALE.get(dtype)
-    if scale is None:
-        return white
-    if white is None:
-        return 1.0 if sought else None
-    return white / scale
+def white_of(dtype: torch.dtype, white: float | None) -> float | None:
+    """The white of an image of this dtype as a tensor of `deconv.imaging.arrays`, from one in the image's unit."""
+    return None if white is None else white / FULL_SCALE.get(dtype, 1)
 
 
 def as_mask(mask: Any, image: Tensor, *, channel_axis: int | None = None) -> Tensor:

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from ..foreign_arrays import as_tensor
-from ..imaging.arrays import axis_order
-from ..imaging.clipping import clipped
+from ..imaging.arrays import FULL_SCALE, axis_order
+from ..imaging.clipping import white_level
 from ..imaging.noise import band_places, noise_in_bands
 from ..imaging.srgb import to_linear
 from .arguments import Space, as_sigma
@@ -201,21 +201,23 @@ def _unit_free(measure: Callable[[Tensor, Tensor | None], Tensor], image: Tensor
     return measure(image / unit, marks) * unit
 
 
-def clipping_level(image: Any, axes: Sequence[int]) -> float | None:
-    """The greatest value of floats, read strip by strip, where it is a plateau, else infinity; None for integers."""
+def clipping_level(image: Any, axes: Sequence[int]) -> float:
+    """Where the values of an image that is read strip by strip end, in its unit: infinity where floats do not; see
+    `deconv.imaging.clipping`."""
     height, *rest = (image.shape[axis] for axis in axes)
     step = max(1, _STRIP * height // math.prod(image.shape))
-    peaks = [(-math.inf, False)]
+    greatest, level, full = -math.inf, None, math.inf
     for start in range(0, height, step):
         strip = crop_to(image, axes, [(start, min(start + step, height)), *((0, n) for n in rest)])
         values, _ = as_tensor(strip, name="image")
-        if not values.is_floating_point():
-            return None
-        values = values[values.isfinite()].reshape(1, 1, 1, -1)
-        if values.numel():
-            peaks.append((float(values.max()), bool(clipped(values).any())))
-    peak, plateau = max(peaks)
-    return peak if plateau else math.inf
+        full = FULL_SCALE.get(values.dtype, math.inf)
+        if values.element_size() == 1:
+            return full
+        shares = values / full if math.isfinite(full) else values[values.isfinite()]
+        if shares.numel() and float(shares.max()) > greatest:
+            greatest, level = float(shares.max()), white_level(shares)
+    unit = full if math.isfinite(full) else 1.0
+    return full if level is None else level * unit
 
 
 def read_piece(

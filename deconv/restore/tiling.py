@@ -199,7 +199,7 @@ def tiled(
         levels = {clipping_level(own, axes) for own in each}
         white = levels.pop() if len(levels) == 1 else None
     dtype = as_tensor(crop_to(array, axes, [(0, 1)] * len(axes)), name="image")[0].dtype
-    level = white_of(dtype, white, sought=sought)
+    level = white_of(dtype, white)
     layout = {"white": white, "channel_axis": channel_axis}
     middle = [field([(n - 1) / 2 for n in frame], frame) for field in fields]
     linear = bool(options.get("linear"))
