@@ -80,7 +80,7 @@ def test_what_is_found_in_grey_values_only_may_be_one_of_light(tmp_path, monkeyp
     def estimate(image, *window, **options):
         tried.append(image)
         frame = types.SimpleNamespace(inside=lambda image: image)
-        return types.SimpleNamespace(found=len(tried) > 1, psf=psf, frame=frame)
+        return types.SimpleNamespace(found=len(tried) > 1, psf=psf, frame=frame, cautions=())
 
     write_image(tmp_path / "in.jpg", blurred(psf, linear=linear)[0], bits=8)
     source = read_source(tmp_path / "in.jpg", None)
@@ -92,22 +92,24 @@ def test_what_is_found_in_grey_values_only_may_be_one_of_light(tmp_path, monkeyp
     torch.testing.assert_close(tried[1], source.batch)
 
 
-@pytest.mark.parametrize("linear", [True, False])
-def test_of_two_estimates_the_one_of_the_right_light_is_taken(tmp_path, monkeypatch, linear):
+@pytest.mark.parametrize(
+    ("linear", "cautions", "looks"), [(True, (), 1), (True, ("it may be wrong",), 2), (False, (), 2)]
+)
+def test_of_two_estimates_the_one_of_the_right_light_is_taken(tmp_path, monkeypatch, linear, cautions, looks):
     """In the wrong light another psf is found, which explains the picture there."""
-    right, wrong, tried = PSFS["disk:3"], disk(2.0), []
+    right, wrong, tried = PSFS["motion:11,30"], disk(2.0), []
 
     def estimate(image, *window, **options):
         tried.append(image)
         frame = types.SimpleNamespace(inside=lambda image: image)
-        in_light = len(tried) == 1
-        return types.SimpleNamespace(found=True, psf=right if in_light == linear else wrong, frame=frame)
+        psf = right if (len(tried) == 1) == linear else wrong
+        return types.SimpleNamespace(found=True, psf=psf, frame=frame, cautions=cautions)
 
-    write_image(tmp_path / "in.png", page(right, linear=linear)[0], bits=8)
+    write_image(tmp_path / "in.png", (blurred if linear else page)(right, linear=linear)[0], bits=8)
     source = read_source(tmp_path / "in.png", None)
     monkeypatch.setattr(deconv.blind, "estimate", estimate)
     found, light = find_blur(source, Search(quiet=True))
-    assert (found.psf is right, light) == (True, linear)
+    assert (found.psf is right, light, len(tried)) == (True, linear, looks)
 
 
 @pytest.mark.parametrize("linear", [True, False])

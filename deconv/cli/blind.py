@@ -110,9 +110,9 @@ def _noise(photograph: Source, search: Search, *, light: bool) -> float | None:
 def find_blur(photograph: Source, search: Search) -> tuple[KernelEstimate, bool]:
     """What `deconv.blind.estimate` finds, and whether in linear light.
 
-    A photograph is looked at in linear light, and unless that surely explains it, or where nothing is found in light,
-    whose noise is uneven, once more in its grey values. Of what is found in both the better one is taken; what is found
-    in grey values alone may explain the picture by light all the same.
+    A photograph is looked at in linear light, and unless a psf that is beyond doubt surely explains it there, or where
+    nothing is found in light, whose noise is uneven, once more in its grey values. Of what is found in both the better
+    one is taken; what is found in grey values alone may explain the picture by light all the same.
     """
     from ..blind import estimate
     from ..blind.light import made_in_light
@@ -145,8 +145,10 @@ def find_blur(photograph: Source, search: Search) -> tuple[KernelEstimate, bool]
 
     light = photograph.photograph if search.linear is None else search.linear
     found = found_in(light)
-    if search.linear is not None or not light or (found.found and explained_by_light(found, surely=True)):
+    if search.linear is not None or not light:
         return found, light
+    if found.found and not found.cautions and explained_by_light(found, surely=True):
+        return found, True
     if not search.quiet:
         why = "these may explain it better" if found.found else "nothing is found in linear light"
         typer.echo(f"deconv: looking once more, in grey values: {why}", err=True)
