@@ -162,22 +162,8 @@ def iterates(
 
 
 def contour_limit(piece: Problem, floor: Tensor, **steps: Any) -> Tensor:
-    """The weight that is good for a piece of a volume where that is a part of its `contour_weight`, else infinity.
-
-    Parameters
-    ----------
-    piece : Problem
-        What to decide on.
-    floor : Tensor
-        The background, in the problem's unit.
-    **steps : Any
-        How to climb: accelerate and damping.
-
-    Returns
-    -------
-    Tensor
-        `(B, C, 1, 1, 1)`.
-    """
+    """The weight that is good for a piece of a volume where that is a part of its `contour_weight`, else infinity, `(B,
+    C, 1, 1, 1)`; floor: the background, in the problem's unit; steps: how to climb, accelerate and damping."""
     weight = contour_weight(piece, floor).detach()
     least = least_contour_weight(piece, floor) / weight.clamp_min(torch.finfo(weight.dtype).tiny)
     if not bool((least < 1).any()):
