@@ -82,3 +82,6 @@ def test_what_decides_between_a_shape_and_a_free_psf():
     seen = simple(motion(9, 20), -0.5, gain=1.0)
     assert preferred(free, [alike, seen]) is seen
     assert preferred(free, []) is None
+    worse = simple(motion(9, 20), 0.2, gain=1.0)
+    assert preferred(free, [worse]) is None
+    assert preferred(free, [worse], cut=True) is worse

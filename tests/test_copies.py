@@ -62,7 +62,7 @@ def test_candidates_of_copies_are_judged_by_one():
     piece = Observation.of(degrade(text, disk(2.3), noise=0.01, seed=0))
     psfs = [repeated(disk(2.3), places, [1.0] * len(places)) for places in ([(0, 0)], [(-24, 0), (0, 0), (24, 0)])]
     right, ghost = Candidate.all_of(piece, [Hypothesis(psf, 0.04, ()) for psf in psfs])
-    kept, single = without_copies(piece, [right, ghost])
+    (kept,), (single,) = without_copies(piece, [right, ghost])
     assert kept is right
     torch.testing.assert_close(single.psf, right.psf)
     assert single.ranking_score == pytest.approx(Candidate.of(piece, right).ranking_score, rel=1e-4)

@@ -184,8 +184,9 @@ def estimate(
     piece, scale = found.piece, found.scale
     with ProgressBar("comparing candidates", 2, shown=progress) as bar:
         candidates = list(refined(piece, scale, found.hypotheses, thorough=starts > 1))
-        candidates = without_copies(piece, [*candidates, *averages(piece, candidates)])
-        best = min(candidates, key=lambda each: each.ranking_score)
+        whole, cut_out = without_copies(piece, [*candidates, *averages(piece, candidates)])
+        best = min([*whole, *cut_out], key=lambda each: each.ranking_score)
+        cut = any(best is each for each in cut_out)
         none = Candidate.of(piece, Hypothesis(delta(best.psf), 0.0, ()))
         bar.update(1, title="polishing the psf")
         if not (reason := why_rejected(best, none)):
@@ -193,7 +194,7 @@ def estimate(
             best = descended(piece, best, by_gradient=refine == "gradient", density=density)
             reason = why_rejected(best, none, LAST_LIMITS)
         signs = signs_of(best.psf, found.hypotheses, scales)
-        fitted = simpler(piece, best, none, seen(), size, window) if model == "auto" else None
+        fitted = simpler(piece, best, none, seen(), size, window, cut=cut) if model == "auto" else None
     if fitted is not None:
         return trusted(fitted, SHAPE_CONFIDENCE, signs)
     if reason:

@@ -49,12 +49,12 @@ def one_copy(psf: Tensor) -> Tensor | None:
     return centred(found[0][1])
 
 
-def without_copies(piece: Observation, candidates: Sequence[Candidate]) -> list[Candidate]:
-    """The candidates, of each that holds copies one copy instead, judged anew."""
+def without_copies(piece: Observation, candidates: Sequence[Candidate]) -> tuple[list[Candidate], list[Candidate]]:
+    """The candidates that hold no copies; and of each of the others one copy, judged anew."""
     copies = [one_copy(each.psf) for each in candidates]
     kept = [each for each, copy in zip(candidates, copies, strict=True) if copy is None]
     single = [each.updated(copy) for each, copy in zip(candidates, copies, strict=True) if copy is not None]
-    return kept + Candidate.all_of(piece, single)
+    return kept, Candidate.all_of(piece, single)
 
 
 def _gap(one: tuple[slice, ...], other: tuple[slice, ...]) -> int:

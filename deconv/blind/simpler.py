@@ -42,6 +42,8 @@ _ALLOWED = ((0.98, 0.25), (0.93, 0.05))
 # The same for one that the power spectrum shows by so much, in nats a frequency: in those, 0.16 to 1.9 where it was
 # there, 0.11 at most in sharp pictures and under shakes that are found, up to 0.27 under others.
 _SEEN, _ALLOWED_SEEN = 0.15, 0.05
+# And where the free one is one of several copies, which fits the errors of the others, too.
+_ALLOWED_CUT = 0.25
 # By so much one is seen so clearly that no blur may have the better ranking score, as for a psf that is to be polished.
 _CLEARLY = 0.5
 
@@ -75,6 +77,8 @@ def simpler(
     seen: Sequence[Seen],
     largest: tuple[int, int],
     window: tuple[int, int] | None,
+    *,
+    cut: bool = False,
 ) -> Candidate | None:
     """The simple psf to take in place of a free one, if there is one that is to be trusted.
 
@@ -86,9 +90,11 @@ def simpler(
         What the search has found, and no blur.
     seen, largest, window
         As for `deconv.blind.shape_fit.fit_shape`.
+    cut : bool
+        The free psf was cut out of one of several copies, see `deconv.blind.copies`, in a search for all of them.
     """
     model = None if why_rejected(free, none) else free.psf  # what is nowhere near the right psf suggests nothing
-    best = preferred(free, simple_candidates(piece, model, seen, min(largest)))
+    best = preferred(free, simple_candidates(piece, model, seen, min(largest)), cut=cut)
     if best is None:
         return None
     if why_rejected(best.candidate, none, THRESHOLDS if best.gain >= _CLEARLY else LAST_LIMITS):
@@ -133,12 +139,13 @@ def simple_candidates(piece: Observation, psf: Tensor | None, seen: Sequence[See
     return [simple(each.gain, *_refined(piece, each.shape, each.candidate, largest)) for each in close]
 
 
-def preferred(free: Candidate, simple: Sequence[Simple]) -> Simple | None:
-    """The best of the simple psfs that explain as much as the free one, None if none does."""
+def preferred(free: Candidate, simple: Sequence[Simple], *, cut: bool = False) -> Simple | None:
+    """The best of the simple psfs that explain as much as the free one, None if none does; `cut` as for `simpler`."""
+    seen = _ALLOWED_CUT if cut else _ALLOWED_SEEN
 
     def allowed(each: Simple) -> float:
         by_likeness = [worse for least, worse in _ALLOWED if each.likeness >= least]
-        return max([*by_likeness, *([_ALLOWED_SEEN] if each.gain >= _SEEN else []), -math.inf])
+        return max([*by_likeness, *([seen] if each.gain >= _SEEN else []), -math.inf])
 
     good = [each for each in simple if each.candidate.ranking_score <= free.ranking_score + allowed(each)]
     return min(good, key=_order, default=None)
