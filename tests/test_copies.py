@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import pytest
+import skimage
 import torch
 from torch import Tensor
 
 from deconv.blind import kernel_similarity
-from deconv.blind.copies import one_copy, without_copies
+from deconv.blind.copies import Copies, repeats, without_copies
 from deconv.blind.evidence import Candidate, Hypothesis
 from deconv.blind.observation import Observation
 from deconv.imaging import degrade
@@ -31,16 +32,17 @@ def repeated(psf: Tensor, places: list[tuple[int, int]], shares: list[float], si
     ids=range(3),
 )
 def test_of_several_copies_one_is_left(psf, places, shares):
-    found = one_copy(repeated(psf, places, shares))
+    found = Copies.of(repeated(psf, places, shares))
     assert found is not None
-    assert found.shape == (71, 71)
-    assert found.sum() == pytest.approx(1, abs=1e-5)
-    assert kernel_similarity(found, psf) > 0.99
+    assert found.count == len(places)
+    assert found.one.shape == (71, 71)
+    assert found.one.sum() == pytest.approx(1, abs=1e-5)
+    assert kernel_similarity(found.one, psf) > 0.99
 
 
 def test_psfs_of_cameras_are_not_copies():
     shakes = [make(25, seed=seed) for make in (camera_shake, inertial_shake, polyline_shake) for seed in range(20)]
-    assert not any(one_copy(psf) is not None for psf in [disk(4), motion(15, 30), gaussian(2), *shakes])
+    assert not any(Copies.of(psf) is not None for psf in [disk(4), motion(15, 30), gaussian(2), *shakes])
 
 
 @pytest.mark.parametrize(
@@ -53,7 +55,7 @@ def test_psfs_of_cameras_are_not_copies():
     ids=["near", "faint", "unlike"],
 )
 def test_pieces_that_are_near_or_faint_or_unlike_are_not_copies(psf):
-    assert one_copy(psf / psf.sum()) is None
+    assert Copies.of(psf / psf.sum()) is None
 
 
 def test_candidates_of_copies_are_judged_by_one():
@@ -66,3 +68,26 @@ def test_candidates_of_copies_are_judged_by_one():
     assert kept is right
     torch.testing.assert_close(single.psf, right.psf)
     assert single.ranking_score == pytest.approx(Candidate.of(piece, right).ranking_score, rel=1e-4)
+
+
+@pytest.mark.parametrize("name", ["camera", "astronaut"])
+def test_two_images_in_one_are_no_copies(name):
+    """A camera that jumped has blurred a picture that does not repeat."""
+    picture = getattr(skimage.data, name)()[100:300, 120:320]
+    picture = torch.from_numpy(picture.reshape(200, 200, -1).mean(-1) / 255).float()[None, None]
+    psf = repeated(gaussian(0.7), [(-6, -6), (6, 6)], [1, 0.7], side=31)
+    psf = torch.where(psf > 0.02 * psf.max(), psf, 0)
+    piece = Observation.of(degrade(picture, psf / psf.sum(), noise=0.01, seed=0))
+    candidate = Candidate.of(piece, Hypothesis(psf / psf.sum(), 0.04, ()))
+    assert Copies.of(candidate.psf) is not None
+    assert without_copies(piece, [candidate]) == ([candidate], [])
+
+
+def test_an_image_that_repeats_does():
+    tile = torch.rand(20, 30, generator=torch.Generator().manual_seed(0)).repeat(6, 5)[None, None]
+    noise = torch.rand(tile.shape, generator=torch.Generator().manual_seed(1))
+    assert repeats(tile + 0.2 * noise, [20, 0])
+    assert repeats(tile + 0.2 * noise, [-40.4, 29.7])
+    assert not repeats(tile, [10, 0])
+    assert not repeats(noise, [20, 0])
+    assert not repeats(tile, [125, 0])
