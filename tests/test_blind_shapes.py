@@ -89,7 +89,7 @@ def test_the_transfer_is_that_of_the_psf(shape):
 
 def test_where_no_shake_is_found_they_are_tried(unfocused, monkeypatch):
     monkeypatch.setattr(api, "why_rejected", lambda best, none: "no shake")
-    monkeypatch.setattr(api, "simpler", lambda *free: None)
+    monkeypatch.setattr(api, "simpler", lambda *free, cut: None)
     for name, fewer in (("pyramid._ITERATIONS", 1), ("polish._CUTS", ())):  # whatever is found is not taken
         monkeypatch.setattr(f"deconv.blind.{name}", fewer)
     found = estimate(unfocused, 15, starts=1)
