@@ -10,12 +10,14 @@ import skimage.data
 import torch
 
 import deconv
+from deconv.blind import KernelEstimate
 from deconv.cli import main
 from deconv.imaging import read_image, write_image
 from deconv.imaging.clipping import clipped_ends, white_level, white_seen
 from deconv.imaging.psf import camera_shake, disk
 from deconv.restore.methods import METHODS
 from deconv.restore.padded_domain import PaddedDomain
+from deconv.restore.streaming_statistics import clipping_level
 
 QUICK = ("wiener", "tikhonov", "unsupervised_wiener", "richardson_lucy", "total_variation", "hyper_laplacian")
 BITS = {8: np.uint8, 16: np.uint16}
@@ -119,8 +121,8 @@ def test_white_is_what_the_image_says():
     assert white_level(torch.tensor([0.1, 1.0])) == 1.0
     assert white_level(torch.linspace(0, 0.7, 50)) is None
     plateau = torch.cat([torch.linspace(0, 0.7, 50), torch.full((50,), 0.7)])
-    assert [white_seen(plateau, bits) for bits in (8, 16, None)] == [1.0, pytest.approx(0.7), pytest.approx(0.7)]
-    assert [white_seen(plateau[:50], bits) for bits in (8, 16, None)] == [1.0, 1.0, None]
+    assert [white_seen(plateau, full) for full in (255, 65535, None)] == [1.0, pytest.approx(0.7), pytest.approx(0.7)]
+    assert [white_seen(plateau[:50], full) for full in (255, 65535, None)] == [1.0, 1.0, None]
     image, blur, _ = case("lamps", 8, "disk")
     expected = METHODS["tikhonov"](image, blur, white=255, sigma=0.01)
     np.testing.assert_array_equal(METHODS["tikhonov"](image, blur, mask="auto", sigma=0.01), expected)
@@ -156,6 +158,25 @@ def test_words_of_16_bits_end_where_the_camera_does():
     tiles = deconv.restore.tiled("richardson_lucy", counts, psf, mask="auto", num_iter=40, tile=24)
     errors = [float(np.sqrt(np.square(each - latent).mean())) for each in (seen, tiles, plain)]
     assert max(errors[:2]) < 0.9 * errors[2]
+
+
+def test_strips_that_end_at_the_same_value_show_one_plateau():
+    """The first holds one saturated voxel, as noise may make it, the others many."""
+    counts = np.random.default_rng(0).integers(0, 3500, (40, 512, 512), np.uint16)
+    counts[0, 0, 0] = counts[30:, :40] = 4095
+    assert clipping_level(counts, [0, 1, 2]) == pytest.approx(4095)
+    assert clipping_level(counts.astype(np.float32), [0, 1, 2]) == 4095
+    assert clipping_level(counts[:20], [0, 1, 2]) == 65535
+
+
+def test_signed_integers_have_no_white_but_what_they_show():
+    """Without a full scale they are restored as the same values in floats are."""
+    sharp = skimage.data.camera()[100:220, 150:270].astype(np.float32)
+    blur = disk(3.0)
+    counts = np.rint(10 * deconv.degrade(sharp, blur, noise=1.0, seed=0)).astype(np.int16)
+    estimated = KernelEstimate(blur, counts, 0.0, (), (), 0.9)
+    restored, expected = (deconv.deblur(image, estimated=estimated) for image in (counts, counts.astype(np.float32)))
+    np.testing.assert_allclose(restored, expected, atol=1)
 
 
 def test_the_command_takes_white_for_white_or_more(tmp_path):

@@ -21,7 +21,7 @@ from .kernel_estimate import KernelEstimate
 from .observation import Observation, widest_window, window_size
 from .picture_frame import find_frame
 from .polish import averages, polish, refined
-from .power_spectrum import excess
+from .power_spectrum import misfit
 from .pyramid import pyramid
 from .reject import LAST_LIMITS, THRESHOLDS, hides_edges, why_hopeless, why_incredible, why_rejected
 from .search import search
@@ -208,5 +208,5 @@ def estimate(
     probability = confidence(signs)
     if reason := why_incredible(probability):
         shape = of_shape(reason, signs)
-        return shape if excess(scales, shape.psf) < excess(scales, best.psf) else no_blur(reason, signs)
+        return shape if misfit(scales, shape.psf) < misfit(scales, best.psf) else no_blur(reason, signs)
     return trusted(best, probability, signs)

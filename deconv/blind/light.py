@@ -38,7 +38,7 @@ __all__ = ["excess_in_light", "made_in_light"]
 
 # The weights of the residual and of the lead beside that of the total variation, and the most that a lead counts for:
 # of 78 pages of text and photographs blurred by four kinds of psf, and 76 photographs by three, a fifth of them with
-# noise of 2 %, these leave 16 wrong, and the product of total variation and residual alone 28.
+# noise of 2 %, these leave 18 wrong, and the product of total variation and residual alone 28.
 _RESIDUAL, _LEAD, _MOST_LEAD = 2.0, 0.4, 1.0
 
 # A picture counts as blurred in light where the excess is less than the first, which rises from one noise to the other,

@@ -24,7 +24,7 @@ from ..imaging.psf import resample
 from .image_step import Scale
 from .random_paths import RandomPaths
 
-__all__ = ["PowerSpectrum", "excess"]
+__all__ = ["PowerSpectrum", "excess", "misfit"]
 
 # The side of the tiles that spectra are averaged over, and of the grid of frequencies.
 _GRID = 64
@@ -103,9 +103,8 @@ def _power(image: Tensor) -> Tensor:
     return spectrum.abs().square().sum(0).mean((0, 1))
 
 
-def excess(scales: Sequence[Scale], psf: Tensor) -> float:
-    """How much worse a psf explains the power spectrum than the best of many random paths, in nats; the less, the
-    better, and below zero where it explains it better.
+def misfit(scales: Sequence[Scale], psf: Tensor) -> float:
+    """How badly a psf explains the power spectrum, in nats, up to a constant.
 
     Parameters
     ----------
@@ -114,13 +113,22 @@ def excess(scales: Sequence[Scale], psf: Tensor) -> float:
     psf : Tensor
         `(kh, kw)`, at full scale.
     """
-    total = 0.0
-    coarse = [(steps, scale) for steps, scale in enumerate(reversed(scales)) if max(scale.size) <= _LARGEST]
-    for steps, scale in coarse[:_SCALES]:
-        spectrum = PowerSpectrum(scale.image, scale.sigma)
-        here = float(spectrum.misfit(resample(psf.cpu(), 2 ** (steps / 2))[None]))
-        total += here - _least_misfit(spectrum, max(scale.size))
-    return total
+    return sum(
+        float(PowerSpectrum(scale.image, scale.sigma).misfit(resample(psf.cpu(), 2 ** (steps / 2))[None]))
+        for steps, scale in _compared(scales)
+    )
+
+
+def excess(scales: Sequence[Scale], psf: Tensor) -> float:
+    """How much worse a psf explains the power spectrum than the best of many random paths, in nats; the less, the
+    better, and below zero where it explains it better; scales, psf: as for `misfit`."""
+    least = (_least_misfit(PowerSpectrum(scale.image, scale.sigma), max(scale.size)) for _, scale in _compared(scales))
+    return misfit(scales, psf) - sum(least)
+
+
+def _compared(scales: Sequence[Scale]) -> list[tuple[int, Scale]]:
+    """The scales that psfs are compared at, and how many steps below the finest they are."""
+    return [(steps, scale) for steps, scale in enumerate(reversed(scales)) if max(scale.size) <= _LARGEST][:_SCALES]
 
 
 def _least_misfit(spectrum: PowerSpectrum, size: int) -> float:

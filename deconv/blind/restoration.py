@@ -6,7 +6,7 @@ import warnings
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from ..foreign_arrays import as_tensor
-from ..imaging.arrays import as_image_batch
+from ..imaging.arrays import FULL_SCALE, as_image_batch
 from ..imaging.clipping import white_seen
 from ..imaging.srgb import to_linear
 from ..restore import hyper_laplacian
@@ -147,8 +147,7 @@ def deblur(
     light = to_linear(batch) if linear else batch
     level = None if sigma is None else channel_noise(sigma, batch).to(batch)
     values, _ = as_tensor(image, name="image")
-    bits = None if values.is_floating_point() else 8 * values.element_size()
-    white = white_seen(batch, bits) if white is None else white_of(values.dtype, white)
+    white = white_seen(batch, FULL_SCALE.get(values.dtype)) if white is None else white_of(values.dtype, white)
     found: KernelEstimate | BlurField
     if field is None:
         found = estimated or estimate(light, kernel_size, sigma=level, progress=progress, **options)

@@ -145,7 +145,7 @@ class Source:
 
         if self.white != 1:
             return 1.0
-        return white_seen(self.batch, 8 * self.values.dtype.itemsize if self.values.dtype.kind == "u" else None)
+        return white_seen(self.batch, self.full if self.values.dtype.kind == "u" else None)
 
     @property
     def full(self) -> float:

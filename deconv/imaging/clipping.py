@@ -107,8 +107,8 @@ def white_level(values: Tensor) -> float | None:
     return peak if peak > 0 and many and plateau > _TIMES * (below - plateau) / 4 else None
 
 
-def white_seen(values: Tensor, bits: int | None) -> float | None:
-    """The value at which an image is clipped, as its depth and its values show it.
+def white_seen(values: Tensor, full: float | None) -> float | None:
+    """The value at which an image is clipped, as its full scale and its values show it.
 
     Integers of 8 bits are clipped at full scale. Cameras of 10 to 14 bits write words of 16, which end at a plateau
     below it: 4095, say.
@@ -117,15 +117,15 @@ def white_seen(values: Tensor, bits: int | None) -> float | None:
     ----------
     values : Tensor
         Of any shape, floating point; of integers, shares of full scale.
-    bits : int or None
-        Of an integer, 8 or 16; None for floats.
+    full : float or None
+        Of integers that end at white, that number, 255 or 65535; None for others and for floats.
 
     Returns
     -------
     float or None
         In the unit of `values`; None for none.
     """
-    if bits == 8:
+    if full is not None and full <= 255:
         return 1.0
     level = white_level(values)
-    return level if bits is None else level or 1.0
+    return level if full is None else level or 1.0

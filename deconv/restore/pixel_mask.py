@@ -86,7 +86,7 @@ def read_masked(
     finite = None if known is None else as_image_batch(wrap(known), **layout)[0]
     seen = batch if finite is None else fill(batch, finite.to(batch))
     if isinstance(mask, str) and white is None and values.dtype in FULL_SCALE:
-        white = white_seen(seen, 8 * values.element_size())
+        white = white_seen(seen, FULL_SCALE[values.dtype])
     clipped = None if white is None and not isinstance(mask, str) else clipped_ends(seen, white=white)
     if isinstance(mask, str):
         counts = ~outliers(seen, as_psfs(psf, batch), Statistics.of(seen, mask=finite))

@@ -206,7 +206,7 @@ def clipping_level(image: Any, axes: Sequence[int]) -> float:
     `deconv.imaging.clipping`."""
     height, *rest = (image.shape[axis] for axis in axes)
     step = max(1, _STRIP * height // math.prod(image.shape))
-    greatest, level, full = -math.inf, None, math.inf
+    ends, full = [(-math.inf, 0.0)], math.inf
     for start in range(0, height, step):
         strip = crop_to(image, axes, [(start, min(start + step, height)), *((0, n) for n in rest)])
         values, _ = as_tensor(strip, name="image")
@@ -214,10 +214,10 @@ def clipping_level(image: Any, axes: Sequence[int]) -> float:
         if values.element_size() == 1:
             return full
         shares = values / full if math.isfinite(full) else values[values.isfinite()]
-        if shares.numel() and float(shares.max()) > greatest:
-            greatest, level = float(shares.max()), white_level(shares)
-    unit = full if math.isfinite(full) else 1.0
-    return full if level is None else level * unit
+        if shares.numel():
+            ends.append((float(shares.max()), white_level(shares) or 0.0))
+    _, level = max(ends)  # of strips that end at the same value, one that shows a plateau
+    return level * (full if math.isfinite(full) else 1.0) if level else full
 
 
 def read_piece(
