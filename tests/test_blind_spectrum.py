@@ -67,7 +67,7 @@ def test_a_spectrum_of_noise_tells_psfs_apart_the_less_the_more_noise_is_told(bl
 def test_a_shape_comes_in_the_place_of_what_is_not_believed_if_it_explains_the_spectrum_better(better, monkeypatch):
     case, shape = next(synthetic(noise=0.005, side=72)), motion(13, 90)
     monkeypatch.setattr(api, "confidence", lambda signs: 0.1)
-    monkeypatch.setattr(api, "excess", lambda scales, psf: (-1 if better else 1) * torch.equal(psf, shape))
+    monkeypatch.setattr(api, "misfit", lambda scales, psf: (-1 if better else 1) * torch.equal(psf, shape))
     monkeypatch.setattr(api, "find_shapes", lambda *_: [])
     monkeypatch.setattr(api, "fit_shape", lambda piece, *_: Candidate.of(piece, Hypothesis(shape, 0.0, ())))
     found = api.estimate(case.blurred, 15, starts=1)
