@@ -65,11 +65,13 @@ def test_what_may_be_a_programs_is_told_by_the_picture_alone(tmp_path):
         image = blurred(PSFS["disk:3"], linear=False, sigma=sigma)
         assert not made_in_light(image, PSFS["disk:3"], camera=False)
     pixels = (255 * image[0].movedim(0, -1)).round().byte().numpy()
-    notes = Image.Exif()
-    notes[271] = "a camera"
-    for name, options in (("a.png", {}), ("b.jpg", {}), ("c.png", {"exif": notes})):
+    maker, notes = Image.Exif(), Image.Exif()
+    maker[271] = notes[271] = "a camera, or a scanner"
+    notes.get_ifd(0x8769)[33434] = (1, 100)
+    given = {"a.png": {}, "b.jpg": {}, "c.png": {"exif": notes}, "d.png": {"exif": maker}, "e.tif": {"exif": maker}}
+    for name, options in given.items():
         Image.fromarray(pixels).save(tmp_path / name, **options)
-    assert [read_source(tmp_path / name, None).camera for name in ("a.png", "b.jpg", "c.png")] == [False, True, True]
+    assert [read_source(tmp_path / name, None).camera for name in given] == [False, True, True, False, False]
 
 
 @pytest.mark.parametrize("linear", [True, False])

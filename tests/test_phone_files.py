@@ -14,6 +14,7 @@ from PIL import Image, ImageCms, features
 
 import deconv
 from deconv.cli import main
+from deconv.cli.inputs import read_source
 from deconv.imaging import psnr, read_image, write_image
 from deconv.imaging.files import Picture, read_picture
 
@@ -162,8 +163,17 @@ def test_tiff_keeps_what_the_camera_wrote(dtype):
         assert file.asarray().shape == pixels.shape
 
 
-def test_a_tiff_of_no_camera_has_no_notes():
-    """They would make a photograph of a measurement, whose values are no sRGB."""
+def test_a_tiff_keeps_who_made_the_scanner(capsys):
+    """That makes no photograph of it; and what programs say of themselves stays out of other kinds of files."""
+    scan = {270: "ImageJ=1.54\nimages=1", 271: "maker", 272: "model", 305: "program", 306: "2020:01:02 03:04:05"}
+    Image.fromarray(smooth()).save("a.tif", tiffinfo=scan)
+    assert not read_source(Path("a.tif"), None).camera
+    for name in ("b.tif", "c.png", "d.tif"):
+        assert main(["deblur", "a.tif" if name != "d.tif" else "c.png", "-o", name, "--psf", "gaussian:1", "-q"]) == 0
+        notes = Image.Exif()
+        notes.load(read_picture(name).exif)
+        assert dict(notes) == {271: "maker", 272: "model", 306: "2020:01:02 03:04:05"}
+        assert not read_source(Path(name), None).camera
     write_image("a.tif", smooth())
     assert read_picture("a.tif").exif is None
 

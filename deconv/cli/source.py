@@ -133,10 +133,13 @@ class Source:
 
     @property
     def camera(self) -> bool:
-        """Whether it is a camera's for all that its file says, having notes or a lossy coder."""
-        return self.picture is not None and (
-            self.picture.raw or bool(self.picture.loss) or self.picture.exif is not None
-        )
+        """Whether it is a camera's for all that its file says, having a photograph's notes or a lossy coder."""
+        from ..imaging.codecs.exif import is_photograph
+
+        picture = self.picture
+        if picture is None:
+            return False
+        return picture.raw or bool(picture.loss) or (picture.exif is not None and is_photograph(picture.exif))
 
     @property
     def clipped_at(self) -> float | None:

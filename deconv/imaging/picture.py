@@ -35,7 +35,7 @@ class Picture:
     profile : bytes or None
         The ICC colour profile.
     exif : bytes or None
-        What the camera wrote, its orientation already applied.
+        What the camera or the scanner wrote, its orientation already applied.
     dpi : tuple of float or None
         Pixels per inch along x and y.
     loss : tuple of float

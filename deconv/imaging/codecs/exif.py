@@ -13,14 +13,17 @@ from contextlib import suppress
 from PIL import Image
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
-__all__ = ["EXIF", "exif_of_tiff", "with_exif"]
+__all__ = ["exif_of_tiff", "is_photograph", "with_exif"]
 
-EXIF, _GPS = 0x8769, 0x8825
+_EXIF, _GPS = 0x8769, 0x8825
 
-# Who, with what, when: the tags of the first directory that are of the photograph, not of its pixels.
+# Who, with what, when: the tags of the first directory that are of the picture, not of its pixels. What is seen and
+# the program's name are the camera's beside an Exif directory only: without, programs leave notes of their own there,
+# of how the values are laid out, say.
 _NOTES = (0x010E, 0x010F, 0x0110, 0x0131, 0x0132, 0x013B, 0x8298)
+_OF_PROGRAMS = (0x010E, 0x0131)
 
-_INTEROP, _VERSION = 0xA005, 0x9000
+_INTEROP = 0xA005
 
 # Types of tags: text, and a number of 32 bits.
 _TEXT, _PLACE = 2, 4
@@ -31,12 +34,21 @@ def exif_of_tiff(data: bytes) -> bytes | None:
     found, kept = Image.Exif(), Image.Exif()
     with suppress(Exception):
         found.load_from_fp(io.BytesIO(data))
-        for tag in (tag for tag in _NOTES if tag in found):
+        left_out = () if _EXIF in found else _OF_PROGRAMS
+        for tag in (tag for tag in _NOTES if tag in found and tag not in left_out):
             kept[tag] = found[tag]
-        for place in (EXIF, _GPS):
+        for place in (_EXIF, _GPS):
             if directory := found.get_ifd(place):
                 kept.get_ifd(place).update(directory)
     return kept.tobytes() if kept else None
+
+
+def is_photograph(exif: bytes) -> bool:
+    """Whether Exif tells how a photograph was taken: scanners and microscopes, too, write who made them."""
+    found = Image.Exif()
+    with suppress(Exception):
+        found.load(exif)
+    return _EXIF in found
 
 
 def with_exif(tiff: bytes, exif: bytes) -> bytes:
@@ -71,10 +83,8 @@ def with_exif(tiff: bytes, exif: bytes) -> bytes:
     for tag in (tag for tag in _NOTES if tag in found):
         text = str(found[tag]).encode() + b"\0"
         add(tag, _TEXT, len(text), text)
-    for place in (EXIF, _GPS):
+    for place in (_EXIF, _GPS):
         content = {tag: value for tag, value in found.get_ifd(place).items() if tag != _INTEROP}
-        if place == EXIF:  # by which it is known again as a photograph
-            content.setdefault(_VERSION, b"0232")
         if content:
             directory = ImageFileDirectory_v2(ifh=b"II*\0\0\0\0\0")
             for tag, value in content.items():

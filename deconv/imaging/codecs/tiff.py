@@ -12,7 +12,7 @@ from tifffile import COMPRESSION, EXTRASAMPLE, PHOTOMETRIC
 from ..decoding import check_size
 from ..picture import Picture, as_pixels
 from . import raw
-from .exif import EXIF, exif_of_tiff, with_exif
+from .exif import exif_of_tiff, with_exif
 from .pillow import decode_with_pillow
 from .tiff_stack import (
     decode_volume,
@@ -51,7 +51,7 @@ def decode(data: bytes, max_pixels: int, part: int | None = None) -> Picture:
         check_size((page.imagelength, page.imagewidth), max_pixels)
         profile, dpi = page.iccprofile, _dpi(page)
         jpeg = page.compression in _JPEG
-        exif = exif_of_tiff(data) if EXIF in page.tags else None
+        exif = exif_of_tiff(data)
         if page.photometric not in _COLOURS or page.bitspersample == 1:
             if part:
                 raise ValueError(f"series {part} has pixels of kind {int(page.photometric)}; expected grey or RGB ones")
