@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from deconv.bench.blind_cases import synthetic
-from deconv.blind import api, power_spectrum
+from deconv.blind import api, power_spectrum, problem
 from deconv.blind.evidence import Candidate, Hypothesis
 from deconv.blind.observation import Observation
 from deconv.blind.power_spectrum import PowerSpectrum, excess
@@ -68,8 +68,8 @@ def test_a_shape_comes_in_the_place_of_what_is_not_believed_if_it_explains_the_s
     case, shape = next(synthetic(noise=0.005, side=72)), motion(13, 90)
     monkeypatch.setattr(api, "confidence", lambda signs: 0.1)
     monkeypatch.setattr(api, "misfit", lambda scales, psf: (-1 if better else 1) * torch.equal(psf, shape))
-    monkeypatch.setattr(api, "find_shapes", lambda *_: [])
-    monkeypatch.setattr(api, "fit_shape", lambda piece, *_: Candidate.of(piece, Hypothesis(shape, 0.0, ())))
+    monkeypatch.setattr(problem, "find_shapes", lambda *_: [])
+    monkeypatch.setattr(problem, "fit_shape", lambda piece, *_: Candidate.of(piece, Hypothesis(shape, 0.0, ())))
     found = api.estimate(case.blurred, 15, starts=1)
     assert found.found == better
     assert better or "0.10" in found.warnings[0]

@@ -9,6 +9,8 @@ import pytest
 import torch
 from flow_cases import CASES, MODELS, layers_of_the_table, models_of_the_table
 
+from deconv.flows import DataDependent
+
 LAYERS = [*CASES, *layers_of_the_table()]
 ALL = [*LAYERS, *MODELS, *models_of_the_table()]
 every_case = pytest.mark.parametrize("case", ALL, ids=str)
@@ -144,6 +146,23 @@ def test_images_of_a_batch_are_independent(case):
             alone, alone_ladj = layer(x[k : k + 1], None if context is None else context[k : k + 1])
             torch.testing.assert_close(alone, z[k : k + 1])
             torch.testing.assert_close(alone_ladj, ladj[k : k + 1])
+
+
+@every_case
+@torch.no_grad()
+def test_no_images_at_all(case):
+    """Nothing comes out, and nothing starts from them."""
+    layer, labels = case.layer(), None if case.labels is None else case.context()[:0]
+    z, ladj = layer(case.images()[:0], labels)
+    assert (z.shape, ladj.shape) == ((0, *layer(case.images(), case.context())[0].shape[1:]), (0,))
+    x, ladj = layer.inverse(z, labels)
+    assert (x.shape, ladj.shape) == ((0, *case.shape), (0,))
+    for module in layer.modules():
+        if isinstance(module, DataDependent):
+            module.forget()
+    before = copy.deepcopy(layer.state_dict())
+    layer.train()(case.images()[:0], labels)
+    assert all(torch.equal(value, before[name]) for name, value in layer.state_dict().items())
 
 
 @every_case

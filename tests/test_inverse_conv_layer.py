@@ -148,6 +148,15 @@ def test_double_backward():
     assert layer.taps.grad.abs().sum() > 0
 
 
+@pytest.mark.parametrize(("of_layer", "of_image"), [("float32", "float64"), ("float64", "float32")])
+def test_the_kernel_has_the_dtype_of_the_image_in_both_directions(of_layer, of_image):
+    layer, x = make(OPTIONS[0]).to(getattr(torch, of_layer)), image(OPTIONS[0]).to(getattr(torch, of_image))
+    z, ladj = layer(x)
+    back, more = layer.inverse(z)
+    assert {t.dtype for t in (z, ladj, back, more)} == {x.dtype}
+    torch.testing.assert_close(back, x)
+
+
 def test_arrays_are_refused_by_name():
     with pytest.raises(TypeError, match="x: expected a tensor, given ndarray"):
         InverseConv2d(2, 3)(np.zeros((1, 2, 4, 4), np.float32))

@@ -176,6 +176,19 @@ def test_arrays_give_arrays(case):
         inverse_conv2d(y.astype(int), weight, **case.options)
 
 
+@pytest.mark.parametrize("operation", [causal_conv2d, inverse_conv2d])
+@pytest.mark.parametrize("shape", [(0, 2, 3, 4), (2, 2, 0, 4), (2, 2, 3, 0), (0, 2, 0, 0)])
+def test_no_pixels_have_gradients_of_zero(operation, shape):
+    image = torch.zeros(shape, dtype=torch.float64, requires_grad=True)
+    weight = Case(1, 2, 1, 1, (3, 2)).weight().requires_grad_()
+    result = operation(image, weight)
+    assert result.shape == shape
+    first = torch.autograd.grad(result.sum(), (image, weight), create_graph=True)
+    assert [g.shape for g in first] == [shape, weight.shape]
+    assert not first[1].any()
+    torch.autograd.grad(sum(g.sum() for g in first), (image, weight), allow_unused=True)
+
+
 def test_half_plane_ignores_the_taps_that_do_not_exist():
     y, weight = problem(HALF)
     filled = weight.clone()

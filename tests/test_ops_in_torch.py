@@ -7,7 +7,7 @@ import torch
 from cases import Case
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from deconv import inverse_conv2d
+from deconv import causal_conv2d, inverse_conv2d
 
 CASE = Case(2, 3, 4, 5, (2, 3), corner="tr")
 HALF = Case(2, 1, 4, 5, (2, 3), corner="bl", support="half")
@@ -27,17 +27,41 @@ def test_half_precision_is_solved_in_single(dtype):
     assert inverse_conv2d(y, weight.float(), corner="tr").dtype == dtype  # a float32 layer in half-precision code
 
 
-def test_autocast_does_not_lower_the_solve():
+@pytest.mark.parametrize("operation", [causal_conv2d, inverse_conv2d])
+def test_autocast_lowers_neither_values_nor_derivatives(operation):
     y, weight = problem(CASE, torch.float32)
     y, weight = y.requires_grad_(), weight.requires_grad_()
 
-    def gradients():
-        x = inverse_conv2d(y, weight, corner="tr")
-        return x.detach(), *torch.autograd.grad(x.square().sum(), (y, weight))
+    def derivatives():
+        x = operation(y, weight, corner="tr")
+        first = torch.autograd.grad(x.square().sum(), (y, weight), create_graph=True)
+        second = torch.autograd.grad(sum(g.square().sum() for g in first), (y, weight))
+        moved = torch.func.jvp(lambda w: operation(y, w, corner="tr"), (weight,), (weight,))
+        return *(value.detach() for value in (x, *first)), *second, *moved
 
-    expected = gradients()
+    expected = derivatives()
     with torch.autocast("cpu", torch.bfloat16):
-        assert all(torch.equal(a, b) for a, b in zip(gradients(), expected, strict=True))
+        assert all(torch.equal(a, b) for a, b in zip(derivatives(), expected, strict=True))
+
+
+@pytest.mark.parametrize("operation", [causal_conv2d, inverse_conv2d])
+@pytest.mark.parametrize(("of_image", "of_kernel"), [("float16", "float32"), ("float32", "bfloat16")])
+def test_two_dtypes_are_computed_in_single(operation, of_image, of_kernel):
+    image, kernel = CASE.image(getattr(torch, of_image)), CASE.weight(getattr(torch, of_kernel))
+    expected = operation(image.float(), kernel.float(), corner="tr")
+    assert torch.equal(operation(image, kernel, corner="tr"), expected.to(image.dtype))
+
+
+@pytest.mark.parametrize("operation", [causal_conv2d, inverse_conv2d])
+@pytest.mark.parametrize("grad", [True, False])
+def test_shapes_without_values(operation, grad):
+    """On the meta device."""
+    image, kernel = (tensor.to("meta").requires_grad_(grad) for tensor in problem())
+    result = operation(image, kernel, **CASE.options)
+    assert (result.device.type, result.shape, result.dtype) == ("meta", image.shape, image.dtype)
+    if grad:
+        shapes = [gradient.shape for gradient in torch.autograd.grad(result.sum(), (image, kernel))]
+        assert shapes == [image.shape, kernel.shape]
 
 
 @pytest.mark.parametrize("case", [CASE, HALF], ids=str)

@@ -3,40 +3,33 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from functools import cache
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, TypedDict
 
 from torch import Tensor
 
 from ..choices import check_choice
-from ..imaging.arrays import as_image_batch
 from ..prior import Prior
 from ..progress import ProgressBar
 from .confidence import Signs, confidence, signs_of
 from .copies import without_copies
 from .descent import as_prior, descended
 from .evidence import Candidate, Hypothesis
+from .image_step import Scale
 from .kernel_estimate import KernelEstimate
-from .observation import Observation, widest_window, window_size
-from .picture_frame import find_frame
+from .observation import Observation
 from .polish import averages, polish, refined
 from .power_spectrum import misfit
+from .problem import MODELS, Model, Problem
 from .pyramid import pyramid
 from .reject import LAST_LIMITS, THRESHOLDS, hides_edges, why_hopeless, why_incredible, why_rejected
-from .search import search
-from .shape_fit import SHAPE_CONFIDENCE, fit_shape, resembles
-from .shapes import Kind, Seen, find_shapes
+from .search import Found, search
+from .shape_fit import SHAPE_CONFIDENCE, resembles
 from .simpler import simpler
-from .starts import STARTS
+from .starts import STARTS, Start
 from .support import delta
 
 __all__ = ["MODELS", "EstimateOptions", "Model", "estimate"]
-
-Model = Literal["auto", "shake", "motion", "focus"]
-MODELS: tuple[Model, ...] = ("auto", "shake", "motion", "focus")
-
-_LEAST_SIDE = 32
 
 
 class EstimateOptions(TypedDict, total=False):
@@ -128,85 +121,86 @@ def estimate(
     check_choice("model", model, MODELS)
     check_choice("method", method, ("coarse_to_fine",))
     check_choice("refine", refine, (None, "gradient"))
-    density = None if prior is None else as_prior(prior)
     if not isinstance(starts, int) or not 1 <= starts <= len(STARTS):
         raise ValueError(f"starts: expected a whole number from 1 to {len(STARTS)}, given {starts!r}")
-    batch, _ = as_image_batch(image)
-    if len(batch) != 1:
-        raise ValueError(f"image: expected one image, given {len(batch)}")
-    height, width = batch.shape[2:]
-    if min(height, width) < _LEAST_SIDE:
-        raise ValueError(f"image: expected at least {_LEAST_SIDE} x {_LEAST_SIDE} pixels, given {height} x {width}")
-    size = widest_window((height, width)) if kernel_size is None else window_size(kernel_size, (height, width))
-    frame = find_frame(batch, least=max(_LEAST_SIDE, *(2 * s for s in size)))
-    if frame:
-        batch = frame.inside(batch)
-        size = size if kernel_size is not None else widest_window((batch.shape[2], batch.shape[3]))
-    observation = Observation.of(batch, sigma)
-
-    def no_blur(reason: str, signs: Signs | None = None) -> KernelEstimate:
-        psf = delta(observation.image.new_zeros(size))
-        return KernelEstimate(psf, image, float("nan"), (psf,), (reason,), signs=signs, frame=frame)
-
-    if observation.contrast <= THRESHOLDS.contrast:
-        return no_blur("the image is of one colour: no blur to see")
-    piece = observation.most_informative(size)
-
-    window = None if kernel_size is None else size
-
-    @cache
-    def seen() -> list[Seen]:
-        kinds: tuple[Kind, ...] = ("motion", "focus") if model in ("auto", "shake") else (model,)
-        return find_shapes(observation.image, kinds, size)
-
-    def trusted(best: Candidate, probability: float, signs: Signs | None) -> KernelEstimate:
-        psf, score, trace = best.psf, best.score, best.trace
-        return KernelEstimate(psf, image, score, trace, (), probability, signs=signs, sigma=sigma, frame=frame)
-
-    def of_shape(reason: str | None = None, signs: Signs | None = None) -> KernelEstimate:
-        fitted = (reason or "") if model == "shake" else fit_shape(piece, seen(), size, window)
-        return no_blur(reason or fitted, signs) if isinstance(fitted, str) else trusted(fitted, SHAPE_CONFIDENCE, signs)
-
+    density = None if prior is None else as_prior(prior)
+    problem = Problem.of(image, kernel_size, model=model, sigma=sigma)
+    if problem.observation.contrast <= THRESHOLDS.contrast:
+        return problem.no_blur("the image is of one colour: no blur to see")
+    piece = problem.observation.most_informative(problem.size)
     if model in ("motion", "focus"):
-        return of_shape()
-    scales = pyramid(piece, size)
-    if reason := why_hopeless(piece, size):
-        return of_shape(reason)
-    with ProgressBar("estimating the psf", len(scales), shown=progress, unit="scale") as bar:
+        return problem.of_shape(piece)
+    if reason := why_hopeless(piece, problem.size):
+        return problem.of_shape(piece, reason)
+    scales = pyramid(piece, problem.size)
+    found = _search(problem, len(scales), STARTS[:starts], callback, progress)
+    if not found.hypotheses:
+        return problem.no_blur("stopped before a psf was found")
+    with ProgressBar("comparing candidates", 2, shown=progress) as bar:
+        best, cut = _best(found, thorough=starts > 1)
+        none = Candidate.of(found.piece, Hypothesis(delta(best.psf), 0.0, ()))
+        bar.update(1, title="polishing the psf")
+        best, reason = _polished(found, best, none, by_gradient=refine == "gradient", density=density)
+        signs = signs_of(best.psf, found.hypotheses, scales)
+        simple = _simpler(problem, found, best, none, cut=cut) if model == "auto" else None
+    if simple is not None:
+        return problem.trusted(simple, SHAPE_CONFIDENCE, signs)
+    if reason:
+        return problem.of_shape(found.piece, reason, signs)
+    return _judged(problem, scales, found.piece, best, signs)
+
+
+def _search(
+    problem: Problem,
+    scales: int,
+    starts: Sequence[Start],
+    callback: Callable[[int, Tensor], bool | None] | None,
+    progress: bool | None,
+) -> Found:
+    """The hypotheses that lead from the starts to the finest scale."""
+    with ProgressBar("estimating the psf", scales, shown=progress, unit="scale") as bar:
 
         def report(scale: int, psf: Tensor) -> bool:
             bar.advance()
             return callback is not None and bool(callback(scale, psf))
 
-        found = search(observation, size, STARTS[:starts], report, may_shrink=kernel_size is None)
-    if not found.hypotheses:
-        return no_blur("stopped before a psf was found")
-    piece, scale = found.piece, found.scale
-    with ProgressBar("comparing candidates", 2, shown=progress) as bar:
-        candidates = list(refined(piece, scale, found.hypotheses, thorough=starts > 1))
-        whole, cut_out = without_copies(piece, [*candidates, *averages(piece, candidates)])
-        best = min([*whole, *cut_out], key=lambda each: each.ranking_score)
-        cut = any(best is each for each in cut_out)
-        none = Candidate.of(piece, Hypothesis(delta(best.psf), 0.0, ()))
-        bar.update(1, title="polishing the psf")
-        if not (reason := why_rejected(best, none)):
-            best = polish(piece, scale, best)
-            best = descended(piece, best, by_gradient=refine == "gradient", density=density)
-            reason = why_rejected(best, none, LAST_LIMITS)
-        signs = signs_of(best.psf, found.hypotheses, scales)
-        fitted = simpler(piece, best, none, seen(), size, window, cut=cut) if model == "auto" else None
-    if fitted is not None:
-        return trusted(fitted, SHAPE_CONFIDENCE, signs)
-    if reason:
-        return of_shape(reason, signs)
-    if (
-        model == "auto"
-        and hides_edges(piece, size)
-        and resembles(fitted := fit_shape(piece, seen(), size, window), best)
-    ):
-        return trusted(fitted, SHAPE_CONFIDENCE, signs)
+        return search(problem.observation, problem.size, starts, report, may_shrink=problem.window is None)
+
+
+def _best(found: Found, *, thorough: bool) -> tuple[Candidate, bool]:
+    """The candidate of the best ranking score, refined, and whether it is one of several copies in another."""
+    candidates = list(refined(found.piece, found.scale, found.hypotheses, thorough=thorough))
+    whole, cut_out = without_copies(found.piece, [*candidates, *averages(found.piece, candidates)])
+    best = min([*whole, *cut_out], key=lambda each: each.ranking_score)
+    return best, any(best is each for each in cut_out)
+
+
+def _polished(
+    found: Found, best: Candidate, none: Candidate, *, by_gradient: bool, density: Prior | None
+) -> tuple[Candidate, str | None]:
+    """The best candidate, polished if it is not rejected before, and why it is rejected: compared with no blur."""
+    if reason := why_rejected(best, none):
+        return best, reason
+    best = polish(found.piece, found.scale, best)
+    best = descended(found.piece, best, by_gradient=by_gradient, density=density)
+    return best, why_rejected(best, none, LAST_LIMITS)
+
+
+def _simpler(problem: Problem, found: Found, best: Candidate, none: Candidate, *, cut: bool) -> Candidate | None:
+    """A psf of one or two numbers that explains about as much."""
+    return simpler(found.piece, best, none, problem.shapes, problem.size, problem.window, cut=cut)
+
+
+def _judged(
+    problem: Problem, scales: Sequence[Scale], piece: Observation, best: Candidate, signs: Signs
+) -> KernelEstimate:
+    """The answer that the best candidate is worth: itself, the shape that it resembles, or none."""
+    if problem.model == "auto" and hides_edges(piece, problem.size):
+        fitted = problem.fitted_shape(piece)
+        if resembles(fitted, best):
+            return problem.trusted(fitted, SHAPE_CONFIDENCE, signs)
     probability = confidence(signs)
-    if reason := why_incredible(probability):
-        shape = of_shape(reason, signs)
-        return shape if misfit(scales, shape.psf) < misfit(scales, best.psf) else no_blur(reason, signs)
-    return trusted(best, probability, signs)
+    if not (reason := why_incredible(probability)):
+        return problem.trusted(best, probability, signs)
+    shape = problem.of_shape(piece, reason, signs)
+    return shape if misfit(scales, shape.psf) < misfit(scales, best.psf) else problem.no_blur(reason, signs)

@@ -54,10 +54,10 @@ class ActNorm(DataDependent):
         self.begin(x)
         mean, log_scale = self.mean.to(x.dtype), self.log_scale.to(x.dtype)
         z = (x - mean[:, None, None]) * log_scale.exp()[:, None, None]
-        return z, per_image(x[0, 0].numel() * log_scale.sum(), x)
+        return z, per_image(x.shape[-2] * x.shape[-1] * log_scale.sum(), x)
 
     @in_float32
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         mean, log_scale = self.mean.to(z.dtype), self.log_scale.to(z.dtype)
         x = torch.addcmul(mean[:, None, None], z, (-log_scale).exp()[:, None, None])
-        return x, per_image(-z[0, 0].numel() * log_scale.sum(), z)
+        return x, per_image(-z.shape[-2] * z.shape[-1] * log_scale.sum(), z)

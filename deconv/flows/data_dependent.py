@@ -43,14 +43,14 @@ class DataDependent(Flow):
         """
 
     def begin(self, x: Tensor) -> None:
-        """Initialise from `x` where no batch came before it in training mode.
+        """Initialise from `x` where no batch with an image in it came before it in training mode.
 
         Parameters
         ----------
         x : Tensor
             What `forward` was given.
         """
-        if self.training and not self._settled:
+        if self.training and not self._settled and len(x):
             if not self.initialised:
                 self.initialise(x)
             self._settled = True

@@ -55,7 +55,9 @@ class FIncUnit(Flow):
         """The solve."""
         weight, log_det = cached(self, self.kernels.weight_and_log_det)
         check = self.kernels.max_gain is None  # within the bound nothing overflows
-        x = _flip_groups(inverse_conv2d(_flip_groups(z), weight, groups=len(CORNERS), check_finite=check))
+        flipped = _flip_groups(z)
+        solved = inverse_conv2d(flipped, weight.to(z.dtype), groups=len(CORNERS), check_finite=check)
+        x = _flip_groups(solved)
         return x, per_image(-z.shape[-2] * z.shape[-1] * log_det, z)
 
 

@@ -108,7 +108,7 @@ class InverseUnit(Flow):
         check = self.kernels.max_gain is None  # within the bound nothing overflows
         z = x
         for corner, weight in zip(self.corners, weights, strict=True):
-            z = inverse_conv2d(z, weight, corner=corner, check_finite=check)
+            z = inverse_conv2d(z, weight.to(z.dtype), corner=corner, check_finite=check)
         return z, per_image(-x.shape[-2] * x.shape[-1] * log_det, x)
 
     @without_autocast

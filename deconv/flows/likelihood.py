@@ -43,4 +43,4 @@ def bits_per_dim(
     x, ladj = model.dequantisation(images, context, generator=generator)
     parameter = next((at_least_float32(parameter) for parameter in model.parameters()), x)
     z, more = model(x.to(parameter.dtype), context)
-    return -(model.base.log_prob(z) + more + ladj.to(parameter.dtype)) / (x[0].numel() * math.log(2))
+    return -(model.base.log_prob(z) + more + ladj.to(parameter.dtype)) / (x.shape[1:].numel() * math.log(2))

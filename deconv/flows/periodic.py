@@ -124,5 +124,7 @@ class PeriodicConvolution(Flow):
 
 
 def _mix_frequencies(x: Tensor, matrices: Tensor) -> Tensor:
+    if not len(x):
+        return x  # of no images there are Fourier transforms on some machines only
     spectrum = torch.fft.rfft2(x.to(matrices.real.dtype)).permute(2, 3, 1, 0)
     return torch.fft.irfft2((matrices @ spectrum).permute(3, 2, 0, 1), s=x.shape[-2:]).to(x.dtype)

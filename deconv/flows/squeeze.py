@@ -23,6 +23,8 @@ class Squeeze(Flow):
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         if x.ndim != 4 or x.shape[-2] % 2 or x.shape[-1] % 2:
             raise ValueError(f"x: must be (B, C, H, W) of even height and width to squeeze, given {tuple(x.shape)}")
+        if not len(x):  # which pixel_unshuffle leaves in their shape
+            return x.reshape(0, 4 * x.shape[1], x.shape[2] // 2, x.shape[3] // 2), x.new_zeros(0)
         return pixel_unshuffle(x, 2), x.new_zeros(x.shape[0])
 
     @in_float32

@@ -202,9 +202,8 @@ class InverseConv2d(nn.Module):
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Image to latent, ``z = A^-1 x``: the solve."""
         weight, log_det = cached(self, self.weight_and_log_det)
-        z = inverse_conv2d(
-            x, weight, corner=self.corner, support=self.support, groups=self.groups, check_finite=self.check_finite
-        )
+        options = {"corner": self.corner, "support": self.support, "groups": self.groups}
+        z = inverse_conv2d(x, weight.to(x.dtype), **options, check_finite=self.check_finite)
         return z, (-x.shape[-2] * x.shape[-1] * log_det).to(x.dtype).expand(x.shape[0])
 
     @without_autocast

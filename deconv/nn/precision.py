@@ -9,6 +9,8 @@ from typing import Any, TypeVar, cast
 import torch
 from torch import Tensor
 
+from ..solvers.precision import full_precision
+
 __all__ = ["HALF", "at_least_float32", "in_float32", "without_autocast"]
 
 HALF = (torch.float16, torch.bfloat16)
@@ -42,9 +44,7 @@ def without_autocast(method: Direction) -> Direction:
     def run(self: Any, x: Tensor, *arguments: Any, **options: Any) -> tuple[Tensor, Tensor]:
         if not isinstance(x, Tensor):
             raise TypeError(f"x: expected a tensor, given {type(x).__name__}")
-        if x.is_meta or not torch.is_autocast_enabled(x.device.type):
-            return computed(self, x, *arguments, **options)
-        with torch.autocast(x.device.type, enabled=False):
+        with full_precision(x.device.type):
             return computed(self, x, *arguments, **options)
 
     return cast("Direction", run)

@@ -7,8 +7,9 @@ from torch.nn.functional import conv2d, pad
 
 from deconv.foreign_arrays import Array, on_tensors
 from deconv.solvers.geometry import Corner, Support, flip, padding, support_mask
+from deconv.solvers.precision import full_precision
 
-from .checks import check_operands
+from .checks import check_operands, common_dtype
 
 __all__ = ["causal_conv2d", "mask_to_support"]
 
@@ -34,7 +35,8 @@ def causal_conv2d(
     Parameters
     ----------
     x : Tensor
-        Image `(B, C, H, W)`, any floating-point dtype. NumPy and CuPy arrays are taken too, and give one.
+        Image `(B, C, H, W)`, any floating-point dtype. Half precision stays what it is, autocast lowers nothing, and
+        operands of two dtypes are convolved in float32. NumPy and CuPy arrays are taken too, and give one.
     weight : Tensor
         Kernel `(C, C / groups, kh, kw)`, any size, also larger than the image.
     corner : {"tl", "tr", "bl", "br"}
@@ -78,6 +80,11 @@ def causal_conv2d(
 
 def _causal_conv2d(x: Tensor, weight: Tensor, *, corner: Corner, support: Support, groups: int) -> Tensor:
     check_operands("x", x, weight, corner, support, groups)
+    dtype = x.dtype if x.dtype == weight.dtype else common_dtype("x", x, weight)
+    kernel = flip(mask_to_support(weight.to(dtype), support), corner)
+    if 0 in x.shape[-2:]:  # without pixels: `conv2d` takes images without samples only
+        return x * kernel.sum().to(x.dtype)
     kernel_height, kernel_width = weight.shape[-2:]
-    kernel = flip(mask_to_support(weight, support), corner)
-    return conv2d(pad(x, padding(kernel_height, kernel_width, support, corner)), kernel, groups=groups)
+    padded = pad(x.to(dtype), padding(kernel_height, kernel_width, support, corner))
+    with full_precision(x.device.type):
+        return conv2d(padded, kernel, groups=groups).to(x.dtype)

@@ -29,7 +29,7 @@ def is_tracked(*operands: Tensor) -> bool:
 
 def is_dispatched(*operands: Tensor) -> bool:
     """Whether somebody sees an operator that torch dispatches: a compiler, a mode, a tracer, a profiler, or a tensor
-    that is more than its numbers, such as a batch of `vmap`.
+    that is more than its numbers, such as a batch of `vmap`, or has none, on the meta device.
 
     If not, the implementation is called as the function that it is: dispatching costs as much as a small solve.
     """
@@ -38,7 +38,7 @@ def is_dispatched(*operands: Tensor) -> bool:
         or torch._C._len_torch_dispatch_stack() > 0
         or torch._C._get_tracing_state() is not None
         or torch._C._autograd._profiler_enabled()  # pyright: ignore[reportAttributeAccessIssue]
-        or any(_keys(operand) != _plain_keys(operand.device.type) for operand in operands)
+        or any(o.is_meta or _keys(o) != _plain_keys(o.device.type) for o in operands)
     )
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import importlib.util
 import os
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import lru_cache, reduce
 
@@ -21,6 +20,7 @@ from torch.nn.functional import pad
 from deconv.choices import check_choice
 
 from .geometry import Corner, Support
+from .precision import full_precision
 
 __all__ = ["SOLVERS", "Solver", "choose", "solve", "weight_gradient"]
 
@@ -175,11 +175,6 @@ def choose(y: Tensor, weight: Tensor, *, support: Support, groups: int, name: st
     return next(s for s in SOLVERS.values() if s.supports(y, weight, support, groups)[0] and s.available()[0])
 
 
-def _full_precision(device: str) -> AbstractContextManager:
-    """Autocast would turn the matrix products of a solver to half precision. (Switching it off is not free.)"""
-    return torch.autocast(device, enabled=False) if torch.is_autocast_enabled(device) else nullcontext()
-
-
 def solve(
     y: Tensor, weight: Tensor, *, corner: Corner, support: Support, groups: int, name: str | None = None
 ) -> Tensor:
@@ -213,7 +208,7 @@ def solve(
     if y.numel() == 0:
         return torch.empty_like(y, memory_format=torch.contiguous_format)
     solver = choose(y, weight, support=support, groups=groups, name=name)
-    with _full_precision(y.device.type):
+    with full_precision(y.device.type):
         return solver.load()(y, weight, corner=corner, support=support, groups=groups)
 
 
@@ -240,15 +235,17 @@ def weight_gradient(
     Tensor
         `(C, C / groups, kh, kw)`.
     """
+    if v.numel() == 0:
+        return v.new_zeros(v.shape[1], v.shape[1] // groups, *kernel_size)
     allowed = os.environ.get("DECONV_SOLVER") in (None, "compiled")
-    if v.device.type == "cpu" and v.numel() > 0 and allowed and SOLVERS["compiled"].available()[0]:
+    if v.device.type == "cpu" and allowed and SOLVERS["compiled"].available()[0]:
         from . import compiled
 
         if compiled.is_faster(v.shape, groups, kernel_size):
             return compiled.weight_gradient(x, v, kernel_size, padding, groups)
     # On a CPU torch copies large images into a layout of its own, padded channels included: a quarter at a time.
     quarter = v.device.type == "cpu" and v.numel() > _QUARTERED
-    images = max(1, -(-v.shape[0] // (4 if quarter else 1)))
+    images = -(-v.shape[0] // (4 if quarter else 1))
     parts = zip(x.split(images), v.split(images), strict=True)
     gradients = (_torch_weight_gradient(pad(some_x, padding), some_v, kernel_size, groups) for some_x, some_v in parts)
     return reduce(torch.add, gradients)
