@@ -13,12 +13,12 @@ import torch
 from PIL import Image, ImageDraw
 
 import deconv.blind
-from deconv.blind.light import made_in_light
+from deconv.blind.light import excess_in_light, made_in_light, surely_in_light
 from deconv.cli import main
 from deconv.cli.blind import Search, find_blur
 from deconv.cli.inputs import read_source
 from deconv.imaging import degrade, read_image, write_image
-from deconv.imaging.psf import camera_shake, disk, motion
+from deconv.imaging.psf import camera_shake, disk, gaussian, motion
 from deconv.imaging.srgb import to_linear, to_srgb
 
 SHARP = skimage.data.astronaut()[20:220, 120:330]
@@ -112,6 +112,14 @@ def test_of_two_estimates_the_one_of_the_right_light_is_taken(tmp_path, monkeypa
     monkeypatch.setattr(deconv.blind, "estimate", estimate)
     found, light = find_blur(source, Search(quiet=True))
     assert (found.psf is right, light, len(tried)) == (True, linear, looks)
+
+
+@pytest.mark.parametrize(("linear", "found"), [(True, disk(4.0)), (False, gaussian(0.4))], ids=["light", "grey"])
+def test_light_is_not_sure_where_the_spectrum_shows_a_blur_of_grey_values(linear, found):
+    """A narrow psf may explain a page in light by a margin, though grey values were blurred by a wide one."""
+    image = page(disk(4.0), linear=linear, sigma=0.002)
+    assert excess_in_light(image, found)[0] < -0.1
+    assert surely_in_light(image, found) == linear
 
 
 @pytest.mark.parametrize("linear", [True, False])

@@ -15,8 +15,11 @@ from .source import Source
 from .values import window
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from ..blind import BlurField, KernelEstimate
     from ..blind.api import Model
+    from ..blind.picture_frame import PictureFrame
 
 __all__ = ["Search", "estimate_blur", "find_blur"]
 
@@ -115,7 +118,7 @@ def find_blur(photograph: Source, search: Search) -> tuple[KernelEstimate, bool]
     one is taken; what is found in grey values alone may explain the picture by light all the same.
     """
     from ..blind import estimate
-    from ..blind.light import made_in_light
+    from ..blind.light import made_in_light, surely_in_light
     from ..imaging.srgb import to_linear
 
     progress = False if search.quiet else None
@@ -131,30 +134,32 @@ def find_blur(photograph: Source, search: Search) -> tuple[KernelEstimate, bool]
             progress=progress,
         )
 
-    def explained_by_light(found: KernelEstimate, in_grey: KernelEstimate | None = None, *, surely: bool) -> bool:
-        known = None if photograph.known is None else found.frame.inside(photograph.known)
-        return made_in_light(
-            found.frame.inside(photograph.batch),
-            found.psf,
-            grey_psf=None if in_grey is None else in_grey.psf,
-            surely=surely,
-            mask=[known],
-            camera=photograph.camera,
-            progress=progress,
-        )
+    camera = photograph.camera
+
+    def within(frame: PictureFrame) -> tuple[Tensor, Tensor | None]:
+        known = photograph.known
+        return frame.inside(photograph.batch), None if known is None else frame.inside(known)
+
+    def surely_of_light(found: KernelEstimate) -> bool:
+        values, known = within(found.frame)
+        return surely_in_light(values, found.psf, mask=known, camera=camera, progress=progress)
+
+    def of_light(found: KernelEstimate, in_grey: Tensor | None = None) -> bool:
+        values, known = within(found.frame)
+        return made_in_light(values, found.psf, grey_psf=in_grey, mask=[known], camera=camera, progress=progress)
 
     light = photograph.photograph if search.linear is None else search.linear
     found = found_in(light)
     if search.linear is not None or not light:
         return found, light
-    if found.found and not found.cautions and explained_by_light(found, surely=True):
+    if found.found and not found.cautions and surely_of_light(found):
         return found, True
     if not search.quiet:
         why = "these may explain it better" if found.found else "nothing is found in linear light"
         typer.echo(f"deconv: looking once more, in grey values: {why}", err=True)
     again = found_in(False)
     if not found.found:
-        return again, again.found and explained_by_light(again, surely=False)
-    if again.found and not explained_by_light(found, again, surely=False):
+        return again, again.found and of_light(again)
+    if again.found and not of_light(found, again.psf):
         return again, False
     return found, True
