@@ -156,7 +156,7 @@ def without_mask(array: Any) -> tuple[Any, Any, Callable[[Any], Any]]:
     if isinstance(array, np.ma.MaskedArray):
         missing = None if array.mask is np.ma.nomask else np.ma.getmaskarray(array)
         return array.data, missing, np.ma.asarray
-    if all(hasattr(array, name) for name in ("data", "mask", "uncertainty", "wcs", "meta", "unit")):
+    if all(hasattr(array, name) for name in ("uncertainty", "data", "mask", "wcs", "meta", "unit")):
         known = {name: getattr(array, name) for name in ("unit", "wcs", "meta")}
         missing = None if array.mask is None else np.broadcast_to(np.asarray(array.mask, bool), array.data.shape)
         return np.asarray(array.data), missing, lambda result: type(array)(result, **known)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from restorations import PSF, observation, random
+from torch.autograd import forward_ad
 
 from deconv import restore
 from deconv.restore import compiled
@@ -90,6 +91,23 @@ def test_gradients_do_not_depend_on_it(asked, monkeypatch):
     compiled_is_there = slope()
     monkeypatch.setattr(compiled, "_LEAST_PIXELS", 10**9)
     torch.testing.assert_close(compiled_is_there, slope())
+
+
+@pytest.mark.parametrize("asked", ["image", "psf"])
+@pytest.mark.parametrize("method", [restore.hyper_laplacian, restore.richardson_lucy])
+def test_forward_mode_does_not_lose_a_tangent_in_it(method, asked):
+    given = {"image": torch.from_numpy(observed()[:30, :30]).double(), "psf": PSF}
+    moved = random(*given[asked].shape, seed=1) / 100
+
+    def value(variable: torch.Tensor) -> torch.Tensor:
+        return method(**(given | {asked: variable}), sigma=0.01, num_iter=3).square().sum()
+
+    leaf = given[asked].clone().requires_grad_()
+    expected = (torch.autograd.grad(value(leaf), leaf)[0] * moved).sum()
+    torch.testing.assert_close(torch.func.jvp(value, (given[asked],), (moved,))[1], expected)
+    with forward_ad.dual_level():
+        tangent = forward_ad.unpack_dual(value(forward_ad.make_dual(given[asked], moved))).tangent
+        torch.testing.assert_close(tangent, expected)
 
 
 def test_layouts_with_the_channels_last(monkeypatch):

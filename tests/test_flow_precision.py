@@ -67,11 +67,12 @@ def test_models_in_half_precision(name, dtype):
 @pytest.mark.parametrize("options", [{"anchor": "plu", "max_gain": 5.0}, {"max_gain": 5.0}, {"anchor": "plu"}], ids=str)
 def test_the_layer_under_autocast(options):
     layer = deconv.InverseConv2d(3, 3, generator=torch.Generator().manual_seed(0), **options)
-    x = torch.rand(2, 3, 8, 8, generator=torch.Generator().manual_seed(1))
+    x, weight = torch.rand(2, 3, 8, 8, generator=torch.Generator().manual_seed(1)), layer.weight
     with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
         z, ladj = layer(x)
         assert z.dtype == ladj.dtype == torch.float32
         torch.testing.assert_close(layer.inverse(z)[0], x)
+        assert torch.equal(layer.weight, weight)
         after_a_convolution = torch.nn.functional.conv2d(x, torch.eye(3)[:, :, None, None])
         assert after_a_convolution.dtype == torch.bfloat16
         assert layer(after_a_convolution)[1].dtype == torch.float32

@@ -33,6 +33,20 @@ def test_the_score_of_an_image_is_the_gradient_of_its_log_density(prior):
         torch.testing.assert_close(prior.score(image.detach(), 0.03, **offset), gradient)
 
 
+def test_transforms_of_functions_agree_with_autograd(made_prior):
+    image, moved = photograph(16, 16), random(1, 1, 16, 16)
+    for value in (
+        lambda x: made_prior.log_prob(x, 0.03, stride=8).sum(),
+        lambda x: made_prior.score(x, 0.03, stride=8).square().sum(),
+        lambda x: made_prior.tweedie(x, 0.03, stride=8).square().sum(),
+    ):
+        leaf = image.clone().requires_grad_()
+        (gradient,) = torch.autograd.grad(value(leaf), leaf)
+        close = {"rtol": 1e-4, "atol": 1e-4 * float(gradient.abs().max())}  # improbable components are left out
+        torch.testing.assert_close(torch.func.grad(value)(image), gradient, **close)
+        torch.testing.assert_close(torch.func.jvp(value, (image,), (moved,))[1], (gradient * moved).sum(), **close)
+
+
 def test_brightness_symmetry_and_batches(prior):
     image = photograph(16, 16)
     value = prior.log_prob(image, 0.03)

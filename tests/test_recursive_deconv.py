@@ -99,6 +99,13 @@ def test_the_dtype_is_the_images(dtype):
     assert RecursiveDeconv2d.from_psf(gaussian(1.0), 1e-2, dtype=torch.float64).weight.dtype == torch.float64
 
 
+def test_autocast_lowers_nothing():
+    layer, image = RecursiveDeconv2d.from_psf(gaussian(1.0), 1e-3), torch.rand(1, 1, 20, 17)
+    expected = layer(image)
+    with torch.autocast("cpu", torch.bfloat16):
+        torch.testing.assert_close(layer(image), expected, rtol=0, atol=0)
+
+
 def test_the_sum_of_the_psf_divides_the_brightness():
     layer = RecursiveDeconv2d.from_psf(2 * gaussian(1.0), 1e-2, learnable=False)
     torch.testing.assert_close(layer(torch.full((1, 1, 9, 9), 0.8)), torch.full((1, 1, 9, 9), 0.4))

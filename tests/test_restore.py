@@ -212,6 +212,13 @@ def test_gradients_flow_to_image_and_psf(method):
         assert float(tensor.grad.abs().sum()) > 0
 
 
+def test_autocast_lowers_nothing(method):
+    image, psf = corner()[:24, :20].astype(np.float32), PSF.float()
+    expected = method(image, psf, num_iter=2)
+    with torch.autocast("cpu", torch.bfloat16):
+        np.testing.assert_array_equal(method(image, psf, num_iter=2), expected)
+
+
 def test_the_callback_sees_every_iteration_and_stops_the_loop(method):
     seen = []
     image = (255 * corner().clip(0, 1)).astype(np.uint8)

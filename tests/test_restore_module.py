@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
+from priors import mixture
 from restorations import PSF, observation
+from torch.autograd import forward_ad
 
 from deconv import restore
 from deconv.imaging import degrade
@@ -37,9 +39,10 @@ def small(name: str) -> tuple[Restoration, torch.Tensor, torch.Tensor]:
     generator = torch.Generator().manual_seed(0)
     image = torch.rand(1, 1, 5, 6, generator=generator, dtype=torch.float64)
     psf = 0.1 + torch.rand(2, 3, generator=generator, dtype=torch.float64)
-    learn = [] if name == "plug_and_play" else METHODS[name].learnable[:1]
+    learn = [] if name in ("plug_and_play", "epll") else METHODS[name].learnable[:1]
     options = dict.fromkeys(learn, 0.05) | {"learn": learn}
-    options |= {"plug_and_play": {"denoiser": halve}, "network": {"model": small_network()}}.get(name, {})
+    its = {"plug_and_play": ("denoiser", halve), "network": ("model", small_network()), "epll": ("prior", mixture())}
+    options |= dict([its[name]] if name in its else [])
     layer = Restoration(name, num_iter=2, statistics=Statistics.of(image, 0.05), **options).double()
     return layer, image, psf / psf.sum()
 
@@ -56,12 +59,22 @@ def test_gradients_of_image_psf_and_what_is_learnt(name):
     assert torch.autograd.gradcheck(restored, inputs, rtol=1e-4, atol=1e-7, fast_mode=True)
 
 
-@pytest.mark.parametrize("name", DIFFERENTIABLE)
-def test_torch_func(name):
+@pytest.mark.parametrize("name", [*DIFFERENTIABLE, "epll"])
+def test_all_ways_to_differentiate_agree(name):
     layer, image, psf = small(name)
+    moved = torch.rand(image.shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+
+    def energy(y):
+        return layer(y, psf).square().sum()
+
     leaf = image.clone().requires_grad_()
-    layer(leaf, psf).square().sum().backward()
-    torch.testing.assert_close(torch.func.grad(lambda y: layer(y, psf).square().sum())(image), leaf.grad)
+    energy(leaf).backward()
+    torch.testing.assert_close(torch.func.grad(energy)(image), leaf.grad)
+    expected = (leaf.grad * moved).sum()
+    torch.testing.assert_close(torch.func.jvp(energy, (image,), (moved,))[1], expected)
+    with forward_ad.dual_level():
+        tangent = forward_ad.unpack_dual(energy(forward_ad.make_dual(image, moved))).tangent
+        torch.testing.assert_close(tangent, expected)
 
 
 def test_a_layer_is_its_method():

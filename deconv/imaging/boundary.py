@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..choices import check_choice
+from ..solvers.precision import full_precision
 
 __all__ = [
     "BLUR_BOUNDARIES",
@@ -227,10 +228,12 @@ def _bridge(image: Tensor, axis: int, gap: int, along: list[tuple[int, bool]]) -
     if along:
         dims = tuple(range(-1 - len(along), -1))
         spectrum = torch.fft.rfftn(known, dim=dims)
-        filled = torch.view_as_complex((interpolation @ torch.view_as_real(spectrum)).contiguous())
+        with full_precision(image.device.type):
+            filled = torch.view_as_complex((interpolation @ torch.view_as_real(spectrum)).contiguous())
         filled = torch.fft.irfftn(filled, s=lengths, dim=dims)
     else:
-        filled = (interpolation @ known.unsqueeze(-1)).squeeze(-1)
+        with full_precision(image.device.type):
+            filled = (interpolation @ known.unsqueeze(-1)).squeeze(-1)
     filled = filled.movedim(-1, axis)
     for a, _ in along:
         filled = filled.narrow(a, 0, image.shape[a])

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from ..choices import check_choice, pair_of_sizes
 from ..ops import causal_conv2d, inverse_conv2d
 from ..solvers.geometry import CORNERS, SUPPORTS, Corner, Support, anchor_column, support_mask
+from ..solvers.precision import full_precision
 from .cache import cached
 from .clamp import clamp_closed
 from .precision import at_least_float32, without_autocast
@@ -183,6 +184,10 @@ class InverseConv2d(nn.Module):
         log_det : Tensor
             ``log |det T|`` summed over the groups, a scalar.
         """
+        with full_precision(self.taps.device.type):
+            return self._weight_and_log_det()
+
+    def _weight_and_log_det(self) -> tuple[Tensor, Tensor]:
         anchor, log_det = self._anchor()
         groups, inner, _ = anchor.shape
         kh, kw = self.kernel_size

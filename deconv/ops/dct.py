@@ -8,10 +8,13 @@ import math
 import torch
 from torch import Tensor
 
+from .lasting import lasting
+
 __all__ = ["dct_matrix"]
 
 
 @functools.lru_cache
+@lasting
 def dct_matrix(size: int) -> Tensor:
     r"""The orthonormal cosine transform of `size` points (DCT-II).
 

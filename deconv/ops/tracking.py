@@ -12,7 +12,14 @@ import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
-__all__ = ["is_dispatched", "is_tracked", "refuse_nested_forward_mode", "refuse_tangents", "with_signature"]
+__all__ = [
+    "is_dispatched",
+    "is_tracked",
+    "is_transformed",
+    "refuse_nested_forward_mode",
+    "refuse_tangents",
+    "with_signature",
+]
 
 _Function = TypeVar("_Function", bound=Callable)
 
@@ -22,9 +29,13 @@ def is_tracked(*operands: Tensor) -> bool:
     return (
         (torch.is_grad_enabled() and any(operand.requires_grad for operand in operands))
         or torch.compiler.is_compiling()
-        or torch._C._are_functorch_transforms_active()
-        or forward_ad._current_level >= 0
+        or is_transformed()
     )
+
+
+def is_transformed() -> bool:
+    """Whether there are function transforms, or forward mode, which see what detached tensors hide from autograd."""
+    return torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0
 
 
 def is_dispatched(*operands: Tensor) -> bool:

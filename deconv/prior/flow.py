@@ -12,12 +12,14 @@ from torch import Tensor, nn
 from torch.nn.functional import pixel_shuffle, pixel_unshuffle
 
 from ..imaging.boundary import crop, extend
+from ..ops.tracking import is_transformed
 from . import compiled, haar
 from .detail_step import DetailStep
 from .flow_config import check_config, scales
 from .image_prior import ImagePrior
 from .mixture import GaussianMixturePrior
 from .patches import cosine_basis
+from .score import log_prob_and_score
 from .tilings import evaluate_by_parts, tiling_margins, tiling_windows
 
 if TYPE_CHECKING:
@@ -208,12 +210,7 @@ class FlowPrior(ImagePrior):
 
     def block_log_prob_and_score(self, image: Tensor, sigma: Tensor | float) -> tuple[Tensor, Tensor]:
         """Both, for the price of the latter."""
-        further = torch.is_grad_enabled() and (self.training or image.requires_grad)
-        with torch.enable_grad():
-            x = image if image.requires_grad else image.detach().requires_grad_()
-            log_prob = self.block_log_prob(x, sigma)
-            (score,) = torch.autograd.grad(log_prob.sum(), x, create_graph=further)
-        return log_prob, score
+        return log_prob_and_score(lambda x: self.block_log_prob(x, sigma), image, training=self.training)
 
     def log_prob(
         self,
@@ -254,7 +251,7 @@ class FlowPrior(ImagePrior):
 
     def _denoising_score(self, image: Tensor, level: float) -> Tensor:
         r"""`block_score`, :math:`f'^T \nabla \log q + \nabla \log |\det f'|`, by the components of q that count."""
-        if torch.is_grad_enabled() and (self.training or image.requires_grad):
+        if is_transformed() or (torch.is_grad_enabled() and (self.training or image.requires_grad)):
             return self.block_score(image, level)
         with torch.enable_grad():
             x = image.detach().requires_grad_()

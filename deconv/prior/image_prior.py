@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import copy
 import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
@@ -251,6 +252,10 @@ class ImagePrior(nn.Module, abc.ABC):
             clean = self.tweedie(x, level * sigma, stride=stride, generator=generator)
             x = (level**2 * image + clean) / (level**2 + 1)
         return clean
+
+    def on(self, device: torch.device) -> Self:
+        """Itself where that is its device, else a copy there: not the one that others hold."""
+        return self if next(self.buffers()).device == device else copy.deepcopy(self).to(device)
 
     def nearest_level(self, sigma: float | None) -> float:
         """The noise level that the density knows; None: the least."""

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 
+from ..ops.tracking import is_tracked, is_transformed
 from .patch_prior import PatchPrior
 
 if TYPE_CHECKING:
@@ -121,7 +122,7 @@ class GaussianMixturePrior(PatchPrior):
 
     def patch_log_prob(self, coefficients: Tensor, sigma: float) -> Tensor:
         # Training differentiates twice: a few large products then cost less than many small ones.
-        if self.training:
+        if self.training or is_transformed():
             return self.joint(coefficients, float(sigma)).logsumexp(1)
         return _LogProb.apply(coefficients, self, float(sigma))
 
@@ -131,7 +132,7 @@ class GaussianMixturePrior(PatchPrior):
 
     def patch_denoise(self, coefficients: Tensor, sigma: float) -> Tensor:
         level = self.nearest_level(sigma)
-        if torch.is_grad_enabled() and coefficients.requires_grad:
+        if is_tracked(coefficients):
             return self.wiener_mean(coefficients, self.joint(coefficients, level).softmax(1), sigma)
         shares = self._joint_by_products(coefficients, level).softmax(1)
         shares = torch.where(shares > _FAINT, shares, 0)

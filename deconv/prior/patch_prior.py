@@ -18,8 +18,10 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from ..imaging.boundary import crop, extend
+from ..ops.tracking import is_transformed
 from .image_prior import ImagePrior
 from .patches import PatchGrid
+from .score import log_prob_and_score
 from .tilings import grid_offset
 
 __all__ = ["PatchPrior"]
@@ -59,11 +61,7 @@ class PatchPrior(ImagePrior):
 
     def patch_score(self, coefficients: Tensor, sigma: float) -> Tensor:
         """Gradient of `patch_log_prob`, `(N, size^2 - 1)`; itself differentiable where gradients are recorded."""
-        further = torch.is_grad_enabled() and coefficients.requires_grad
-        with torch.enable_grad():
-            v = coefficients if coefficients.requires_grad else coefficients.detach().requires_grad_()
-            (score,) = torch.autograd.grad(self.patch_log_prob(v, sigma).sum(), v, create_graph=further)
-        return score
+        return log_prob_and_score(lambda v: self.patch_log_prob(v, sigma), coefficients)[1]
 
     def patch_denoise(self, coefficients: Tensor, sigma: float) -> Tensor:
         """The mean of the clean patches behind noisy ones, by Tweedie's formula."""
@@ -81,7 +79,11 @@ class PatchPrior(ImagePrior):
         grid, planes = self._on_grid(image, stride, generator)
         level, total = self.nearest_level(sigma), torch.zeros_like(planes[:, 0, 0])
         for rows in grid.bands(planes):
-            total = total + checkpoint(self._band_log_prob, grid, planes[:, rows], level, use_reentrant=False)
+            band = grid, planes[:, rows], level
+            if is_transformed():  # which checkpoints do not work in
+                total = total + self._band_log_prob(*band)
+            else:
+                total = total + checkpoint(self._band_log_prob, *band, use_reentrant=False)
         return (self._share(grid, planes, image) * total).view(image.shape[:2]).sum(1).to(image.dtype)
 
     def score(

@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..ops.dct import dct_matrix
+from ..ops.lasting import lasting
 
 __all__ = ["PatchGrid", "cosine_basis", "detail_power"]
 
@@ -24,6 +25,7 @@ _AT_ONCE = 2**14
 
 
 @functools.lru_cache
+@lasting
 def cosine_basis(size: int) -> Tensor:
     """The orthonormal cosines of a square patch without the constant.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from ..choices import check_choice
+from ..ops.lasting import lasting
 from .files import read_prior_file, write_prior_file
 from .flow import FlowPrior
 from .image_prior import ImagePrior
@@ -17,6 +18,7 @@ _KINDS: dict[str, type[FlowPrior] | type[GaussianMixturePrior]] = {
 }
 
 
+@lasting
 def load_prior(prior: str | os.PathLike | ImagePrior) -> ImagePrior:
     """A prior by its name or from a file.
 

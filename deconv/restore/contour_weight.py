@@ -71,11 +71,11 @@ def contour_weight(problem: Problem, background: Tensor, start: Tensor | None = 
     Returns
     -------
     Tensor
-        :math:`\tau`, `(B, C, 1, 1)`, or with one more axis of size 1 for volumes.
+        :math:`\tau`, `(B, C, 1, 1)`, or with one more axis of size 1 for volumes; a constant to all derivatives.
     """
     variance, sparse, noise = _noise(problem, background)
     size = 1 - sparse * (1 - coarseness(problem.domain, variance, start))
-    return _COEFFICIENT * size**_COARSE_POWER * noise**_NOISE_POWER
+    return (_COEFFICIENT * size**_COARSE_POWER * noise**_NOISE_POWER).detach()
 
 
 def least_contour_weight(problem: Problem, background: Tensor) -> Tensor:

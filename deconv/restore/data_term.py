@@ -12,6 +12,7 @@ import math
 import torch
 from torch import Tensor
 
+from ..ops.tracking import is_tracked
 from .compiled import compiled_data, compiled_solution
 from .padded_domain import PaddedDomain
 
@@ -79,7 +80,7 @@ class DataTerm:
         if domain.forward.diagonal:
             seen = domain.forward.spectrum_of_adjoint(self.wanted)
             tensors = [each for each in (seen, pull, inverse) if torch.is_tensor(each)]
-            if any(each.requires_grad for each in tensors):
+            if is_tracked(*tensors):
                 return (pull + _PENALTY * seen) * inverse
             return seen.mul_(_PENALTY).add_(pull).mul_(inverse)  # large images have no room for more buffers
         missing = pull + _PENALTY * domain.forward.spectrum_of_adjoint(self.wanted - self.seen) - power * self.spectrum

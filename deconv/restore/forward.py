@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from ..imaging.convolution import psf_to_otf
+from ..ops.tracking import is_tracked
 
 __all__ = ["Convolution", "Forward"]
 
@@ -151,6 +152,6 @@ def _product(spectrum: Tensor, otf: Tensor) -> Tensor:
     """Of a spectrum that nobody else needs: in its place, where no gradient asks for it."""
     fits = otf.ndim <= spectrum.ndim
     fits = fits and all(n in (1, m) for n, m in zip(otf.shape[::-1], spectrum.shape[::-1], strict=False))
-    if spectrum.requires_grad or otf.requires_grad or not fits:
+    if is_tracked(spectrum, otf) or not fits:
         return spectrum * otf
     return spectrum.mul_(otf)

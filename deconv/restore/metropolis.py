@@ -82,7 +82,7 @@ class Metropolis:
         generator: torch.Generator,
     ) -> None:
         self.domain, self.start, self.weight, self.count = problem.domain, start, weight, count
-        self.prior, self.generator = prior.to(start.device), generator
+        self.prior, self.generator = prior.on(start.device), generator
         self.units = natural_unit(problem).flatten().tolist()
         self.level = level.expand(len(start), 1, 1, 1)
         self.contrast, _ = scales(problem)

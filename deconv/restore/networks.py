@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from ..imaging.tensors import read_tensors, write_tensors
+from ..ops.lasting import lasting
 from .unrolled import UnrolledDeconvolution, check_config
 
 __all__ = ["SHIPPED", "load_network", "save_network"]
@@ -76,6 +77,7 @@ def _shipped(name: str) -> UnrolledDeconvolution:
         return _read(path)
 
 
+@lasting
 def _read(path: Path) -> UnrolledDeconvolution:
     try:
         tensors, record = read_tensors(path)

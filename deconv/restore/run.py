@@ -18,6 +18,7 @@ from typing_extensions import Unpack
 
 from ..imaging.srgb import to_linear, to_srgb
 from ..progress import ProgressBar
+from ..solvers.precision import in_full_precision
 from .arguments import as_psfs, as_sigma
 from .colours import go_together, join, may_go_together, noise_of_opponents, split
 from .common_options import CommonOptions
@@ -57,6 +58,7 @@ class RestorationWarning(UserWarning):
     """The image is not what the method takes it for."""
 
 
+@in_full_precision
 def run(
     image: Image | Sequence[Image],
     psf: Any,

@@ -16,6 +16,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from ..ops.lasting import lasting
+
 __all__ = ["Shrinkage", "factor_table", "hard", "length", "power", "soft", "squared"]
 
 
@@ -62,6 +64,7 @@ def power(v: Tensor, t: Tensor | float, exponent: float) -> Tensor:
 
 
 @functools.lru_cache
+@lasting
 def factor_table(exponent: float) -> Tensor:
     """Factor for lengths of infinity, 4096/1, 4096/2, ..., 4096/4096 units, and one that is never reached.
 

@@ -24,6 +24,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from ..ops.tracking import is_tracked
 from .compiled import compiled_variables
 from .convergence import Minimisation
 from .data_term import RELAXATION, DataTerm
@@ -164,7 +165,7 @@ class Splits:
         self.seen = domain.seen
         self.penalties = [term.penalty for term in terms]
         self.powers = [term.analysis.power(domain.shape, latent) for term in terms]
-        differentiated = latent.requires_grad or domain.forward.power.requires_grad or domain.mask.requires_grad
+        differentiated = is_tracked(latent, domain.forward.power, domain.mask)
         ends = [part.stop for part in self.seen[1:]]
         self.compiled = None if differentiated else compiled_variables(terms, latent, ends, RELAXATION)
         if self.compiled is None:

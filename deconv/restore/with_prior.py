@@ -68,7 +68,7 @@ def prior_denoiser(
     They are drawn with the seeds from `first` on. The last iteration, whose result nothing smooths any more, has grids
     twice as fine, if `finer`.
     """
-    prior, unit = prior.to(problem.image.device), natural_unit(problem)
+    prior, unit = prior.on(problem.image.device), natural_unit(problem)
     iterations = itertools.count(first)
     stride = prior.spacing if stride is None else stride
     last, fine = first + problem.num_iter - 1, (stride + 1) // 2

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from functools import wraps
+from typing import Any, TypeVar, cast
 
 import torch
 
-__all__ = ["full_precision"]
+__all__ = ["full_precision", "in_full_precision"]
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
 def full_precision(device: str) -> AbstractContextManager:
@@ -16,3 +21,16 @@ def full_precision(device: str) -> AbstractContextManager:
     """
     lowered = device != "meta" and torch.is_autocast_enabled(device)
     return torch.autocast(device, enabled=False) if lowered else nullcontext()
+
+
+def in_full_precision(function: _Function) -> _Function:
+    """A function without autocast on the devices that its arguments may be on."""
+
+    @wraps(function)
+    def run(*arguments: Any, **options: Any) -> Any:
+        with ExitStack() as stack:
+            for device in ("cpu", "cuda"):
+                stack.enter_context(full_precision(device))
+            return function(*arguments, **options)
+
+    return cast("_Function", run)

@@ -15,6 +15,7 @@ from torch.nn.functional import pad
 
 from ..imaging import psf as psfs
 from ..imaging.convolution import convolve
+from ..ops.lasting import lasting
 from ..restore.problem import Problem
 from ..restore.statistics import Statistics
 from ..restore.unrolled import UnrolledDeconvolution
@@ -58,6 +59,7 @@ _KINDS: dict[str, tuple[float, Callable[[random.Random], Tensor]]] = {
 
 
 @functools.lru_cache(maxsize=_PSFS)
+@lasting
 def random_psf(number: int) -> Tensor:
     """A psf of a random kind and size, the same for the same number, `(33, 33)`, of sum 1."""
     source = random.Random(number)

@@ -11,6 +11,7 @@ from torch import Tensor
 from typing_extensions import Unpack
 
 from ...choices import check_choice
+from ...ops.tracking import is_tracked
 from ..agreement_of_halves import AgreementOfHalves, reciprocal
 from ..arguments import check_weight
 from ..common_options import CommonOptions, explain_common_options
@@ -178,7 +179,7 @@ def contour_limit(piece: Problem, floor: Tensor, **steps: Any) -> Tensor:
         start = shown.domain.start() if start is None else start
         return itertools.islice(_climb(shown, start, floor, part * weight, **steps), count)
 
-    part = held_out_part(piece, floor, least.clamp_max(1), climb)
+    part = held_out_part(piece, floor, least.clamp_max(1), climb).detach()
     return torch.where(part < 1, part * weight, torch.inf)
 
 
@@ -239,7 +240,7 @@ def _climb(
     def smoothed(latent: Tensor, ahead: Tensor) -> Tensor:
         """A latent image times the factor that shortens the contours of the one before."""
         compiled = compiled_smoothing(weight, flat, ahead)
-        if compiled is not None and not latent.requires_grad:
+        if compiled is not None and not is_tracked(latent):
             return compiled(latent, ahead, weight, flat, _LEAST_SMOOTHING)
         slopes = gradient.parts(ahead)
         scale = (squared(slopes).clamp_min_(tiny).sqrt() + flat).reciprocal_()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from ...ops.tracking import is_tracked
 from ..derivatives import Gradient, Hessian
 from ..forward import Convolution
 from ..shrinkage import Shrinkage
@@ -60,7 +61,7 @@ def compiled_data(
 ) -> Callable[..., None] | None:
     """`deconv.restore.compiled.passes.update_data` for an observation, else None."""
     tensors = (seen, blurred, wanted, shares, domain.observed)
-    if not _large_here(blurred) or any(each.requires_grad for each in tensors) or not _numba_works():
+    if not _large_here(blurred) or is_tracked(*tensors) or not _numba_works():
         return None
     if any(each.shape != blurred.shape or each.dtype != blurred.dtype for each in (seen, wanted, domain.observed)):
         return None
@@ -97,7 +98,7 @@ def compiled_solution(
         return None
     if not (torch.is_tensor(pull) and torch.is_tensor(smoothing)) or not _numba_works():
         return None
-    if any(each.requires_grad for each in (wanted, pull, forward.otf, power, smoothing)):
+    if is_tracked(wanted, pull, forward.otf, power, smoothing):
         return None
     space = len(domain.shape)
     frequencies = forward.otf.shape[-space:]
@@ -142,7 +143,7 @@ def compiled_smoothing(weight: Tensor, flat: Tensor, latent: Tensor) -> DivideBy
     """`deconv.restore.compiled.contours.divide_by_smoothing`, where weight and f are one for all pixels of a channel,
     else None."""
     space = latent.ndim - 2
-    if latent.requires_grad or not _large_here(latent):
+    if is_tracked(latent) or not _large_here(latent):
         return None
     if not (_constant(weight, space) and _constant(flat, space) and _numba_works()):
         return None
@@ -155,7 +156,7 @@ def _constant(value: Tensor | float, space: int = 2) -> bool:
     """Whether a number is one for all pixels of a channel, and no gradient asks for it."""
     if not torch.is_tensor(value):
         return True
-    return not value.requires_grad and (value.numel() == 1 or tuple(value.shape[-space:]) == (1,) * space)
+    return not is_tracked(value) and (value.numel() == 1 or tuple(value.shape[-space:]) == (1,) * space)
 
 
 @functools.cache
