@@ -55,6 +55,9 @@ class ProgressBar(AbstractContextManager):
         Show the text given to `update` in place of the percentage and the time left.
     unit : str
         What is counted, ``"scale"``: the title then says which one is in work, ``scale 3 of 9``.
+    last : bool
+        Nothing that takes long comes after: show the time left. False: the time gone by, as the time left of one stage
+        would be taken for that of all.
     """
 
     def __init__(
@@ -66,6 +69,7 @@ class ProgressBar(AbstractContextManager):
         delay: float = 0.0,
         text: bool = False,
         unit: str = "",
+        last: bool = True,
     ) -> None:
         self.bar = None
         self._title, self._total, self._completed, self._unit = title, total, 0.0, unit
@@ -75,11 +79,26 @@ class ProgressBar(AbstractContextManager):
         if shown is False or (shown is None and not sys.stderr.isatty()):
             return
         from rich.console import Console
-        from rich.progress import BarColumn, Progress, TextColumn
+        from rich.progress import (
+            BarColumn,
+            Progress,
+            ProgressColumn,
+            TaskProgressColumn,
+            TextColumn,
+            TimeElapsedColumn,
+            TimeRemainingColumn,
+        )
 
         console = Console(stderr=True)
-        columns = (TextColumn("{task.description}"), BarColumn(bar_width=None), TextColumn("{task.fields[text]}"))
-        self.bar = Progress(*(columns if text else ()), console=console, transient=console.is_terminal)
+        columns: list[ProgressColumn] = [TextColumn("{task.description}"), BarColumn(bar_width=None)]
+        if text:
+            columns += [TextColumn("{task.fields[text]}")]
+        elif last and total > 1:
+            columns += [TaskProgressColumn(), TimeRemainingColumn(), TextColumn("left")]
+        else:  # a single step is all or nothing: it has no share, either
+            columns += [TaskProgressColumn()] if total > 1 else []
+            columns += [TimeElapsedColumn(), TextColumn("so far")]
+        self.bar = Progress(*columns, console=console, transient=console.is_terminal)
         delay = delay if shown is None else 0.0
         self._task = self.bar.add_task(self._words, total=total, visible=delay == 0, text="")
         # What is waited for may be one long step, in which nobody calls `update`.

@@ -60,6 +60,16 @@ class Terminal(io.StringIO):
         return True
 
 
+def test_a_bar_tells_the_time_left_where_nothing_comes_after(monkeypatch):
+    for total, last, words in ((2, True, "left"), (2, False, "so far"), (1, True, "so far")):
+        monkeypatch.setattr(sys, "stderr", Terminal())
+        with ProgressBar("looking", total, shown=True, last=last) as bar:
+            bar.update(0.5)
+        assert words in sys.stderr.getvalue()
+        assert ("left" in sys.stderr.getvalue()) == (words == "left")
+        assert ("%" in sys.stderr.getvalue()) == (total > 1)
+
+
 def test_a_bar_appears_after_its_delay_whatever_is_done_meanwhile(monkeypatch):
     monkeypatch.setattr(sys, "stderr", Terminal())
     with ProgressBar("looking", 1, delay=0.3):

@@ -136,7 +136,7 @@ def estimate(
     found = _search(problem, len(scales), STARTS[:starts], callback, progress)
     if not found.hypotheses:
         return problem.no_blur("stopped before a psf was found")
-    with ProgressBar("comparing candidates", 2, shown=progress) as bar:
+    with ProgressBar("comparing candidates", 2, shown=progress, last=False) as bar:
         best, cut = _best(found, thorough=starts > 1)
         none = Candidate.of(found.piece, Hypothesis(delta(best.psf), 0.0, ()))
         bar.update(1, title="polishing the psf")
@@ -158,7 +158,7 @@ def _search(
     progress: bool | None,
 ) -> Found:
     """The hypotheses that lead from the starts to the finest scale."""
-    with ProgressBar("estimating the psf", scales, shown=progress, unit="scale") as bar:
+    with ProgressBar("estimating the psf", scales, shown=progress, unit="scale", last=False) as bar:
 
         def report(scale: int, psf: Tensor) -> bool:
             bar.advance()

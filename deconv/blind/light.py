@@ -118,7 +118,7 @@ def surely_in_light(
     -------
     bool
     """
-    with ProgressBar("comparing light and grey values", 2, shown=progress, delay=1.0) as bar:
+    with ProgressBar("comparing light and grey values", 2, shown=progress, delay=1.0, last=False) as bar:
         excess, noise = excess_in_light(image, psf, mask)
         belief = _belief(noise) if camera else 0.0
         if excess >= _SURE + belief:

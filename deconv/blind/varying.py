@@ -147,7 +147,7 @@ def estimate_varying(
     tiles = FrameTiles.of(frame, extent(estimated.psf))
     if any(s + 2 * reaches[0] > n / 2 for s, n in zip(extent(estimated.psf), tiles.size, strict=True)):
         return one  # the frame is too small to look at parts of it
-    with ProgressBar("looking for turns", _REPORTS, shown=progress, unit="step") as bar:
+    with ProgressBar("looking for turns", _REPORTS, shown=progress, unit="step", last=False) as bar:
         turning = search_motion(observation, tiles, estimated.psf, reaches, bar.advance)
         still = search_motion(observation, tiles, estimated.psf, [0.0], bar.advance)
         given = still.judged.of(
