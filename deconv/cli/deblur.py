@@ -202,9 +202,17 @@ class _Restored:
 
 def _restore(photograph: Source, blur: Blur, chosen: Choice, options: DeblurOptions, *, light: bool) -> _Restored:
     given, known = options.noise, options.known
-    wrong = blur.psf if known and chosen.method.psf_error and blur.field is None else None
+    psf = blur.psf if known and blur.field is None else None
     with ProgressBar("measuring the noise", 1, shown=options.progress):
-        sigma, words = noise_to_tell(photograph, given, linear=light, known=known, strength=options.strength, psf=wrong)
+        sigma, words = noise_to_tell(
+            photograph,
+            given,
+            linear=light,
+            known=known,
+            strength=options.strength,
+            psf=psf,
+            psf_error=chosen.method.psf_error,
+        )
     told = options.of_the_method(
         sigma=None if given is None else sigma,
         linear=light,

@@ -10,7 +10,21 @@ if TYPE_CHECKING:
 
     from .source import Source
 
-__all__ = ["estimate", "in_words", "overall", "sigma_in_light", "with_error_of", "with_inexact_psf"]
+__all__ = [
+    "NOT_WHITE",
+    "PSF_ERROR",
+    "estimate",
+    "in_words",
+    "overall",
+    "sigma_in_light",
+    "with_colour",
+    "with_error_of",
+    "with_inexact_psf",
+]
+
+# Why noise counts as more than it is.
+NOT_WHITE, PSF_ERROR = "as it is not white", "with the psf's error"
+
 
 # Of so many pixels the light is looked at.
 _PIXELS = 1 << 20
@@ -58,6 +72,19 @@ def with_error_of(psf: Tensor, source: Source, sigma: Tensor, *, linear: bool) -
     return found.sigma.flatten(1)
 
 
+def with_colour(psf: Tensor, source: Source, sigma: Tensor, *, linear: bool) -> Tensor:
+    """The noise of each channel of a picture, and more where it is not white, as where it was denoised.
+
+    That of lossy files is as `estimate` says: a coder leaves its own error, which is neither white nor even.
+    """
+    from ..restore.coloured_noise import with_coloured_noise
+
+    if source.picture is not None and source.picture.loss:
+        return sigma
+    batch, white = source.batch, source.clipped_at
+    return with_coloured_noise(sigma, batch, psf.to(batch), linear=linear, white=white, mask=source.known)
+
+
 def with_inexact_psf(source: Source, sigma: Tensor, *, linear: bool) -> Tensor:
     """The noise of each channel, and no less than what an estimated psf leaves unexplained."""
     from ..blind.observation import effective_noise
@@ -71,11 +98,19 @@ def overall(sigma: Tensor) -> float:
     return float(sigma.square().mean().sqrt())
 
 
-def in_words(source: Source, sigma: float, *, linear: bool, estimated: bool = True, effective: float = 0.0) -> str:
+def in_words(
+    source: Source,
+    sigma: float,
+    *,
+    linear: bool,
+    estimated: bool = True,
+    effective: float = 0.0,
+    reason: str = PSF_ERROR,
+) -> str:
     """The noise for the summary line: a share of white, or in a file of floats whose white is not known, its unit; and
-    what it counts as with the error of the psf, if that is more."""
+    what it counts as for a reason, if that is more."""
     words = _of_picture(source, sigma, linear=linear) if estimated else f"noise {_amount(source, sigma)}"
-    return f"{words}, {_amount(source, effective)} with the psf's error" if effective > _NO_MORE * sigma else words
+    return f"{words}, {_amount(source, effective)} {reason}" if effective > _NO_MORE * sigma else words
 
 
 def _amount(source: Source, sigma: float) -> str:

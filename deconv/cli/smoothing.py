@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .noise import estimate, in_words, overall, sigma_in_light, with_error_of, with_inexact_psf
+from .noise import (
+    NOT_WHITE,
+    PSF_ERROR,
+    estimate,
+    in_words,
+    overall,
+    sigma_in_light,
+    with_colour,
+    with_error_of,
+    with_inexact_psf,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -31,6 +41,7 @@ def noise_to_tell(
     strength: float,
     estimated: Tensor | None = None,
     psf: Tensor | None = None,
+    psf_error: bool = False,
 ) -> tuple[Tensor | float, str]:
     """The standard deviation to tell a method so that it smooths `strength` times as much as the noise calls for, and
     the noise in words.
@@ -50,7 +61,10 @@ def noise_to_tell(
     estimated : Tensor, optional
         What `deconv.cli.noise.estimate` says of the picture in this light; by default it is asked.
     psf : Tensor, optional
-        The psf that was given, for a method that counts what it gets wrong as noise.
+        The psf that was given, if it is one for all of the picture: by what it does not pass, noise that is not white
+        counts as more.
+    psf_error : bool
+        Whether what it gets wrong counts as noise, too.
 
     Returns
     -------
@@ -67,6 +81,11 @@ def noise_to_tell(
     noise = overall(found)
     if not known:
         return smoothing * with_inexact_psf(source, found, linear=linear), in_words(source, noise, linear=linear)
+    reason = NOT_WHITE
     if psf is not None and source.volume is None:
-        found = with_error_of(psf, source, found, linear=linear)
-    return smoothing * found, in_words(source, noise, linear=linear, effective=overall(found))
+        told = with_colour(psf, source, found, linear=linear)
+        if psf_error:
+            wrong = with_error_of(psf, source, found, linear=linear)
+            told, reason = told.maximum(wrong), NOT_WHITE if overall(told) > overall(wrong) else PSF_ERROR
+        found = told
+    return smoothing * found, in_words(source, noise, linear=linear, effective=overall(found), reason=reason)

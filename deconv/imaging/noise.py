@@ -24,7 +24,7 @@ from torch import Tensor
 
 from .arrays import as_image_batch, per_sample
 
-__all__ = ["band_places", "estimate_noise", "noise_in_bands"]
+__all__ = ["band_places", "estimate_noise", "noise_in_bands", "noise_unevenness"]
 
 # Mean ratio to the truth on photographs blurred by camera shake, motion, defocus or a Gaussian of 0.7 to 2
 # pixels at 0.5 % noise, the worst of them: second differences 1.18, fourth 1.05, sixth 1.02; Haar wavelet
@@ -132,6 +132,17 @@ def noise_in_bands(bands: Tensor, missing: Tensor | None = None) -> Tensor:
     Places where `missing`, of the same shape, is true have no value.
     """
     return _at_the_highest_frequencies(bands, missing).sqrt()
+
+
+def noise_unevenness(image: Tensor) -> float:
+    """How much more the power of the highest frequencies tells of noise than their median, for all of `(B, C, H, W)`:
+    1 where the noise is equally strong everywhere, more where it was taken away in places."""
+    planes = image.detach().flatten(0, 1)[:, None]
+    details = [
+        _details(plane, skip, _ORDER) for plane, skip in zip(planes, _clipped(planes, _ordered(planes)), strict=True)
+    ]
+    ratios = [_power(detail) / _variance(detail).clamp_min(1e-30) for detail in details if detail.numel()]
+    return float(torch.stack(ratios).mean().sqrt()) if ratios else 1.0
 
 
 def _at_the_highest_frequencies(planes: Tensor, missing: Tensor | None = None) -> Tensor:

@@ -31,7 +31,7 @@ from torch import Tensor
 
 from ..imaging.boundary import crop
 from ..imaging.convolution import psf_to_otf
-from .spectra import frequency_counts, log_frequency, periodogram
+from .spectra import frequency_counts, hann_smoothed, log_frequency, periodogram
 from .statistics import Statistics
 
 __all__ = ["SIDE", "with_psf_error"]
@@ -147,7 +147,7 @@ def _fit(plane: Tensor, psf: Tensor, noise: float) -> tuple[Tensor, Tensor, Tens
     theta[-1] = _FIRST
     for _ in range(_STEPS):
         signal = torch.einsum("k,khw->hw", theta[:-1], terms).exp()
-        blurred, error = _through_window(torch.stack([power * signal, theta[-1].exp() * signal]), shape)
+        blurred, error = hann_smoothed(torch.stack([power * signal, theta[-1].exp() * signal]), shape)
         total = blurred + error + noise
         # Derivatives of log f by the parameters; across the window's width the terms are as good as constant.
         slopes = torch.cat([terms * ((blurred + error) / total), (error / total)[None]])
@@ -171,13 +171,3 @@ def _shape_terms(shape: torch.Size, log_frequency: Tensor) -> Tensor:
     columns = torch.fft.rfftfreq(shape[1]).to(log_frequency).expand_as(log_frequency)
     angle = 2 * torch.atan2(rows, columns)
     return torch.stack([(log_frequency / 4).square(), angle.cos(), angle.sin()])
-
-
-def _through_window(spectra: Tensor, shape: torch.Size) -> Tensor:
-    """Spectra on the grid of the real FFT as Hann's window shows them: along each axis, two thirds of a frequency and a
-    sixth of each neighbour."""
-    last = shape[1] // 2
-    before, after = (spectra[..., k : k + 1].flip(-2).roll(1, -2) for k in (1, shape[1] - last - 1))
-    wide = torch.cat([before, spectra, after], -1)
-    spectra = 2 / 3 * spectra + (wide[..., :-2] + wide[..., 2:]) / 6
-    return 2 / 3 * spectra + (spectra.roll(1, -2) + spectra.roll(-1, -2)) / 6

@@ -20,7 +20,7 @@ from torch import Tensor
 from ..imaging.convolution import psf_to_otf
 from .derivatives import Gradient
 
-__all__ = ["Spectra", "fit_spectra", "frequency_counts", "log_frequency", "periodogram"]
+__all__ = ["Spectra", "fit_spectra", "frequency_counts", "hann_smoothed", "log_frequency", "periodogram"]
 
 _STEPS, _LONGEST_STEP, _CLOSE_ENOUGH = 50, 1.0, 1e-3
 
@@ -121,6 +121,16 @@ def _window(shape: Sequence[int], like: Tensor) -> Tensor:
     for n in shape:
         window = window.unsqueeze(-1) * torch.hann_window(n + 2, periodic=False).to(like)[1:-1]
     return window / window.square().mean().sqrt()
+
+
+def hann_smoothed(spectra: Tensor, shape: Sequence[int]) -> Tensor:
+    """Spectra on the grid of the real FFT as Hann's window shows them: along each axis, two thirds of a frequency and a
+    sixth of each neighbour."""
+    last = shape[1] // 2
+    before, after = (spectra[..., k : k + 1].flip(-2).roll(1, -2) for k in (1, shape[1] - last - 1))
+    wide = torch.cat([before, spectra, after], -1)
+    spectra = 2 / 3 * spectra + (wide[..., :-2] + wide[..., 2:]) / 6
+    return 2 / 3 * spectra + (spectra.roll(1, -2) + spectra.roll(-1, -2)) / 6
 
 
 def frequency_counts(shape: Sequence[int], like: Tensor) -> Tensor:
