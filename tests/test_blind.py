@@ -11,8 +11,6 @@ import torch
 from deconv import degrade, hyper_laplacian
 from deconv.bench.blind_cases import synthetic
 from deconv.blind import (
-    KernelEstimate,
-    NoBlurFound,
     NoImprovement,
     UncertainBlur,
     aligned_psnr,
@@ -22,14 +20,9 @@ from deconv.blind import (
     estimate,
     kernel_similarity,
 )
-from deconv.blind.descent import maximum_evidence, negative_log_evidence
-from deconv.blind.evidence import Candidate, Hypothesis, restored
-from deconv.blind.observation import Observation
+from deconv.blind.evidence import restored
 from deconv.blind.pyramid import pyramid
-from deconv.blind.reject import LAST_LIMITS, THRESHOLDS, Thresholds, why_rejected
-from deconv.imaging.psf import camera_shake, gaussian, motion
-from deconv.nn.recursive_filter import wiener_factor
-from deconv.prior import load_prior
+from deconv.imaging.psf import camera_shake, gaussian
 
 SIDE = 160
 
@@ -158,17 +151,6 @@ def test_each_scale_is_reported_and_may_be_the_last(case, quick):
     assert stopped.warnings
 
 
-def test_a_sharp_image_stays_as_it_is_and_deblur_says_so(case):
-    found = estimate(case.sharp, 15, starts=2)
-    assert _is_no_blur(found)
-    assert "sharp" in found.warnings[0]
-    with pytest.warns(NoBlurFound, match="sharp"):
-        assert deblur(case.sharp, estimated=found) is case.sharp
-    with pytest.warns(NoBlurFound, match="too few edges"):
-        _, found = deblur(np.random.default_rng(0).random((64, 64)), 15, starts=1, info=True)
-    assert not found.found
-
-
 def test_lamps_in_the_night_are_no_matter_of_the_search(recwarn):
     """What a restoration warns of is said when it was asked for, not for every psf that is tried."""
     night = 0.01 * torch.randn(1, 1, 48, 48, generator=torch.Generator().manual_seed(0))
@@ -219,97 +201,6 @@ def test_the_noise_may_differ_between_channels(case, found):
             deblur(colour, case.window, sigma=wrong)
 
 
-def test_an_image_of_one_colour_has_no_psf():
-    found = estimate(np.full((64, 80), 0.3), 15)
-    assert _is_no_blur(found)
-    assert "one colour" in found.warnings[0]
-
-
-def _is_no_blur(found: KernelEstimate) -> bool:
-    assert not found.found
-    kh, kw = found.psf.shape
-    return float(found.psf[kh // 2, kw // 2]) == 1 and float(found.psf.sum()) == 1
-
-
-@pytest.mark.parametrize(
-    ("image", "arguments", "named"),
-    [
-        (np.zeros((20, 80)), {}, "image: .*32 x 32.*20 x 80"),
-        (np.full((64, 64), np.nan), {}, "image"),
-        (np.zeros((64, 64)), {"kernel_size": 65}, "kernel_size: 65 x 65 .*64 x 64"),
-        (np.zeros((64, 64)), {"kernel_size": 1}, "kernel_size"),
-        (np.zeros((64, 64)), {"kernel_size": (5, 5, 5)}, "kernel_size"),
-        (np.zeros((64, 64)), {"method": "magic"}, "method: unknown 'magic'"),
-        (np.zeros((64, 64)), {"starts": 0}, "starts"),
-        (np.zeros((64, 64)), {"sigma": -1.0}, "sigma"),
-        (torch.zeros(2, 1, 64, 64), {}, "one image"),
-    ],
-)
-def test_what_will_not_do_is_refused_by_name(image, arguments, named):
-    with pytest.raises(ValueError, match=named):
-        estimate(image, **arguments)
-
-
-def test_descending_through_the_filter_never_lowers_the_evidence(corner, small):
-    assert estimate(corner, 7, starts=1, refine="gradient").score <= small.score
-    with pytest.raises(ValueError, match="refine"):
-        estimate(corner, 7, refine="luck")
-
-
-def test_a_prior_of_photographs_never_lowers_the_evidence(corner, small):
-    assert estimate(corner, 7, starts=1, prior="gmm").score <= small.score
-    with pytest.raises(FileNotFoundError, match="prior"):
-        estimate(corner, 7, prior="nothing")
-    with pytest.raises(TypeError, match="prior"):
-        estimate(corner, 7, prior=3)
-
-
-@pytest.mark.parametrize("transposed", [False, True])
-def test_the_evidence_has_the_determinant_of_the_causal_solve(transposed):
-    """With a prior that says nothing, what is left beside the misfit is half the mean logarithm of R."""
-    psf = motion(7, 20)
-    psf = psf.mT if transposed else psf
-    piece = Observation.of(torch.rand(1, 1, 40, 48, generator=torch.Generator().manual_seed(0)), 0.05)
-
-    class Ignorant:
-        def log_prob(self, image, sigma=None):
-            return image.new_zeros(len(image))
-
-    def denominator(psf):
-        grid = (256, 256)
-        waves = [2 - 2 * (2 * torch.pi * torch.fft.fftfreq(n, dtype=torch.float64)).cos() for n in grid]
-        slopes = waves[0][:, None] + waves[1]
-        return torch.fft.fft2(psf.double(), s=grid).abs().square() + piece.sigma**2 * (slopes + slopes.square())
-
-    found = [float(negative_log_evidence(piece, each, Ignorant())) for each in (psf, psf.flip(0, 1))]
-    volume = float(denominator(psf).log().mean() / 2)
-    factor, _ = wiener_factor(psf, piece.sigma**2)
-    assert float(factor[-1, factor.shape[-1] // 2].abs().log()) == pytest.approx(volume, abs=2e-3)
-    assert all(value > volume - 1e-3 for value in found)
-
-
-def test_descending_the_negative_log_evidence_brings_it_down(corner):
-    piece = Observation.of(torch.from_numpy(corner)[None, None], None)
-    prior = load_prior("gmm")
-    start = torch.nn.functional.pad(gaussian(2.0, 13), (1, 1, 1, 1))
-    with torch.no_grad():
-        before, after = (
-            float(negative_log_evidence(piece, h, prior))
-            for h in (start, maximum_evidence(piece, start, prior, num_iter=3))
-        )
-    assert after < before
-
-
-def test_what_shows_no_edges_has_no_psf():
-    generator = np.random.default_rng(0)
-    slope = np.add.outer(np.arange(96), np.arange(96)) / 192
-    noise = generator.standard_normal((96, 96))
-    for image, reason in ((0.5 + 0.1 * noise, "too few edges"), (slope + 0.003 * noise, "better than no blur")):
-        found = estimate(image, 15, starts=2)
-        assert _is_no_blur(found)
-        assert reason in found.warnings[0]
-
-
 def test_a_piece_of_a_large_image_is_enough(case, monkeypatch):
     monkeypatch.setattr("deconv.blind.observation._ENOUGH", 112)
     looked_at = []
@@ -318,44 +209,3 @@ def test_a_piece_of_a_large_image_is_enough(case, monkeypatch):
     assert looked_at == [(1, 1, 112, 112)]
     assert found.image.shape == case.blurred.shape
     assert kernel_similarity(found.psf, case.psf) > 0.8
-
-
-def test_texture_does_not_hide_a_wide_blur():
-    """Where it is all over a photograph no blur is the likelier, by little, until the psf is polished; by much it is
-    right, and of narrow psfs."""
-    none = Candidate(None, 0.0, (), None, score=0.0, misfit=1.0, sparsity=-0.3)
-
-    def judged(width: float, score: float, limits: Thresholds = THRESHOLDS) -> bool:
-        return why_rejected(Candidate(gaussian(width), 0.04, (), None, score, 1.0, -0.5), none, limits) is None
-
-    assert judged(3.0, 0.6)  # The ranking score is worse by 0.2.
-    assert not judged(0.9, 0.6)
-    assert not judged(3.0, 0.8)
-    assert not judged(3.0, 0.6, LAST_LIMITS)
-    assert judged(3.0, 0.4, LAST_LIMITS)
-
-
-def test_polishing_must_lead_to_more_than_no_blur(corner, monkeypatch):
-    def polished(piece, scale, best):
-        none = Candidate.of(piece, Hypothesis(torch.ones(1, 1), 0.0, ()))
-        return dataclasses.replace(best, score=best.score + none.ranking_score - best.ranking_score + 0.01)
-
-    monkeypatch.setattr(api, "polish", polished)
-    assert _is_no_blur(estimate(corner, starts=1, model="shake"))
-
-
-def test_what_is_not_to_be_believed_is_not_returned(case, monkeypatch):
-    monkeypatch.setattr(api, "confidence", lambda signs: 0.1)
-    found = estimate(case.blurred, case.window, starts=1, model="shake")
-    assert _is_no_blur(found)
-    assert "0.10" in found.warnings[0]
-    assert found.signs is not None
-
-
-def test_great_evidence_alone_does_not_choose_a_narrow_psf():
-    """The figures of a narrow psf and of the right one, of a photograph under a psf of 51 pixels."""
-    narrow, right = (
-        Candidate(None, 0.04, (), None, *figures) for figures in ((2.56, 0.96, -0.38), (2.64, 1.04, -0.53))
-    )
-    assert narrow.score < right.score
-    assert right.ranking_score < narrow.ranking_score

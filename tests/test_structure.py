@@ -110,7 +110,8 @@ FILES = sorted(ROOT.glob("deconv/**/*.py"))
 
 
 def test_files_stay_short():
-    lines = {str(path.relative_to(ROOT)): len(path.read_text().splitlines()) for path in FILES}
+    paths = [path for folder in ("deconv", "gpu", "tests") for path in ROOT.glob(f"{folder}/**/*.py")]
+    lines = {str(path.relative_to(ROOT)): len(path.read_text().splitlines()) for path in paths}
     assert not {path: count for path, count in lines.items() if count > 300}
 
 
