@@ -49,6 +49,18 @@ def test_commands_take_their_options(command, line):
     command.make_context("deconv", words)  # parses, and runs nothing
 
 
+@pytest.mark.parametrize("page", [*PAGES, ROOT / "CHANGELOG.md"], ids=_name)
+def test_commands_in_the_text_exist(command, page):
+    """With their options; what they are given may be left out there."""
+    for said in re.findall(r"`deconv ([a-z][^`\n]*)`", page.read_text()):
+        named, *words = command, *said.split()
+        while words and re.fullmatch(r"[a-z-]+", words[0]) and hasattr(named, "commands"):
+            named = named.commands[words.pop(0)]
+        options = {option for parameter in named.params for option in (*parameter.opts, *parameter.secondary_opts)}
+        asked = re.findall(r"(?<![\w-])--?[a-z][\w-]*", " ".join(words))
+        assert set(asked) <= {*options, "--help"} or named.name == "help", said
+
+
 @pytest.mark.parametrize("page", PAGES, ids=_name)
 def test_links_inside_lead_somewhere(page):
     for target in re.findall(r"\]\((?!https?:|#)([^)#\s]+)[^)]*\)", page.read_text()):
