@@ -6,11 +6,12 @@ from PIL import Image, features
 from skimage import data
 
 import deconv
-from deconv.cli import noise
+from deconv.cli import main, noise
 from deconv.cli.inputs import read_source
-from deconv.imaging import psf
+from deconv.imaging import psf, psnr, read_image
 from deconv.imaging.codecs.jpeg_error import plane_error
 from deconv.imaging.files import read_picture
+from deconv.imaging.rounding import rounding_error
 
 
 def photograph(name: str) -> np.ndarray:
@@ -139,3 +140,34 @@ def test_the_error_is_one_of_light_where_the_picture_is(tmp_path):
         levels[name] = [float(noise.estimate(source, linear=linear)) for linear in (False, True)]
     assert levels["dark"][1] < 0.6 * levels["dark"][0]
     assert levels["bright"][1] > 1.8 * levels["bright"][0]
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4])
+@pytest.mark.parametrize("scale", [1, 257])
+def test_few_levels_are_no_picture_without_noise(tmp_path, bits, scale, capsys):
+    """Between them nothing is seen of a blurred picture, and it rang: a scanner's page of 4 bits, say."""
+    latent = data.camera()[100:260, 100:300] / 255
+    motion = psf.motion(9, 20)
+    highest = 2**bits - 1
+    levels = np.rint(deconv.degrade(latent, motion, noise=0.004, seed=0).clip(0, 1) * highest)
+    pixels = (levels * (255 // highest * scale)).astype(np.uint8 if scale == 1 else np.uint16)
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    assert main(["deblur", str(tmp_path / "a.png"), "-o", str(tmp_path / "b.png"), "--psf", "motion:9,20"]) == 0
+    assert f"the error of its {highest + 1} levels" in capsys.readouterr().out
+    above, left = (n // 2 for n in motion.shape)
+    truth = latent[above : -above or None, left : -left or None]
+    before, after = (
+        psnr(image / np.iinfo(image.dtype).max, truth) for image in (pixels, read_image(tmp_path / "b.png"))
+    )
+    assert after > before + (2 if bits == 4 else 0.1)
+
+
+def test_rounding_leaves_the_error_that_it_has():
+    values = np.random.default_rng(0).random((256, 256))
+    for steps in (1, 3, 15, 40):
+        rounded = np.rint(values * steps) / steps
+        count, error = rounding_error(np.rint(rounded * 65535).astype(np.uint16))
+        assert count == steps + 1
+        assert 0.99 < error / np.sqrt(((rounded - values) ** 2).mean()) < 1.01
+    assert rounding_error(np.rint(values * 255).astype(np.uint8)) == (0, 0.0)
+    assert rounding_error(np.full((8, 8), 7, np.uint8)) == (0, 0.0)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Literal, cast
 import typer
 
 from .blurs import Blur
+from .noise import coded, overall, sigma_in_light
 from .noise import estimate as noise_levels
-from .noise import overall, sigma_in_light
 from .source import Source
 from .values import window
 
@@ -104,7 +104,7 @@ def _noise(photograph: Source, search: Search, *, light: bool) -> float | None:
     """The noise that a search is told; None for what it estimates itself."""
     if search.sigma is not None:
         return sigma_in_light(photograph, search.sigma) if light else search.sigma
-    if photograph.picture is not None and photograph.picture.loss:
+    if coded(photograph):
         # A coder's errors are no white noise, and not what a psf is to be blamed for.
         return overall(noise_levels(photograph, linear=light, coder=_CODER))
     return None
