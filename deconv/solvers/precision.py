@@ -19,7 +19,7 @@ def full_precision(device: str) -> AbstractContextManager:
 
     (Switching it off is not free.)
     """
-    lowered = device != "meta" and torch.is_autocast_enabled(device)
+    lowered = torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
     return torch.autocast(device, enabled=False) if lowered else nullcontext()
 
 
