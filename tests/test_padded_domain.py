@@ -59,6 +59,16 @@ def test_nothing_observed_is_blurred_from_across_the_border():
         assert padded.margins == c.margins  # an empty border of the psf sees nothing
 
 
+def test_a_method_that_only_blurs_works_on_what_is_seen_and_no_more():
+    """Up to a size that is quick to transform: 20 pixels under a psf of 5 see 24, 28 see 32."""
+    psf = SMALL_PSF.new_ones(5, 5) / 25
+    for n in (20, 28):
+        c = PaddedDomain(torch.zeros(1, 1, n, n), psf, apart=False)
+        assert c.shape == (n + 4, n + 4)
+        whole = random(1, 1, *c.shape)
+        torch.testing.assert_close(c.crop(c.blur(whole)), convolve(whole, psf, boundary="valid"))
+
+
 @pytest.mark.parametrize(("name", "floor"), [("total_variation", 80), ("hyper_laplacian", 55)])
 def test_opposite_borders_do_not_see_each_other(name, floor):
     """Whatever is at the bottom, the top comes out the same; up to rounding, where the prior is convex."""

@@ -38,7 +38,7 @@ def margins_around(frame: Sequence[int], reach: Margins, *, apart: bool) -> Marg
     """
     margins = []
     for n, (before, after) in zip(frame, reach, strict=True):
-        least = n + before + after + (_clearance(before + after, n) if apart else 1)
+        least = n + before + after + (_clearance(before + after, n) if apart else 0)
         margins.append((before, fast_length(least) - n - before))
     return margins
 
