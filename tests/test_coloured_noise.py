@@ -61,6 +61,18 @@ def test_a_denoised_photograph_is_restored_better(tmp_path, name, blur):
     assert after > before + 0.5
 
 
+def test_with_an_estimated_psf_it_counts_unless_that_leaves_more(tmp_path):
+    Image.fromarray(DENOISERS["median"](photograph(DISK))).save(tmp_path / "a.png")
+    source = read_source(tmp_path / "a.png", None)
+    given = {"linear": False, "strength": 1.0}
+    (inexact, _), (known, _) = (
+        noise_to_tell(source, None, known=known, psf=psf, **given) for known, psf in ((False, None), (True, DISK))
+    )
+    told, words = noise_to_tell(source, None, known=False, psf=DISK, **given)
+    assert told == max(inexact, known) > inexact
+    assert words.endswith("% as it is not white")
+
+
 @pytest.mark.parametrize("blur", [DISK, MOTION], ids=["disk", "motion"])
 def test_the_power_of_the_noise_is_seen_where_the_psf_passes_none(blur):
     """Noise of known spectrum, three times stronger at all but the highest frequencies."""

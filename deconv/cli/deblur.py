@@ -202,7 +202,7 @@ class _Restored:
 
 def _restore(photograph: Source, blur: Blur, chosen: Choice, options: DeblurOptions, *, light: bool) -> _Restored:
     given, known = options.noise, options.known
-    psf = blur.psf if known and blur.field is None else None
+    psf = blur.psf if blur.field is None else None
     with ProgressBar("measuring the noise", 1, shown=options.progress):
         sigma, words = noise_to_tell(
             photograph,

@@ -238,7 +238,7 @@ def _restored(work: _Work, region: tuple[int, int, int, int] | None) -> tuple[Te
         known=work.known,
         strength=settings.strength,
         estimated=_noise(work.source, work.max_pixels, frame, light) if settings.noise is None else None,
-        psf=blur.psf if work.known else None,
+        psf=blur.psf,
         psf_error=chosen.method.psf_error,
     )
     x, y, w, h = region or (0, 0, whole.shape[-1], whole.shape[-2])

@@ -61,10 +61,9 @@ def noise_to_tell(
     estimated : Tensor, optional
         What `deconv.cli.noise.estimate` says of the picture in this light; by default it is asked.
     psf : Tensor, optional
-        The psf that was given, if it is one for all of the picture: by what it does not pass, noise that is not white
-        counts as more.
+        The psf, if it is one for all of the picture: by what it does not pass, noise that is not white counts as more.
     psf_error : bool
-        Whether what it gets wrong counts as noise, too.
+        Whether what a psf that was given gets wrong counts as noise, too.
 
     Returns
     -------
@@ -79,13 +78,11 @@ def noise_to_tell(
         return smoothing * sigma, in_words(source, sigma, linear=linear, estimated=False)
     found = estimate(source, linear=linear) if estimated is None else estimated
     noise = overall(found)
-    if not known:
-        return smoothing * with_inexact_psf(source, found, linear=linear), in_words(source, noise, linear=linear)
-    reason = NOT_WHITE
+    told, reason = found, NOT_WHITE
     if psf is not None and source.volume is None:
         told = with_colour(psf, source, found, linear=linear)
-        if psf_error:
+        if psf_error and known:
             wrong = with_error_of(psf, source, found, linear=linear)
             told, reason = told.maximum(wrong), NOT_WHITE if overall(told) > overall(wrong) else PSF_ERROR
-        found = told
-    return smoothing * found, in_words(source, noise, linear=linear, effective=overall(found), reason=reason)
+    words = in_words(source, noise, linear=linear, effective=overall(told), reason=reason)
+    return smoothing * (told if known else with_inexact_psf(source, told, linear=linear)), words
