@@ -103,6 +103,20 @@ def test_a_layer_notices(change):
         torch.testing.assert_close(layer.inverse(z)[0], x)
 
 
+def test_plain_tensors_in_the_place_of_parameters_are_noticed():
+    """As where another network makes them."""
+    x = torch.rand(2, 3, 6, 5, generator=torch.Generator().manual_seed(0))
+    layer = deconv.InverseConv2d(3, 3, generator=torch.Generator().manual_seed(0)).eval()
+    taps = layer.taps.detach()
+    del layer.taps
+    with torch.no_grad():
+        for factor in (1, 2, 3):
+            layer.taps = factor * taps
+            torch.testing.assert_close(layer(x)[0], copy.deepcopy(layer).train()(x)[0])
+        layer.taps.mul_(2)
+        torch.testing.assert_close(layer(x)[0], copy.deepcopy(layer).train()(x)[0])
+
+
 class Doubled(torch.nn.Module):
     """Twice its weight, counting how often that is made."""
 
@@ -184,6 +198,7 @@ class Holder(torch.nn.Module):
         self.empty = torch.nn.Parameter(torch.zeros(0, 3))
         self.register_buffer("flag", torch.tensor(False))
         self.child = torch.nn.Linear(2, 2)
+        self.made_elsewhere = torch.ones(3)
 
 
 EDITS = {
@@ -193,6 +208,8 @@ EDITS = {
     "half precision": lambda m: m.scalar.data.add_(1),
     "buffer": lambda m: m.flag.fill_(True),
     "child": lambda m: m.child.bias.data.add_(1),
+    "plain tensor": lambda m: m.made_elsewhere.add_(1),
+    "other plain tensor": lambda m: setattr(m, "made_elsewhere", torch.ones(3)),
     "other child": lambda m: setattr(m, "child", torch.nn.Linear(2, 2)),
     "other parameter": lambda m: setattr(m, "scalar", torch.nn.Parameter(m.scalar.detach().clone())),
     "other shape": lambda m: setattr(m.plain, "data", m.plain.data.reshape(1, 2, 4, 3)),

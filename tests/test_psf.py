@@ -19,6 +19,7 @@ MAKERS = {
     "disk": lambda: psf.disk(4),
     "disk, fractional": lambda: psf.disk(3.3, (12, 15)),
     "disk, tiny": lambda: psf.disk(0.2),
+    "disk, a point": lambda: psf.disk(1e-6),
     "box": lambda: psf.box(5),
     "box, fractional": lambda: psf.box((2.5, 4.1)),
     "motion": lambda: psf.motion(15),

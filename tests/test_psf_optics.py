@@ -23,6 +23,7 @@ MAKERS = {
     "astigmatism": lambda: psf.zernike(3, {(2, 2): 0.2, (2, -2): 0.1}, 40),
     "moffat": lambda: psf.moffat(4),
     "moffat, wide wings": lambda: psf.moffat(4, 1.5, 61),
+    "moffat, widest wings": lambda: psf.moffat(1, 1.0001),
     "kolmogorov": lambda: psf.kolmogorov(3.5),
     "kolmogorov, even": lambda: psf.kolmogorov(3.5, 24),
 }

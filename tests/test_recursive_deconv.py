@@ -99,6 +99,11 @@ def test_the_dtype_is_the_images(dtype):
     assert RecursiveDeconv2d.from_psf(gaussian(1.0), 1e-2, dtype=torch.float64).weight.dtype == torch.float64
 
 
+@pytest.mark.parametrize("shape", [(0, 1, 9, 8), (2, 0, 9, 8), (1, 1, 0, 8)])
+def test_no_images_give_none(shape):
+    assert RecursiveDeconv2d.from_psf(gaussian(1.0), 1e-2)(torch.zeros(shape)).shape == shape
+
+
 def test_autocast_lowers_nothing():
     layer, image = RecursiveDeconv2d.from_psf(gaussian(1.0), 1e-3), torch.rand(1, 1, 20, 17)
     expected = layer(image)

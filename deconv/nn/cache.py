@@ -190,11 +190,15 @@ Slot = tuple[dict[str, Any], str, Any]
 
 
 def _slots(module: nn.Module) -> Iterator[Slot]:
-    """Where the parameters, persistent buffers and children of a module are entered, and what is there now."""
+    """Where the parameters, persistent buffers and children of a module are entered, and what is there now; and plain
+    tensors that took the place of parameters, as in replicas, and where another network makes them."""
     constant = module._non_persistent_buffers_set
     for owner in (module._parameters, module._buffers, module._modules):
         for name, content in owner.items():
             if content is not None and not (owner is module._buffers and name in constant):
                 yield owner, name, content
+    for name, content in vars(module).items():
+        if isinstance(content, Tensor) and content.layout is torch.strided and not content.is_meta:
+            yield vars(module), name, content
     for child in module.children():
         yield from _slots(child)

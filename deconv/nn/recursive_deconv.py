@@ -167,6 +167,8 @@ class RecursiveDeconv2d(nn.Module):
             raise TypeError(f"image: expected a floating-point tensor, given {image.dtype}")
         if image.ndim != 4:
             raise ValueError(f"image: expected (B, C, H, W), given the shape {tuple(image.shape)}")
+        if not image.numel():
+            return image.clone()
         dtype = torch.promote_types(image.dtype, torch.float32)
         observed = image.to(dtype)
         mean = observed.mean((-2, -1), keepdim=True)

@@ -48,8 +48,8 @@ def moffat(fwhm: float, beta: float = 4.765, size: Size = None) -> Tensor:
     if beta <= 1:
         raise ValueError(f"beta: expected more than 1, where the light is finite, given {beta}")
     alpha = fwhm / (2 * math.sqrt(2 ** (1 / beta) - 1))
-    # The light outside the radius r is (1 + r^2 / alpha^2)^(1 - beta).
-    reach = alpha * math.sqrt(math.expm1(math.log(0.01) / (1 - beta)))
+    # The light outside the radius r is (1 + r^2 / alpha^2)^(1 - beta); near beta = 1, its last 1 % is beyond numbers.
+    reach = alpha * math.sqrt(math.expm1(min(math.log(0.01) / (1 - beta), 100)))
     size = resolve(size, min(reach, 10 * fwhm) + 0.5, must_hold=False)
     return finish(round_about(lambda r: (1 + (r / alpha) ** 2) ** -beta, size), size)
 

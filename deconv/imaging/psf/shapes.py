@@ -74,6 +74,7 @@ def disk(radius: float, size: Size = None) -> Tensor:
         A radius that is not positive, or a size too small for it.
     """
     positive(radius=radius)
+    radius = max(radius, 0.5)  # what lies within one pixel is one point, also between the lines that are integrated
     size = resolve(size, radius, must_hold=True)
 
     def chord(y: Tensor) -> tuple[Tensor, Tensor]:
