@@ -93,8 +93,9 @@ def test_import_is_quick_and_silent():
 
 def _modules() -> list[str]:
     found = [module.name for module in pkgutil.walk_packages(deconv.__path__, "deconv.")]
-    if importlib.util.find_spec("napari") is None:
-        found.remove("deconv.napari.widget")  # which napari alone imports
+    bindings = map(importlib.util.find_spec, ("PyQt6", "PyQt5", "PySide6", "PySide2"))
+    if importlib.util.find_spec("napari") is None or not any(bindings):
+        found.remove("deconv.napari.widget")  # which napari alone imports, on a Qt
     return ["deconv", *found]
 
 
