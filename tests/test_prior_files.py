@@ -41,8 +41,10 @@ def test_what_was_saved_comes_back(make, tmp_path):
 
 
 def test_former_names_warn():
-    with pytest.warns(DeprecationWarning, match="'natural' is now called 'flow'"):
-        assert isinstance(FlowPrior.load("natural"), FlowPrior)
+    for load in (FlowPrior.load, load_prior):
+        with pytest.warns(DeprecationWarning, match="'natural' is now called 'flow'") as told:
+            assert isinstance(load("natural"), FlowPrior)
+        assert told[0].filename == __file__
 
 
 def test_every_damage_is_noticed(tmp_path):

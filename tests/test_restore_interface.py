@@ -12,7 +12,7 @@ import torch
 from restorations import PSF, ROWS, corner, observation
 from typing_extensions import Unpack
 
-from deconv import restore
+from deconv import degrade, restore
 from deconv.restore import run
 from deconv.restore.methods import METHODS
 
@@ -125,3 +125,16 @@ def test_weights_of_penalties_are_finite_and_not_negative(name, value):
     for method in methods:
         with pytest.raises(ValueError, match=f"{name}: (must be finite and not negative|expected a positive number)"):
             method(corner(), PSF, **{name: value})
+
+
+LAMPS = np.where(np.arange(48 * 48).reshape(48, 48) == 500, 50.0, observation()[:48, :48]).astype(np.float32)
+STARS = degrade(np.where(np.arange(96 * 96).reshape(96, 96) == 2000, 1e3, 0.0), PSF, noise=5e-4, seed=0)
+
+
+@pytest.mark.parametrize(
+    ("name", "image"), [("wiener", LAMPS), ("tikhonov", STARS), ("richardson_lucy", observation()[:24, :24] - 0.5)]
+)
+def test_a_warning_points_to_who_called(name, image):
+    with pytest.warns(restore.RestorationWarning) as told:
+        METHODS[name].load()(image, PSF)
+    assert {each.filename for each in told} == {__file__}

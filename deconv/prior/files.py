@@ -82,7 +82,7 @@ def read_prior_file(prior: str | os.PathLike) -> PriorFile:
     """
     name = os.fspath(prior)
     if name in _FORMER_NAMES and not os.path.isfile(name):
-        warnings.warn(f"prior: {name!r} is now called {_FORMER_NAMES[name]!r}", DeprecationWarning, stacklevel=3)
+        warnings.warn(f"prior: {name!r} is now called {_FORMER_NAMES[name]!r}", DeprecationWarning, stacklevel=4)
         name = _FORMER_NAMES[name]
     if name in SHIPPED:
         with as_file(files("deconv.prior") / "weights" / SHIPPED[name]) as path:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
+from ..ops.lasting import lasting
 from .files import read_prior_file
 
 if TYPE_CHECKING:
@@ -106,6 +107,7 @@ class ImagePrior(nn.Module, abc.ABC):
         raise NotImplementedError(f"{cls.__name__} has no files")
 
     @classmethod
+    @lasting
     def load(cls, prior: str | os.PathLike) -> Self:
         """A prior of this class by its name or from a file; see `deconv.prior.load_prior`.
 

@@ -24,5 +24,5 @@ def warn_of_negative_values(problem: Problem) -> None:
             f"image: {share:.0%} of its values are negative and count as zero, {negative / (negative + total):.1%} of "
             "the sum of all magnitudes; add a constant to the image, and give the same as background=",
             RestorationWarning,
-            stacklevel=6,
+            stacklevel=7,
         )

@@ -263,7 +263,7 @@ def warn_of_ripples(problem: Problem) -> None:
             f"image: a few bright points, as stars are, raise its contrast {times:.0f} times over; a linear filter "
             "leaves ripples around them, richardson_lucy and total_variation do not",
             RestorationWarning,
-            stacklevel=6,
+            stacklevel=7,
         )
 
 
@@ -287,7 +287,7 @@ def _without_outliers(image: Tensor, psf: Tensor) -> tuple[Tensor | None, Statis
         f"image: {count} of its {image.numel()} values stand out as nothing that the psf has blurred does (cosmic "
         'rays, hot pixels), and are left out; mask="auto" finds fainter ones, too, and a mask of ones keeps all',
         RestorationWarning,
-        stacklevel=5,
+        stacklevel=6,
     )
     return (~found).to(image), None
 

@@ -115,7 +115,7 @@ def _say_where_it_fails(problem: Problem, start: Tensor, latent: Tensor) -> None
             "image may be unlike those that it was trained on, which other methods, such as hyper_laplacian, do not "
             "depend on",
             RestorationWarning,
-            stacklevel=6,
+            stacklevel=7,
         )
 
 
