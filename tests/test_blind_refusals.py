@@ -99,6 +99,7 @@ def test_polishing_must_lead_to_more_than_no_blur(corner, monkeypatch):
         return dataclasses.replace(best, score=best.score + none.ranking_score - best.ranking_score + 0.01)
 
     monkeypatch.setattr(api, "polish", polished)
+    monkeypatch.setattr(api, "likelier", lambda piece, scale, best: best)
     assert _is_no_blur(estimate(corner, starts=1, model="shake"))
 
 

@@ -18,7 +18,7 @@ from .evidence import Candidate, Hypothesis
 from .image_step import Scale
 from .kernel_estimate import KernelEstimate
 from .observation import Observation
-from .polish import averages, polish, refined
+from .polish import averages, likelier, polish, refined
 from .power_spectrum import misfit
 from .problem import MODELS, Model, Problem
 from .pyramid import pyramid
@@ -182,6 +182,8 @@ def _polished(
     if reason := why_rejected(best, none):
         return best, reason
     best = polish(found.piece, found.scale, best)
+    likeliest = likelier(found.piece, found.scale, best)
+    best = best if why_rejected(likeliest, none, LAST_LIMITS) else likeliest
     best = descended(found.piece, best, by_gradient=by_gradient, density=density)
     return best, why_rejected(best, none, LAST_LIMITS)
 
