@@ -105,7 +105,8 @@ def estimate(
     -------
     KernelEstimate
         Its psf is centred, for `deconv.imaging.convolve`. Where none is to be trusted, it is that of no blur, `found`
-        is False, and `warnings` says why. The same image gives the same psf every time.
+        is False, and `warnings` says why. The same image gives the same psf every time, on one machine with one
+        number of threads: near the limits rounding decides whether one is found.
 
     Raises
     ------
