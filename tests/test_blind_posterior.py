@@ -12,12 +12,13 @@ from deconv.blind import kernel_similarity
 from deconv.blind.anderson import fixed_point
 from deconv.blind.evidence import Candidate, Hypothesis, restored
 from deconv.blind.observation import Observation
-from deconv.blind.polish import _maximised_expectation
+from deconv.blind.polish import _maximised_expectation, likelier
 from deconv.blind.posterior import LatentPosterior, prior_weights
 from deconv.blind.pyramid import pyramid
 from deconv.blind.support import centred, clean
 from deconv.imaging import as_image_batch
 from deconv.imaging.convolution import convolve, psf_to_otf
+from deconv.imaging.psf import gaussian
 from deconv.restore.derivatives import Gradient
 
 
@@ -110,6 +111,15 @@ def test_steps_hardly_lead_away_from_the_right_psf(case, piece, posterior):
         theirs = centred(clean(_maximised_expectation(piece, posterior.scale, found), cut=0.02))
     lost = [1 - kernel_similarity(psf, case.psf) for psf in (ours, theirs)]
     assert lost[0] < 0.5 * lost[1]
+
+
+def test_a_soft_psf_becomes_liker_the_right_one_which_stays(case, piece, posterior):
+    soft = convolve(case.psf[None, None], gaussian(0.7), boundary="zero")[0, 0]
+    begun, right = Candidate.all_of(piece, [Hypothesis(centred(psf / psf.sum()), 0.04, ()) for psf in (soft, case.psf)])
+    found = likelier(piece, posterior.scale, begun)
+    assert 1 - kernel_similarity(found.psf, case.psf) < 0.8 * (1 - kernel_similarity(begun.psf, case.psf))
+    assert found.ranking_score < begun.ranking_score
+    assert likelier(piece, posterior.scale, right) is right
 
 
 def test_fixed_points_of_linear_maps_are_exact():
