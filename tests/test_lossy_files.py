@@ -171,3 +171,7 @@ def test_rounding_leaves_the_error_that_it_has():
         assert 0.99 < error / np.sqrt(((rounded - values) ** 2).mean()) < 1.01
     assert rounding_error(np.rint(values * 255).astype(np.uint8)) == (0, 0.0)
     assert rounding_error(np.full((8, 8), 7, np.uint8)) == (0, 0.0)
+    dark = np.arange(3000).reshape(50, 60) % 30
+    hot = np.where(dark == 0, 255, dark)
+    for pixels in (dark, hot):
+        assert rounding_error(pixels.astype(np.uint8))[1] == pytest.approx(12**-0.5 / 255)

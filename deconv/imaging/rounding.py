@@ -6,7 +6,8 @@ to the one above, and if these are equally likely, the mean squared error is
 
 .. math:: e^2 = \frac{1}{12} \sum_i p_i w_i^2
 
-with p the share of the pixels at a level, and w the width of what it stands for.
+with p the share of the pixels at a level, and w the width of what it stands for, at most the median distance between
+levels: one far from all others, as of hot pixels in a dark picture, tells nothing of how the others were rounded.
 """
 
 from __future__ import annotations
@@ -53,4 +54,5 @@ def rounding_error(values: np.ndarray) -> tuple[int, float]:
         return 0, 0.0
     gaps = np.diff(levels)
     widths = (np.concatenate([gaps[:1], gaps]) + np.concatenate([gaps, gaps[-1:]])) / 2
+    widths = np.minimum(widths, np.median(gaps))
     return len(levels), float(np.sqrt(np.average(widths**2, weights=counts[levels]) / 12)) / full
